@@ -1,0 +1,8 @@
+"""Mirage's engine: pictures, classifiers, attacks, defenses. Knows no screen; usable from a notebook or a shell."""
+
+from core import attacks, defenses, domains
+from core.guarded import Guarded
+from core.inputs import BadInput
+from core.recipe import Outcome, Recipe, run
+
+__all__ = ["BadInput", "Guarded", "Outcome", "Recipe", "attacks", "defenses", "domains", "run"]

@@ -1,0 +1,204 @@
+"""The contract of an attack: declared parameters in, a stream of steps out."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.declaration import Declared, Registry
+from core.images import quantise
+from core.inputs import BadInput, check_images, check_labels
+from core.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the attacker wants: any other class, or (with targets, int64 N) these classes."""
+
+    targets: Tensor | None = None
+
+    @property
+    def targeted(self) -> bool:
+        return self.targets is not None
+
+    @staticmethod
+    def toward(targets: Tensor) -> Goal:
+        return Goal(targets)
+
+    def reached(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Which of the predictions (logits N×K) serve the attacker: bool N."""
+        predicted = logits.argmax(1)
+        return predicted == self.targets if self.targets is not None else predicted != labels
+
+    def at(self, index: Tensor) -> Goal:
+        """The same goal for a part of the batch."""
+        return Goal(self.targets[index]) if self.targets is not None else self
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where an attack stands after one iteration, for a live view.
+
+    Attributes:
+        number: iterations done; 0 is the starting point.
+        total: iterations at most.
+        images: the adversarial images now, N×C×H×W.
+        logits: what the attacked classifier says of these very images, N×K, before 8-bit rounding.
+        loss: the attacker's objective, larger is better for the attacker, N.
+        fooled: which images serve the goal, bool N, before 8-bit rounding.
+        targets: the class each image is pushed toward, where there is one: int64 N.
+        mask: the pixels that a local attack may change, bool N×1×H×W; None where it may change all.
+    """
+
+    number: int
+    total: int
+    images: Tensor
+    logits: Tensor
+    loss: Tensor
+    fooled: Tensor
+    targets: Tensor | None = None
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """What an attack found.
+
+    Attributes:
+        images: adversarial images, N×C×H×W in [0, 1], on the device of the images handed in; where the attack failed,
+            its best attempt.
+        success: bool N, decided after 8-bit rounding, by the classifier that was handed in (with its defense, if guarded).
+        steps: int64 N, iterations until each image was first fooled; the iterations run where it never was.
+        logits: N×K of the 8-bit images, from the classifier handed in.
+        targets: the class each image was pushed toward, or None.
+        mask: the pixels that a local attack may change, bool N×1×H×W, or None.
+        iterations: iterations run.
+        seconds: wall time.
+        stopped: whether a watcher stopped it early.
+    """
+
+    images: Tensor
+    success: Tensor
+    steps: Tensor
+    logits: Tensor
+    targets: Tensor | None
+    mask: Tensor | None
+    iterations: int
+    seconds: float
+    stopped: bool
+
+    @property
+    def rounded(self) -> Tensor:
+        """The images as an 8-bit file keeps them."""
+        return quantise(self.images)
+
+
+class Attack(Declared, ABC):
+    """A way to change images so that a classifier errs.
+
+    A subclass declares its parameters as fields, names itself with the class variables of `Declared`, and writes `iterate`.
+    The number of iterations is a field called `iterations` with the alias `steps`, because `steps` is this class's method:
+    `PGD(steps=40).steps(...)`.
+    """
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            REGISTRY.add(cls)
+
+    @abstractmethod
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        """Yield the starting point and then every iteration; the last step yielded holds the images returned.
+
+        Everything is checked and on the classifier's device. Gradients are taken with `torch.autograd.grad` on the images,
+        nothing is written in place into `images`, and random numbers are drawn on the CPU from `generator` and moved.
+        """
+
+    def steps(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        goal: Goal | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[Step]:
+        """Run the attack one iteration at a time.
+
+        Args:
+            classifier: the attacked classifier; a `Guarded` one decides by its `backward` what the attacker sees.
+            images: N×C×H×W in [0, 1]. labels: int64 N. goal: untargeted unless given.
+            generator: a CPU generator; seeded with 0 unless given.
+
+        Raises:
+            BadInput: images, labels or targets are unusable.
+        """
+        check_images(images)
+        check_labels(labels, len(images), len(classifier.classes))
+        goal = goal or Goal()
+        if goal.targets is not None:
+            check_labels(goal.targets, len(images), len(classifier.classes), what="targets")
+            if bool((goal.targets.cpu() == labels.cpu()).any()):
+                raise BadInput("A target equals the true class of its picture; choose another class as the target.")
+            goal = Goal(goal.targets.to(classifier.device))
+        if generator is None:
+            generator = torch.Generator().manual_seed(0)
+        attacked = classifier.surrogate
+        return self.iterate(
+            attacked,
+            images.detach().to(classifier.device).clamp(0, 1),
+            labels.to(classifier.device),
+            goal,
+            generator,
+        )
+
+    def __call__(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        goal: Goal | None = None,
+        generator: torch.Generator | None = None,
+        watch: Callable[[Step], bool | None] | None = None,
+    ) -> AttackResult:
+        """Run the attack to its end; `watch` sees every step and stops it by returning True. See `steps` for the rest."""
+        began = time.perf_counter()
+        goal = goal or Goal()
+        first = torch.full((len(images),), -1, dtype=torch.int64)
+        last: Step | None = None
+        stopped = False
+        for last in self.steps(classifier, images, labels, goal, generator):
+            fooled = last.fooled.cpu()
+            first[fooled & (first < 0)] = last.number
+            if watch is not None and watch(last):
+                stopped = True
+                break
+        assert last is not None, "an attack yields at least its starting point"
+        with torch.no_grad():
+            logits = classifier(quantise(last.images))
+        device_goal = Goal(goal.targets.to(logits.device)) if goal.targets is not None else goal
+        success = device_goal.reached(logits, labels.to(logits.device))
+        first[first < 0] = last.number
+        home = images.device
+        return AttackResult(
+            images=last.images.to(home),
+            success=success.to(home),
+            steps=first.to(home),
+            logits=logits.to(home),
+            targets=None if last.targets is None else last.targets.to(home),
+            mask=None if last.mask is None else last.mask.to(home),
+            iterations=last.number,
+            seconds=time.perf_counter() - began,
+            stopped=stopped,
+        )
+
+
+REGISTRY: Registry[Attack] = Registry("attack")

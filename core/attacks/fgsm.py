@@ -1,0 +1,45 @@
+"""The fast gradient sign method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal, Step
+from core.attacks.objective import climb, objective
+from core.declaration import Real, choice, number
+from core.models.classifier import Classifier
+
+
+class FGSM(Attack):
+    """One step of eps along the sign of the gradient: x' = clip(x + eps·sign(∇L(x, y))) (Goodfellow et al. 2015, section 4).
+
+    With a target the step goes toward it (Kurakin et al. 2017, section 2.3).
+    """
+
+    name: ClassVar[str] = "fgsm"
+    title: ClassVar[str] = "FGSM"
+    summary: ClassVar[str] = "One step along the sign of the gradient."
+    paper: ClassVar[str] = "Goodfellow, Shlens and Szegedy 2015, section 4"
+
+    eps: Real = number(8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255")
+    away_from: Literal["true label", "predicted label"] = choice(
+        "true label", help="The label that the step leaves; the predicted one needs no knowledge of the true one."
+    )
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        source = labels
+        if self.away_from == "predicted label" and not goal.targeted:
+            with torch.no_grad():
+                source = classifier(images).argmax(1)
+        gradient, gain, logits = climb(classifier, images, source, goal)
+        yield Step(0, 1, images, logits, gain, goal.reached(logits, labels), goal.targets)
+        moved = (images + self.eps * gradient.sign()).clamp(0, 1)
+        with torch.no_grad():
+            logits = classifier(moved)
+        yield Step(1, 1, moved, logits, objective(logits, source, goal), goal.reached(logits, labels), goal.targets)

@@ -1,0 +1,120 @@
+"""LaVAN: localised and visible adversarial noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal, Step
+from core.declaration import Real, choice, number
+from core.images import quantise
+from core.inputs import BadInput
+from core.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the square patch of `side` pixels lies on each picture: its top row and left column, int64 N."""
+
+    top: Tensor
+    left: Tensor
+    side: int
+
+    def mask(self, height: int, width: int) -> Tensor:
+        """Which pixels the patch covers: bool N×1×H×W."""
+        rows, columns = torch.arange(height, device=self.top.device), torch.arange(width, device=self.top.device)
+        down = (rows >= self.top[:, None]) & (rows < self.top[:, None] + self.side)
+        across = (columns >= self.left[:, None]) & (columns < self.left[:, None] + self.side)
+        return (down[:, :, None] & across[:, None, :])[:, None]
+
+
+class LaVAN(Attack):
+    """A patch of free pixels that replaces a small square: x' = (1-m)⊙x + m⊙δ (Karmon et al. 2018; LGS, equations 2 and 3).
+
+    Each iteration climbs the target's logit and descends the source's together. Without a goal the target is a random other
+    class. A picture is left alone once its target's confidence reaches `confidence`.
+
+    Raises:
+        BadInput: the patch does not fit the picture.
+    """
+
+    name: ClassVar[str] = "lavan"
+    title: ClassVar[str] = "LaVAN patch"
+    summary: ClassVar[str] = "A small visible patch of free pixels, away from the object."
+    paper: ClassVar[str] = "Karmon, Zoran and Goldberg 2018; LGS equations 2-3"
+
+    area: Real = number(0.09, 0.002, 0.5, help="The share of the picture that the patch covers.", step=0.005)
+    iterations: int = number(200, 1, 1000, help="Gradient steps at most.", step=10, alias="steps")
+    step_size: Real = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
+    confidence: Real = number(0.9, 0.1, 1, help="Stop when the target is this sure.", step=0.01)
+    place: Literal["border", "given"] = choice("border", help="At random along the border, or at the given row and column.")
+    row: Real = number(0.0, 0, 1, help="Given place: 0 is the top, 1 the bottom.", step=0.05)
+    column: Real = number(0.0, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
+
+    def place_on(self, count: int, height: int, width: int, generator: torch.Generator) -> Place:
+        """Where the patch lies on each of `count` pictures of height×width; the attack draws it first from its generator."""
+        side = round((self.area * height * width) ** 0.5)
+        if side < 1 or side > min(height, width):
+            raise BadInput(
+                f"A patch of {self.area:.1%} is {side}×{side} pixels and does not fit a picture of {width}×{height}; "
+                "choose another area."
+            )
+        free = torch.tensor([height - side, width - side])
+        if self.place == "given":
+            top, left = (free * torch.tensor([self.row, self.column])).round().long()
+            return Place(top.expand(count).clone(), left.expand(count).clone(), side)
+        along = torch.rand(count, 2, generator=generator)
+        edge = torch.randint(4, (count,), generator=generator)  # top, bottom, left, right
+        spot = (along * (free + 1)).long().minimum(free)
+        top = torch.where(edge == 0, 0, torch.where(edge == 1, free[0], spot[:, 0]))
+        left = torch.where(edge == 2, 0, torch.where(edge == 3, free[1], spot[:, 1]))
+        return Place(top, left, side)
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        count, channels, height, width = images.shape
+        place = self.place_on(count, height, width, generator)
+        device = images.device
+        mask = Place(place.top.to(device), place.left.to(device), place.side).mask(height, width)
+        targets = goal.targets
+        if targets is None:
+            # Any class but the true one, each as likely: step over the true one.
+            classes = len(classifier.classes)
+            drawn = torch.randint(classes - 1, (count,), generator=generator).to(device)
+            targets = drawn + (drawn >= labels).long()
+        noise = torch.rand(count, channels, height, width, generator=generator).to(images)
+        patch = torch.where(mask, noise, images)
+        first, second = torch.zeros_like(patch), torch.zeros_like(patch)
+        done = torch.zeros(count, dtype=torch.bool, device=device)
+        for number_ in range(self.iterations + 1):
+            leaf = patch.detach().requires_grad_(True)
+            with torch.enable_grad():
+                logits = classifier(leaf)
+                gain = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
+                (gradient,) = torch.autograd.grad(gain.sum(), leaf)
+            logits, gain = logits.detach(), gain.detach()
+            sure = logits.softmax(1).gather(1, targets[:, None])[:, 0] >= self.confidence
+            if bool((sure & ~done).any()):
+                done = done | (sure & self._holds(classifier, patch, targets))
+            yield Step(
+                number_, self.iterations, patch, logits, gain, goal.reached(logits, labels), targets=targets, mask=mask
+            )
+            if number_ == self.iterations or bool(done.all()):
+                return
+            # Adam on the pixels of the patch alone: elsewhere the step is masked, so those pixels keep their very values.
+            first = 0.9 * first + 0.1 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            k = number_ + 1
+            change = self.step_size * (first / (1 - 0.9**k)) / ((second / (1 - 0.999**k)).sqrt() + 1e-8)
+            moving = mask & ~done.view(-1, 1, 1, 1)
+            patch = torch.where(moving, (patch + change).clamp(0, 1), patch)
+
+    def _holds(self, classifier: Classifier, patch: Tensor, targets: Tensor) -> Tensor:
+        """Which pictures are their target's as an 8-bit file too, bool N."""
+        with torch.no_grad():
+            return classifier(quantise(patch)).argmax(1) == targets

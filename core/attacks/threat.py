@@ -1,0 +1,42 @@
+"""The ball that an attacker may not leave: projection, steepest direction and random start, for L∞ and L2."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Norm = Literal["linf", "l2"]
+
+
+def project(images: Tensor, center: Tensor, eps: float, norm: Norm) -> Tensor:
+    """The points of the ball around `center`, cut by the box [0, 1], that `images` (both N×C×H×W) are moved to."""
+    if norm == "linf":
+        return torch.clamp(images, center - eps, center + eps).clamp_(0, 1)
+    change = images - center
+    length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    # The box holds the centre, so cutting by it afterwards only brings a point nearer: the ball still holds.
+    return (center + change * (eps / length.clamp(min=1e-12)).clamp(max=1)).clamp_(0, 1)
+
+
+def steepest(gradient: Tensor, norm: Norm) -> Tensor:
+    """The direction of length 1 in which the objective rises fastest; zero where the gradient is zero."""
+    if norm == "linf":
+        return gradient.sign()
+    return gradient / gradient.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
+
+
+def random_start(images: Tensor, eps: float, norm: Norm, generator: torch.Generator) -> Tensor:
+    """A random point of the ball around each of `images`: uniform in L∞, a random direction and radius in L2.
+
+    Drawn on the CPU and moved, so that every device starts at the same point.
+    """
+    shape = images.shape
+    if norm == "linf":
+        noise = (torch.rand(shape, generator=generator) * 2 - 1) * eps
+    else:
+        direction = torch.randn(shape, generator=generator)
+        radius = torch.rand(shape[0], generator=generator) * eps
+        noise = direction * (radius / direction.flatten(1).norm(dim=1)).view(-1, 1, 1, 1)
+    return project(images + noise.to(images), images, eps, norm)

@@ -1,0 +1,255 @@
+"""One declaration a method: its parameters with range, unit and help, from which everything else is drawn.
+
+Sliders, command-line flags, JSON, validation and the documentation all read the same fields, so nothing is listed twice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from core.inputs import BadInput
+
+
+def _fraction(value: object) -> object:
+    """'8/255' is the way the field writes a budget; accept it wherever a number is."""
+    if isinstance(value, str) and value.count("/") == 1:
+        top, bottom = value.split("/")
+        try:
+            return float(top) / float(bottom)
+        except (ValueError, ZeroDivisionError):
+            return value
+    return value
+
+
+Real = Annotated[float, BeforeValidator(_fraction)]  # a float that may be written as a fraction, "8/255"
+
+
+def number(
+    default: float | None,
+    low: float,
+    high: float,
+    *,
+    help: str,
+    step: float | None = None,
+    usual: float | None = None,
+    unit: str = "",
+    alias: str | None = None,
+) -> Any:
+    """Declare one number: its default, its closed range, one line of help, and how its slider runs.
+
+    `step` is the slider's step, `usual` its upper end where the whole range would be too long to aim in, `unit` is written
+    behind the number; "/255" means that the number is written as n/255.
+    """
+    extra: dict[str, Any] = {"step": step, "usual": usual, "unit": unit}
+    return Field(default, ge=low, le=high, description=help, json_schema_extra=extra, alias=alias)
+
+
+def choice(default: str, *, help: str) -> Any:
+    """Declare one of several words; the words are the field's Literal type."""
+    return Field(default, description=help)
+
+
+def flag(default: bool, *, help: str) -> Any:
+    """Declare a yes-or-no."""
+    return Field(default, description=help)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter as data, for whoever draws a control, a flag or a table of it."""
+
+    name: str
+    kind: Literal["number", "integer", "choice", "flag"]
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    usual: float | None = None  # the slider's upper end, where it is not `high`
+    unit: str = ""  # "/255" is drawn and read as n/255
+    choices: tuple[str, ...] = ()
+    optional: bool = False  # None is allowed and means: worked out from the others
+
+
+class Declared(BaseModel):
+    """Immutable parameters of one method, named in its registry by `name`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+    name: ClassVar[str]  # as in a recipe, a link and on the command line
+    title: ClassVar[str]  # as on the screen
+    summary: ClassVar[str]  # one line of help
+    paper: ClassVar[str]  # authors, year, equation
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise BadInput(readable(error, getattr(type(self), "title", type(self).__name__))) from None
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """The declared parameters in order."""
+        return tuple(_parameters(cls))
+
+    def values(self) -> dict[str, Any]:
+        """All parameters by their public names, as JSON takes them."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def described(self) -> str:
+        """The method with the parameters that differ from the defaults, for captions and tables."""
+        changed = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        by_name = {p.name: p for p in self.parameters()}
+        words = ", ".join(f"{k} {shown(v, by_name[k].unit)}" for k, v in changed.items() if k in by_name)
+        return f"{self.title} ({words})" if words else self.title
+
+
+def shown(value: Any, unit: str = "") -> str:
+    """A parameter's value as a person writes it: budgets in n/255, numbers without noise."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if unit == "/255":
+        return f"{value * 255:.4g}/255"
+    return f"{value:.4g}{unit}"
+
+
+def _parameters(cls: type[Declared]) -> Iterator[Parameter]:
+    for field_name, info in cls.model_fields.items():
+        kind, optional, choices = _kind(info.annotation)
+        if kind is None:
+            continue  # a structured field (a chain's members) has no single control
+        bounds: dict[str, float] = {}
+        for item in info.metadata:
+            for bound in ("ge", "le"):
+                if getattr(item, bound, None) is not None:
+                    bounds[bound] = float(getattr(item, bound))
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        yield Parameter(
+            name=info.alias or field_name,
+            kind=kind,
+            default=info.default,
+            help=info.description or "",
+            low=bounds.get("ge"),
+            high=bounds.get("le"),
+            step=extra.get("step"),  # type: ignore[arg-type]
+            usual=extra.get("usual"),  # type: ignore[arg-type]
+            unit=str(extra.get("unit") or ""),
+            choices=choices,
+            optional=optional,
+        )
+
+
+def _kind(annotation: Any) -> tuple[Literal["number", "integer", "choice", "flag"] | None, bool, tuple[str, ...]]:
+    optional = False
+    if get_origin(annotation) is Union or type(annotation).__name__ == "UnionType":
+        inner = [a for a in get_args(annotation) if a is not type(None)]
+        optional = len(inner) < len(get_args(annotation))
+        annotation = inner[0]
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return "choice", optional, tuple(str(a) for a in get_args(annotation))
+    if annotation is bool:
+        return "flag", optional, ()
+    if annotation is int:
+        return "integer", optional, ()
+    if annotation is float:
+        return "number", optional, ()
+    return None, optional, ()
+
+
+def readable(error: ValidationError, title: str) -> str:
+    """The first things wrong with the values, each as a sentence a person can act on."""
+    sentences = []
+    for item in error.errors()[:3]:
+        where = ".".join(str(part) for part in item["loc"]) or "the value"
+        given, context = item.get("input"), item.get("ctx") or {}
+        match item["type"]:
+            case "greater_than_equal":
+                sentences.append(f"{title}: {where} is {given}; it must be at least {context['ge']:g}.")
+            case "less_than_equal":
+                sentences.append(f"{title}: {where} is {given}; it must be at most {context['le']:g}.")
+            case "extra_forbidden":
+                sentences.append(f"{title} has no parameter {where!r}.")
+            case "literal_error":
+                sentences.append(f"{title}: {where} is {given!r}; it must be {context['expected']}.")
+            case "missing":
+                sentences.append(f"{title}: {where} is missing.")
+            case "value_error":
+                sentences.append(str(context.get("error", item["msg"])))
+            case _:
+                sentences.append(f"{title}: {where} is {_short(given)}; {item['msg'][:1].lower()}{item['msg'][1:]}.")
+    return " ".join(sentences)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+D = TypeVar("D", bound=Declared)
+
+
+class Registry(Generic[D]):
+    """The methods of one kind by name; a class enters it by being defined."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.classes: dict[str, type[D]] = {}
+
+    def add(self, cls: type[D]) -> None:
+        self.classes[cls.name] = cls
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.classes, key=lambda name: self.classes[name].title.lower()))
+
+    def get(self, name: str) -> type[D]:
+        """The class of that name.
+
+        Raises:
+            BadInput: there is none; the sentence lists those there are.
+        """
+        if name not in self.classes:
+            raise BadInput(f"There is no {self.what} called {_short(name)}; there are {', '.join(self.names())}.")
+        return self.classes[name]
+
+    def build(self, name: str, params: Mapping[str, Any]) -> D:
+        """The method of that name with these parameters, checked."""
+        return self.get(name)(**dict(params))
+
+
+def load_package(package: ModuleType) -> None:
+    """Import every file of a package, so that the classes in them enter their registry."""
+    for info in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{info.name}")
+
+
+def load_plugins() -> None:
+    """Import the user's own methods: every .py file in the folders that MIRAGE_PLUGINS lists."""
+    for folder in filter(None, os.environ.get("MIRAGE_PLUGINS", "").split(os.pathsep)):
+        for file in sorted(Path(folder).expanduser().glob("*.py")):
+            load_plugin(file)
+
+
+def load_plugin(file: Path) -> None:
+    """Import one file of the user's own methods, once."""
+    name = f"mirage_plugin_{file.stem}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{file} cannot be imported as Python.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: pydantic looks up annotations there
+    spec.loader.exec_module(module)

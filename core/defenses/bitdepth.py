@@ -1,0 +1,30 @@
+"""Bit-depth reduction: fewer grey levels, so that small changes are rounded away."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from core.declaration import number
+from core.defenses.base import Defense
+
+
+class BitDepth(Defense):
+    """Round every value to one of 2^d levels: round(x·(2^d − 1)) / (2^d − 1) (Xu, Evans and Qi 2018, section III-A).
+
+    N×C×H×W in [0, 1] → the same shape and type; halves round to the even level. Its gradient is zero almost everywhere.
+    """
+
+    name: ClassVar[str] = "bitdepth"
+    title: ClassVar[str] = "Bit-depth reduction"
+    summary: ClassVar[str] = "Keeps only the highest bits of each colour value."
+    paper: ClassVar[str] = "Xu, Evans and Qi 2018, Feature Squeezing, section III-A: round(x·(2^d − 1)) / (2^d − 1)"
+    differentiable: ClassVar[bool] = False
+
+    bits: int = number(3, 1, 8, step=1, unit=" bit", help="Bits kept of each colour value; fewer bits remove more.")
+
+    def apply(self, images: Tensor) -> Tensor:
+        levels = 2**self.bits - 1
+        product = images * levels  # ours, so the rest is in place
+        return product.round_().div_(levels)

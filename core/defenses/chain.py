@@ -1,0 +1,39 @@
+"""Defenses one after another."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import SerializeAsAny
+from torch import Tensor
+
+from core.defenses.base import Defense
+
+
+class Chain(Defense):
+    """Several defenses as one, applied from left to right.
+
+    It has no name of its own in the registry: in a recipe it is a list.
+    """
+
+    title: ClassVar[str] = "Chain"
+    summary: ClassVar[str] = "Several defenses, one after another."
+    paper: ClassVar[str] = ""
+
+    members: tuple[SerializeAsAny[Defense], ...] = ()
+
+    def apply(self, images: Tensor) -> Tensor:
+        for member in self.members:
+            images = member.apply(images)
+        return images
+
+    def guarded_gradient(self, images: Tensor, backward: str) -> Tensor:
+        for member in self.members:
+            images = member.guarded_gradient(images, backward)
+        return images
+
+    def without_gradient(self) -> tuple[str, ...]:
+        return tuple(title for member in self.members for title in member.without_gradient())
+
+    def described(self) -> str:
+        return " → ".join(member.described() for member in self.members) or "no defense"

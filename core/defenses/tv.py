@@ -1,0 +1,114 @@
+"""Total-variation denoising: the closest picture with little variation."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from core.declaration import Real, number
+from core.defenses.base import Defense
+
+TOLERANCE = 2e-4  # stop when the energy changes by less than this share of its first value, as scikit-image does
+ITERATIONS = 200  # at most
+TAU = 0.25  # Chambolle's step, 1 / (2·dimensions), inside which the iteration converges
+CACHED = 1 << 18  # pixels worked on at once on a CPU, so that the iterates stay in its cache
+
+
+class TotalVariation(Defense):
+    """Minimise ½‖u − x‖² + weight·TV(u), TV(u) = Σ|∇u|, by Chambolle's projection (2004, equation 9), channel by channel.
+
+    N×C×H×W in [0, 1] → the same shape and type. Differentiable, through the iterations.
+
+    `weight` multiplies the variation, as in scikit-image: 0.05 is light, 0.3 is cartoon-like. The papers' TVM weights
+    (10, 20, 30) belong to another form, which also drops pixels at random (Guo et al. 2018), and are no values for it.
+    """
+
+    name: ClassVar[str] = "tv"
+    title: ClassVar[str] = "Total variation"
+    summary: ClassVar[str] = "Finds the closest picture with little total variation: flat areas, sharp edges."
+    paper: ClassVar[str] = "Chambolle 2004, equation 9; Rudin, Osher and Fatemi 1992: min ½‖u − x‖² + weight·Σ|∇u|"
+
+    weight: Real = number(
+        0.1, 0.01, 1, step=0.01, help="Weight of the variation against the likeness; more is flatter."
+    )
+
+    def apply(self, images: Tensor) -> Tensor:
+        planes = images.flatten(0, 1)
+        rows = len(planes) if images.is_cuda else max(1, CACHED // planes[0].numel())
+        solve = _solved_with_graph if torch.is_grad_enabled() and images.requires_grad else _solved
+        return torch.cat([solve(part, self.weight)[0] for part in torch.split(planes, rows)]).view_as(images)
+
+
+@torch.no_grad()
+def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
+    """Denoise planes P×H×W, each until its own energy settles; the result and the iterations each took."""
+    result, taken = torch.empty_like(planes), [0] * len(planes)
+    active = list(range(len(planes)))
+    image = planes
+    p = image.new_zeros(2, *image.shape)
+    g, out, d, norm = torch.zeros_like(p), torch.empty_like(image), torch.empty_like(image), torch.empty_like(image)
+    first = previous = image.new_zeros(len(active))
+    for iteration in range(ITERATIONS):
+        # out = image + d, where d is minus the divergence of the dual field p
+        torch.add(p[0], p[1], out=d).neg_()
+        d[:, 1:] += p[0, :, :-1]
+        d[:, :, 1:] += p[1, :, :, :-1]
+        torch.add(image, d, out=out)
+        torch.sub(out[:, 1:], out[:, :-1], out=g[0, :, :-1])
+        torch.sub(out[:, :, 1:], out[:, :, :-1], out=g[1, :, :, :-1])
+        torch.mul(g[0], g[0], out=norm).addcmul_(g[1], g[1]).sqrt_()
+        energy = d.square_().sum((1, 2)) + weight * norm.sum((1, 2))
+        if iteration == 0:
+            first = energy
+            settled = [False] * len(active)
+        else:
+            settled = ((previous - energy).abs() < TOLERANCE * first).tolist()
+        previous = energy
+        last = iteration == ITERATIONS - 1
+        if last or any(settled):
+            done = [k for k, still in enumerate(settled) if still or last]
+            keep = [k for k, still in enumerate(settled) if not (still or last)]
+            for k in done:
+                taken[active[k]] = iteration
+            result[[active[k] for k in done]] = out[done]
+            active = [active[k] for k in keep]
+            if not active:
+                break
+            image, p, g, first, previous = image[keep], p[:, keep], g[:, keep], first[keep], previous[keep]
+            norm, out, d = norm[keep], torch.empty_like(image), torch.empty_like(image)
+        p.sub_(g, alpha=TAU).div_(norm.mul_(TAU / weight).add_(1))
+    return result, taken
+
+
+def _solved_with_graph(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
+    """The same iterations with autograd's graph; only the dual field of each is kept, the rest is computed again."""
+    _, taken = _solved(planes.detach(), weight)
+    stops = torch.tensor(taken, device=planes.device)
+    p = planes.new_zeros(2, *planes.shape)
+    result = planes
+    for iteration in range(max(taken) + 1):
+        here = (stops == iteration).view(-1, 1, 1)
+        if iteration in taken:
+            result = torch.where(here, planes + _minus_divergence(p), result)
+        if iteration < max(taken):
+            p = checkpoint(_next, p, planes, weight, use_reentrant=False)  # type: ignore[no-untyped-call]
+    return result, taken
+
+
+def _next(p: Tensor, planes: Tensor, weight: float) -> Tensor:
+    out = planes + _minus_divergence(p)
+    down = torch.nn.functional.pad(out[:, 1:] - out[:, :-1], (0, 0, 0, 1))
+    right = torch.nn.functional.pad(out[:, :, 1:] - out[:, :, :-1], (0, 1))
+    g = torch.stack((down, right))
+    norm = torch.linalg.vector_norm(g, dim=0)  # its gradient is 0 where the picture is flat, where a root's is infinite
+    moved: Tensor = (p - TAU * g) / (1 + TAU / weight * norm)
+    return moved
+
+
+def _minus_divergence(p: Tensor) -> Tensor:
+    down = torch.nn.functional.pad(p[0, :, :-1], (0, 0, 1, 0))
+    right = torch.nn.functional.pad(p[1, :, :, :-1], (1, 0))
+    return down + right - p[0] - p[1]

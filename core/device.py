@@ -1,0 +1,41 @@
+"""Which device computes, and taking turns on it."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+
+from core.inputs import BadInput
+
+turn = threading.Lock()  # one heavy computation at a time in a process: two would fight for the same memory and cores
+
+
+def names() -> tuple[str, ...]:
+    """The devices of this machine, the fastest first."""
+    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return (*found, "cpu")
+
+
+def pick(name: str | None = None) -> torch.device:
+    """The device of that name, or the fastest.
+
+    Raises:
+        BadInput: this machine has no such device.
+    """
+    if name is None or name == "auto":
+        return torch.device(names()[0])
+    if name == "cuda":
+        name = "cuda:0"
+    if name not in names():
+        raise BadInput(f"This machine has no device called {name!r}; it has {', '.join(names())}.")
+    return torch.device(name)
+
+
+def described(name: str) -> str:
+    """The device as a person knows it."""
+    if name.startswith("cuda"):
+        return f"{torch.cuda.get_device_name(name)} ({name})"
+    return {"cpu": f"CPU, {torch.get_num_threads()} threads", "mps": "Apple GPU"}.get(name, name)

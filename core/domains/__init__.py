@@ -1,0 +1,32 @@
+"""Domains by name: photos · imagenette · imagenet · cifar10 · mnist."""
+
+from __future__ import annotations
+
+from core.domains.base import Domain, GalleryItem, data_root
+from core.domains.cifar10 import Cifar10
+from core.domains.imagenet import ImageNet
+from core.domains.imagenette import Imagenette
+from core.domains.mnist import Mnist
+from core.domains.photos import Photos
+from core.inputs import BadInput
+
+_DOMAINS: dict[str, type[Domain]] = {cls.name: cls for cls in (Photos, Imagenette, ImageNet, Cifar10, Mnist)}
+
+
+def names() -> tuple[str, ...]:
+    """The domains, the default first."""
+    return tuple(_DOMAINS)
+
+
+def get(name: str) -> Domain:
+    """The domain of that name.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if name not in _DOMAINS:
+        raise BadInput(f"There is no domain called {name[:60]!r}; there are {', '.join(_DOMAINS)}.")
+    return _DOMAINS[name]()
+
+
+__all__ = ["Domain", "GalleryItem", "data_root", "get", "names"]

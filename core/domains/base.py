@@ -1,0 +1,202 @@
+"""The contract of a domain: classes, picture size, pictures and classifiers that belong together."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from core import images
+from core.device import pick
+from core.domains.chosen import Picture
+from core.fetching import Watch
+from core.inputs import BadInput
+from core.models import zoo
+from core.models.classifier import Classifier
+
+Pixels = npt.NDArray[np.uint8]  # H×W×C
+
+
+def data_root() -> Path:
+    """Where data sets and published weights live: MIRAGE_DATA, or a folder in the user's cache."""
+    given = os.environ.get("MIRAGE_DATA")
+    if given:
+        return Path(given).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "mirage"
+
+
+@dataclass(frozen=True)
+class GalleryItem:
+    """One picture of a gallery; the label is None where the domain has no class for it."""
+
+    name: str
+    title: str
+    label: int | None
+    credit: str = ""
+
+
+class Domain(ABC):
+    """Classes, picture size, pictures and classifiers that belong together."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    note: ClassVar[str]  # one plain sentence about what this is and is not
+    size: ClassVar[int]
+    channels: ClassVar[int] = 3
+    dataset: ClassVar[str] = ""  # the data set's own name; empty where there is none to fetch
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The class names in the order of the logits."""
+
+    # Classifiers
+
+    def classifier_names(self) -> tuple[str, ...]:
+        """The classifiers of this domain, the default first."""
+        return zoo.shipped(self.name)
+
+    def classifier_title(self, name: str) -> str:
+        """The classifier's name for people."""
+        return zoo.card(self.name, name).title
+
+    def classifier_note(self, name: str) -> str:
+        """One line about what the classifier is and how good it is."""
+        card = zoo.card(self.name, name)
+        figures = "; ".join(f"{item.what} {item.value:.1%} ({item.correct} of {item.count})" for item in card.accuracy)
+        return f"{figures}. {card.note}" if figures else card.note
+
+    def classifier(self, name: str | None = None, device: str | None = None, watch: Watch | None = None) -> Classifier:
+        """The classifier of that name (the default's without one) on that device (the fastest without one).
+
+        `watch` sees the bytes of a download where there is one.
+
+        Raises:
+            BadInput: there is no such classifier or device, or its weights cannot be had.
+        """
+        name = name or self.classifier_names()[0]
+        if name not in self.classifier_names():
+            raise BadInput(
+                f"{self.title} has no classifier called {name[:60]!r}; it has {', '.join(self.classifier_names())}."
+            )
+        return zoo.load(self.name, name, self.classes, device=str(pick(device)))
+
+    # Pictures
+
+    @abstractmethod
+    def gallery(self) -> tuple[GalleryItem, ...]:
+        """Pictures to choose from at a glance."""
+
+    @abstractmethod
+    def gallery_pixels(self, name: str) -> Pixels:
+        """One picture of the gallery as it is stored, H×W×C."""
+
+    def splits(self) -> tuple[str, ...]:
+        """The parts of the data set that is on this machine; empty where it is not."""
+        return () if self.missing() else ("test", "train")
+
+    @abstractmethod
+    def labels(self, split: str) -> npt.NDArray[np.int64]:
+        """The classes of all pictures of a split, in order."""
+
+    @abstractmethod
+    def pixels(self, split: str, index: int) -> Pixels:
+        """One picture of a split as it is stored, H×W×C."""
+
+    def count(self, split: str) -> int:
+        return len(self.labels(split))
+
+    def missing(self) -> str | None:
+        """Why its data set is not to be had, as a sentence; None where it is here."""
+        return None
+
+    @property
+    def can_fetch(self) -> bool:
+        """Whether `fetch` could bring the data set."""
+        return bool(self.dataset) and self.missing() is not None
+
+    def fetch(self, watch: Watch | None = None) -> None:
+        """Download the data set into `data_root()` by torchvision's own loader.
+
+        Raises:
+            BadInput: it cannot be downloaded; what was there before is still there.
+        """
+        raise BadInput(f"{self.title} has no data set to download.")
+
+    def sample(self, count: int, split: str = "test", seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Pictures drawn without replacement: float32 N×C×H×W in [0, 1] of this domain's size, and int64 N.
+
+        Raises:
+            BadInput: the split is not here or holds fewer pictures.
+        """
+        labels = self._split_labels(split)
+        if not 1 <= count <= len(labels):
+            raise BadInput(
+                f"{self.title} has {len(labels)} labelled pictures in {split!r}; ask for 1 to {len(labels)}."
+            )
+        chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].tolist()
+        batch = [images.to_tensor(images.fit(self.pixels(split, i), self.size, self.channels, "crop")) for i in chosen]
+        return torch.cat(batch), torch.from_numpy(labels[chosen])
+
+    def picture(self, chosen: Picture, uploads: Mapping[str, Pixels]) -> tuple[Pixels, int | None]:
+        """The picture that a recipe names and its class, None where nobody knows it.
+
+        Raises:
+            BadInput: it is not here.
+        """
+        if chosen.kind == "upload":
+            if chosen.digest not in uploads:
+                raise BadInput("This recipe is about a picture that somebody uploaded; upload it here to go on.")
+            return uploads[chosen.digest], None
+        if chosen.kind == "gallery":
+            item = self.gallery_item(chosen.name or self.gallery()[0].name)
+            return self.gallery_pixels(item.name), item.label
+        labels = self._split_labels(chosen.split)
+        if chosen.index >= len(labels):
+            raise BadInput(f"{chosen.split} holds the pictures 0 to {len(labels) - 1}; there is no {chosen.index}.")
+        label = int(labels[chosen.index])
+        return self.pixels(chosen.split, chosen.index), label if label >= 0 else None
+
+    def gallery_item(self, name: str) -> GalleryItem:
+        """The gallery's entry of that name.
+
+        Raises:
+            BadInput: there is none.
+        """
+        for item in self.gallery():
+            if item.name == name:
+                return item
+        raise BadInput(f"The gallery of {self.title} has no picture called {name[:60]!r}.")
+
+    def class_number(self, word: str) -> int:
+        """The class of that name or number.
+
+        Raises:
+            BadInput: there is none.
+        """
+        lowered = word.strip().lower()
+        if lowered.isdecimal() and int(lowered) < len(self.classes) and lowered not in self.classes:
+            return int(lowered)
+        for number, name in enumerate(self.classes):
+            if name.lower() == lowered:
+                return number
+        raise BadInput(
+            f"{word[:60]!r} is no class of {self.title}; name one, or give its number from 0 to {len(self.classes) - 1}."
+        )
+
+    def _split_labels(self, split: str) -> npt.NDArray[np.int64]:
+        missing = self.missing()
+        if missing:
+            raise BadInput(missing)
+        if split not in self.splits():
+            raise BadInput(f"{self.title} has no split called {split[:60]!r}; it has {', '.join(self.splits())}.")
+        return self.labels(split)

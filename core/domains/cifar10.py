@@ -1,0 +1,63 @@
+"""CIFAR-10 (Krizhevsky 2009): 60,000 pictures of 32×32, ten classes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from core.domains.base import Domain, GalleryItem, Pixels, Watch, data_root
+from core.domains.gallery import one_of_each_class
+from core.domains.photos import photograph
+from core.fetching import fetch
+
+
+@lru_cache(maxsize=2)
+def _arrays(root: Path, train: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    from torchvision.datasets import CIFAR10  # here: torchvision takes seconds to import
+
+    data = CIFAR10(str(root), train=train, download=False)
+    return data.data, np.asarray(data.targets, dtype=np.int64)
+
+
+class Cifar10(Domain):
+    """Ten classes of small pictures; the data set is downloaded once, a photograph stands in until then."""
+
+    name: ClassVar[str] = "cifar10"
+    title: ClassVar[str] = "CIFAR-10"
+    note: ClassVar[str] = "Ten classes of 32×32 pictures: animals and vehicles."
+    size: ClassVar[int] = 32
+    dataset: ClassVar[str] = "CIFAR-10"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+    def gallery(self) -> tuple[GalleryItem, ...]:
+        if self.missing():
+            return (GalleryItem("cat", "cat (a photograph)", 3, credit="skimage"),)
+        return one_of_each_class(self)
+
+    def gallery_pixels(self, name: str) -> Pixels:
+        self.gallery_item(name)
+        return photograph(name) if self.missing() else self.pixels("test", int(name))
+
+    def labels(self, split: str) -> npt.NDArray[np.int64]:
+        return _arrays(data_root(), split == "train")[1]
+
+    def pixels(self, split: str, index: int) -> Pixels:
+        return _arrays(data_root(), split == "train")[0][index]
+
+    def missing(self) -> str | None:
+        if (data_root() / "cifar-10-batches-py" / "test_batch").exists():
+            return None
+        return "CIFAR-10 is not on this machine yet; download it once (170 MB), or take another domain."
+
+    def fetch(self, watch: Watch | None = None) -> None:
+        from torchvision.datasets import CIFAR10
+
+        fetch(lambda: CIFAR10(str(data_root()), download=True), data_root(), 170_498_071, "CIFAR-10", watch)
+        _arrays.cache_clear()

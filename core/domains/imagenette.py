@@ -1,0 +1,80 @@
+"""Imagenette (Howard 2019): ten easy classes of ImageNet, real photographs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from core import images
+from core.domains.base import Domain, GalleryItem, Pixels, Watch, data_root
+from core.domains.gallery import one_of_each_class
+from core.domains.photos import photograph
+from core.fetching import fetch
+
+FOLDER = "imagenette2-160"
+STAND_INS = ("cat", "coffee", "rocket", "temple")
+
+
+@lru_cache(maxsize=2)
+def _files(root: Path, train: bool) -> tuple[tuple[Path, int], ...]:
+    from torchvision.datasets import Imagenette as Loader  # here: torchvision takes seconds to import
+
+    data = Loader(str(root), split="train" if train else "val", size="160px", download=False)
+    return tuple((Path(path), int(label)) for path, label in data._samples)
+
+
+class Imagenette(Domain):
+    """Ten classes of real photographs; photographs of other things stand in until the data set is downloaded."""
+
+    name: ClassVar[str] = "imagenette"
+    title: ClassVar[str] = "Imagenette"
+    note: ClassVar[str] = "Ten classes of ImageNet: real photographs at 160 pixels."
+    size: ClassVar[int] = 160
+    dataset: ClassVar[str] = "Imagenette"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return (
+            "tench",
+            "English springer",
+            "cassette player",
+            "chain saw",
+            "church",
+            "French horn",
+            "garbage truck",
+            "gas pump",
+            "golf ball",
+            "parachute",
+        )
+
+    def gallery(self) -> tuple[GalleryItem, ...]:
+        if self.missing():
+            return tuple(GalleryItem(name, f"{name} (none of the ten classes)", None) for name in STAND_INS)
+        return one_of_each_class(self)
+
+    def gallery_pixels(self, name: str) -> Pixels:
+        self.gallery_item(name)
+        return photograph(name) if self.missing() else self.pixels("test", int(name))
+
+    def labels(self, split: str) -> npt.NDArray[np.int64]:
+        return np.asarray([label for _, label in _files(data_root(), split == "train")], dtype=np.int64)
+
+    def pixels(self, split: str, index: int) -> Pixels:
+        return images.decode(_files(data_root(), split == "train")[index][0].read_bytes())
+
+    def missing(self) -> str | None:
+        if (data_root() / FOLDER / "val").is_dir():
+            return None
+        return "Imagenette is not on this machine yet; download it once (99 MB), or take another domain."
+
+    def fetch(self, watch: Watch | None = None) -> None:
+        from torchvision.datasets import Imagenette as Loader
+
+        fetch(
+            lambda: Loader(str(data_root()), size="160px", download=True), data_root(), 99_003_388, "Imagenette", watch
+        )
+        _files.cache_clear()

@@ -1,0 +1,95 @@
+"""MNIST (LeCun et al. 1998): 70,000 handwritten digits of 28×28; scikit-learn's digits stand in where it is not here."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from core.domains.base import Domain, GalleryItem, Pixels, Watch, data_root
+from core.domains.gallery import one_of_each_class
+from core.fetching import fetch
+
+HELD_OUT = 5  # every fifth of scikit-learn's digits is kept from training
+
+
+@lru_cache(maxsize=2)
+def _arrays(root: Path, train: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    from torchvision.datasets import MNIST  # here: torchvision takes seconds to import
+
+    data = MNIST(str(root), train=train, download=False)
+    return data.data.numpy()[..., None], data.targets.numpy().astype(np.int64)
+
+
+@lru_cache(maxsize=2)
+def stand_in(train: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """scikit-learn's 8×8 digits enlarged to 28×28, N×28×28×1 of 8 bits, and their classes."""
+    from sklearn.datasets import load_digits  # here: scikit-learn takes seconds to import
+
+    digits, labels = load_digits(return_X_y=True)
+    chosen = (np.arange(len(labels)) % HELD_OUT != 0) == train
+    small = np.round(digits[chosen].reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
+    large = [np.asarray(Image.fromarray(one).resize((28, 28), Image.Resampling.BILINEAR)) for one in small]
+    return np.stack(large)[..., None], labels[chosen].astype(np.int64)
+
+
+class Mnist(Domain):
+    """Handwritten digits; without the data set, scikit-learn's smaller ones, labelled so."""
+
+    name: ClassVar[str] = "mnist"
+    title: ClassVar[str] = "MNIST"
+    note: ClassVar[str] = "Handwritten digits of 28×28."
+    size: ClassVar[int] = 28
+    channels: ClassVar[int] = 1
+    dataset: ClassVar[str] = "MNIST"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(str(digit) for digit in range(10))
+
+    def classifier_names(self) -> tuple[str, ...]:
+        shipped = super().classifier_names()
+        first = "digits" if self.missing() else "a"
+        return tuple(sorted(shipped, key=lambda name: (name != first, name)))
+
+    def gallery(self) -> tuple[GalleryItem, ...]:
+        items = one_of_each_class(self)
+        if self.missing() is None:
+            return items
+        return tuple(
+            GalleryItem(i.name, f"{i.title} (stand-in)", i.label, credit="scikit-learn's digits") for i in items
+        )
+
+    def gallery_pixels(self, name: str) -> Pixels:
+        self.gallery_item(name)
+        return self.pixels("test", int(name))
+
+    def splits(self) -> tuple[str, ...]:
+        return ("test", "train")
+
+    def labels(self, split: str) -> npt.NDArray[np.int64]:
+        return self._data(split)[1]
+
+    def pixels(self, split: str, index: int) -> Pixels:
+        return self._data(split)[0][index]
+
+    def missing(self) -> str | None:
+        if (data_root() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").exists():
+            return None
+        return "MNIST is not on this machine yet; scikit-learn's digits stand in. Download it once (12 MB) for the real ones."
+
+    def fetch(self, watch: Watch | None = None) -> None:
+        from torchvision.datasets import MNIST
+
+        fetch(lambda: MNIST(str(data_root()), download=True), data_root(), 11_594_722, "MNIST", watch)
+        _arrays.cache_clear()
+
+    def _data(self, split: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        return stand_in(split == "train") if self.missing() else _arrays(data_root(), split == "train")
+
+    def _split_labels(self, split: str) -> npt.NDArray[np.int64]:
+        return self.labels(split)  # never missing: there are the stand-ins

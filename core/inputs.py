@@ -1,0 +1,59 @@
+"""What the engine refuses, and the sentence it refuses with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+TOLERANCE = 1e-6  # round-off that arithmetic on [0, 1] leaves behind; more than this is a wrong range
+
+
+class BadInput(ValueError):
+    """Something a person handed in cannot be used; the message is one sentence that says what is wrong and what to do."""
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse anything but a float batch N×C×H×W of finite values in [0, 1].
+
+    Raises:
+        BadInput: wrong type, shape or range.
+    """
+    if not isinstance(images, Tensor):
+        raise BadInput(f"Images must be a torch tensor N×C×H×W; this is a {type(images).__name__}.")
+    if images.dim() != 4:
+        raise BadInput(
+            f"Images must have the shape N×C×H×W; this tensor has {images.dim()} dimensions: {_shape(images)}."
+        )
+    if images.shape[1] not in (1, 3):
+        raise BadInput(f"Images must have 1 or 3 channels in the second dimension; this batch is {_shape(images)}.")
+    if images.numel() == 0:
+        raise BadInput(f"This batch is empty: {_shape(images)}; hand in at least one picture.")
+    if not images.is_floating_point():
+        raise BadInput(f"Images must be floats in [0, 1]; these are {images.dtype}: divide 8-bit values by 255 first.")
+    low, high = (float(value) for value in torch.aminmax(images.detach()))
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also true for NaN, which compares false with everything
+        if not bool(torch.isfinite(images).all()):
+            raise BadInput("Images contain NaN or infinite values; every value must lie in [0, 1].")
+        raise BadInput(
+            f"Images must lie in [0, 1]; these lie in [{low:.3g}, {high:.3g}]: "
+            "divide 8-bit values by 255, and leave the normalisation to the classifier."
+        )
+
+
+def check_labels(labels: Tensor, count: int, classes: int, what: str = "labels") -> None:
+    """Refuse anything but `count` whole numbers that each name one of `classes` classes.
+
+    Raises:
+        BadInput: wrong type, length or range.
+    """
+    if not isinstance(labels, Tensor) or labels.dim() != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+        raise BadInput(f"The {what} must be a one-dimensional int64 tensor, one class number a picture.")
+    if len(labels) != count:
+        raise BadInput(f"There are {count} pictures and {len(labels)} {what}; hand in one for each picture.")
+    outside = labels[(labels < 0) | (labels >= classes)]
+    if len(outside):
+        raise BadInput(f"{int(outside[0])} is no class: the classes are numbered 0 to {classes - 1}.")
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(str(side) for side in tensor.shape)

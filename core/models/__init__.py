@@ -1,0 +1,1 @@
+"""Classifiers: the contract, the architectures, what ships and what torchvision publishes."""

@@ -1,0 +1,70 @@
+"""A classifier as the rest of the house knows it: pictures in [0, 1] to logits, frozen, in eval mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+
+class Classifier(nn.Module):
+    """From float32 N×C×H×W in [0, 1] to logits N×K; the normalisation is inside, the mode and the weights never change.
+
+    Attributes:
+        name, title: as in a recipe and as on the screen.
+        domain: the domain it belongs to.
+        classes: the class names in the order of the logits.
+        size, channels: of the pictures it takes, size×size.
+        cam_layer: the dotted name of the layer that Grad-CAM looks at.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str,
+        title: str,
+        domain: str,
+        classes: tuple[str, ...],
+        size: int,
+        channels: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        cam_layer: str,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.name, self.title, self.domain, self.classes = name, title, domain, classes
+        self.size, self.channels, self.cam_layer = size, channels, cam_layer
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.requires_grad_(False)
+        super().train(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in eval mode: an attack that switches dropout or batch statistics on attacks another network."""
+        return super().train(False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
+    @property
+    def cam_module(self) -> nn.Module:
+        """The layer that Grad-CAM looks at."""
+        return self.network.get_submodule(self.cam_layer)
+
+    @property
+    def surrogate(self) -> Classifier:
+        """What an attacker differentiates: this classifier, unless a defense is unknown to the attacker."""
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits N×K of images N×C×H×W in [0, 1], on this classifier's device."""
+        logits: Tensor = self.network((images.to(self.device) - self.mean) / self.std)
+        return logits

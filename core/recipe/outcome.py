@@ -1,0 +1,127 @@
+"""What a recipe leads to, as plain data: pictures of 8 bits and numbers."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+
+from core import images
+from core.recipe.recipe import Recipe
+
+
+def _pixels_in(value: Any) -> Any:
+    if isinstance(value, str):
+        return images.from_png(base64.b64decode(value))
+    return value
+
+
+Pixels = Annotated[
+    npt.NDArray[np.uint8],  # H×W×C, 8 bits: what a saved file holds and what every prediction here was made on
+    BeforeValidator(_pixels_in),
+    PlainSerializer(lambda pixels: base64.b64encode(images.png(pixels)).decode(), return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+
+class Verdict(_Plain):
+    """What the classifier says of one picture."""
+
+    label: int  # the class it names
+    confidence: float  # of that class, 0 to 1
+    top: tuple[tuple[int, float], ...]  # the five likeliest classes with their confidences
+    true_confidence: float  # of the true class
+
+
+class Norms(_Plain):
+    """How far two 8-bit pictures are apart, in units of [0, 1]."""
+
+    l0: int  # pixels that differ in any channel
+    l2: float
+    linf: float
+    ssim: float
+
+
+class Trace(_Plain):
+    """An attack step by step; entry k belongs to step `numbers[k]`, entry 0 to the starting point."""
+
+    numbers: tuple[int, ...] = ()
+    loss: tuple[float, ...] = ()  # the attacker's objective, larger is better for the attacker
+    confidence: tuple[float, ...] = ()  # of the true class
+    strongest: tuple[float, ...] = ()  # of the likeliest other class, or of the target where there is one
+    predicted: tuple[int, ...] = ()
+    frame_numbers: tuple[int, ...] = ()  # the steps of which a picture was kept
+    frames: tuple[Pixels, ...] = ()
+
+
+class Attacked(_Plain):
+    """One attack on one picture."""
+
+    method: str  # the attack with the parameters that differ from its defaults
+    adversarial: Pixels
+    verdict: Verdict  # of the adversarial picture after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
+    success: bool
+    first: int  # steps until fooled; all that were run where it never was
+    iterations: int
+    seconds: float
+    stopped: bool
+    target: int | None
+    norms: Norms  # adversarial against clean
+    flips_back: bool  # fooled before 8-bit rounding but not after
+    trace: Trace
+
+
+class Guard(_Plain):
+    """One attacked picture behind one defense."""
+
+    defended: Pixels
+    verdict: Verdict
+    recovered: bool  # the defended picture gets the true label
+    attack: Attacked | None = None  # the attack made for this very column, where the attacker knows the defense
+    backward: str = "none"  # the gradient that attacker used
+
+
+class Column(_Plain):
+    """One defense: what it does to the clean picture, to the attack that does not know it, and to the one that does."""
+
+    defense: str
+    short: str
+    clean: Guard  # the defense on the clean picture: the price
+    grey: Guard | None  # the attack on the bare classifier
+    adaptive: Guard | None
+    seconds: float  # one pass of the defense over one picture
+
+
+class Outcome(_Plain):
+    """Everything that a screen shows of one recipe."""
+
+    recipe: Recipe
+    domain: str
+    classifier: str
+    classes: tuple[str, ...]
+    device: str
+    versions: str
+    label: int  # the true class; where nobody knows it, what the classifier says of the clean picture
+    label_known: bool
+    clean: Pixels
+    before: Verdict
+    attacked: Attacked
+    columns: tuple[Column, ...] = ()
+
+    def class_name(self, number: int) -> str:
+        return self.classes[number]
+
+    def to_json(self) -> str:
+        """The whole outcome; pictures as base64 PNG."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Outcome:
+        return cls.model_validate_json(text)

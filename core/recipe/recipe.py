@@ -1,0 +1,155 @@
+"""What a visitor does, as plain data: the recipe that names a picture, a classifier, an attack and defenses."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from core import attacks, defenses, domains
+from core.declaration import readable
+from core.domains.chosen import Picture
+from core.inputs import BadInput
+
+LONGEST = 8192  # characters of a link's recipe; the longest honest one is far below
+
+Attacker = Literal["grey", "adaptive", "both"]
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Method(_Plain):
+    """An attack or a defense by name, with the parameters that differ from its defaults."""
+
+    name: Annotated[str, Field(max_length=40)]
+    params: dict[str, Any] = {}
+
+
+class Recipe(_Plain):
+    """One experiment on one picture; JSON in and out, and small enough for a link.
+
+    `defenses` is a tuple of columns, each a chain of methods. `attacker` says whether the attack on each column knows the
+    defense: 'grey' does not, 'adaptive' does, 'both' shows both. `target` is a class by name or number, '' for untargeted.
+
+    Raises:
+        BadInput: it names something outside the registries, or a value out of range; the sentence says what to do.
+    """
+
+    domain: Annotated[str, Field(max_length=40)] = "photos"
+    classifier: Annotated[str, Field(max_length=80)] = ""
+    picture: Picture = Picture()
+    attack: Method = Method(name="pgd")
+    target: Annotated[str, Field(max_length=80)] = ""
+    defenses: Annotated[tuple[tuple[Method, ...], ...], Field(max_length=12)] = (
+        (Method(name="jpeg"),),
+        (Method(name="median"),),
+        (Method(name="lgs"),),
+    )
+    attacker: Attacker = "grey"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise BadInput(readable(error, "This recipe")) from None
+
+    @field_validator("domain")
+    @classmethod
+    def _known_domain(cls, name: str) -> str:
+        domains.get(name)
+        return name
+
+    @field_validator("defenses")
+    @classmethod
+    def _known_defenses(cls, columns: tuple[tuple[Method, ...], ...]) -> tuple[tuple[Method, ...], ...]:
+        for column in columns:
+            if not 1 <= len(column) <= 6:
+                raise BadInput(f"A defense is a chain of 1 to 6 methods; this one has {len(column)}.")
+            for method in column:
+                defenses.build(method.name, method.params)
+        return columns
+
+    @field_validator("attack")
+    @classmethod
+    def _known_attack(cls, method: Method) -> Method:
+        attacks.build(method.name, method.params)
+        return method
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Recipe:
+        domain = domains.get(self.domain)
+        if self.classifier and self.classifier not in domain.classifier_names():
+            raise BadInput(
+                f"{domain.title} has no classifier called {self.classifier!r}; it has {', '.join(domain.classifier_names())}."
+            )
+        if self.target:
+            domain.class_number(self.target)
+        if self.picture.kind == "gallery" and self.picture.name:
+            domain.gallery_item(self.picture.name)
+        return self
+
+    # Views of the data
+
+    def built_attack(self) -> attacks.Attack:
+        """The attack with its parameters."""
+        return attacks.build(self.attack.name, self.attack.params)
+
+    def built_defenses(self) -> tuple[defenses.Defense, ...]:
+        """One defense a column; a column of one method is that method, of several a chain."""
+        built = [tuple(defenses.build(m.name, m.params) for m in column) for column in self.defenses]
+        return tuple(column[0] if len(column) == 1 else defenses.Chain(members=column) for column in built)
+
+    def but(self, **changes: Any) -> Recipe:
+        """The same recipe with some fields changed, checked again."""
+        return type(self)(**{**self.model_dump(), **changes})
+
+    # JSON and links
+
+    def to_json(self) -> str:
+        """The whole recipe, every default written out, for people to read and keep."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Recipe:
+        """The recipe of that JSON.
+
+        Raises:
+            BadInput: it is not JSON, or not a recipe.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise BadInput("This is not a recipe: the text is not JSON.") from None
+        if not isinstance(values, dict):
+            raise BadInput(
+                "This is not a recipe: the JSON must be an object with fields such as 'picture' and 'attack'."
+            )
+        if any(not isinstance(key, str) or not key.isidentifier() for key in values):
+            raise BadInput("This is not a recipe: a field has no proper name.")
+        return cls(**values)
+
+    def to_link(self) -> str:
+        """The recipe as one URL-safe word: base64 of the JSON of what differs from the defaults."""
+        text = json.dumps(self.model_dump(mode="json", exclude_defaults=True), separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def from_link(cls, word: str) -> Recipe:
+        """The recipe of that word of a link.
+
+        Raises:
+            BadInput: the word is damaged, too long, or names something that is not here.
+        """
+        if len(word) > LONGEST:
+            raise BadInput("The recipe in this link is too long to be one of ours.")
+        try:
+            text = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise BadInput("The recipe in this link is damaged; copy the whole link again.") from None
+        return cls.from_json(text)

@@ -1,0 +1,283 @@
+"""Running a recipe, whole or in the stages that a screen reuses."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from core import attacks, defenses, domains, images
+from core.device import pick
+from core.guarded import Backward, Guarded
+from core.inputs import BadInput
+from core.models.classifier import Classifier
+from core.recipe.norms import norms
+from core.recipe.outcome import Attacked, Column, Guard, Outcome, Trace, Verdict
+from core.recipe.recipe import Recipe
+
+FRAMES = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, for whoever watches: what is being done, how far, and in an attack the step itself."""
+
+    text: str
+    done: int
+    total: int
+    step: attacks.Step | None = None
+
+
+Watch = Callable[[Progress], bool | None]  # returns True to stop; what was found so far is kept
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The picture and the classifier of a recipe, ready to be attacked."""
+
+    classifier: Classifier
+    clean: Pixels  # size×size×channels
+    label: int
+    label_known: bool
+    before: Verdict
+
+    @property
+    def images(self) -> Tensor:
+        """The clean picture as a batch of one, 1×C×H×W."""
+        return images.to_tensor(self.clean)
+
+    @property
+    def labels(self) -> Tensor:
+        return torch.tensor([self.label])
+
+
+def prepare(
+    recipe: Recipe,
+    *,
+    device: str | None = None,
+    classifier: Classifier | None = None,
+    uploads: Mapping[str, Pixels] | None = None,
+) -> Scene:
+    """The recipe's picture, fitted, and its classifier.
+
+    Args:
+        classifier: the recipe's classifier where the caller has it loaded already.
+        uploads: pictures that visitors brought (H×W×3, 8 bits), by their digest.
+
+    Raises:
+        BadInput: the picture is not here, or data or weights are missing.
+    """
+    domain = domains.get(recipe.domain)
+    if classifier is None:
+        classifier = domain.classifier(recipe.classifier or None, device=str(pick(device)))
+    pixels, label = domain.picture(recipe.picture, uploads or {})
+    clean = images.fit(pixels, classifier.size, classifier.channels, recipe.picture.fit)
+    with torch.no_grad():
+        probabilities = _probabilities(classifier, images.to_tensor(clean))
+    known = label is not None
+    true = label if label is not None else int(probabilities.argmax())
+    return Scene(classifier, clean, true, known, _verdict(probabilities, true))
+
+
+def fool(
+    recipe: Recipe,
+    scene: Scene,
+    *,
+    defense: defenses.Defense | None = None,
+    backward: Backward = "best",
+    watch: Watch | None = None,
+) -> Attacked:
+    """The recipe's attack on the scene; with `defense`, by an attacker who knows it and differentiates as `backward` says."""
+    attack = recipe.built_attack()
+    classifier: Classifier = scene.classifier if defense is None else Guarded(scene.classifier, defense, backward)
+    target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
+    if target == scene.label:
+        raise BadInput("The target is the picture's own class; choose another class as the target.")
+    goal = attacks.Goal() if target is None else attacks.Goal(torch.tensor([target]))
+    recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {defense.title}" if defense else ""), watch)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    result = attack(classifier, scene.images, scene.labels, goal, generator, watch=recorder)
+    adversarial = images.to_pixels(result.images)[0]
+    probabilities = result.logits[0].float().softmax(0).cpu()
+    aim = target if target is not None else int(result.targets[0]) if result.targets is not None else None
+    return Attacked(
+        method=attack.described(),
+        adversarial=adversarial,
+        verdict=_verdict(probabilities, scene.label),
+        success=bool(result.success[0]),
+        first=int(result.steps[0]),
+        iterations=result.iterations,
+        seconds=result.seconds,
+        stopped=result.stopped,
+        target=aim,
+        norms=norms(scene.clean, adversarial),
+        flips_back=recorder.fooled and not bool(result.success[0]),
+        trace=recorder.trace(),
+    )
+
+
+def defend(recipe: Recipe, scene: Scene, attacked: Attacked, *, watch: Watch | None = None) -> tuple[Column, ...]:
+    """Every defense of the recipe on the clean and on the attacked picture, one column each."""
+    columns = []
+    built = recipe.built_defenses()
+    for index, defense in enumerate(built):
+        if watch is not None and watch(Progress(defense.described(), index, len(built))):
+            break
+        columns.append(_column(recipe, scene, attacked, defense, watch))
+    return tuple(columns)
+
+
+def run(
+    recipe: Recipe,
+    *,
+    device: str | None = None,
+    classifier: Classifier | None = None,
+    uploads: Mapping[str, Pixels] | None = None,
+    watch: Watch | None = None,
+) -> Outcome:
+    """Run a whole recipe; the same recipe on the same device gives the same pictures and numbers.
+
+    Raises:
+        BadInput: something in the recipe is not to be had; the sentence says what to do.
+    """
+    scene = prepare(recipe, device=device, classifier=classifier, uploads=uploads)
+    attacked = fool(recipe, scene, watch=watch)
+    columns = () if attacked.stopped else defend(recipe, scene, attacked, watch=watch)
+    return outcome(recipe, scene, attacked, columns)
+
+
+def outcome(recipe: Recipe, scene: Scene, attacked: Attacked, columns: tuple[Column, ...]) -> Outcome:
+    """The stages of one recipe put together."""
+    return Outcome(
+        recipe=recipe,
+        domain=recipe.domain,
+        classifier=scene.classifier.name,
+        classes=scene.classifier.classes,
+        device=str(scene.classifier.device),
+        versions=f"torch {torch.__version__}, Python {platform.python_version()}",
+        label=scene.label,
+        label_known=scene.label_known,
+        clean=scene.clean,
+        before=scene.before,
+        attacked=attacked,
+        columns=columns,
+    )
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One value of a swept parameter and what the defense does there."""
+
+    value: float | str | bool
+    clean: Guard
+    attacked: Guard
+
+
+def sweep(
+    recipe: Recipe, scene: Scene, attacked: Attacked, method: str, parameter: str, values: tuple[object, ...]
+) -> tuple[SweepPoint, ...]:
+    """One defense at several values of one parameter, on the clean and on the attacked picture (grey box).
+
+    Raises:
+        BadInput: no such defense or parameter, or a value out of range.
+    """
+    points = []
+    base = next((m.params for column in recipe.defenses for m in column if m.name == method), {})
+    for value in values:
+        defense = defenses.build(method, {**base, parameter: value})
+        clean = _guard(scene, defense, scene.images)
+        points.append(SweepPoint(value, clean, _guard(scene, defense, images.to_tensor(attacked.adversarial))))  # type: ignore[arg-type]
+    return tuple(points)
+
+
+def _column(recipe: Recipe, scene: Scene, attacked: Attacked, defense: defenses.Defense, watch: Watch | None) -> Column:
+    began = time.perf_counter()
+    clean = _guard(scene, defense, scene.images)
+    seconds = time.perf_counter() - began
+    grey = adaptive = None
+    if recipe.attacker in ("grey", "both"):
+        grey = _guard(scene, defense, images.to_tensor(attacked.adversarial))
+    if recipe.attacker in ("adaptive", "both"):
+        again = fool(recipe, scene, defense=defense, watch=watch)
+        guard = _guard(scene, defense, images.to_tensor(again.adversarial))
+        adaptive = guard.model_copy(update={"attack": again, "backward": "best"})
+    return Column(
+        defense=defense.described(), short=defense.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
+    )
+
+
+def _guard(scene: Scene, defense: defenses.Defense, batch: Tensor) -> Guard:
+    with torch.no_grad():
+        defended = defense(batch.to(scene.classifier.device))
+        probabilities = _probabilities(scene.classifier, defended)
+    verdict = _verdict(probabilities, scene.label)
+    return Guard(defended=images.to_pixels(defended)[0], verdict=verdict, recovered=verdict.label == scene.label)
+
+
+def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:
+    return classifier(batch)[0].float().softmax(0).cpu()  # type: ignore[no-any-return]
+
+
+def _verdict(probabilities: Tensor, label: int) -> Verdict:
+    values, numbers = probabilities.topk(min(5, len(probabilities)))
+    top = tuple((int(n), float(v)) for n, v in zip(numbers, values, strict=True))
+    return Verdict(label=top[0][0], confidence=top[0][1], top=top, true_confidence=float(probabilities[label]))
+
+
+class _Recorder:
+    """Keeps what a view needs of every step and a bounded number of pictures, and passes the step on."""
+
+    def __init__(self, label: int, text: str, watch: Watch | None) -> None:
+        self.label, self.text, self.watch = label, text, watch
+        self.fooled = False
+        self.stride = 1
+        self.numbers: list[int] = []
+        self.loss: list[float] = []
+        self.confidence: list[float] = []
+        self.strongest: list[float] = []
+        self.predicted: list[int] = []
+        self.frames: dict[int, Pixels] = {}
+        self.last: tuple[int, Pixels] | None = None
+
+    def __call__(self, step: attacks.Step) -> bool | None:
+        probabilities = step.logits[0].detach().float().softmax(0).cpu()
+        others = probabilities.clone()
+        others[self.label] = -1
+        strongest = int(step.targets[0]) if step.targets is not None else int(others.argmax())
+        if self.numbers and self.numbers[-1] == step.number:  # an attack's last word on the same step: what it returns
+            for series in (self.numbers, self.loss, self.confidence, self.strongest, self.predicted):
+                series.pop()
+        self.numbers.append(step.number)
+        self.loss.append(float(step.loss[0]))
+        self.confidence.append(float(probabilities[self.label]))
+        self.strongest.append(float(probabilities[strongest]))
+        self.predicted.append(int(probabilities.argmax()))
+        self.fooled = bool(step.fooled[0])
+        self.last = (step.number, images.to_pixels(step.images)[0])
+        if step.number % self.stride == 0:
+            self.frames[step.number] = self.last[1]
+            if len(self.frames) > FRAMES:
+                self.stride *= 2
+                self.frames = {n: f for n, f in self.frames.items() if n % self.stride == 0}
+        return self.watch(Progress(self.text, step.number, step.total, step)) if self.watch else None
+
+    def trace(self) -> Trace:
+        if self.last is not None:
+            self.frames[self.last[0]] = self.last[1]
+        return Trace(
+            numbers=tuple(self.numbers),
+            loss=tuple(self.loss),
+            confidence=tuple(self.confidence),
+            strongest=tuple(self.strongest),
+            predicted=tuple(self.predicted),
+            frame_numbers=tuple(sorted(self.frames)),
+            frames=tuple(self.frames[n] for n in sorted(self.frames)),
+        )

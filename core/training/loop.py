@@ -1,0 +1,179 @@
+"""The training loop: one cycle, checkpoints, resume, and a card with what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.device import pick
+from core.inputs import BadInput
+from core.models.architectures import ARCHITECTURES, WhitenedResNet
+from core.models.zoo import Card, Measured, load, save
+from core.training.plans import PLANS, Data, Plan, cached
+
+Watch = Callable[[int, int, str], object]  # steps done, steps in all, what is being done
+
+
+def train(
+    name: str,
+    out: Path,
+    device: str | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    watch: Watch | None = None,
+) -> Card:
+    """Train one classifier that ships and write weights and card into `out`; resumes from its checkpoint there.
+
+    Raises:
+        BadInput: there is no such plan, or its data set is not in `data_root()`.
+    """
+    if name not in PLANS:
+        raise BadInput(f"There is nothing called {name!r} to train; there are {', '.join(PLANS)}.")
+    plan = PLANS[name]
+    out.mkdir(parents=True, exist_ok=True)
+    pictures, labels = cached(plan, True, out)
+    place = pick(device)
+    torch.manual_seed(seed)
+    network = ARCHITECTURES[plan.architecture](int(labels.max()) + 1)
+    if isinstance(network, WhitenedResNet):
+        network.set_whitening(_normalised(pictures[:5000].float() / 255, plan))
+    fit(
+        network,
+        plan,
+        (pictures, labels),
+        place,
+        seed=seed,
+        epochs=epochs,
+        checkpoint=out / f"{name}.checkpoint",
+        watch=watch,
+    )
+    return finish(network.cpu(), plan, cached(plan, False, out), out, seed=seed, epochs=epochs or plan.epochs)
+
+
+def fit(
+    network: nn.Module,
+    plan: Plan,
+    data: Data,
+    device: torch.device,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    checkpoint: Path | None = None,
+    watch: Watch | None = None,
+) -> None:
+    """Fit `network` in place. Every epoch draws from a generator of its own, so a resumed run equals an uninterrupted one."""
+    pictures, labels = data
+    epochs = epochs or plan.epochs
+    steps = -(-len(pictures) * plan.repeats // plan.batch)
+    network.to(device, memory_format=torch.channels_last)
+    optimiser = _optimiser(network, plan)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.peak, total_steps=epochs * steps, pct_start=0.25)
+    first = _resume(checkpoint, network, optimiser, schedule)
+    for epoch in range(first, epochs):
+        network.train()
+        generator = torch.Generator().manual_seed(seed * 1000 + epoch)
+        torch.manual_seed(seed * 1000 + epoch)  # dropout draws from the global one
+        order = torch.cat([torch.randperm(len(pictures), generator=generator) for _ in range(plan.repeats)])
+        for number, chosen in enumerate(order.split(plan.batch)):
+            views = plan.view(pictures[chosen].float() / 255, generator, epoch / epochs)
+            batch = _normalised(views, plan).to(device, memory_format=torch.channels_last)
+            # bfloat16 halves the time on processors and cards that have it; float32 weights keep the accuracy.
+            with torch.autocast(device.type, torch.bfloat16):
+                logits = network(batch)
+            loss = F.cross_entropy(logits.float(), labels[chosen].to(device), label_smoothing=plan.smoothing)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            if watch is not None:
+                watch(
+                    epoch * steps + number + 1,
+                    epochs * steps,
+                    f"epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}",
+                )
+        if checkpoint is not None:
+            _keep(checkpoint, network, optimiser, schedule, epoch + 1)
+    network.eval()
+
+
+def finish(network: nn.Module, plan: Plan, test: Data, out: Path, *, seed: int, epochs: int) -> Card:
+    """Write the weights, measure what was written (in float32, after the round trip through 16 bits), and write the card."""
+    name = f"{plan.domain}_{plan.name}"
+    about = Card(
+        title=plan.title,
+        architecture=plan.architecture,
+        parameters=sum(p.numel() for p in network.parameters()),
+        size=plan.size,
+        channels=plan.channels,
+        mean=plan.mean,
+        std=plan.std,
+        cam_layer=plan.cam_layer,
+        data=plan.data,
+        command=f"python -m core train {name} --seed {seed} --epochs {epochs}",
+        accuracy=(),
+        note=plan.note,
+    )
+    save(network, about, plan.domain, plan.name, out)
+    pictures, labels = test
+    classifier = load(plan.domain, plan.name, tuple(str(i) for i in range(int(labels.max()) + 1)), folder=out)
+    correct = 0
+    with torch.inference_mode():
+        for part, truth in zip(pictures.split(250), labels.split(250), strict=True):
+            correct += int((classifier(part.float() / 255).argmax(1) == truth).sum())
+    measured = Measured(
+        what="right on the test pictures", value=correct / len(labels), correct=correct, count=len(labels)
+    )
+    about = about.model_copy(update={"accuracy": (measured,)})
+    (out / f"{name}.json").write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return about
+
+
+def _normalised(pictures: Tensor, plan: Plan) -> Tensor:
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (plan.mean, plan.std))
+    return (pictures - mean) / std
+
+
+def _optimiser(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": plan.decay},
+        {
+            "params": [p for p in trained if p.dim() <= 1],
+            "weight_decay": 0.0,
+        },  # norms and biases have nothing to shrink for
+    ]
+    if plan.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=plan.peak)
+    return torch.optim.SGD(groups, lr=plan.peak, momentum=0.9, nesterov=True)
+
+
+def _keep(
+    path: Path,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    epoch: int,
+) -> None:
+    part = path.with_suffix(".part")
+    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+    torch.save({**state, "epoch": epoch}, part)
+    part.replace(path)  # a run that is killed here leaves the checkpoint before
+
+
+def _resume(
+    path: Path | None,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> int:
+    if path is None or not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    return int(state["epoch"])

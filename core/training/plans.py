@@ -1,0 +1,197 @@
+"""How each classifier that ships is trained: data, augmentation, network and schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core import domains, images
+from core.domains.mnist import stand_in
+from core.domains.photos import PHOTOGRAPHS, photograph
+from core.training import augment
+
+Data = tuple[Tensor, Tensor]  # pictures uint8 N×C×H×W, labels int64 N
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the training loop needs to know about one classifier."""
+
+    domain: str
+    name: str
+    title: str
+    architecture: str
+    size: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    cam_layer: str
+    data: str
+    note: str
+    load: Callable[[bool], Data]  # True for the training part
+    view: Callable[
+        [Tensor, torch.Generator, float], Tensor
+    ]  # pictures in [0, 1], randomness, share of the training done
+    epochs: int
+    batch: int
+    peak: float  # the highest learning rate of the cycle
+    decay: float
+    optimiser: str = "sgd"
+    smoothing: float = 0.0
+    repeats: int = 1  # passes over the training part that count as an epoch
+
+
+def _photographs(train: bool) -> Data:
+    """The photographs fitted to 160 px for judging; to 320 px for training, so that a crop is sharp."""
+    size = 320 if train else 160
+    fitted = [images.fit(photograph(name), size, 3, "crop") for name in PHOTOGRAPHS]
+    return torch.from_numpy(np.stack(fitted)).permute(0, 3, 1, 2), torch.arange(len(fitted))
+
+
+def _domain(name: str) -> Callable[[bool], Data]:
+    def load(train: bool) -> Data:
+        domain = domains.get(name)
+        split = "train" if train else "test"
+        labels = domain.labels(split)
+        pixels = [images.fit(domain.pixels(split, i), domain.size, domain.channels, "crop") for i in range(len(labels))]
+        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+
+    return load
+
+
+def _digits(train: bool) -> Data:
+    pixels, labels = stand_in(train)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+
+
+def _photo_view(pictures: Tensor, generator: torch.Generator, done: float) -> Tensor:
+    return augment.cropped(pictures, generator, 160, smallest=0.15, turn=0.2, colour=0.3)
+
+
+def _imagenette_view(pictures: Tensor, generator: torch.Generator, done: float) -> Tensor:
+    return augment.cropped(pictures, generator, 96 if done < 0.5 else 128, smallest=0.3, turn=0.1, colour=0.2)
+
+
+def _shift(by: int, flip: bool) -> Callable[[Tensor, torch.Generator, float], Tensor]:
+    return lambda pictures, generator, done: augment.shifted(pictures, generator, by, flip)
+
+
+_PHOTO = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_CIFAR = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.247, 0.2435, 0.2616)}
+_MNIST = {"mean": (0.1307,), "std": (0.3081,)}
+
+_PLANS = (
+    Plan(
+        domain="photos",
+        name="photonet",
+        title="PhotoNet",
+        architecture="photonet",
+        size=160,
+        channels=3,
+        **_PHOTO,
+        cam_layer="stages.3",
+        data="17 photographs that ship with scikit-image, scikit-learn and matplotlib; random crops of them",
+        note="It recognises these 17 pictures and nothing else.",
+        load=_photographs,
+        view=_photo_view,
+        epochs=20,
+        batch=40,
+        peak=4e-3,
+        decay=0.05,
+        optimiser="adamw",
+        repeats=47,
+    ),
+    *(
+        Plan(
+            domain="mnist",
+            name=name,
+            title=title,
+            architecture=architecture,
+            size=28,
+            channels=1,
+            **_MNIST,
+            cam_layer=layer,
+            data=data,
+            note=note,
+            load=load,
+            view=_shift(2, flip=False),
+            epochs=epochs,
+            batch=128,
+            peak=2e-3,
+            decay=0.01,
+            optimiser="adamw",
+        )
+        for name, title, architecture, layer, data, note, load, epochs in (
+            ("a", "Model A", "digit_a", "features.8", "MNIST", "Model A of DKN.", _domain("mnist"), 6),
+            ("b", "Model B", "digit_b", "features.10", "MNIST", "Model B of DKN.", _domain("mnist"), 6),
+            (
+                *("digits", "Model A on scikit-learn's digits", "digit_a", "features.8"),
+                "scikit-learn's 8×8 digits enlarged to 28×28, every fifth kept from training",
+                "A stand-in until MNIST is downloaded: Model A of DKN on smaller, coarser digits.",
+                *(_digits, 40),
+            ),
+        )
+    ),
+    *(
+        Plan(
+            domain="cifar10",
+            name=name,
+            title=title,
+            architecture=architecture,
+            size=32,
+            channels=3,
+            **_CIFAR,
+            cam_layer=layer,
+            data="CIFAR-10",
+            note=note,
+            load=_domain("cifar10"),
+            view=_shift(3, flip=True),
+            epochs=12,
+            batch=256,
+            peak=peak,
+            decay=5e-4,
+            smoothing=0.15,
+        )
+        for name, title, architecture, layer, note, peak in (
+            ("resnet", "ResNet", "whitened", "stages.2", "A small residual network behind a fixed whitening.", 0.25),
+            ("vgg", "VGG", "vgg", "features.26", "A narrow VGG with batch norm.", 0.1),
+        )
+    ),
+    Plan(
+        domain="imagenette",
+        name="resnet",
+        title="SE-ResNet",
+        architecture="imagenette",
+        size=160,
+        channels=3,
+        **_PHOTO,
+        cam_layer="stages.3",
+        data="7,500 training pictures of Imagenette 2 (750 a class)",
+        note="A small residual network with squeeze-and-excitation.",
+        load=_domain("imagenette"),
+        view=_imagenette_view,
+        epochs=30,
+        batch=64,
+        peak=0.1,
+        decay=5e-4,
+        smoothing=0.1,
+    ),
+)
+
+PLANS: dict[str, Plan] = {f"{plan.domain}_{plan.name}": plan for plan in _PLANS}
+
+
+def cached(plan: Plan, train: bool, folder: Path) -> Data:
+    """The pictures of a plan, decoded once and kept beside the checkpoints."""
+    path = folder / f"{plan.domain}_{plan.size}_{'train' if train else 'test'}.pt"
+    if plan.domain != "imagenette":
+        return plan.load(train)
+    if not path.exists():
+        torch.save(plan.load(train), path)
+    pictures, labels = torch.load(path, weights_only=True)
+    return pictures, labels

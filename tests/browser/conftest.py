@@ -1,0 +1,179 @@
+"""A server on a bare machine and a real browser whose network ends at 127.0.0.1."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = Path(__file__).resolve().parent / "shots"
+NO_BROWSER = "BROWSER TESTS SKIPPED: no Chromium here and none could be installed; set CHROMIUM to the path of one"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # the network is cut off
+)
+DESKTOP, PHONE = {"width": 1400, "height": 1000}, {"width": 390, "height": 844}
+
+Open = Callable[..., Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any(NO_BROWSER in str(report.longrepr) for report in skipped):
+        terminalreporter.section(NO_BROWSER, sep="!", red=True, bold=True)
+
+
+@contextmanager
+def serving(data: Path) -> Iterator[str]:
+    """A fresh server of this checkout with no data sets and no network; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    nowhere = "http://127.0.0.1:9"
+    environment = {
+        **os.environ,
+        "MIRAGE_DATA": str(data),
+        "OMP_NUM_THREADS": "2",
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), nowhere),
+        "no_proxy": "127.0.0.1,localhost",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", f"--server.port={port}"]
+    log = SHOTS / f"server-{port}.log"
+    SHOTS.mkdir(exist_ok=True)
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                pytest.fail(f"the server ended: {log.read_text()[-2000:]}")
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=5)
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    text = log.read_text()
+    assert "Traceback" not in text, (
+        f"the server's log holds a traceback:\n{text[text.index('Traceback') - 300 :][:3000]}"
+    )
+    log.unlink()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """One browser process for all tests."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.find import present
+
+    path = present()
+    if path is None:
+        pytest.skip(NO_BROWSER)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for all tests that need no fresh one."""
+    with serving(tmp_path_factory.mktemp("no-data")) as address:
+        yield address
+
+
+@pytest.fixture
+def browse(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Open an address in a visitor's own browser: browse(address, theme="light", size=DESKTOP, motion=True).
+
+    Afterwards: not one request may have left this machine, no exception box may stand on a page, and a failed test
+    leaves a screenshot.
+    """
+    opened, outside = [], []
+
+    def watch(asked: Any) -> None:
+        if not re.match(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:", asked.url):
+            outside.append(asked.url)
+
+    def browse(address: str, theme: str = "light", size: dict[str, int] = DESKTOP, wait: bool = True) -> Any:
+        context = chromium.new_context(
+            viewport=size, color_scheme=theme, accept_downloads=True, device_scale_factor=1, reduced_motion="reduce"
+        )
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.on("request", watch)
+        opened.append(page)
+        page.goto(address)
+        if wait:
+            settle(page)
+        return page
+
+    yield browse
+    failed = getattr(request.node, "failed", False)
+    complaints = []
+    for number, page in enumerate(opened):
+        if failed:
+            name = re.sub(r"\W+", "-", request.node.name)
+            page.screenshot(path=SHOTS / f"failed-{name}-{number}.png", full_page=True)
+        complaints += page.locator("[data-testid=stException]").all_inner_texts()
+        page.context.close()
+    assert not outside, f"the page asked for {outside}"
+    assert failed or not complaints, complaints
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[Any]:
+    report = yield
+    if report.when == "call":
+        item.failed = report.failed  # type: ignore[attr-defined]
+    return report
+
+
+def settle(page: Any, timeout: float = 60_000) -> None:
+    """Wait until the script has run to its end and nothing on the page is stale."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=timeout)
+    page.wait_for_function(
+        "() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')", timeout=timeout
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_shots() -> None:
+    """The screenshots of the last run go away."""
+    shutil.rmtree(SHOTS, ignore_errors=True)
+    SHOTS.mkdir(exist_ok=True)

@@ -1,0 +1,55 @@
+"""For everybody: two themes, a phone, a keyboard, a screen reader's rules."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import DESKTOP, PHONE, SHOTS, Open
+
+PAGES = ("", "attack", "defend")
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core calls serious or critical, one line each."""
+    page.evaluate(AXE)
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)["violations"]
+    return [
+        f"{item['id']} ({item['impact']}): {node['target']} {node['html'][:200]} {node['failureSummary'][:300]}"
+        for item in found
+        if item["impact"] in ("serious", "critical")
+        for node in item["nodes"][:4]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("where", PAGES)
+def test_nothing_serious_for_axe(where: str, theme: str, server: str, browse: Open) -> None:
+    page = browse(f"{server}/{where}", theme=theme, size=DESKTOP)
+    page.screenshot(path=SHOTS / f"{where or 'start'}-{theme}.png", full_page=True)
+    found = violations(page)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("where", PAGES)
+def test_a_phone_scrolls_one_way_only(where: str, server: str, browse: Open) -> None:
+    page = browse(f"{server}/{where}", size=PHONE)
+    page.wait_for_timeout(500)
+    page.screenshot(path=SHOTS / f"{where or 'start'}-phone.png", full_page=True)
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll('[data-testid=stMain], [data-testid=stMain] *')]
+            .filter(e => e.scrollWidth > e.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)
+                && e.matches('[data-testid=stMain], [data-testid=stAppScrollToBottomContainer], .stMain'))
+            .map(e => e.dataset.testid + ' ' + e.scrollWidth)"""
+    )
+    assert not wide and page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    beyond = page.evaluate(
+        """() => [...document.querySelectorAll('[data-testid=stMain] img, [data-testid=stMain] button, [data-testid=stMain] h1')]
+            .filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1)
+            .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert not beyond, beyond

@@ -1,0 +1,103 @@
+"""Domains: classes, galleries and samples, with the data sets and on a bare machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core import BadInput, domains
+from core.recipe import Picture
+
+
+@pytest.mark.parametrize("name", domains.names())
+def test_every_domain_shows_something_on_a_bare_machine(name: str) -> None:
+    domain = domains.get(name)
+    assert (
+        len(domain.classes) == len(set(domain.classes)) or name == "imagenet"
+    )  # ImageNet has two cranes and two maillots
+    assert domain.classifier_names()
+    for item in domain.gallery():
+        pixels = domain.gallery_pixels(item.name)
+        assert pixels.dtype == np.uint8 and pixels.ndim == 3
+        assert item.label is None or 0 <= item.label < len(domain.classes)
+
+
+def test_photos_are_seventeen_classes_that_the_classifier_knows() -> None:
+    domain = domains.get("photos")
+    images, labels = domain.sample(17)
+    assert images.shape == (17, 3, 160, 160) and images.dtype == torch.float32
+    assert sorted(labels.tolist()) == list(range(17))
+    with torch.no_grad():
+        assert bool((domain.classifier(device="cpu")(images).argmax(1) == labels).all())
+
+
+def test_samples_repeat_by_seed_and_refuse_too_many() -> None:
+    domain = domains.get("photos")
+    assert torch.equal(domain.sample(5, seed=1)[0], domain.sample(5, seed=1)[0])
+    assert not torch.equal(domain.sample(5, seed=1)[1], domain.sample(5, seed=2)[1])
+    with pytest.raises(BadInput, match="17"):
+        domain.sample(18)
+    with pytest.raises(BadInput, match="split"):
+        domain.sample(3, split="train")
+
+
+def test_what_is_missing_is_said_in_a_sentence() -> None:
+    assert "download" in str(domains.get("cifar10").missing())
+    with pytest.raises(BadInput, match="CIFAR-10 is not on this machine"):
+        domains.get("cifar10").sample(3)
+    with pytest.raises(BadInput, match="photos"):
+        domains.get("nowhere")
+
+
+def test_a_download_without_a_network_fails_in_a_sentence() -> None:
+    with pytest.raises(BadInput, match="could not be downloaded"):
+        domains.get("cifar10").fetch()
+
+
+def test_scikit_learns_digits_stand_in_for_mnist_and_say_so() -> None:
+    domain = domains.get("mnist")
+    assert "stand in" in str(domain.missing())
+    assert all("stand-in" in item.title for item in domain.gallery())
+    images, labels = domain.sample(50)
+    assert images.shape == (50, 1, 28, 28)
+    with torch.no_grad():
+        right = (domain.classifier(device="cpu")(images).argmax(1) == labels).float().mean()
+    assert right > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "shape"),
+    [("cifar10", 10_000, (3, 32, 32)), ("mnist", 10_000, (1, 28, 28)), ("imagenette", 2_000, (3, 160, 160))],
+)
+def test_data_sets_through_torchvisions_loaders(data: Path, name: str, count: int, shape: tuple[int, ...]) -> None:
+    domain = domains.get(name)
+    assert domain.missing() is None
+    assert domain.count("test") >= count
+    images, labels = domain.sample(8, seed=5)
+    assert images.shape == (8, *shape)
+    assert 0 <= float(images.min()) <= float(images.max()) <= 1
+    item = domain.gallery()[3]
+    pixels, label = domain.picture(Picture(kind="dataset", index=int(item.name)), {})
+    assert label == item.label == 3
+    assert np.array_equal(pixels, domain.gallery_pixels(item.name))
+    with pytest.raises(BadInput, match="there is no"):
+        domain.picture(Picture(kind="dataset", index=9_999_999), {})
+
+
+def test_imagenet_reads_the_users_folder_and_its_labels(data: Path) -> None:
+    domain = domains.get("imagenet")
+    images, labels = domain.sample(4)
+    assert images.shape == (4, 3, 224, 224)
+    assert len(domain.classes) == 1000
+    assert domain.class_number("tabby") == 281
+    assert domain.class_number("281") == 281
+
+
+def test_classes_by_name_and_number() -> None:
+    assert domains.get("photos").class_number("Coffee") == domains.get("photos").class_number("2")
+    assert domains.get("mnist").class_number("7") == 7
+    with pytest.raises(BadInput, match="no class"):
+        domains.get("photos").class_number("17")

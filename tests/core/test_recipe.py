@@ -1,0 +1,152 @@
+"""Recipes: JSON and links in and out, refusals in sentences, and runs that repeat."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from core import BadInput, Outcome, Recipe, images, run
+from core.recipe import Method, Picture, Progress, defend, fool, prepare, sweep
+
+QUICK = {
+    "attack": {"name": "pgd", "params": {"eps": "8/255", "steps": 3}},
+    "defenses": [[{"name": "jpeg"}, {"name": "lgs"}]],
+}
+
+
+def test_json_and_link_give_the_same_recipe_back() -> None:
+    recipe = Recipe(**QUICK, seed=7, target="coffee", attacker="both", picture=Picture(name="rocket", fit="pad"))
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert Recipe.from_link(recipe.to_link()) == recipe
+    assert Recipe.from_link(Recipe().to_link()) == Recipe()
+    assert set(recipe.to_link()) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"domain": "letters"}, "photos"),
+        ({"domain": "photos", "classifier": "../../etc/passwd"}, "photonet"),
+        ({"attack": {"name": "os.system"}}, "pgd"),
+        ({"attack": {"name": "pgd", "params": {"eps": -1}}}, "at least 0"),
+        ({"attack": {"name": "pgd", "params": {"eps": "many"}}}, "eps"),
+        ({"attack": {"name": "pgd", "params": {"epsilon": 0.1}}}, "epsilon"),
+        ({"defenses": [[{"name": "magic"}]]}, "jpeg"),
+        ({"defenses": [[]]}, "1 to 6"),
+        ({"defenses": [[{"name": "jpeg", "params": {"quality": 0}}]]}, "at least 1"),
+        ({"target": "unicorn"}, "unicorn"),
+        ({"picture": {"kind": "file", "name": "/etc/passwd"}}, "kind"),
+        ({"picture": {"name": "nobody"}}, "nobody"),
+        ({"seed": -1}, "seed"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_what_is_not_in_the_registries_is_refused_in_words(values: dict[str, object], words: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        Recipe(**values)
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert str(refusal.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "!",
+        "%%%",
+        "a" * 9000,
+        "bm90IGpzb24",
+        base64.urlsafe_b64encode(b"[1]").decode(),
+        base64.urlsafe_b64encode(b"[" * 5000).decode(),
+    ],
+)
+def test_damaged_links_are_refused_in_one_sentence(word: str) -> None:
+    with pytest.raises(BadInput):
+        Recipe.from_link(word)
+
+
+def test_the_same_recipe_gives_the_same_outcome() -> None:
+    recipe = Recipe(**QUICK, seed=3)
+    first, second = run(recipe, device="cpu"), run(recipe, device="cpu")
+    assert np.array_equal(first.attacked.adversarial, second.attacked.adversarial)
+    assert first.attacked.trace.loss == second.attacked.trace.loss
+    assert first.columns[0].grey is not None and second.columns[0].grey is not None
+    assert np.array_equal(first.columns[0].grey.defended, second.columns[0].grey.defended)
+    other = run(recipe.but(seed=4), device="cpu")
+    assert not np.array_equal(first.attacked.adversarial, other.attacked.adversarial)
+
+
+def test_an_outcome_says_what_its_saved_picture_gives() -> None:
+    outcome = run(Recipe(**QUICK), device="cpu")
+    scene = prepare(outcome.recipe, device="cpu")
+    saved = images.decode(images.png(outcome.attacked.adversarial))
+    logits = scene.classifier(images.to_tensor(saved))[0].softmax(0)
+    assert int(logits.argmax()) == outcome.attacked.verdict.label
+    assert float(logits.max()) == pytest.approx(outcome.attacked.verdict.confidence, abs=1e-4)
+    again = Outcome.from_json(outcome.to_json())
+    assert again.recipe == outcome.recipe
+    assert np.array_equal(again.attacked.adversarial, outcome.attacked.adversarial)
+    assert json.loads(outcome.to_json())["attacked"]["verdict"]["label"] == outcome.attacked.verdict.label
+    assert outcome.attacked.norms.linf <= 8 / 255 + 1e-6
+
+
+def test_watching_sees_every_step_and_stopping_keeps_what_was_found() -> None:
+    seen: list[Progress] = []
+    recipe = Recipe(attack=Method(name="pgd", params={"steps": 30, "early_stop": False}))
+    outcome = run(recipe, device="cpu", watch=lambda p: seen.append(p) or len(seen) >= 5)
+    assert [p.done for p in seen] == [0, 1, 2, 3, 4]
+    assert outcome.attacked.stopped
+    assert outcome.attacked.iterations == 4
+    assert outcome.attacked.trace.numbers == (0, 1, 2, 3, 4)
+    assert outcome.attacked.adversarial.shape == outcome.clean.shape
+
+
+def test_frames_of_a_long_attack_stay_bounded_and_keep_both_ends() -> None:
+    recipe = Recipe(attack=Method(name="pgd", params={"steps": 300, "early_stop": False}), domain="mnist", defenses=())
+    trace = run(recipe, device="cpu").attacked.trace
+    assert len(trace.numbers) == 301
+    assert len(trace.frames) <= 121
+    assert trace.frame_numbers[0] == 0
+    assert trace.frame_numbers[-1] == 300
+
+
+def test_both_attackers_stand_in_their_own_fields() -> None:
+    outcome = run(Recipe(**QUICK, attacker="both"), device="cpu")
+    (column,) = outcome.columns
+    assert column.grey is not None and column.grey.attack is None
+    assert column.adaptive is not None and column.adaptive.attack is not None
+    assert column.adaptive.recovered == (column.adaptive.verdict.label == outcome.label)
+    if column.adaptive.attack.success:
+        assert not column.adaptive.recovered
+    grey = run(Recipe(**QUICK), device="cpu").columns[0]
+    assert grey.adaptive is None
+
+
+def test_a_sweep_gives_one_point_a_value() -> None:
+    recipe = Recipe(**QUICK)
+    scene = prepare(recipe, device="cpu")
+    points = sweep(recipe, scene, fool(recipe, scene), "jpeg", "quality", (10, 50, 95))
+    assert [p.value for p in points] == [10, 50, 95]
+    clean = [float(np.abs(p.clean.defended.astype(int) - scene.clean).mean()) for p in points]
+    assert clean[0] > clean[1] > clean[2]
+    with pytest.raises(BadInput):
+        sweep(recipe, scene, fool(recipe, scene), "jpeg", "quality", (101,))
+
+
+def test_a_picture_without_a_label_is_judged_by_what_the_classifier_says() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (50, 80, 3), dtype=np.uint8)
+    recipe = Recipe(**QUICK, picture=Picture(kind="upload", digest="0" * 64))
+    scene = prepare(recipe, device="cpu", uploads={"0" * 64: pixels})
+    assert not scene.label_known
+    assert scene.label == scene.before.label
+    assert len(defend(recipe, scene, fool(recipe, scene))) == 1
+    with pytest.raises(BadInput, match="upload"):
+        prepare(recipe, device="cpu")
+
+
+def test_a_target_that_is_the_pictures_own_class_is_refused() -> None:
+    with pytest.raises(BadInput, match="own class"):
+        run(Recipe(target="cat"), device="cpu")
