@@ -31,9 +31,11 @@ class Guarded(Classifier):
         nn.Module.__init__(self)
         if backward not in ("none", "identity", "true", "best"):
             raise BadInput(f"backward is {backward!r}; it must be 'none', 'identity', 'true' or 'best'.")
-        if backward == "true" and defense.without_gradient():
+        without = defense.without_gradient()
+        if backward == "true" and without:
+            verb = "has" if len(without) == 1 else "have"
             raise BadInput(
-                f"{' and '.join(defense.without_gradient())} has no useful gradient; use backward='identity' (BPDA) or 'best'."
+                f"{' and '.join(without)} {verb} no useful gradient; use backward='identity' (BPDA) or 'best'."
             )
         self.classifier = classifier
         self.defense = defense

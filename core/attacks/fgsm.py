@@ -25,7 +25,9 @@ class FGSM(Attack):
     summary: ClassVar[str] = "One step along the sign of the gradient."
     paper: ClassVar[str] = "Goodfellow, Shlens and Szegedy 2015, section 4"
 
-    eps: Real = number(8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255")
+    eps: Real = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    )
     away_from: Literal["true label", "predicted label"] = choice(
         "true label", help="The label that the step leaves; the predicted one needs no knowledge of the true one."
     )

@@ -51,7 +51,9 @@ class LaVAN(Attack):
     iterations: int = number(200, 1, 1000, help="Gradient steps at most.", step=10, alias="steps")
     step_size: Real = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
     confidence: Real = number(0.9, 0.1, 1, help="Stop when the target is this sure.", step=0.01)
-    place: Literal["border", "given"] = choice("border", help="At random along the border, or at the given row and column.")
+    place: Literal["border", "given"] = choice(
+        "border", help="At random along the border, or at the given row and column."
+    )
     row: Real = number(0.0, 0, 1, help="Given place: 0 is the top, 1 the bottom.", step=0.05)
     column: Real = number(0.0, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
 

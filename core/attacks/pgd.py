@@ -32,17 +32,28 @@ class PGD(Attack):
     summary: ClassVar[str] = "Many small gradient steps, each projected back into the ball."
     paper: ClassVar[str] = "Madry et al. 2018, equation 2.1"
 
-    eps: Real = number(8 / 255, 0, 10, help="The radius of the ball around the picture.", step=1 / 255, usual=32 / 255, unit="/255")
+    eps: Real = number(
+        8 / 255, 0, 10, help="The radius of the ball around the picture.", step=1 / 255, usual=32 / 255, unit="/255"
+    )
     iterations: int = number(40, 1, 1000, help="Gradient steps.", step=1, usual=200, alias="steps")
     step_size: Real | None = number(
-        None, 0, 10, help="How far one step goes; 2.5·eps/steps when worked out.", step=0.25 / 255, usual=8 / 255, unit="/255"
+        None,
+        0,
+        10,
+        help="How far one step goes; 2.5·eps/steps when worked out.",
+        step=0.25 / 255,
+        usual=8 / 255,
+        unit="/255",
     )
-    norm: Literal["linf", "l2"] = choice("linf", help="What the ball measures: the largest change, or the Euclidean length.")
+    norm: Literal["linf", "l2"] = choice(
+        "linf", help="What the ball measures: the largest change, or the Euclidean length."
+    )
     random_start: bool = flag(True, help="Begin at a random point of the ball.")
     restarts: int = number(1, 1, 20, help="Runs from different random points; the best of them counts.", step=1)
     early_stop: bool = flag(True, help="Stop a picture as soon as it fools the classifier, 8-bit rounding included.")
     loss: Literal["cross-entropy", "margin"] = choice(
-        "cross-entropy", help="What is climbed; the margin of the logits keeps a gradient where the softmax is saturated."
+        "cross-entropy",
+        help="What is climbed; the margin of the logits keeps a gradient where the softmax is saturated.",
     )
     keep: Literal["best", "last"] = choice(
         "best", help="What is returned: the best point met (fooled first, then by the loss), or the last."
@@ -75,7 +86,13 @@ class _Search:
     """One batch under attack: what is still being attacked, and the best that was met."""
 
     def __init__(
-        self, attack: PGD, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self,
+        attack: PGD,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        goal: Goal,
+        generator: torch.Generator,
     ) -> None:
         self.attack, self.classifier, self.goal, self.generator = attack, classifier, goal, generator
         self.images, self.labels = images, labels

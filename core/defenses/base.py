@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -66,6 +67,23 @@ class _StraightThrough(torch.autograd.Function):
 def straight_through(images: Tensor, defended: Tensor) -> Tensor:
     """The defended images forward, the identity backward (BPDA; Athalye, Carlini and Wagner 2018, section 4.1)."""
     return _StraightThrough.apply(images, defended)  # type: ignore[no-any-return]
+
+
+def in_parts(work: Callable[[Tensor], Tensor], images: Tensor, values: int = 1 << 18) -> Tensor:
+    """`work(images)` for work that keeps the shape and looks at each image alone, a few images at a time.
+
+    On a CPU what it makes on the way then stays in the cache, which is worth a factor of two or three. A GPU, and a
+    gradient, take the batch whole.
+    """
+    if images.device.type != "cpu" or (torch.is_grad_enabled() and images.requires_grad):
+        return work(images)
+    few = max(1, values // images[0].numel())
+    if few >= len(images):
+        return work(images)
+    result = torch.empty_like(images, memory_format=torch.contiguous_format)
+    for part, place in zip(torch.split(images, few), torch.split(result, few), strict=True):
+        place.copy_(work(part))
+    return result
 
 
 def odd(window: int) -> int:

@@ -25,6 +25,6 @@ class BitDepth(Defense):
     bits: int = number(3, 1, 8, step=1, unit=" bit", help="Bits kept of each colour value; fewer bits remove more.")
 
     def apply(self, images: Tensor) -> Tensor:
-        levels = 2**self.bits - 1
+        levels = float(2**self.bits - 1)
         product = images * levels  # ours, so the rest is in place
         return product.round_().div_(levels)

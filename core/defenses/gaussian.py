@@ -10,7 +10,7 @@ from pydantic import field_validator
 from torch import Tensor
 
 from core.declaration import Real, number
-from core.defenses.base import Defense, fit_window, odd
+from core.defenses.base import Defense, fit_window, in_parts, odd
 
 
 class Gaussian(Defense):
@@ -56,8 +56,12 @@ class Gaussian(Defense):
     def apply(self, images: Tensor) -> Tensor:
         fit_window(self.title, self.window, images)
         taps, reach = self.taps(), self.window // 2
-        padded = F.pad(images, (reach, reach, reach, reach), mode="reflect")
-        return blurred(blurred(padded, 2, taps), 3, taps)
+
+        def blur(part: Tensor) -> Tensor:
+            padded = F.pad(part, (reach, reach, reach, reach), mode="reflect")
+            return blurred(blurred(padded, 2, taps), 3, taps)
+
+        return in_parts(blur, images)
 
 
 def blurred(padded: Tensor, axis: int, taps: list[float]) -> Tensor:

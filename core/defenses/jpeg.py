@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,29 +32,25 @@ class JPEG(Defense):
     quality: int = number(60, 1, 100, step=1, help="JPEG quality; lower compresses harder and removes more.")
 
     def apply(self, images: Tensor) -> Tensor:
-        pixels = (images.detach() * 255).round_().clamp_(0, 255).to("cpu", torch.uint8)
-        rows = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
-        opened = np.empty_like(rows)
+        given = images.detach().cpu().numpy()
+        result = np.empty(given.shape, given.dtype)
 
         def through(index: int) -> None:
-            opened[index] = recompressed(rows[index], self.quality)
+            pixels = given[index] * given.dtype.type(255)
+            np.clip(np.rint(pixels, out=pixels), 0, 255, out=pixels)
+            for channel, plane in enumerate(recompressed(pixels.astype(np.uint8), self.quality)):
+                np.divide(plane, given.dtype.type(255), out=result[index, channel])
 
         # Pillow takes one picture at a time and lets go of the interpreter while it works; so threads, one a core.
-        workers = min(len(rows), torch.get_num_threads(), os.cpu_count() or 1)
-        if workers == 1:
-            for index in range(len(rows)):
-                through(index)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(through, range(len(rows))))
-        back = torch.from_numpy(opened).to(images.device).permute(0, 3, 1, 2)
-        return back.to(images.dtype, memory_format=torch.contiguous_format).div_(255)
+        with ThreadPoolExecutor(min(len(given), torch.get_num_threads())) as pool:
+            list(pool.map(through, range(len(given))))
+        return torch.from_numpy(result).to(images.device)
 
 
-def recompressed(pixels: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[Any]:
-    """One picture, uint8 H×W×C with C = 3 or 1, after a JPEG file of that quality: the same shape."""
-    grey = pixels.shape[2] == 1
+def recompressed(pixels: npt.NDArray[np.uint8], quality: int) -> list[npt.NDArray[np.uint8]]:
+    """The channels of one picture, uint8 C×H×W with C = 3 or 1, after a JPEG file of that quality."""
+    planes = [Image.fromarray(plane) for plane in pixels]
     file = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if grey else pixels).save(file, format="JPEG", quality=quality)
+    (planes[0] if len(planes) == 1 else Image.merge("RGB", planes)).save(file, format="JPEG", quality=quality)
     with Image.open(file) as picture:
-        return np.asarray(picture).reshape(pixels.shape)
+        return [np.asarray(plane) for plane in picture.split()]

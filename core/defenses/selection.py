@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-CPU_CHUNK, CUDA_CHUNK = 1 << 16, 1 << 21  # pixels at once: a CPU's cache holds them; a GPU is kept busy
+CPU_CHUNK, CUDA_CHUNK = 1 << 17, 1 << 21  # pixels at once: a CPU's cache holds them; a GPU is kept busy
 
 Value = tuple[int, int]  # a plane's number, and how far to the right of the window's corner it is read
 Values = list[Value]

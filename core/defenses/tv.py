@@ -14,7 +14,7 @@ from core.defenses.base import Defense
 TOLERANCE = 2e-4  # stop when the energy changes by less than this share of its first value, as scikit-image does
 ITERATIONS = 200  # at most
 TAU = 0.25  # Chambolle's step, 1 / (2·dimensions), inside which the iteration converges
-CACHED = 1 << 18  # pixels worked on at once on a CPU, so that the iterates stay in its cache
+CACHED = 1 << 19  # pixels worked on at once on a CPU, so that the iterates stay in its cache
 
 
 class TotalVariation(Defense):
@@ -65,7 +65,7 @@ def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
             first = energy
             settled = [False] * len(active)
         else:
-            settled = ((previous - energy).abs() < TOLERANCE * first).tolist()
+            settled = ((previous - energy).abs() <= TOLERANCE * first).tolist()  # flat: 0 ≤ 0
         previous = energy
         last = iteration == ITERATIONS - 1
         if last or any(settled):
@@ -94,7 +94,7 @@ def _solved_with_graph(planes: Tensor, weight: float) -> tuple[Tensor, list[int]
         if iteration in taken:
             result = torch.where(here, planes + _minus_divergence(p), result)
         if iteration < max(taken):
-            p = checkpoint(_next, p, planes, weight, use_reentrant=False)  # type: ignore[no-untyped-call]
+            p = checkpoint(_next, p, planes, weight, use_reentrant=False)
     return result, taken
 
 

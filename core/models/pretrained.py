@@ -129,7 +129,13 @@ def _published(architecture: str, root: Path, watch: Watch | None) -> nn.Module:
     weights, folder = _weights(architecture), root / "torch"
     torch.hub.set_dir(str(folder))
     size = int(weights.meta["_file_size"] * 1e6)
-    fetch(lambda: weights.get_state_dict(progress=False, check_hash=True), folder, size, f"The weights of {title(architecture)}", watch)
+    fetch(
+        lambda: weights.get_state_dict(progress=False, check_hash=True),
+        folder,
+        size,
+        f"The weights of {title(architecture)}",
+        watch,
+    )
     # Built by torchvision from the file that now lies in its cache: it knows which networks rescale their input themselves.
     network: nn.Module = get_model(architecture, weights=weights)
     return network

@@ -3,7 +3,7 @@
 from core.domains.chosen import Picture
 from core.recipe.outcome import Attacked, Column, Guard, Norms, Outcome, Trace, Verdict
 from core.recipe.recipe import Attacker, Method, Recipe
-from core.recipe.running import Progress, Scene, defend, fool, prepare, run, sweep
+from core.recipe.running import Progress, Scene, assemble, defend, fool, prepare, run, sweep
 
 __all__ = [
     "Attacked",
@@ -19,6 +19,7 @@ __all__ = [
     "Scene",
     "Trace",
     "Verdict",
+    "assemble",
     "defend",
     "fool",
     "prepare",

@@ -151,10 +151,10 @@ def run(
     scene = prepare(recipe, device=device, classifier=classifier, uploads=uploads)
     attacked = fool(recipe, scene, watch=watch)
     columns = () if attacked.stopped else defend(recipe, scene, attacked, watch=watch)
-    return outcome(recipe, scene, attacked, columns)
+    return assemble(recipe, scene, attacked, columns)
 
 
-def outcome(recipe: Recipe, scene: Scene, attacked: Attacked, columns: tuple[Column, ...]) -> Outcome:
+def assemble(recipe: Recipe, scene: Scene, attacked: Attacked, columns: tuple[Column, ...]) -> Outcome:
     """The stages of one recipe put together."""
     return Outcome(
         recipe=recipe,

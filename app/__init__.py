@@ -1,0 +1,1 @@
+"""What the screens share: session, sidebar, widgets, plots, running jobs, theme."""

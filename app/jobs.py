@@ -1,0 +1,103 @@
+"""Long work: one worker for the whole process, so that visitors take turns on the device, and every job can be stopped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from core import images
+from core.inputs import BadInput
+from core.recipe import Progress
+
+PATIENCE = 0.45  # seconds to wait for a result before progress is shown instead
+
+log = logging.getLogger("mirage")
+
+
+@dataclass
+class Job:
+    """One piece of long work. The worker writes into it; screens only read it, and set `cancel`."""
+
+    key: str  # what the result will be kept under
+    text: str
+    state: Literal["queued", "running", "done", "failed"] = "queued"
+    done: int = 0
+    total: int = 1
+    began: float = field(default_factory=time.monotonic)
+    frame: npt.NDArray[np.uint8] | None = None  # the newest picture
+    confidence: list[float] = field(default_factory=list)  # of the first class that the attack leaves, step by step
+    result: Any = None
+    error: str = ""
+    cancel: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def live(self) -> bool:
+        return not self.finished.is_set()
+
+    @property
+    def left(self) -> float | None:
+        """Seconds still to go at the pace so far; None where nobody can tell."""
+        spent = time.monotonic() - self.began
+        return spent / self.done * (self.total - self.done) if self.done and self.state == "running" else None
+
+    def watch(self, progress: Progress) -> bool:
+        """Take note of the progress; True once somebody pressed Stop."""
+        if progress.text != self.text or progress.done < self.done:
+            self.began = time.monotonic()
+        self.text, self.done, self.total = progress.text, progress.done, progress.total
+        if progress.step is not None:
+            self.frame = images.to_pixels(progress.step.images)[0]
+        return self.cancel.is_set()
+
+
+Work = Callable[[Callable[[Progress], bool]], Any]
+
+
+@st.cache_resource(show_spinner=False)
+def _worker() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="device")
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=lambda jobs: [job.cancel.set() for job in jobs])
+def _mine() -> list[Job]:
+    """This visitor's jobs; when the visitor leaves, they are stopped."""
+    return []
+
+
+def submit(key: str, text: str, work: Work) -> Job:
+    """Queue `work`, which gets a function to report to and stops when that returns True."""
+    job = Job(key, text)
+    mine = _mine()
+    mine[:] = [*(other for other in mine if other.live), job]
+    _worker().submit(_run, job, work)
+    return job
+
+
+def _run(job: Job, work: Work) -> None:
+    if job.cancel.is_set():
+        job.finished.set()
+        return
+    job.state, job.began = "running", time.monotonic()
+    try:
+        job.result = work(job.watch)
+        job.state = "done"
+    except BadInput as error:
+        job.error, job.state = str(error), "failed"
+    except Exception:
+        log.exception("A job failed: %s", job.text)
+        job.error, job.state = (
+            "Something went wrong inside Mirage; the details are in the server's log. Try again.",
+            "failed",
+        )
+    finally:
+        job.finished.set()

@@ -1,0 +1,223 @@
+"""Choosing a picture: from the gallery, from a data set, or one of the visitor's own; and how it is fitted."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from app import session
+from app.pictures import uri
+from app.theme import crisp_key, plain
+from core import domains, images
+from core.inputs import BadInput
+from core.recipe import Picture, Recipe
+
+_SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Your own"}
+
+_GALLERY = st.components.v2.component(
+    "mirage_gallery",
+    html="""<div id="g" role="radiogroup" aria-label="Picture"></div>""",
+    css="""
+#g{display:grid;grid-template-columns:repeat(4,1fr);gap:6px}
+button{padding:0;border:2px solid transparent;border-radius:6px;background:#777;cursor:pointer;line-height:0;overflow:hidden;aspect-ratio:1}
+button img{width:100%;height:100%;object-fit:cover;image-rendering:var(--ir)}
+button[aria-checked=true]{border-color:var(--st-primary-color);box-shadow:0 0 0 2px var(--st-primary-color)}
+button:focus-visible{outline:3px solid var(--st-primary-color);outline-offset:2px}
+""",
+    js="""
+export default function ({ data, parentElement, setStateValue }) {
+  const g = parentElement.querySelector('#g'); g.style.setProperty('--ir', data.crisp ? 'pixelated' : 'auto');
+  g.replaceChildren(...data.items.map((item) => {
+    const b = document.createElement('button'); b.type = 'button'; b.setAttribute('role', 'radio'); b.title = item.title;
+    b.setAttribute('aria-checked', item.name === data.chosen); b.setAttribute('aria-label', item.title);
+    const i = document.createElement('img'); i.src = item.src; i.alt = ''; b.append(i);
+    b.onclick = () => setStateValue('chosen', item.name);
+    b.onkeydown = (e) => { const d = { ArrowRight: 'nextElementSibling', ArrowLeft: 'previousElementSibling' }[e.key];
+      if (d && b[d]) { e.preventDefault(); b[d].focus(); } };
+    return b;
+  }));
+}
+""",
+)
+
+_PASTE = st.components.v2.component(
+    "mirage_paste",
+    html="""<div id="p" tabindex="0" role="button">Click here, then paste a picture (Ctrl+V)</div>""",
+    css="""#p{font:.9rem var(--st-font);color:var(--st-text-color);border:1px dashed var(--st-border-color);border-radius:6px;padding:10px;
+text-align:center;cursor:pointer}#p:focus{outline:3px solid var(--st-primary-color);outline-offset:2px}""",
+    js="""
+export default function ({ parentElement, setTriggerValue }) {
+  const p = parentElement.querySelector('#p');
+  p.onpaste = (event) => {
+    const item = [...event.clipboardData.items].find((i) => i.type.startsWith('image/'));
+    if (!item) { p.textContent = 'There is no picture on the clipboard.'; return; }
+    const reader = new FileReader();
+    reader.onload = () => setTriggerValue('picture', reader.result);
+    reader.readAsDataURL(item.getAsFile());
+  };
+}
+""",
+)
+
+
+def choose_picture(domain: domains.Domain, recipe: Recipe) -> None:
+    """The picture of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
+    held = st.session_state.get("side_source")
+    kind = held if held in _SOURCES else recipe.picture.kind
+    source = st.segmented_control(
+        "Picture", list(_SOURCES), format_func=_SOURCES.__getitem__, default=kind, key="side_source", required=True
+    )
+    if source == "gallery":
+        _from_gallery(domain, recipe)
+    elif source == "dataset":
+        _from_data_set(domain, recipe)
+    else:
+        _from_visitor()
+    _preview(recipe)
+
+
+def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
+    key = f"gallery_{domain.name}"
+    current = recipe.picture.name or domain.gallery()[0].name if recipe.picture.kind == "gallery" else ""
+
+    def chosen() -> None:
+        name = st.session_state[key]["chosen"]
+        if name:
+            session.change(picture=Picture(name=name, fit=recipe.picture.fit), target="")
+
+    _GALLERY(
+        key=key,
+        data={"items": _thumbnails(domain.name, domain.missing()), "chosen": current, "crisp": domain.size <= 64},
+        default={"chosen": current},
+        on_chosen_change=chosen,
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _thumbnails(domain: str, _missing: str | None) -> list[dict[str, str]]:
+    shelf = domains.get(domain)
+    items = []
+    for item in shelf.gallery():
+        small = images.fit(shelf.gallery_pixels(item.name), min(72, max(28, shelf.size)), shelf.channels, "crop")
+        items.append({"name": item.name, "title": item.title, "src": uri(small)})
+    return items
+
+
+def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
+    """One picture of a split, by class and by its number within that class."""
+    splits = domain.splits()
+    if not splits:
+        st.caption(domain.missing() or "This domain has no data set.")
+        return
+    chosen = (
+        recipe.picture
+        if recipe.picture.kind == "dataset" and recipe.picture.split in splits
+        else Picture(kind="dataset")
+    )
+    split = st.selectbox(
+        "Split", splits, index=splits.index(chosen.split) if chosen.split in splits else 0, key="set_split"
+    )
+    labels = domain.labels(split)
+    present = [int(n) for n in np.unique(labels) if n >= 0]
+    everything = "any class"
+    options: list[int | str] = [everything, *present]
+    wanted = st.selectbox(
+        "Class",
+        options,
+        format_func=lambda n: n if isinstance(n, str) else domain.classes[n],
+        key=f"set_class_{domain.name}",
+    )
+    of_class = np.arange(len(labels)) if isinstance(wanted, str) else np.flatnonzero(labels == wanted)
+    at = int(np.searchsorted(of_class, chosen.index)) if chosen.index in of_class else 0
+    number = st.number_input(
+        f"Number (0 to {len(of_class) - 1:,})",
+        0,
+        len(of_class) - 1,
+        at,
+        key=f"set_number_{domain.name}_{split}_{wanted}",
+    )
+    picked = Picture(kind="dataset", split=split, index=int(of_class[number]), fit=recipe.picture.fit)
+    if picked != recipe.picture:
+        session.change(picture=picked, target="")
+        st.rerun()
+
+
+def _from_visitor() -> None:
+    """Upload, paste or photograph; every file that cannot be used gets one sentence, the last good one is taken."""
+    files = st.file_uploader(
+        "Upload pictures",
+        accept_multiple_files=True,
+        key="uploaded",
+        help=f"{images.KINDS}, up to {images.MAX_BYTES // 10**6} MB each.",
+    )
+    seen: set[str] = st.session_state.setdefault("uploads_seen", set())
+    told: dict[str, str] = st.session_state.setdefault("uploads_told", {})
+    for file in files:
+        if file.file_id not in seen:
+            seen.add(file.file_id)
+            error = _take(file.getvalue(), file.name)
+            if error:
+                told[file.file_id] = f"{plain(file.name)}: {error}"
+    for file_id in [known for known in told if known not in {file.file_id for file in files}]:
+        del told[file_id]
+    for sentence in told.values():
+        st.error(sentence)
+    pasted = _PASTE(key="paste", on_picture_change=lambda: None)
+    if pasted.picture:
+        _take_or_tell(_from_uri(pasted.picture), "pasted.png")
+        st.rerun()
+    if st.toggle("Use the camera", key="camera_on"):
+        photo = st.camera_input("Photograph", key="camera", label_visibility="collapsed")
+        if photo is not None and photo.file_id not in seen:
+            seen.add(photo.file_id)
+            _take_or_tell(photo.getvalue(), "photograph.png")
+            st.rerun()
+
+
+def _from_uri(word: str) -> bytes:
+    try:
+        return base64.b64decode(word.partition(",")[2], validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _take_or_tell(data: bytes, name: str) -> None:
+    error = _take(data, name)
+    if error:
+        st.session_state.complaint = error
+
+
+def _take(data: bytes, name: str) -> str:
+    """Make the file the recipe's picture; the sentence that says why not, where it cannot be."""
+    try:
+        digest = session.uploads().add(data)
+    except BadInput as error:
+        return str(error)
+    session.change(
+        picture=Picture(kind="upload", name=name[-80:], digest=digest, fit=session.recipe().picture.fit), target=""
+    )
+    return ""
+
+
+def _preview(recipe: Recipe) -> None:
+    """How the picture is fitted, and what the classifier will see of it."""
+    recipe = session.recipe()
+    st.session_state.side_fit = recipe.picture.fit
+    st.segmented_control(
+        "Fitted by",
+        ["crop", "pad", "stretch"],
+        key="side_fit",
+        required=True,
+        on_change=lambda: session.change(picture={**recipe.picture.model_dump(), "fit": st.session_state.side_fit}),
+        help="Cut the long side, put grey beside the short one, or distort.",
+    )
+    scene = session.scene()
+    if scene is None:
+        return
+    with st.container(key=crisp_key("preview", scene.clean)):
+        large = np.asarray(Image.fromarray(scene.clean.squeeze()))
+        st.image(large, width=160, output_format="PNG", caption="What the classifier sees", alt="The fitted picture")

@@ -1,0 +1,123 @@
+"""Pictures on the light table: each can be enlarged and saved, bit for bit, without asking the server."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from core import images
+
+Pixels = npt.NDArray[np.uint8]
+Tone = Literal["clean", "adversarial", "defended", "neutral"]
+COLOURS: dict[str, str] = {"clean": "#0072B2", "adversarial": "#D55E00", "defended": "#009E73", "neutral": "#8a8f98"}
+CRISP = 64  # pictures up to this side are drawn as squares, not smoothed
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture with its words. `sign` stands before it: +, =, →."""
+
+    pixels: Pixels
+    title: str
+    caption: str = ""
+    tone: Tone = "neutral"
+    sign: str = ""
+    file_name: str = "picture.png"
+    alt: str = ""
+
+
+def uri(pixels: Pixels) -> str:
+    """The picture as a PNG data URI; what is saved from the screen are these very bytes."""
+    return "data:image/png;base64," + base64.b64encode(images.png(pixels)).decode()
+
+
+_ROW = st.components.v2.component(
+    "mirage_tiles",
+    html="""<div id="row" role="list"></div><dialog id="large"><form method="dialog"><img alt=""><p></p>
+<button autofocus>Close</button></form></dialog>""",
+    css="""
+#row{display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(min(var(--tile),100%),1fr));align-items:start}
+#row.signs{display:flex;flex-wrap:wrap;justify-content:flex-start}
+#row.signs figure{flex:1 1 var(--tile);max-width:calc(var(--tile)*1.7)}
+figure{margin:0;min-width:0;position:relative;font-family:var(--st-font)}
+.mat{background:#777;padding:10px;border-radius:6px;border-top:4px solid var(--tone);line-height:0;cursor:zoom-in;border-inline:0;
+border-bottom:0;width:100%;display:block;box-sizing:border-box}
+.mat:focus-visible,a:focus-visible,dialog button:focus-visible{outline:3px solid var(--st-primary-color);outline-offset:2px}
+.mat img{width:100%;height:auto;aspect-ratio:var(--ratio)}
+.crisp{image-rendering:pixelated}
+.head{display:flex;gap:8px;align-items:baseline;justify-content:space-between;margin:0 0 4px;color:var(--st-text-color);font-size:.95rem}
+.head b{font-weight:600;overflow-wrap:anywhere}
+.sign{font-size:1.5rem;line-height:1;font-weight:400;margin-right:6px}
+a{color:var(--st-text-color);font-size:.85rem;text-underline-offset:2px;padding:4px 2px;white-space:nowrap}
+figcaption{color:var(--st-text-color);font-size:.95rem;padding-top:6px;overflow-wrap:anywhere;font-variant-numeric:tabular-nums;min-height:1.5em}
+dialog{border:0;border-radius:10px;padding:16px;background:#777;max-width:96vw;max-height:96vh;text-align:center}
+dialog::backdrop{background:rgba(0,0,0,.6)}
+dialog img{width:min(86vw,78vh);height:auto;max-height:78vh;object-fit:contain}
+dialog p{color:#fff;margin:8px 0;font:1rem var(--st-font)}
+dialog button{font:1rem var(--st-font);padding:8px 18px;border-radius:6px;border:1px solid #333;background:#fff;color:#111;cursor:pointer}
+""",
+    js="""
+export default function ({ data, parentElement }) {
+  const row = parentElement.querySelector('#row'), large = parentElement.querySelector('#large');
+  row.style.setProperty('--tile', data.tile + 'px');
+  row.className = data.signs ? 'signs' : '';
+  row.setAttribute('aria-label', data.label);
+  row.replaceChildren(...data.items.map((item) => {
+    const figure = document.createElement('figure'); figure.setAttribute('role', 'listitem');
+    figure.style.setProperty('--tone', item.colour); figure.style.setProperty('--ratio', item.ratio);
+    const head = document.createElement('div'); head.className = 'head';
+    const title = document.createElement('b');
+    if (item.sign) { const s = document.createElement('span'); s.className = 'sign'; s.textContent = item.sign; title.append(s); }
+    title.append(item.title);
+    const save = document.createElement('a'); save.href = item.src; save.download = item.file; save.textContent = 'Save';
+    save.setAttribute('aria-label', 'Save ' + item.title + ' as PNG');
+    head.append(title, save);
+    const mat = document.createElement('button'); mat.className = 'mat'; mat.type = 'button';
+    mat.setAttribute('aria-label', 'Enlarge ' + item.title);
+    const image = document.createElement('img'); image.src = item.src; image.alt = item.alt;
+    if (item.crisp) image.className = 'crisp';
+    mat.append(image);
+    mat.onclick = () => { const i = large.querySelector('img'); i.src = item.src; i.alt = item.alt; i.className = item.crisp ? 'crisp' : '';
+      large.querySelector('p').textContent = item.title + (item.caption ? ': ' + item.caption : ''); large.showModal(); };
+    const caption = document.createElement('figcaption'); caption.textContent = item.caption;
+    figure.append(head, mat, caption);
+    return figure;
+  }));
+  large.onclick = (event) => { if (event.target === large) large.close(); };
+}
+""",
+)
+
+
+def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> None:
+    """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way."""
+    items = [
+        {
+            "src": uri(tile.pixels),
+            "title": tile.title,
+            "caption": tile.caption,
+            "colour": COLOURS[tile.tone],
+            "sign": tile.sign,
+            "file": tile.file_name,
+            "alt": tile.alt or f"{tile.title}. {tile.caption}",
+            "crisp": max(tile.pixels.shape[:2]) <= CRISP,
+            "ratio": f"{tile.pixels.shape[1]}/{tile.pixels.shape[0]}",
+        }
+        for tile in tiles
+    ]
+    with st.container(key=f"dim_{key}" if dimmed else f"tiles_{key}"):
+        _ROW(key=key, data={"items": items, "tile": width, "label": label, "signs": any(tile.sign for tile in tiles)})
+
+
+def magnified(clean: Pixels, other: Pixels) -> tuple[Pixels, int]:
+    """The change between two pictures about mid-grey, magnified by a round factor so that the largest one nearly fills the range."""
+    change = other.astype(np.int16) - clean.astype(np.int16)
+    largest = int(np.abs(change).max())
+    factor = next((f for f in (64, 32, 16, 8, 4, 2) if f * largest <= 127), 1) if largest else 1
+    return np.clip(128 + change * factor, 0, 255).astype(np.uint8), factor

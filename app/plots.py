@@ -1,0 +1,127 @@
+"""Plots: interactive on the screen, saved as PNG, SVG and PDF."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+
+import plotly.graph_objects as go
+import streamlit as st
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from plotly.subplots import make_subplots
+
+from app.words import per_cent
+from core.recipe import Trace, Verdict
+
+CLEAN, ADVERSARIAL, TARGET, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8a8f98"
+_CONFIG = {"displayModeBar": False, "responsive": True}
+
+
+def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, key: str) -> None:
+    """The attacker's objective and two confidences (the true class, its strongest rival or the target) against the step."""
+    colour = TARGET if targeted else ADVERSARIAL
+    figure = make_subplots(1, 2, subplot_titles=("Confidence", "Attacker's objective"), horizontal_spacing=0.12)
+    series = ((trace.confidence, label, CLEAN, "solid"), (trace.strongest, rival, colour, "dash"))
+    for values, name, tone, dash in series:
+        line = {"color": tone, "dash": dash, "width": 2}
+        figure.add_trace(
+            go.Scatter(
+                x=trace.numbers, y=values, name=name, line=line, mode="lines+markers" if len(values) < 3 else "lines"
+            ),
+            1,
+            1,
+        )
+    figure.add_trace(
+        go.Scatter(x=trace.numbers, y=trace.loss, name="objective", line={"color": GREY, "width": 2}, showlegend=False),
+        1,
+        2,
+    )
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", row=1, col=1)
+    figure.update_xaxes(title="step")
+    _style(figure, height=280)
+    st.plotly_chart(
+        figure,
+        key=key,
+        config=_CONFIG,
+        theme="streamlit",
+        alt=f"Confidence of {label} and of {rival}, and the objective, by step",
+    )
+    _saves(partial(_trace_figure, trace, label, rival, colour), key, "trace")
+
+
+def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int, *, key: str) -> None:
+    """The five likeliest classes before and after, the true class marked."""
+    figure = make_subplots(1, 2, subplot_titles=("Before", "After, as an 8-bit file"), horizontal_spacing=0.3)
+    for number, (verdict, tone) in enumerate(((before, CLEAN), (after, ADVERSARIAL)), start=1):
+        names, shares = _top(verdict, classes, label)
+        text = [per_cent(share) for share in shares]
+        bar = go.Bar(
+            y=names, x=shares, orientation="h", marker_color=tone, text=text, textposition="auto", showlegend=False
+        )
+        figure.add_trace(bar, 1, number)
+    figure.update_xaxes(range=[0, 1.05], tickformat=".0%", nticks=3)
+    figure.update_yaxes(autorange="reversed")
+    _style(figure, height=260)
+    words = f"Before: {classes[before.label]} {per_cent(before.confidence)}; after: {classes[after.label]} {per_cent(after.confidence)}"
+    st.plotly_chart(figure, key=key, config=_CONFIG, theme="streamlit", alt=words)
+    _saves(partial(_bars_figure, before, after, classes, label), key, "top5")
+
+
+def _top(verdict: Verdict, classes: tuple[str, ...], label: int) -> tuple[list[str], list[float]]:
+    names = [f"{classes[n]}{' ✓' if n == label else ''}" for n, _ in verdict.top]
+    return [name if len(name) < 20 else name[:18] + "…" for name in names], [share for _, share in verdict.top]
+
+
+def _style(figure: go.Figure, height: int) -> None:
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.25},
+        dragmode=False,
+    )
+
+
+def _saves(draw: Callable[[], Figure], key: str, name: str) -> None:
+    """A small menu that draws the plot anew for paper, only when asked."""
+    with st.popover("Save plot", key=f"{key}_saves"):
+        for kind in ("png", "svg", "pdf"):
+            st.download_button(
+                kind.upper(), partial(rendered, draw, kind), f"{name}.{kind}", key=f"{key}_{kind}", on_click="ignore"
+            )
+
+
+def rendered(draw: Callable[[], Figure], kind: str) -> bytes:
+    """A figure as the bytes of a PNG, SVG or PDF file; the same figure gives the same bytes."""
+    file = io.BytesIO()
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    with rc_context({"svg.hashsalt": "mirage", "pdf.fonttype": 42}):
+        draw().savefig(file, format=kind, dpi=200, metadata=undated, bbox_inches="tight")
+    return file.getvalue()
+
+
+def _trace_figure(trace: Trace, label: str, rival: str, colour: str) -> Figure:
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(trace.numbers, trace.confidence, color=CLEAN, label=label)
+    left.plot(trace.numbers, trace.strongest, color=colour, linestyle="--", label=rival)
+    left.set(xlabel="step", ylabel="confidence", ylim=(0, 1.02))
+    left.legend(frameon=False)
+    right.plot(trace.numbers, trace.loss, color="#444444")
+    right.set(xlabel="step", ylabel="objective")
+    return figure
+
+
+def _bars_figure(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int) -> Figure:
+    figure = Figure(figsize=(7, 2.4), layout="constrained")
+    for axes, verdict, tone, title in zip(
+        figure.subplots(1, 2), (before, after), (CLEAN, ADVERSARIAL), ("before", "after"), strict=True
+    ):
+        names, shares = _top(verdict, classes, label)
+        axes.barh([name.replace(" ✓", " (true)") for name in names], shares, color=tone)
+        axes.invert_yaxis()
+        axes.set(xlim=(0, 1), title=title)
+    return figure

@@ -1,0 +1,85 @@
+"""The sidebar of every page: domain, classifier, picture, device, seed."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import live, session
+from app.picture_choice import choose_picture
+from core import device, domains
+
+
+def sidebar() -> None:
+    """Draw it; every control stands where the recipe says and changes the recipe."""
+    with st.sidebar:
+        recipe = session.recipe()
+        domain = domains.get(recipe.domain)
+        names = domains.names()
+        st.session_state.side_domain = recipe.domain
+        st.selectbox(
+            "Domain",
+            names,
+            format_func=lambda name: domains.get(name).title,
+            key="side_domain",
+            on_change=_domain_chosen,
+            help="Classes, pictures and classifiers that belong together.",
+        )
+        st.caption(domain.note)
+        _data_set(domain)
+        classifiers = domain.classifier_names()
+        st.session_state.side_classifier = recipe.classifier if recipe.classifier in classifiers else classifiers[0]
+        st.selectbox(
+            "Classifier",
+            classifiers,
+            format_func=domain.classifier_title,
+            key="side_classifier",
+            on_change=_classifier_chosen,
+            help=domain.classifier_note(st.session_state.side_classifier),
+        )
+        choose_picture(domain, recipe)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            places = device.names()
+            if st.session_state.get("device") not in places:
+                st.session_state.device = places[0]
+            st.selectbox(
+                "Device",
+                places,
+                key="side_device",
+                index=places.index(st.session_state.device),
+                on_change=_device_chosen,
+            )
+            st.session_state.side_seed = recipe.seed
+            st.number_input(
+                "Seed", 0, 2**31 - 1, key="side_seed", on_change=_seed_chosen, help="Every random number comes from it."
+            )
+
+
+def _data_set(domain: domains.Domain) -> None:
+    """What to do where the domain's pictures are not on this machine."""
+    sentence = domain.missing()
+    if sentence is None:
+        return
+    st.info(sentence)
+    if (
+        domain.can_fetch
+        and not live.running(f"fetch {domain.name}")
+        and st.button(f"Download {domain.dataset}", key="fetch")
+    ):
+        session.start_fetch(domain.name)
+        st.rerun()
+
+
+def _domain_chosen() -> None:
+    session.change(domain=st.session_state.side_domain, classifier="", picture={}, target="")
+
+
+def _classifier_chosen() -> None:
+    session.change(classifier=st.session_state.side_classifier)
+
+
+def _device_chosen() -> None:
+    st.session_state.device = st.session_state.side_device
+
+
+def _seed_chosen() -> None:
+    session.change(seed=st.session_state.side_seed)

@@ -1,0 +1,150 @@
+"""Numbers and sentences as the screens speak them."""
+
+from __future__ import annotations
+
+from core.recipe import Column, Outcome, Verdict
+
+_UNNAMED = "the class that the classifier gave it"
+
+
+def per_cent(share: float) -> str:
+    """A confidence: whole per cent, one decimal below 1 and above 99."""
+    value = 100 * share
+    if value in (0.0, 100.0) or 1 <= round(value, 1) <= 99:
+        return f"{value:.0f} %"
+    return f"{min(max(value, 0.1), 99.9):.1f} %"
+
+
+def budget(eps: float) -> str:
+    """A change of 8-bit values: n/255."""
+    return f"{eps * 255:.3g}/255"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit a person would say."""
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def count_of(count: int, total: int) -> str:
+    """A share with its count: 71 of 500 (14 %)."""
+    return f"{count} of {total} ({per_cent(count / total) if total else '–'})"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def a(name: str) -> str:
+    """The name with its indefinite article."""
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def start_verdict(before: Verdict, classes: tuple[str, ...], label: int, known: bool) -> str:
+    """What the classifier sees in the clean picture."""
+    sees = f"The classifier sees {a(classes[before.label])} ({per_cent(before.confidence)})"
+    if not known:
+        return f"{sees}; nobody told it what it is."
+    return f"{sees}." if before.label == label else f"{sees}, but it is {a(classes[label])}."
+
+
+def attack_verdict(outcome: Outcome) -> str:
+    """What the attack did, in one sentence."""
+    attacked, classes = outcome.attacked, outcome.classes
+    true, now = classes[outcome.label], classes[attacked.verdict.label]
+    sees = f"{a(now)} ({per_cent(attacked.verdict.confidence)})"
+    if outcome.before.label != outcome.label:
+        return (
+            f"The classifier was wrong before any attack: it took this {true} for {a(classes[outcome.before.label])}."
+        )
+    if attacked.flips_back:
+        return f"It fooled the classifier until the picture was rounded to 8 bits; the saved file is still {sees}."
+    if attacked.success:
+        return (
+            f"It was {a(true)} ({per_cent(outcome.before.confidence)}). After {plural(attacked.first, 'step')}, {change(outcome)}, "
+            f"the classifier sees {sees}."
+        )
+    still = (
+        f"it is still {sees}" if attacked.verdict.label == outcome.label else f"it is {sees}, not {_wanted(outcome)}"
+    )
+    if attacked.stopped:
+        return f"Stopped after {plural(attacked.iterations, 'step')}: {still}."
+    were = "was" if attacked.iterations == 1 else "were"
+    return f"{plural(attacked.iterations, 'step')} {were} not enough: {still}. Try {advice(outcome)}."
+
+
+def change(outcome: Outcome) -> str:
+    """How much of the picture was changed, as a phrase."""
+    norms, pixels = outcome.attacked.norms, outcome.clean.shape[0] * outcome.clean.shape[1]
+    if norms.l0 < 0.3 * pixels:
+        return f"changing {per_cent(norms.l0 / pixels)} of the picture"
+    return f"changing no pixel by more than {budget(norms.linf)}"
+
+
+def advice(outcome: Outcome) -> str:
+    names = {parameter.name for parameter in outcome.recipe.built_attack().parameters()}
+    more = [
+        word
+        for name, word in (("steps", "more steps"), ("eps", "a larger eps"), ("area", "a larger patch"))
+        if name in names
+    ]
+    return " or ".join(more) or "another attack"
+
+
+def _wanted(outcome: Outcome) -> str:
+    target = outcome.attacked.target
+    return a(outcome.classes[target]) if target is not None else "anything else"
+
+
+def defend_verdict(outcome: Outcome) -> str:
+    """How many defenses bring the class back, against each attacker that was tried, the one who knows them first."""
+    columns, name = outcome.columns, outcome.classes[outcome.label]
+    if not columns:
+        return "No defense stands here yet; add one."
+    if not outcome.attacked.success:
+        kept = sum(column.clean.recovered for column in columns)
+        return f"The attack did not fool the classifier. {_of(kept, len(columns))} the clean {name} recognised."
+    grey = [column.grey.recovered for column in columns if column.grey]
+    adaptive = [column.adaptive.recovered for column in columns if column.adaptive]
+    parts = []
+    if adaptive:
+        verb = "stands" if sum(adaptive) == 1 else "stand"
+        parts.append(f"Against an attacker who knows them, {sum(adaptive)} of {len(adaptive)} defenses {verb}.")
+    if grey:
+        verb = "brings" if sum(grey) == 1 else "bring"
+        parts.append(
+            f"{sum(grey)} of {len(grey)} defenses {verb} the {name} back from an attacker who does not know them."
+        )
+    return " ".join(parts)
+
+
+def _of(kept: int, total: int) -> str:
+    return f"{kept} of {total} defenses {'keeps' if kept == 1 else 'keep'}"
+
+
+def mark(right: bool) -> str:
+    return "✓" if right else "✗"
+
+
+def prediction(verdict: Verdict, classes: tuple[str, ...], label: int) -> str:
+    """A prediction with its mark: ✓ cat 97 %."""
+    return f"{mark(verdict.label == label)} {classes[verdict.label]} {per_cent(verdict.confidence)}"
+
+
+def table_of_columns(columns: tuple[Column, ...], classes: tuple[str, ...], label: int) -> list[dict[str, object]]:
+    """One row a defense: the attacker who knows it first, then the one who does not, then what it costs."""
+    rows: list[dict[str, object]] = []
+    for column in columns:
+        row: dict[str, object] = {"Defense": column.defense}
+        for title, guard in (
+            ("Attacker knows it", column.adaptive),
+            ("Attacker does not", column.grey),
+            ("Clean", column.clean),
+        ):
+            if guard is not None:
+                row[title] = prediction(guard.verdict, classes, label)
+        rows.append({**row, "Time": duration(column.seconds)})
+    return rows

@@ -1,0 +1,183 @@
+"""One picture, one attack: x + δ = x′, and how the classifier came to see something else."""
+
+import streamlit as st
+
+from app import door, live, session, theme
+from app.controls import controls
+from app.pictures import Tile, magnified, row
+from app.playback import playback
+from app.plots import top_bars, trace_plot
+from app.tables import table
+from app.words import attack_verdict, budget, duration, mark, per_cent, prediction
+from core import attacks
+from core.recipe import Method, Outcome, Recipe, Scene, assemble
+
+
+def settings(recipe: Recipe, scene: Scene) -> Recipe:
+    """The attack and its parameters, beside the pictures that they change."""
+    names = attacks.names()
+    st.session_state.attack_name = recipe.attack.name
+    name = st.selectbox("Attack", names, format_func=lambda n: attacks.get(n).title, key="attack_name")
+    method = attacks.get(name)
+    st.caption(f"{method.summary} {method.paper}.")
+    held = recipe.attack.params if name == recipe.attack.name else {}
+    params = controls(method, held, key="attack")
+    classes = scene.classifier.classes
+    wanted = ["", *(c for n, c in enumerate(classes) if n != scene.label)]
+    target = st.selectbox(
+        "Target",
+        wanted,
+        index=wanted.index(recipe.target) if recipe.target in wanted else 0,
+        format_func=lambda c: c or "any other class",
+        key=f"attack_target_{recipe.domain}_{scene.label}",
+        help="Untargeted, or the class that the classifier is to see.",
+    )
+    if (name, params, target) != (recipe.attack.name, recipe.attack.params, recipe.target):
+        session.change(attack=Method(name=name, params=params), target=target)
+    return session.recipe()
+
+
+def evidence(outcome: Outcome, dimmed: bool) -> None:
+    """The pictures that prove the verdict, then the numbers, then the details."""
+    attacked, classes = outcome.attacked, outcome.classes
+    change, factor = magnified(outcome.clean, attacked.adversarial)
+    true = classes[outcome.label]
+    row(
+        [
+            Tile(
+                outcome.clean, "x, clean", prediction(outcome.before, classes, outcome.label), "clean", "", "clean.png"
+            ),
+            Tile(
+                change,
+                f"δ × {factor}",
+                f"L∞ {budget(attacked.norms.linf)} · L2 {attacked.norms.l2:.2f}",
+                "neutral",
+                "+",
+                "delta.png",
+            ),
+            Tile(
+                attacked.adversarial,
+                "x′, adversarial",
+                prediction(attacked.verdict, classes, outcome.label),
+                "adversarial",
+                "=",
+                "adversarial.png",
+            ),
+        ],
+        key="equation",
+        label="clean plus change is adversarial",
+        width=190,
+        dimmed=dimmed,
+    )
+    numbers = [
+        ("Steps until fooled", f"{attacked.first:,}" if attacked.success else "–"),
+        ("L0", f"{attacked.norms.l0:,} px"),
+        ("L2", f"{attacked.norms.l2:.2f}"),
+        ("L∞", budget(attacked.norms.linf)),
+        ("SSIM", f"{attacked.norms.ssim:.3f}"),
+        ("Time", duration(attacked.seconds)),
+    ]
+    with st.container(horizontal=True, key="numbers"):
+        for title, value in numbers:
+            st.metric(title, value, width="content")
+    rival = classes[attacked.target] if attacked.target is not None else "the likeliest other class"
+    step_by_step, before_after = st.tabs(["Step by step", "Before and after"])
+    with step_by_step:
+        scrub, curves = st.columns([2, 3])
+        trace = attacked.trace
+        with scrub:
+            at = {number: k for k, number in enumerate(trace.numbers)}
+            captions = [
+                f"step {n}: {mark(trace.predicted[at[n]] == outcome.label)} {classes[trace.predicted[at[n]]]}, "
+                f"{true} {per_cent(trace.confidence[at[n]])}"
+                for n in trace.frame_numbers
+            ]
+            playback(trace.frames, captions, key="playback", identity=session.attack_key(outcome.recipe))
+        with curves:
+            trace_plot(trace, true, rival, targeted=attacked.target is not None, key="trace")
+    with before_after:
+        top_bars(outcome.before, attacked.verdict, classes, outcome.label, key="top5")
+
+
+def details(outcome: Outcome) -> None:
+    """Norms, checks and the recipe, folded away."""
+    attacked, classes = outcome.attacked, outcome.classes
+    with st.expander("More: numbers, the 8-bit check, the recipe"):
+        rows: list[dict[str, object]] = [
+            {"": "attack", "value": attacked.method},
+            {
+                "": "true class",
+                "value": classes[outcome.label] + ("" if outcome.label_known else " (as the classifier sees it)"),
+            },
+            {"": "prediction before", "value": prediction(outcome.before, classes, outcome.label)},
+            {"": "prediction after 8-bit rounding", "value": prediction(attacked.verdict, classes, outcome.label)},
+            {"": "flips back when rounded", "value": "yes" if attacked.flips_back else "no"},
+            {"": "steps run", "value": str(attacked.iterations)},
+            {
+                "": "L0, L2, L∞",
+                "value": f"{attacked.norms.l0} px, {attacked.norms.l2:.4f}, {budget(attacked.norms.linf)}",
+            },
+            {"": "SSIM", "value": f"{attacked.norms.ssim:.5f}"},
+            {"": "classifier, device", "value": f"{outcome.classifier}, {outcome.device}"},
+            {"": "seed, versions", "value": f"{outcome.recipe.seed}, {outcome.versions}"},
+        ]
+        table(rows, key="attack_numbers", name="attack")
+        st.caption("One picture, one run: these numbers describe it and nothing else.")
+        st.code(outcome.recipe.to_json(), language="json", height=220)
+        st.download_button(
+            "Recipe (JSON)",
+            outcome.recipe.to_json(),
+            "recipe.json",
+            "application/json",
+            key="recipe_json",
+            on_click="ignore",
+        )
+
+
+door.enter()
+scene = session.scene()
+if scene is None:
+    st.stop()
+assert scene is not None
+head = st.container()
+left, right = st.columns([1, 2.6], gap="large")
+with left:
+    recipe = settings(session.recipe(), scene)
+session.mirror()
+key = session.attack_key(recipe)
+# Another picture, or an attack of a single step: nothing to wait for, so it runs by itself. Longer ones wait for Run.
+instant = not any(parameter.name == "steps" for parameter in attacks.get(recipe.attack.name).parameters())
+shown: Recipe | None = st.session_state.get("shown_attack")
+same_scene = shown is not None and (shown.domain, shown.classifier, shown.picture) == (
+    recipe.domain,
+    recipe.classifier,
+    recipe.picture,
+)
+with left:
+    pressed = st.button(
+        "Run the attack", type="primary", icon=":material/bolt:", key="run", width="stretch", shortcut="ctrl+enter"
+    )
+if pressed:
+    session.forget(key)
+if session.attacked(recipe) is None and not session.failed(key) and (pressed or instant or not same_scene):
+    session.start_attack(recipe, scene)
+with right:
+    busy = live.running("attack ")
+found = session.attacked(recipe)
+if found is not None:
+    shown = st.session_state.shown_attack = recipe
+    same_scene = True
+stale = found is None and same_scene
+result = found or (session.attacked(shown) if shown is not None and same_scene else None)
+with head:
+    if result is None or shown is None:
+        theme.verdict("The attack is running." if busy else "Press Run to attack this picture.")
+    else:
+        theme.verdict(attack_verdict(assemble(shown, scene, result, ())))
+with right:
+    if stale and not busy:
+        st.info("The settings changed; the pictures below are of the run before. Press Run.", icon=":material/info:")
+    if result is not None and shown is not None:
+        evidence(assemble(shown, scene, result, ()), dimmed=stale or busy)
+if result is not None and shown is not None:
+    details(assemble(shown, scene, result, ()))

@@ -1,0 +1,245 @@
+"""One attack, defenses side by side, and the attacker who knows them beside the one who does not."""
+
+from typing import Literal
+
+import numpy as np
+import streamlit as st
+
+from app import door, live, session, theme
+from app.controls import controls
+from app.pictures import Tile, magnified, row
+from app.tables import table
+from app.words import defend_verdict, duration, mark, prediction, table_of_columns
+from core import defenses
+from core.declaration import Parameter, shown
+from core.inputs import BadInput
+from core.recipe import Attacked, Column, Method, Outcome, Recipe, Scene, assemble, sweep
+
+MOST = 8  # columns
+
+
+def choose(recipe: Recipe) -> Recipe:
+    """The defenses: add, remove, chain, and set their parameters."""
+    columns = list(recipe.defenses)
+    with st.expander("Defenses and their settings", expanded=False):
+        boxes = st.grid(max(1, len(columns)), min_column_width=230)
+        for number, column in enumerate(columns):
+            with boxes.cell() if hasattr(boxes, "cell") else boxes, st.container(border=True):
+                columns[number] = _settings(number, column)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            name = st.selectbox(
+                "Another defense",
+                defenses.names(),
+                format_func=lambda n: defenses.get(n).title,
+                key="add_name",
+                width=260,
+            )
+            if st.button("Add a column", icon=":material/add:", key="add", disabled=len(columns) >= MOST):
+                columns.append((Method(name=name),))
+                session.change(defenses=[[m.model_dump() for m in c] for c in columns])
+                st.rerun()
+    kept = [column for column in columns if column]
+    wanted = tuple(kept)
+    if wanted != recipe.defenses:
+        gone = len(kept) != len(columns)
+        session.change(defenses=[[m.model_dump() for m in c] for c in kept])
+        if gone:
+            st.rerun()
+    return session.recipe()
+
+
+def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
+    """One column's chain; empty when the visitor removes it."""
+    kept = []
+    for place, method in enumerate(column):
+        about = defenses.get(method.name)
+        st.markdown(f"**{'→ ' if place else ''}{about.title}**", help=f"{about.summary} {about.paper}.")
+        try:
+            kept.append(
+                Method(
+                    name=method.name,
+                    params=controls(about, method.params, key=f"column_{number}_{place}_{len(column)}"),
+                )
+            )
+        except BadInput as error:
+            st.error(str(error))
+            kept.append(method)
+    with st.container(horizontal=True):
+        with st.popover("Chain", key=f"chain_{number}"):
+            then = st.selectbox(
+                "Then", defenses.names(), format_func=lambda n: defenses.get(n).title, key=f"then_{number}"
+            )
+            if st.button("Put it behind", key=f"behind_{number}", disabled=len(column) >= 6):
+                kept.append(Method(name=then))
+        if st.button("Remove", key=f"remove_{number}"):
+            return ()
+    return tuple(kept)
+
+
+def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
+    """Without a defense first, then a column a defense: what is left, what it removed, what the classifier says."""
+    classes, label = outcome.classes, outcome.label
+    tiles = [
+        Tile(
+            outcome.attacked.adversarial,
+            "no defense",
+            prediction(outcome.attacked.verdict, classes, label),
+            "adversarial",
+            file_name="adversarial.png",
+        )
+    ]
+    removed = []
+    for column in outcome.columns:
+        guard = column.grey if attacker == "grey" else column.adaptive
+        if guard is None:
+            continue
+        attack = guard.attack or outcome.attacked
+        tiles.append(
+            Tile(
+                guard.defended,
+                column.short if len(column.defense) > 40 else column.defense,
+                prediction(guard.verdict, classes, label),
+                "defended",
+                file_name=f"defended_{len(tiles)}.png",
+            )
+        )
+        change, factor = magnified(attack.adversarial, guard.defended)
+        cost = f"clean: {prediction(column.clean.verdict, classes, label)} · {duration(column.seconds)}"
+        removed.append(
+            Tile(change, f"what it changed × {factor}", cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
+        )
+    row(tiles, key=f"columns_{attacker}", label="Defended pictures", width=170, dimmed=dimmed)
+    row(
+        [
+            Tile(
+                magnified(outcome.clean, outcome.attacked.adversarial)[0],
+                "the attack, magnified",
+                outcome.attacked.method,
+            ),
+            *removed,
+        ],
+        key=f"removed_{attacker}",
+        label="What each defense changed",
+        width=170,
+        dimmed=dimmed,
+    )
+
+
+def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
+    """Small multiples over one parameter of one defense."""
+    st.subheader("Sweep one parameter", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            "Defense", defenses.names(), format_func=lambda n: defenses.get(n).title, key="sweep_name", width=220
+        )
+        parameters = {
+            p.name: p for p in defenses.get(name).parameters() if p.kind in ("number", "integer", "choice", "flag")
+        }
+        word = st.selectbox("Parameter", list(parameters), key=f"sweep_{name}", width=220)
+    key = f"sweep {session.attack_key(recipe)} {name} {word} {recipe.defenses}"
+    if key not in session.results():
+        try:
+            session.keep(key, sweep(recipe, scene, attacked, name, word, stops(parameters[word])))
+        except BadInput as error:
+            st.error(str(error))
+            return
+    classes = scene.classifier.classes
+    tiles = [
+        Tile(
+            point.attacked.defended,
+            f"{word} {shown(point.value, parameters[word].unit)}",
+            f"{prediction(point.attacked.verdict, classes, scene.label)} · clean {mark(point.clean.recovered)}",
+            "defended",
+            file_name=f"sweep_{number}.png",
+        )
+        for number, point in enumerate(session.results()[key])
+    ]
+    row(tiles, key="sweep", label=f"{name} over {word}", width=130)
+    st.caption("The attacker does not know the defense here (grey box).")
+
+
+def stops(parameter: Parameter) -> tuple[object, ...]:
+    """Seven values over a parameter's usual range, or all of its words."""
+    if parameter.kind == "choice":
+        return parameter.choices
+    if parameter.kind == "flag":
+        return (False, True)
+    assert parameter.low is not None and parameter.high is not None
+    high = parameter.usual or parameter.high
+    values = np.linspace(parameter.low, high, 7)
+    if parameter.kind == "number":
+        return tuple(float(f"{value:.3g}") for value in values)
+    step = int(parameter.step or 1)
+    snapped = {int(parameter.low + step * round((value - parameter.low) / step)) for value in values}
+    return tuple(sorted(value for value in snapped if value <= parameter.high))
+
+
+door.enter()
+scene = session.scene()
+if scene is None:
+    st.stop()
+assert scene is not None
+head = st.container()
+attacker: Literal["grey", "adaptive"] = st.segmented_control(
+    "The attacker",
+    ["grey", "adaptive"],
+    format_func={"grey": "does not know the defense (grey box)", "adaptive": "knows it (adaptive)"}.__getitem__,
+    default="adaptive" if session.recipe().attacker == "adaptive" else "grey",
+    key="attacker",
+    required=True,
+)
+if attacker != session.recipe().attacker:
+    session.change(attacker=attacker)
+recipe = choose(session.recipe())
+session.mirror()
+
+busy = False
+base = session.attacked(recipe)
+if base is None and not session.failed(session.attack_key(recipe)):
+    session.start_attack(recipe, scene)
+    base = session.attacked(recipe)
+if base is None:
+    with head:
+        theme.verdict("The attack is running.")
+    live.running("attack ")
+    st.stop()
+assert base is not None
+
+
+def found(kind: Literal["grey", "adaptive"]) -> tuple[Column, ...]:
+    assert base is not None
+    return session.columns(recipe, kind) or ()
+
+
+if not found(attacker) and recipe.defenses and not session.failed(f"{attacker}{recipe.defenses}"):
+    session.start_columns(recipe, scene, base, attacker)
+if not found("grey") and recipe.defenses and session.job() is None:
+    session.start_columns(recipe, scene, base, "grey")
+busy = live.running("columns ")
+grey, adaptive = found("grey"), found("adaptive")
+merged = tuple(
+    column.model_copy(update={"adaptive": adaptive[n].adaptive if n < len(adaptive) else None})
+    for n, column in enumerate(grey)
+)
+outcome = assemble(recipe, scene, base, merged)
+previous: Outcome | None = st.session_state.get("shown_defend")
+if merged and (attacker == "grey" or adaptive):
+    st.session_state.shown_defend = outcome
+with head:
+    theme.verdict(defend_verdict(outcome) if merged else "The defenses are at work.")
+if merged and (attacker == "grey" or adaptive):
+    side_by_side(outcome, attacker, dimmed=busy)
+elif previous is not None:
+    side_by_side(previous, "grey", dimmed=True)
+if merged:
+    st.subheader("Side by side", anchor=False)
+    table(table_of_columns(merged, outcome.classes, outcome.label), key="defenses", name="defenses")
+    st.caption(
+        f"One picture, seed {recipe.seed}; the attack is {theme.plain(base.method)} on {scene.classifier.title}. "
+        "An attacker who knows the defense differentiates through it, or counts it as the identity where it has no gradient (BPDA)."
+    )
+    if not adaptive and not busy:
+        st.caption(
+            "Press *knows it* to see how many still hold: what stands here against an attacker who does not know is not robustness."
+        )
+    sweeping(recipe, scene, base)

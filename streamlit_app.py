@@ -1,0 +1,41 @@
+"""The door: page set-up, navigation, sidebar; nothing else.
+
+The server imports this file once, when it starts, and runs it as __main__ for every visitor.
+"""
+
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+
+from app import session, theme
+from app.sidebar import sidebar
+
+if __name__ == "__main__":
+    st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")
+    theme.apply()
+    page = st.navigation(
+        [
+            st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),
+            st.Page(
+                "pages/attack.py", title="Attack", icon=":material/bolt:", url_path="attack", help="Fool the classifier."
+            ),
+            st.Page(
+                "pages/defend.py",
+                title="Defend",
+                icon=":material/shield:",
+                url_path="defend",
+                help="Put defenses side by side.",
+            ),
+        ],
+        position="top",
+    )
+    session.recipe()
+    sidebar()
+    session.mirror()
+    session.complaint()
+    page.run()
+else:
+    # Until the first st.navigation of a process, Streamlit takes a folder called pages/ for its older kind of app: a link
+    # to /attack opened first would run that file alone, without this one. And what is imported here already, no visitor
+    # waits for.
+    PagesManager.uses_pages_directory = False
+    app = st.App(__file__)

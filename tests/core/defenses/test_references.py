@@ -1,0 +1,178 @@
+"""Each filter against an independent implementation: Pillow, scipy, scikit-image, a formula, a naive loop."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import skimage.restoration
+import torch
+from PIL import Image
+from torch import Tensor
+
+from core.defenses import JPEG, LGS, BitDepth, Gaussian, Median, TotalVariation
+
+SIZES = [(8, 8), (31, 17), (513, 300)]
+
+
+def noise(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def scene(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A smooth picture with a noisy square in it, so that some windows are kept and others not."""
+    rows, columns = torch.meshgrid(torch.arange(shape[2]), torch.arange(shape[3]), indexing="ij")
+    images = (0.5 + 0.3 * torch.sin(rows / 9) * torch.cos(columns / 7)).to(dtype).expand(shape).clone()
+    side = min(shape[2:]) // 2
+    images[..., :side, -side:] = noise(shape[0], shape[1], side, side, dtype=dtype)
+    return images
+
+
+@pytest.mark.parametrize("size", [(1, 1), *SIZES])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("quality", [1, 60, 100])
+def test_jpeg_gives_pillows_bytes(size: tuple[int, int], channels: int, quality: int) -> None:
+    images = scene(2, channels, *size) if min(size) > 1 else noise(2, channels, *size)
+    ours = (JPEG(quality=quality)(images) * 255).round().to(torch.uint8)
+    for image, back in zip(images, ours, strict=True):
+        pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        file = io.BytesIO()
+        Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels).save(file, "JPEG", quality=quality)
+        theirs = np.asarray(Image.open(file)).reshape(pixels.shape)
+        assert np.array_equal(back.permute(1, 2, 0).numpy(), theirs)
+
+
+def test_jpeg_returns_whole_eight_bit_steps() -> None:
+    for dtype in (torch.float32, torch.float64):
+        result = JPEG()(noise(1, 3, 8, 8, dtype=dtype))
+        assert torch.equal(result, (result * 255).round() / 255)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_bit_depth_is_its_formula(bits: int) -> None:
+    images = noise(2, 3, 31, 17, dtype=torch.float64)
+    levels = 2**bits - 1
+    np.testing.assert_array_equal(BitDepth(bits=bits)(images).numpy(), np.round(images.numpy() * levels) / levels)
+    assert len(BitDepth(bits=bits)(images).unique()) == 2**bits or bits == 8
+
+
+@pytest.mark.parametrize("window", [3, 5, 7, 9, 15])
+@pytest.mark.parametrize("shape", [(2, 3, 31, 17), (1, 1, 16, 15), (5, 1, 28, 28)])
+def test_median_equals_scipys(window: int, shape: tuple[int, ...]) -> None:
+    for images in (noise(*shape), (noise(*shape, dtype=torch.float64) * 4).round() / 4):  # without and with ties
+        theirs = scipy.ndimage.median_filter(images.numpy(), size=(1, 1, window, window), mode="mirror")
+        assert np.array_equal(Median(window=window)(images).numpy(), theirs)
+
+
+@pytest.mark.parametrize("window", [3, 5])
+def test_median_equals_scipys_on_more_pixels_than_are_worked_on_at_once(window: int) -> None:
+    images = noise(1, 3, 513, 300)
+    theirs = scipy.ndimage.median_filter(images.numpy(), size=(1, 1, window, window), mode="mirror")
+    assert np.array_equal(Median(window=window)(images).numpy(), theirs)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("window", "sigma"), [(3, None), (5, None), (7, 2.5)])
+def test_gaussian_equals_scipys(size: tuple[int, int], window: int, sigma: float | None) -> None:
+    images = noise(2, 3, *size, dtype=torch.float64)
+    used = sigma or 0.3 * ((window - 1) / 2 - 1) + 0.8
+    theirs = scipy.ndimage.gaussian_filter(images.numpy(), used, axes=(2, 3), radius=window // 2, mode="mirror")
+    np.testing.assert_allclose(Gaussian(window=window, sigma=sigma)(images).numpy(), theirs, atol=1e-12)
+    np.testing.assert_allclose(Gaussian(window=window, sigma=sigma)(images.float()).numpy(), theirs, atol=1e-6)
+
+
+def energy(result: np.ndarray, image: np.ndarray, weight: float) -> float:
+    """Half the squared distance plus the weighted variation of one plane."""
+    down, right = np.zeros_like(result), np.zeros_like(result)
+    down[:-1], right[:, :-1] = np.diff(result, axis=0), np.diff(result, axis=1)
+    return float(0.5 * ((result - image) ** 2).sum() + weight * np.sqrt(down**2 + right**2).sum())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (31, 17), (160, 120)])
+@pytest.mark.parametrize("weight", [0.05, 0.3])
+def test_total_variation_is_scikit_images(size: tuple[int, int], weight: float) -> None:
+    images = scene(3, 3, *size, dtype=torch.float64) if min(size) > 1 else noise(3, 3, *size, dtype=torch.float64)
+    images[1] *= 0.3  # a picture that settles at another time
+    ours = TotalVariation(weight=weight)(images).numpy()
+    for image, result in zip(images.numpy(), ours, strict=True):
+        theirs = skimage.restoration.denoise_tv_chambolle(image, weight=weight, channel_axis=0)
+        np.testing.assert_allclose(result, theirs, atol=1e-9)
+        for before, after, reference in zip(image, result, theirs, strict=True):
+            start, drop = energy(before, before, weight), energy(before, before, weight) - energy(after, before, weight)
+            assert drop == pytest.approx(start - energy(reference, before, weight), rel=1e-3, abs=1e-9)
+            assert min(size) == 1 or drop > 0
+
+
+def test_total_variation_in_single_precision_is_close_to_scikit_images() -> None:
+    images = scene(1, 3, 96, 80)
+    theirs = skimage.restoration.denoise_tv_chambolle(images[0].numpy(), weight=0.1, channel_axis=0)
+    np.testing.assert_allclose(TotalVariation()(images)[0].numpy(), theirs, atol=1e-3)
+
+
+def naive_lgs(image: np.ndarray, lam: float, gamma: float, tau: int, overlap: int) -> dict[str, np.ndarray]:
+    """Equations 5-8 by loops over pixels and windows, of one image C×H×W."""
+    grey = image[0] if len(image) == 1 else 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+    height, width = grey.shape
+    magnitude = np.zeros_like(grey)
+    for y in range(height):
+        for x in range(width):
+            across = grey[y, x + 1] - grey[y, x] if x + 1 < width else 0.0
+            down = grey[y + 1, x] - grey[y, x] if y + 1 < height else 0.0
+            magnitude[y, x] = np.hypot(across, down)
+    span = magnitude.max() - magnitude.min()
+    normalised = (magnitude - magnitude.min()) / span if span > 0 else np.zeros_like(magnitude)
+
+    def starts(side: int) -> list[int]:
+        found, at = [], 0
+        while at + tau < side:
+            found.append(at)
+            at += tau - overlap
+        return [*found, side - tau]
+
+    region = np.zeros(grey.shape, bool)
+    means = np.array([[normalised[y : y + tau, x : x + tau].mean() for x in starts(width)] for y in starts(height)])
+    for row, y in enumerate(starts(height)):
+        for column, x in enumerate(starts(width)):
+            if means[row, column] > gamma:
+                region[y : y + tau, x : x + tau] = True
+    suppression = np.clip(lam * normalised * region, 0, 1)
+    return {
+        "magnitude": magnitude[None],
+        "normalised": normalised[None],
+        "means": means,
+        "region": region[None],
+        "suppression": suppression[None],
+        "result": image * (1 - suppression),
+    }
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 31, 17), (2, 1, 28, 28), (1, 3, 32, 32), (1, 3, 15, 40), (1, 3, 105, 80)])
+@pytest.mark.parametrize(
+    "values", [{}, {"lambda": 1.5, "threshold": 0.02}, {"window": 8, "overlap": 0}, {"window": 7, "overlap": 6}]
+)
+def test_lgs_equals_the_naive_loop_in_every_array_it_shows(shape: tuple[int, ...], values: dict[str, float]) -> None:
+    images = scene(*shape, dtype=torch.float64)
+    defense = LGS(**values)
+    trace = defense.trace(images)
+    assert torch.equal(trace.result, defense(images))
+    assert bool(trace.kept.any())
+    for index, image in enumerate(images.numpy()):
+        naive = naive_lgs(image, defense.smoothing, defense.threshold, defense.window, defense.overlap)
+        for name, expected in naive.items():
+            found = getattr(trace, name)[index].numpy()
+            np.testing.assert_allclose(found, expected, atol=1e-12, err_msg=name)
+    assert np.array_equal(trace.kept.numpy(), trace.means.numpy() > defense.threshold)
+    assert trace.tops[-1] == shape[2] - defense.window and trace.lefts[-1] == shape[3] - defense.window
+
+
+def test_lgs_per_channel_smooths_each_channel_by_its_own_gradient() -> None:
+    images = scene(2, 3, 40, 40)
+    images[:, 1] = 0.5  # a flat channel keeps its values
+    trace = LGS(per_channel=True).trace(images)
+    assert trace.suppression.shape == images.shape and trace.region.shape == (2, 1, 40, 40)
+    assert torch.equal(trace.result[:, 1], images[:, 1])
+    assert not torch.equal(trace.result[:, 0], images[:, 0])
+    grey = images[:, :1]
+    assert torch.equal(LGS(per_channel=True)(grey), LGS()(grey))
