@@ -16,7 +16,11 @@ if __name__ == "__main__":
         [
             st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),
             st.Page(
-                "pages/attack.py", title="Attack", icon=":material/bolt:", url_path="attack", help="Fool the classifier."
+                "pages/attack.py",
+                title="Attack",
+                icon=":material/bolt:",
+                url_path="attack",
+                help="Fool the classifier.",
             ),
             st.Page(
                 "pages/defend.py",

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.declaration import Declared, Parameter, shown
 
+FIRST = 3  # parameters that are always in sight; the rest is folded away
 _SLIDER = 400  # more stops than this are typed, not slid
 
 
@@ -16,10 +17,15 @@ def controls(method: type[Declared], params: Mapping[str, Any], *, key: str) -> 
     """One control a parameter, standing at `params`; the parameters that differ from the defaults after the visitor's touch."""
     chosen = {}
     held = method(**dict(params)).values()
-    for parameter in method.parameters():
-        value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
-        if value != parameter.default:
-            chosen[parameter.name] = value
+    declared = method.parameters()
+    for shelf, parameters in ((st.container(), declared[:FIRST]), (None, declared[FIRST:])):
+        if not parameters:
+            continue
+        with shelf or st.expander("More settings"):
+            for parameter in parameters:
+                value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
+                if value != parameter.default:
+                    chosen[parameter.name] = value
     return chosen
 
 

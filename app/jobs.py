@@ -68,7 +68,12 @@ def _worker() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="device")
 
 
-@st.cache_resource(scope="session", show_spinner=False, on_release=lambda jobs: [job.cancel.set() for job in jobs])
+def _stop_all(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.cancel.set()
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=_stop_all)
 def _mine() -> list[Job]:
     """This visitor's jobs; when the visitor leaves, they are stopped."""
     return []

@@ -7,7 +7,6 @@ import binascii
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
 from app import session
 from app.pictures import uri
@@ -16,7 +15,7 @@ from core import domains, images
 from core.inputs import BadInput
 from core.recipe import Picture, Recipe
 
-_SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Your own"}
+_SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Yours"}
 
 _GALLERY = st.components.v2.component(
     "mirage_gallery",
@@ -219,5 +218,5 @@ def _preview(recipe: Recipe) -> None:
     if scene is None:
         return
     with st.container(key=crisp_key("preview", scene.clean)):
-        large = np.asarray(Image.fromarray(scene.clean.squeeze()))
-        st.image(large, width=160, output_format="PNG", caption="What the classifier sees", alt="The fitted picture")
+        st.image(scene.clean, width=150, output_format="PNG", alt="The picture as the classifier gets it")
+    st.caption(f"What the classifier gets: {scene.clean.shape[1]}×{scene.clean.shape[0]} pixels")

@@ -31,11 +31,13 @@ border:1px solid var(--st-border-color);border-radius:6px;padding:6px 12px;min-w
 export default function ({ data, parentElement }) {
   const $ = (q) => parentElement.querySelector(q), i = $('#i'), s = $('#s'), p = $('#p'), o = $('#o'), n = data.frames.length;
   s.max = n - 1; s.setAttribute('aria-label', 'Step of the attack'); i.className = data.crisp ? 'crisp' : '';
-  const put = () => { const k = Math.min(+s.value, n - 1); i.src = data.frames[k]; i.alt = data.captions[k]; o.textContent = data.captions[k];
+  const put = () => { const k = Math.min(+s.value, n - 1); i.src = data.frames[k];
+    i.alt = o.textContent = data.captions[k];
     s.setAttribute('aria-valuetext', data.captions[k]); };
   const halt = () => { clearInterval(parentElement._t); parentElement._t = null; p.textContent = 'Play'; };
   const play = () => { if (+s.value >= n - 1) s.value = 0; p.textContent = 'Pause';
-    parentElement._t = setInterval(() => { if (+s.value >= n - 1) return halt(); s.value = +s.value + 1; put(); }, Math.max(60, 4000 / n)); };
+    parentElement._t = setInterval(() => { if (+s.value >= n - 1) return halt(); s.value = +s.value + 1; put(); },
+      Math.max(60, 4000 / n)); };
   if (parentElement._id !== data.id) { parentElement._id = data.id; s.value = n - 1; }
   halt(); put();
   s.oninput = () => { halt(); put(); };

@@ -231,7 +231,6 @@ def _train(options: argparse.Namespace, _rest: list[str]) -> int:
         training.train(
             options.name,
             options.out,
-            domains.data_root(),
             options.device,
             seed=options.seed,
             epochs=options.epochs,

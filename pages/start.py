@@ -1,47 +1,74 @@
-"""The picture, what the classifier sees in it, and the doors onward."""
+"""The picture, what the classifier sees in it, one attack and three defenses at a glance, and the doors onward."""
 
 import streamlit as st
 
-from app import door, session, theme
+from app import door, live, session, theme
 from app.pictures import Tile, row
-from app.words import per_cent, start_verdict
+from app.words import per_cent, prediction, start_verdict
 from core import domains
+from core.recipe import Recipe, Scene
+
+
+def glance(recipe: Recipe, scene: Scene) -> None:
+    """The recipe's attack and its defenses on this picture, small."""
+    base = session.attacked(recipe)
+    if base is None and not session.failed(session.attack_key(recipe)):
+        session.start_attack(recipe, scene)
+        base = session.attacked(recipe)
+    columns = session.columns(recipe, "grey")
+    if base is not None and columns is None and recipe.defenses:
+        session.start_columns(recipe, scene, base, "grey")
+        columns = session.columns(recipe, "grey")
+    if base is None or (columns is None and recipe.defenses):
+        live.running("")
+        return
+    classes, label = scene.classifier.classes, scene.label
+    tiles = [
+        Tile(base.adversarial, f"attacked: {base.method}", prediction(base.verdict, classes, label), "adversarial")
+    ]
+    for column in columns or ():
+        assert column.grey is not None
+        tiles.append(
+            Tile(
+                column.grey.defended,
+                f"then {column.short}",
+                prediction(column.grey.verdict, classes, label),
+                "defended",
+            )
+        )
+    row(tiles, key="glance", label="One attack and the defenses against it", width=150)
+    st.caption("The attacker does not know these defenses (grey box); Defend shows the one who does.")
+
+
+def own_picture() -> None:
+    st.session_state.side_source = "upload"
+
 
 door.enter()
 scene = session.scene()
 if scene is None:
     st.stop()
 assert scene is not None
+recipe = session.recipe()
 classes = scene.classifier.classes
-domain = domains.get(session.recipe().domain)
 
 theme.verdict(start_verdict(scene.before, classes, scene.label, scene.label_known))
-
-picture, words = st.columns([1, 1], gap="large")
+picture, words = st.columns([1, 1.6], gap="large")
 with picture:
+    alt = f"The picture: {classes[scene.label]}"
     row(
-        [
-            Tile(
-                scene.clean,
-                "The picture",
-                "",
-                "clean",
-                file_name="clean.png",
-                alt=f"The picture that is {classes[scene.label]}",
-            )
-        ],
+        [Tile(scene.clean, "The picture", "", "clean", file_name="clean.png", alt=alt)],
         key="start_picture",
         label="The picture",
-        width=320,
     )
 with words:
-    st.subheader("What the classifier sees", anchor=False)
-    for number, share in scene.before.top:
+    for number, share in scene.before.top[:3]:
         true = " ✓" if scene.label_known and number == scene.label else ""
         st.progress(share, text=f"{theme.plain(classes[number])}{true} · {per_cent(share)}")
-    st.caption(f"{scene.classifier.title}. {domain.classifier_note(scene.classifier.name)}")
+    note = domains.get(recipe.domain).classifier_note(scene.classifier.name)
+    st.caption(f"{scene.classifier.title}: {theme.plain(note)}")
+    glance(recipe, scene)
 
-st.space("small")
 doors = st.columns(3)
 with doors[0], st.container(border=True, height="stretch"):
     st.subheader("Fool it", anchor=False)
@@ -55,10 +82,5 @@ with doors[1], st.container(border=True, height="stretch"):
         st.switch_page("pages/defend.py")
 with doors[2], st.container(border=True, height="stretch"):
     st.subheader("Bring your own", anchor=False)
-    st.write("Upload, paste or photograph a picture, or choose another domain, in the sidebar.")
-    if st.button("Use a picture of yours", icon=":material/upload:", key="door_upload", on_click=lambda: _own()):
-        st.rerun()
-
-
-def _own() -> None:
-    st.session_state.side_source = "upload"
+    st.write("Upload, paste or photograph a picture in the sidebar, or choose another domain there.")
+    st.button("Use a picture of yours", icon=":material/upload:", key="door_upload", on_click=own_picture)

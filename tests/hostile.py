@@ -41,7 +41,7 @@ def works() -> dict[str, bytes]:
         "plain.tiff": _save(rgb, "TIFF"),
         "plain.avif": _save(rgb, "AVIF"),
         "mislabelled.jpg": _save(rgb, "PNG"),
-        "a name with spaces; rm -rf ~ & <b>ü</b> 猫.png": _save(rgb, "PNG"),
+        "a name; $(rm -rf ~) & <b>ü<b> *猫*.png": _save(rgb, "PNG"),
         "cmyk.jpg": _save(rgb.convert("CMYK"), "JPEG", quality=95),
         "progressive.jpg": _save(rgb, "JPEG", progressive=True),
         "grey.png": _save(rgb.convert("L"), "PNG"),

@@ -119,4 +119,5 @@ class LaVAN(Attack):
     def _holds(self, classifier: Classifier, patch: Tensor, targets: Tensor) -> Tensor:
         """Which pictures are their target's as an 8-bit file too, bool N."""
         with torch.no_grad():
-            return classifier(quantise(patch)).argmax(1) == targets
+            predicted: Tensor = classifier(quantise(patch)).argmax(1)
+        return predicted == targets

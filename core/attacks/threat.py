@@ -13,11 +13,12 @@ Norm = Literal["linf", "l2"]
 def project(images: Tensor, center: Tensor, eps: float, norm: Norm) -> Tensor:
     """The points of the ball around `center`, cut by the box [0, 1], that `images` (both N×C×H×W) are moved to."""
     if norm == "linf":
-        return torch.clamp(images, center - eps, center + eps).clamp_(0, 1)
+        return torch.minimum(torch.maximum(images, center - eps), center + eps).clamp(0, 1)
     change = images - center
     length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     # The box holds the centre, so cutting by it afterwards only brings a point nearer: the ball still holds.
-    return (center + change * (eps / length.clamp(min=1e-12)).clamp(max=1)).clamp_(0, 1)
+    inside: Tensor = center + change * (eps / length.clamp(min=1e-12)).clamp(max=1)
+    return inside.clamp(0, 1)
 
 
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from core.declaration import number
-from core.defenses.base import Defense
+from core.defenses.base import Defense, in_parts
 
 
 class BitDepth(Defense):
@@ -26,5 +26,4 @@ class BitDepth(Defense):
 
     def apply(self, images: Tensor) -> Tensor:
         levels = float(2**self.bits - 1)
-        product = images * levels  # ours, so the rest is in place
-        return product.round_().div_(levels)
+        return in_parts(lambda part: (part * levels).round_().div_(levels), images)

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from core.domains.base import Domain, GalleryItem, Pixels, Watch, data_root
+from core.domains.base import Domain, GalleryItem, Pixels, data_root
 from core.domains.gallery import one_of_each_class
 from core.domains.photos import photograph
-from core.fetching import fetch
+from core.fetching import Watch, fetch
 
 
 @lru_cache(maxsize=2)
@@ -49,7 +49,8 @@ class Cifar10(Domain):
         return _arrays(data_root(), split == "train")[1]
 
     def pixels(self, split: str, index: int) -> Pixels:
-        return _arrays(data_root(), split == "train")[0][index]
+        pixels: Pixels = _arrays(data_root(), split == "train")[0][index]
+        return pixels
 
     def missing(self) -> str | None:
         if (data_root() / "cifar-10-batches-py" / "test_batch").exists():

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from core import images
 from core.device import pick
-from core.domains.base import Domain, GalleryItem, Pixels, Watch, data_root
+from core.domains.base import Domain, GalleryItem, Pixels, data_root
 from core.domains.photos import photograph
+from core.fetching import Watch
 from core.inputs import BadInput
 from core.models import pretrained
 from core.models.classifier import Classifier

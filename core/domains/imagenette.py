@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from core import images
-from core.domains.base import Domain, GalleryItem, Pixels, Watch, data_root
+from core.domains.base import Domain, GalleryItem, Pixels, data_root
 from core.domains.gallery import one_of_each_class
 from core.domains.photos import photograph
-from core.fetching import fetch
+from core.fetching import Watch, fetch
 
 FOLDER = "imagenette2-160"
 STAND_INS = ("cat", "coffee", "rocket", "temple")

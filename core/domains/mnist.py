@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from core.domains.base import Domain, GalleryItem, Pixels, Watch, data_root
+from core.domains.base import Domain, GalleryItem, Pixels, data_root
 from core.domains.gallery import one_of_each_class
-from core.fetching import fetch
+from core.fetching import Watch, fetch
 
 HELD_OUT = 5  # every fifth of scikit-learn's digits is kept from training
 
@@ -75,7 +75,8 @@ class Mnist(Domain):
         return self._data(split)[1]
 
     def pixels(self, split: str, index: int) -> Pixels:
-        return self._data(split)[0][index]
+        pixels: Pixels = self._data(split)[0][index]
+        return pixels
 
     def missing(self) -> str | None:
         if (data_root() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").exists():

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from core import attacks, defenses, domains
+from core import attacks, domains
+from core import defenses as defense_methods
 from core.declaration import readable
 from core.domains.chosen import Picture
 from core.inputs import BadInput
@@ -72,7 +73,7 @@ class Recipe(_Plain):
             if not 1 <= len(column) <= 6:
                 raise BadInput(f"A defense is a chain of 1 to 6 methods; this one has {len(column)}.")
             for method in column:
-                defenses.build(method.name, method.params)
+                defense_methods.build(method.name, method.params)
         return columns
 
     @field_validator("attack")
@@ -100,10 +101,10 @@ class Recipe(_Plain):
         """The attack with its parameters."""
         return attacks.build(self.attack.name, self.attack.params)
 
-    def built_defenses(self) -> tuple[defenses.Defense, ...]:
+    def built_defenses(self) -> tuple[defense_methods.Defense, ...]:
         """One defense a column; a column of one method is that method, of several a chain."""
-        built = [tuple(defenses.build(m.name, m.params) for m in column) for column in self.defenses]
-        return tuple(column[0] if len(column) == 1 else defenses.Chain(members=column) for column in built)
+        built = [tuple(defense_methods.build(m.name, m.params) for m in column) for column in self.defenses]
+        return tuple(column[0] if len(column) == 1 else defense_methods.Chain(members=column) for column in built)
 
     def but(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed, checked again."""

@@ -69,7 +69,7 @@ def fit(
     pictures, labels = data
     epochs = epochs or plan.epochs
     steps = -(-len(pictures) * plan.repeats // plan.batch)
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)
     optimiser = _optimiser(network, plan)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.peak, total_steps=epochs * steps, pct_start=0.25)
     first = _resume(checkpoint, network, optimiser, schedule)
@@ -78,7 +78,7 @@ def fit(
         generator = torch.Generator().manual_seed(seed * 1000 + epoch)
         torch.manual_seed(seed * 1000 + epoch)  # dropout draws from the global one
         order = torch.cat([torch.randperm(len(pictures), generator=generator) for _ in range(plan.repeats)])
-        for number, chosen in enumerate(order.split(plan.batch)):
+        for number, chosen in enumerate(torch.split(order, plan.batch)):
             views = plan.view(pictures[chosen].float() / 255, generator, epoch / epochs)
             batch = _normalised(views, plan).to(device, memory_format=torch.channels_last)
             # bfloat16 halves the time on processors and cards that have it; float32 weights keep the accuracy.
@@ -109,8 +109,8 @@ def finish(network: nn.Module, plan: Plan, test: Data, out: Path, *, seed: int, 
         parameters=sum(p.numel() for p in network.parameters()),
         size=plan.size,
         channels=plan.channels,
-        mean=plan.mean,
-        std=plan.std,
+        mean=plan.scale.mean,
+        std=plan.scale.std,
         cam_layer=plan.cam_layer,
         data=plan.data,
         command=f"python -m core train {name} --seed {seed} --epochs {epochs}",
@@ -122,7 +122,7 @@ def finish(network: nn.Module, plan: Plan, test: Data, out: Path, *, seed: int, 
     classifier = load(plan.domain, plan.name, tuple(str(i) for i in range(int(labels.max()) + 1)), folder=out)
     correct = 0
     with torch.inference_mode():
-        for part, truth in zip(pictures.split(250), labels.split(250), strict=True):
+        for part, truth in zip(torch.split(pictures, 250), torch.split(labels, 250), strict=True):
             correct += int((classifier(part.float() / 255).argmax(1) == truth).sum())
     measured = Measured(
         what="right on the test pictures", value=correct / len(labels), correct=correct, count=len(labels)
@@ -133,7 +133,7 @@ def finish(network: nn.Module, plan: Plan, test: Data, out: Path, *, seed: int, 
 
 
 def _normalised(pictures: Tensor, plan: Plan) -> Tensor:
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (plan.mean, plan.std))
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (plan.scale.mean, plan.scale.std))
     return (pictures - mean) / std
 
 

@@ -19,6 +19,14 @@ Data = tuple[Tensor, Tensor]  # pictures uint8 N×C×H×W, labels int64 N
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of each channel, by which the network's input is normalised."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that the training loop needs to know about one classifier."""
 
@@ -28,8 +36,7 @@ class Plan:
     architecture: str
     size: int
     channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    scale: Scale
     cam_layer: str
     data: str
     note: str
@@ -81,9 +88,9 @@ def _shift(by: int, flip: bool) -> Callable[[Tensor, torch.Generator, float], Te
     return lambda pictures, generator, done: augment.shifted(pictures, generator, by, flip)
 
 
-_PHOTO = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-_CIFAR = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.247, 0.2435, 0.2616)}
-_MNIST = {"mean": (0.1307,), "std": (0.3081,)}
+_PHOTO = Scale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CIFAR = Scale((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
+_MNIST = Scale((0.1307,), (0.3081,))
 
 _PLANS = (
     Plan(
@@ -93,7 +100,7 @@ _PLANS = (
         architecture="photonet",
         size=160,
         channels=3,
-        **_PHOTO,
+        scale=_PHOTO,
         cam_layer="stages.3",
         data="17 photographs that ship with scikit-image, scikit-learn and matplotlib; random crops of them",
         note="It recognises these 17 pictures and nothing else.",
@@ -114,7 +121,7 @@ _PLANS = (
             architecture=architecture,
             size=28,
             channels=1,
-            **_MNIST,
+            scale=_MNIST,
             cam_layer=layer,
             data=data,
             note=note,
@@ -145,7 +152,7 @@ _PLANS = (
             architecture=architecture,
             size=32,
             channels=3,
-            **_CIFAR,
+            scale=_CIFAR,
             cam_layer=layer,
             data="CIFAR-10",
             note=note,
@@ -169,7 +176,7 @@ _PLANS = (
         architecture="imagenette",
         size=160,
         channels=3,
-        **_PHOTO,
+        scale=_PHOTO,
         cam_layer="stages.3",
         data="7,500 training pictures of Imagenette 2 (750 a class)",
         note="A small residual network with squeeze-and-excitation.",

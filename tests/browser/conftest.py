@@ -32,7 +32,7 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # the network is cut off
 )
-DESKTOP, PHONE = {"width": 1400, "height": 1000}, {"width": 390, "height": 844}
+DESKTOP, TALL, PHONE = {"width": 1400, "height": 1000}, {"width": 1400, "height": 1800}, {"width": 390, "height": 844}
 
 Open = Callable[..., Any]
 
@@ -170,6 +170,25 @@ def settle(page: Any, timeout: float = 60_000) -> None:
     page.wait_for_function(
         "() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')", timeout=timeout
     )
+
+
+def finished(page: Any, timeout: float = 90_000) -> None:
+    """Wait until no work is running for this page, either, and it has been quiet for a moment."""
+    page.evaluate("() => { window.quiet = 0; }")
+    page.wait_for_function(
+        """() => {
+            const app = document.querySelector('[data-testid=stApp]');
+            const busy = app?.dataset.testScriptState !== 'notRunning' || document.querySelector('.st-key-stop, [data-stale=true]');
+            window.quiet = busy ? 0 : (window.quiet || performance.now());
+            return window.quiet && performance.now() - window.quiet > 600;
+        }""",
+        timeout=timeout,
+    )
+
+
+def verdict(page: Any) -> str:
+    """The largest line of the screen."""
+    return str(page.get_by_role("main").get_by_role("heading", level=1).inner_text())
 
 
 @pytest.fixture(scope="session", autouse=True)

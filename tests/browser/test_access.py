@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import DESKTOP, PHONE, SHOTS, Open
+from tests.browser.conftest import PHONE, SHOTS, TALL, Open, finished, verdict
 
 PAGES = ("", "attack", "defend")
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
@@ -29,7 +29,8 @@ def violations(page: Any) -> list[str]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("where", PAGES)
 def test_nothing_serious_for_axe(where: str, theme: str, server: str, browse: Open) -> None:
-    page = browse(f"{server}/{where}", theme=theme, size=DESKTOP)
+    page = browse(f"{server}/{where}", theme=theme, size=TALL)
+    finished(page)
     page.screenshot(path=SHOTS / f"{where or 'start'}-{theme}.png", full_page=True)
     found = violations(page)
     assert not found, "\n".join(found)
@@ -38,8 +39,11 @@ def test_nothing_serious_for_axe(where: str, theme: str, server: str, browse: Op
 @pytest.mark.parametrize("where", PAGES)
 def test_a_phone_scrolls_one_way_only(where: str, server: str, browse: Open) -> None:
     page = browse(f"{server}/{where}", size=PHONE)
-    page.wait_for_timeout(500)
+    finished(page)
     page.screenshot(path=SHOTS / f"{where or 'start'}-phone.png", full_page=True)
+    heading = page.get_by_role("heading", level=1).bounding_box()
+    header = page.locator("[data-testid=stHeader]").bounding_box()
+    assert verdict(page) and heading["y"] >= header["y"] + header["height"] - 1, "the header covers the verdict"
     wide = page.evaluate(
         """() => [...document.querySelectorAll('[data-testid=stMain], [data-testid=stMain] *')]
             .filter(e => e.scrollWidth > e.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)

@@ -1,0 +1,174 @@
+"""The Attack screen, as a visitor uses it."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from core import domains, images
+from core.recipe import Method, Recipe
+from tests.browser.conftest import Open, finished, settle, verdict
+
+EQUATION = "clean plus change is adversarial"
+
+
+def link(server: str, where: str, **recipe: Any) -> str:
+    return f"{server}/{where}?recipe={Recipe(**recipe).to_link()}"
+
+
+def saved(page: Any, label: str, folder: Path) -> bytes:
+    """What the Save link of that picture puts on the visitor's disk."""
+    with page.expect_download() as download:
+        page.get_by_role("link", name=label).click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path.read_bytes()
+
+
+def test_three_doors_lead_on(server: str, browse: Open) -> None:
+    page = browse(server)
+    assert "cat" in verdict(page)
+    for door in ("Attack this picture", "Compare defenses", "Use a picture of yours"):
+        assert page.get_by_role("button", name=door).is_visible()
+    page.get_by_role("button", name="Attack this picture").click()
+    page.wait_for_url("**/attack*")
+    finished(page)
+    assert "cat" in verdict(page)
+    page.get_by_role("link", name="Start").click()
+    settle(page)
+    page.get_by_role("button", name="Compare defenses").click()
+    page.wait_for_url("**/defend*")
+
+
+def test_the_equation_and_what_is_saved_from_it(server: str, browse: Open, tmp_path: Path) -> None:
+    page = browse(f"{server}/attack")
+    finished(page)
+    words = verdict(page)
+    assert re.search(r"It was an? cat .* After \d+ steps?, .* the classifier sees", words), words
+    tiles = page.get_by_role("list", name=EQUATION).get_by_role("listitem")
+    assert tiles.count() == 3
+    assert [tile.inner_text()[:1] for tile in tiles.all()] == ["x", "+", "="]
+    for picture in tiles.get_by_role("img").all():
+        assert picture.evaluate("image => image.complete && image.naturalWidth") == 160
+    files = {name: saved(page, f"Save {name}", tmp_path) for name in ("x, clean", "x′, adversarial")}
+    clean, adversarial = (images.from_png(data) for data in files.values())
+    assert np.abs(clean.astype(int) - adversarial).max() <= 8  # eps, in an 8-bit file
+    classifier = domains.get("photos").classifier(device="cpu")
+    with torch.no_grad():
+        shares = classifier(images.to_tensor(adversarial)).softmax(1)[0]
+    seen = classifier.classes[int(shares.argmax())]
+    assert seen != "cat"
+    caption = tiles.nth(2).inner_text()
+    assert seen in caption and f"{100 * float(shares.max()):.0f}"[:1] in caption  # the file gets what the screen says
+    with page.expect_download() as download:
+        page.get_by_text("More: numbers").click()
+        page.get_by_role("button", name="Recipe (JSON)").click()
+    assert Recipe.from_json(Path(download.value.path()).read_bytes()) == Recipe()
+
+
+def test_a_picture_can_be_enlarged(server: str, browse: Open) -> None:
+    page = browse(f"{server}/attack")
+    finished(page)
+    page.get_by_role("button", name="Enlarge x′, adversarial").click()
+    assert page.locator("dialog[open] img").bounding_box()["width"] > 500
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_it_shows_progress_and_stop_stops(server: str, browse: Open) -> None:
+    long = Method(name="pgd", params={"steps": 1000, "early_stop": False})
+    page = browse(link(server, "attack", attack=long, seed=7), wait=False)
+    progress = page.get_by_text(re.compile(r"PGD: [1-9]\d* of 1,?000"))
+    progress.wait_for()
+    first = progress.inner_text()
+    page.wait_for_function("before => !document.body.innerText.includes(before)", arg=first)  # it moves
+    began = time.perf_counter()
+    page.get_by_role("button", name="Stop").click()
+    finished(page, timeout=15_000)
+    assert time.perf_counter() - began < 8
+    assert re.search(r"[Ss]topped after \d+ steps|After \d+ step", verdict(page)), verdict(page)
+    assert page.get_by_role("list", name=EQUATION).get_by_role("listitem").count() == 3
+    page.get_by_role("button", name="Run the attack").click()  # and it can be begun again
+    progress.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    finished(page, timeout=15_000)
+
+
+def test_the_scrubber_walks_through_the_steps(server: str, browse: Open) -> None:
+    page = browse(f"{server}/attack")
+    finished(page)
+    scrubber = page.get_by_role("slider", name="Step of the attack")
+    last = scrubber.get_attribute("aria-valuetext")
+    scrubber.focus()
+    page.keyboard.press("Home")
+    start = scrubber.get_attribute("aria-valuetext")
+    assert start.startswith("step 0:") and start != last
+    page.keyboard.press("ArrowRight")
+    assert scrubber.get_attribute("aria-valuetext").startswith("step 1:")
+
+
+def test_a_moved_slider_gives_a_new_picture_at_once(server: str, browse: Open, record_property: Any) -> None:
+    page = browse(link(server, "attack", attack=Method(name="fgsm")))
+    finished(page)
+    picture = page.get_by_role("list", name=EQUATION).get_by_role("img").nth(2)
+    slider = page.get_by_role("slider", name=re.compile("eps"))
+    took = []
+    for _ in range(3):
+        before = picture.get_attribute("src")
+        slider.focus()
+        began = time.perf_counter()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(
+            """before => { const find = r => [...r.querySelectorAll('*')].flatMap(e => e.shadowRoot ? find(e.shadowRoot)
+                : e.matches('img[alt^="x′"]') ? [e] : []); const i = find(document)[0]; return i && i.src !== before; }""",
+            arg=before,
+            polling=20,
+        )
+        took.append(time.perf_counter() - began)
+        settle(page)
+    print("slider to picture:", *(f"{t:.2f} s" for t in took))
+    record_property("slider_to_picture_s", round(sorted(took)[1], 2))
+    assert min(took) < 3  # the target is 0.5 s on a quiet machine
+
+
+def test_the_link_keeps_the_recipe(server: str, browse: Open) -> None:
+    recipe = Recipe(attack=Method(name="fgsm", params={"eps": "4/255"}), picture={"name": "coffee"}, seed=3)
+    page = browse(f"{server}/attack?recipe={recipe.to_link()}")
+    finished(page)
+    words = verdict(page)
+    assert "coffee" in words
+    page.reload()
+    settle(page)
+    finished(page)
+    assert verdict(page) == words
+    page.get_by_role("link", name="Defend").click()
+    page.wait_for_url("**/defend*")
+    finished(page)
+    assert "coffee" in page.get_by_role("main").inner_text()
+    page.get_by_role("link", name="Attack").click()
+    page.wait_for_url("**/attack*")
+    finished(page)
+    assert verdict(page) == words
+    assert recipe.to_link() in page.url
+
+
+def test_a_damaged_link_gets_one_sentence(server: str, browse: Open) -> None:
+    for word in ("nonsense", "x" * 5000, "eyJhdHRhY2siOnsibmFtZSI6Im9zLnN5c3RlbSJ9fQ"):
+        page = browse(f"{server}/attack?recipe={word}")
+        assert page.get_by_text("Mirage shows its first example instead.").count() == 1
+        finished(page)
+        assert "cat" in verdict(page)
+
+
+def test_another_picture_from_the_sidebar(server: str, browse: Open) -> None:
+    page = browse(f"{server}/attack")
+    finished(page)
+    page.get_by_role("radio", name="rocket").click()
+    page.wait_for_url("**recipe=*")
+    finished(page)
+    assert "rocket" in verdict(page)

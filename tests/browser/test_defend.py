@@ -1,0 +1,49 @@
+"""The Defend screen, as a visitor uses it."""
+
+from __future__ import annotations
+
+import re
+
+from tests.browser.conftest import Open, finished, verdict
+
+
+def test_columns_for_both_attackers(server: str, browse: Open) -> None:
+    page = browse(f"{server}/defend")
+    finished(page)
+    columns = page.get_by_role("list", name="Defended pictures").get_by_role("listitem")
+    assert columns.count() >= 4  # no defense, and three
+    for picture in columns.get_by_role("img").all():
+        assert picture.evaluate("image => image.complete && image.naturalWidth") == 160
+    assert all(re.search("[✓✗]", column.inner_text()) for column in columns.all())
+    grey = verdict(page)
+    assert re.search(r"\d of 3 defenses .* cat", grey), grey
+    page.get_by_role("radio", name=re.compile("knows it")).click()
+    finished(page)
+    assert columns.count() >= 4
+    known = verdict(page)
+    assert re.search(r"knows them, \d of 3", known), known
+    page.reload()
+    finished(page)
+    assert verdict(page) == known
+
+
+def test_a_sweep_over_one_parameter(server: str, browse: Open) -> None:
+    page = browse(f"{server}/defend")
+    finished(page)
+    tiles = page.get_by_role("list", name=re.compile(" over ")).get_by_role("listitem")
+    assert tiles.count() >= 2
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_a_column_more_and_a_column_less(server: str, browse: Open) -> None:
+    page = browse(f"{server}/defend")
+    finished(page)
+    columns = page.get_by_role("list", name="Defended pictures").get_by_role("listitem")
+    before = columns.count()
+    page.get_by_text("Defenses and their settings").click()
+    page.get_by_role("button", name="Add a column").click()
+    finished(page)
+    assert columns.count() == before + 1
+    page.get_by_role("button", name="Remove").last.click()
+    finished(page)
+    assert columns.count() == before
