@@ -44,6 +44,7 @@ def recipe() -> Recipe:
 
 def change(**changes: Any) -> None:
     """Change some fields of the recipe; an impossible change is told and leaves everything as it was."""
+    st.session_state.pop("complaint", None)
     try:
         st.session_state.recipe = recipe().but(**changes)
     except BadInput as error:
@@ -60,8 +61,8 @@ def mirror() -> None:
 
 
 def complaint() -> None:
-    """Show what could not be done, once."""
-    text = st.session_state.pop("complaint", None)
+    """Show what could not be done, until the visitor does something else."""
+    text = st.session_state.get("complaint")
     if text:
         st.warning(text, icon=":material/info:")
 
@@ -196,6 +197,8 @@ def start_fetch(domain: str) -> None:
 
 
 def _start(key: str, text: str, work: jobs.Work) -> None:
+    if collect() and key in results():
+        return  # it ended between the last look and this run
     running = job()
     if running is not None and running.live:
         if running.key == key:

@@ -23,20 +23,18 @@ def glance(recipe: Recipe, scene: Scene) -> None:
         live.running("")
         return
     classes, label = scene.classifier.classes, scene.label
-    tiles = [
-        Tile(base.adversarial, f"attacked: {base.method}", prediction(base.verdict, classes, label), "adversarial")
-    ]
+    tiles = [Tile(base.adversarial, base.method, prediction(base.verdict, classes, label), "adversarial")]
     for column in columns or ():
         assert column.grey is not None
         tiles.append(
             Tile(
                 column.grey.defended,
-                f"then {column.short}",
+                column.short,
                 prediction(column.grey.verdict, classes, label),
                 "defended",
             )
         )
-    row(tiles, key="glance", label="One attack and the defenses against it", width=150)
+    row(tiles, key="glance", label="One attack and the defenses against it", width=112)
     st.caption("The attacker does not know these defenses (grey box); Defend shows the one who does.")
 
 

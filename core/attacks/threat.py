@@ -25,7 +25,8 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     """The direction of length 1 in which the objective rises fastest; zero where the gradient is zero."""
     if norm == "linf":
         return gradient.sign()
-    return gradient / gradient.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
+    length: Tensor = gradient.flatten(1).norm(dim=1)
+    return gradient / length.clamp(min=1e-12).view(-1, 1, 1, 1)
 
 
 def random_start(images: Tensor, eps: float, norm: Norm, generator: torch.Generator) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
 from torch import nn
 
 from core.inputs import BadInput
@@ -99,5 +99,5 @@ def save(network: nn.Module, about: Card, domain: str, name: str, folder: Path) 
     """Write weights (as 16-bit floats: half the size, the same decisions) and card."""
     state = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in network.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v for k, v in state.items() if isinstance(v, torch.Tensor)}, folder / f"{domain}_{name}.safetensors")
+    (folder / f"{domain}_{name}.safetensors").write_bytes(packed(state))  # save_file would hide it from other users
     (folder / f"{domain}_{name}.json").write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")

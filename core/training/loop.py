@@ -72,7 +72,8 @@ def fit(
     network.to(device).to(memory_format=torch.channels_last)
     optimiser = _optimiser(network, plan)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.peak, total_steps=epochs * steps, pct_start=0.25)
-    first = _resume(checkpoint, network, optimiser, schedule)
+    run = {"seed": seed, "epochs": epochs}
+    first = _resume(checkpoint, run, network, optimiser, schedule)
     for epoch in range(first, epochs):
         network.train()
         generator = torch.Generator().manual_seed(seed * 1000 + epoch)
@@ -96,7 +97,7 @@ def fit(
                     f"epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}",
                 )
         if checkpoint is not None:
-            _keep(checkpoint, network, optimiser, schedule, epoch + 1)
+            _keep(checkpoint, run, network, optimiser, schedule, epoch + 1)
     network.eval()
 
 
@@ -153,6 +154,7 @@ def _optimiser(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
 
 def _keep(
     path: Path,
+    run: dict[str, int],
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
@@ -160,19 +162,22 @@ def _keep(
 ) -> None:
     part = path.with_suffix(".part")
     state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-    torch.save({**state, "epoch": epoch}, part)
+    torch.save({**state, "run": run, "epoch": epoch}, part)
     part.replace(path)  # a run that is killed here leaves the checkpoint before
 
 
 def _resume(
     path: Path | None,
+    run: dict[str, int],
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> int:
     if path is None or not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)  # it may have been written on another device
+    if state.get("run") != run:
+        return 0  # of another seed or another length: its schedule is not ours
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])

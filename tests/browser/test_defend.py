@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from core.recipe import Method, Recipe
 from tests.browser.conftest import Open, finished, verdict
 
 
@@ -25,6 +26,21 @@ def test_columns_for_both_attackers(server: str, browse: Open) -> None:
     page.reload()
     finished(page)
     assert verdict(page) == known
+
+
+def test_stop_stops_an_attacker_who_knows_the_defense(server: str, browse: Open) -> None:
+    long = Method(name="pgd", params={"steps": 1000, "early_stop": False, "eps": "1/255"})
+    page = browse(f"{server}/defend?recipe={Recipe(attack=long, attacker='adaptive').to_link()}", wait=False)
+    stop = page.get_by_role("button", name="Stop")
+    for _ in range(3):  # the attack itself, then the columns; what was stopped does not begin again by itself
+        stop.wait_for()
+        stop.click()
+        page.wait_for_timeout(2500)
+        if stop.count() == 0:
+            break
+    assert stop.count() == 0
+    finished(page, timeout=15_000)
+    assert verdict(page)
 
 
 def test_a_sweep_over_one_parameter(server: str, browse: Open) -> None:

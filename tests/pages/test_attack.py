@@ -1,0 +1,107 @@
+"""The Attack screen."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import numpy as np
+
+from core import Recipe, attacks, images
+from core.recipe import Method, Picture
+from tests.core.test_plugins import plugins  # noqa: F401  (a fixture)
+from tests.pages.visits import settled, tiles, verdict, visit
+
+ROW = "clean plus change is adversarial"
+
+
+def pixels(uri: str) -> np.ndarray:
+    return images.decode(base64.b64decode(uri.partition(",")[2]))
+
+
+def test_an_attack_stands_on_the_screen_without_a_click() -> None:
+    app = visit("attack")
+    assert re.match(
+        r"It was a cat \(.*After \d+ steps?, changing no pixel by more than 8/255, the classifier sees an? \w+ \(",
+        verdict(app),
+    )
+    clean, change, adversarial = tiles(app, ROW)
+    assert [clean["sign"], change["sign"], adversarial["sign"]] == ["", "+", "="]
+    factor = int(change["title"].rsplit(" ", 1)[1])
+    x, delta, moved = (pixels(tile["src"]).astype(int) for tile in (clean, change, adversarial))
+    assert 0 < np.abs(moved - x).max() <= 8
+    assert np.array_equal(delta, np.clip(128 + factor * (moved - x), 0, 255))
+    assert clean["caption"].startswith("✓ cat") and adversarial["caption"].startswith("✗")
+
+
+def test_a_moved_slider_gives_the_new_fgsm_picture_at_once() -> None:
+    app = visit("attack", Recipe(attack=Method(name="fgsm")).to_link())
+    before = tiles(app, ROW)[2]["src"]
+    app.slider(key="attack_fgsm_eps").set_value(2.0)
+    settled(app.run())
+    x, _, moved = (pixels(tile["src"]).astype(int) for tile in tiles(app, ROW))
+    assert tiles(app, ROW)[2]["src"] != before
+    assert np.abs(moved - x).max() == 2
+
+
+def test_changed_settings_wait_for_run_and_keep_the_old_pictures() -> None:
+    app = visit("attack")
+    before = tiles(app, ROW)[2]["src"]
+    app.slider(key="attack_pgd_steps").set_value(5)
+    settled(app.run())
+    assert tiles(app, ROW)[2]["src"] == before
+    assert any("settings changed" in info.value for info in app.info)
+    app.button(key="run").click()
+    settled(app.run())
+    assert tiles(app, ROW)[2]["src"] != before
+    assert not any("settings changed" in info.value for info in app.info)
+    assert app.session_state["recipe"].attack.params == {"steps": 5}
+
+
+def test_it_survives_other_pages() -> None:
+    app = visit("attack")
+    shown = verdict(app), tiles(app, ROW)[2]["src"]
+    app.switch_page("pages/defend.py").run()
+    settled(app)
+    app.switch_page("pages/attack.py").run()
+    assert (verdict(app), tiles(app, ROW)[2]["src"]) == shown
+    assert "job" not in app.session_state
+
+
+def test_failure_is_said_with_advice() -> None:
+    recipe = Recipe(attack=Method(name="pgd", params={"eps": 0.0004, "steps": 3}))
+    assert re.match(
+        r"3 steps were not enough: it is still a cat \(.*Try more steps or a larger eps\.",
+        verdict(visit("attack", recipe.to_link())),
+    )
+
+
+def test_a_target_is_reached_and_named() -> None:
+    recipe = Recipe(attack=Method(name="pgd", params={"eps": "32/255"}), target="rocket")
+    assert "sees a rocket" in verdict(visit("attack", recipe.to_link()))
+
+
+def test_numbers_are_those_of_the_saved_picture() -> None:
+    app = visit("attack")
+    x, _, moved = (pixels(tile["src"]).astype(int) for tile in tiles(app, ROW))
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures["L0"] == f"{int((x != moved).any(2).sum()):,} px"
+    assert figures["L∞"] == f"{np.abs(x - moved).max()}/255"
+    assert figures["L2"] == f"{np.sqrt(((x - moved) ** 2).sum()) / 255:.2f}"
+    assert json.loads(app.code[0].value) == json.loads(app.session_state["recipe"].to_json())
+
+
+def test_a_lost_upload_is_said_in_one_sentence() -> None:
+    recipe = Recipe(picture=Picture(kind="upload", digest="1" * 64))
+    app = visit("attack", recipe.to_link())
+    assert any("upload it here" in error.value for error in app.error)
+
+
+def test_a_new_attack_reaches_the_screen(plugins: None) -> None:  # noqa: F811
+    assert "darken" in attacks.names()
+    app = visit("attack", Recipe(attack=Method(name="darken", params={"amount": 0.2})).to_link())
+    assert "Darken" in app.selectbox(key="attack_name").options
+    assert app.slider(key="attack_darken_amount").value == 51
+    x, _, moved = (pixels(tile["src"]).astype(int) for tile in tiles(app, ROW))
+    assert np.abs(np.clip(x - 51, 0, 255) - moved).max() <= 1
