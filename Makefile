@@ -27,7 +27,7 @@ unit: $(VENV)/.installed-tests
 # The browser's absence is the one thing that may skip a test; it says so in the last lines.
 browser: $(VENV)/.installed-tests
 	@$(BIN)/python tests/browser/find.py --install > $(VENV)/.browser || true
-	CHROMIUM="$$(cat $(VENV)/.browser)" $(BIN)/python -m pytest tests/browser
+	CHROMIUM="$$(cat $(VENV)/.browser)" $(BIN)/python -m pytest -n $(WORKERS) tests/browser
 
 screenshots: $(VENV)/.installed-tests
 	@$(BIN)/python tests/browser/find.py --install > $(VENV)/.browser

@@ -6,7 +6,7 @@ The server imports this file once, when it starts, and runs it as __main__ for e
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from app import session, theme
+from app import live, session, theme
 from app.sidebar import sidebar
 
 if __name__ == "__main__":
@@ -36,7 +36,10 @@ if __name__ == "__main__":
     sidebar()
     session.mirror()
     session.complaint()
-    page.run()
+    if session.scene() is None:
+        live.classifier()
+    else:
+        page.run()
 else:
     # Until the first st.navigation of a process, Streamlit takes a folder called pages/ for its older kind of app: a link
     # to /attack opened first would run that file alone, without this one. And what is imported here already, no visitor

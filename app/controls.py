@@ -69,9 +69,18 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
         return int(st.slider(label, low, top, now, stride if (now - low) % stride == 0 else 1, help=words, key=key))
     low_, top_, stride_, now_ = parameter.low * unit, high * unit, step * unit, float(value) * unit
     if (top_ - low_) / stride_ > _SLIDER:
-        drawn = st.number_input(label, low_, parameter.high * unit, now_, stride_, help=words, key=key)
+        drawn = st.number_input(label, low_, parameter.high * unit, now_, stride_, format="%g", help=words, key=key)
     else:
-        drawn = st.slider(label, round(low_, 6), round(top_, 6), round(now_, 6), round(stride_, 6), help=words, key=key)
+        drawn = st.slider(
+            label,
+            round(low_, 6),
+            round(top_, 6),
+            round(now_, 6),
+            round(stride_, 6),
+            format="%g",
+            help=words,
+            key=key,
+        )
     if abs(drawn - now_) < 1e-6:
         return value  # the slider's rounding is no change
     return min(max(round(drawn, 6) / unit, parameter.low), parameter.high)

@@ -1,4 +1,4 @@
-"""Long work: one worker for the whole process, so that visitors take turns on the device, and every job can be stopped."""
+"""Long work: one worker computes for the whole process, so that visitors take turns on the device; every job can be stopped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class Job:
     total: int = 1
     began: float = field(default_factory=time.monotonic)
     frame: npt.NDArray[np.uint8] | None = None  # the newest picture
-    confidence: list[float] = field(default_factory=list)  # of the first class that the attack leaves, step by step
+    loss: float | None = None  # the attacker's objective at the newest step
+    seen: tuple[int, float] | None = None  # the class that the classifier sees there, and its confidence
+    unit: str = ""
     result: Any = None
     error: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -56,6 +58,8 @@ class Job:
             self.began = time.monotonic()
         self.text, self.done, self.total = progress.text, progress.done, progress.total
         if progress.step is not None:
+            share, number = progress.step.logits[0].detach().float().softmax(0).max(0)
+            self.loss, self.seen = float(progress.step.loss[0]), (int(number), float(share))
             self.frame = images.to_pixels(progress.step.images)[0]
         return self.cancel.is_set()
 
@@ -64,8 +68,13 @@ Work = Callable[[Callable[[Progress], bool]], Any]
 
 
 @st.cache_resource(show_spinner=False)
-def _worker() -> ThreadPoolExecutor:
+def _device() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="device")
+
+
+@st.cache_resource(show_spinner=False)
+def _network() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="network")
 
 
 def _stop_all(jobs: list[Job]) -> None:
@@ -79,12 +88,12 @@ def _mine() -> list[Job]:
     return []
 
 
-def submit(key: str, text: str, work: Work) -> Job:
-    """Queue `work`, which gets a function to report to and stops when that returns True."""
-    job = Job(key, text)
+def submit(key: str, text: str, work: Work, *, network: bool = False) -> Job:
+    """Queue `work`, which gets a function to report to and stops when that returns True; a download waits for no attack."""
+    job = Job(key, text, unit=" MB" if network else "")
     mine = _mine()
     mine[:] = [*(other for other in mine if other.live), job]
-    _worker().submit(_run, job, work)
+    (_network() if network else _device()).submit(_run, job, work)
     return job
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from app import session
-from app.theme import crisp_key
-from app.words import duration
+from app.jobs import Job
+from app.theme import crisp_key, plain
+from app.words import duration, per_cent
+from core import domains
 
 
 def running(key_prefix: str) -> bool:
@@ -15,30 +17,52 @@ def running(key_prefix: str) -> bool:
     job = session.job()
     if job is None or not job.key.startswith(key_prefix):
         return False
-    _progress()
+    _progress("job")
     return True
 
 
+def downloading(key: str) -> bool:
+    """The same for the download of that key."""
+    session.collect()
+    job: Job | None = st.session_state.get("download")
+    if job is None or job.key != key:
+        return False
+    _progress("download")
+    return True
+
+
+def classifier() -> None:
+    """What stands in a screen's place while its classifier is not here."""
+    recipe = session.recipe()
+    key = session.weights_key(recipe)
+    if downloading(key):
+        return
+    st.write("The classifier is not here. Try again, or choose another one in the sidebar.")
+    if st.button("Try again", key="retry", icon=":material/refresh:"):
+        session.forget(key)
+        st.rerun()
+
+
 @st.fragment(run_every=0.4)
-def _progress() -> None:
-    job = session.job()
+def _progress(slot: str) -> None:
+    job: Job | None = st.session_state.get(slot)
     if job is None or not job.live:
         st.rerun()
     assert job is not None
     if job.state == "queued":
-        text = "Waiting for a turn on the device"
+        text = "Waiting for a turn" if slot == "download" else "Waiting for a turn on the device"
+    elif not job.done:
+        text = f"{job.text}…"
     else:
         left = f", {duration(job.left)} left" if job.left is not None else ""
-        text = f"{job.text}: {job.done:,} of {job.total:,}{left}"
+        text = f"{job.text}: {job.done:,} of {job.total:,}{job.unit}{left}"
     st.progress(min(1.0, job.done / max(1, job.total)), text=text)
-    if st.button("Stop", key="stop", icon=":material/stop:", disabled=job.cancel.is_set()):
+    label, key = ("Stop", "stop") if slot == "job" else ("Stop the download", "stop_download")
+    if st.button(label, key=key, icon=":material/stop:", disabled=job.cancel.is_set()):
         job.cancel.set()
-    if job.frame is not None:
+    if job.frame is not None and job.seen is not None:
         with st.container(key=crisp_key("live", job.frame)):
-            st.image(
-                job.frame,
-                width=200,
-                output_format="PNG",
-                caption=f"step {job.done}",
-                alt="The adversarial picture so far",
-            )
+            st.image(job.frame, width=200, output_format="PNG", alt="The adversarial picture so far")
+        classes = domains.get(session.recipe().domain).classes
+        sees = plain(classes[job.seen[0]]) if job.seen[0] < len(classes) else ""
+        st.caption(f"step {job.done:,}: sees {sees} {per_cent(job.seen[1])}, objective {job.loss:.3g}")

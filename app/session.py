@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import threading
 from collections import OrderedDict
@@ -13,16 +12,24 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from app import jobs
+from app import classifiers, jobs
 from app.jobs import Job
-from core import device, domains, images
+
+# Screens ask the session for these too.
+from app.results import attack_key as attack_key
+from app.results import attacked as attacked
+from app.results import classifier_name, key_of, place, weights_key
+from app.results import columns as columns
+from app.results import keep as keep
+from app.results import results as results
+from core import domains, images
+from core.fetching import Watch as Bytes
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.recipe import Attacked, Column, Progress, Recipe, Scene, defend, fool, prepare
+from core.recipe import Attacked, Picture, Progress, Recipe, Scene, defend, fool, prepare
 from core.recipe.recipe import Attacker
 
 Pixels = npt.NDArray[np.uint8]
-KEPT = 24  # results a visitor keeps; the oldest goes first
 
 
 # The recipe
@@ -35,7 +42,10 @@ def recipe() -> Recipe:
         word = st.query_params.get("recipe")
         if word:
             try:
-                st.session_state.recipe = Recipe.from_link(word)
+                linked = Recipe.from_link(word)
+                if linked.domain not in domains.names():
+                    raise BadInput(f"{domains.get(linked.domain).title} has no classifier on this machine yet.")
+                st.session_state.recipe = linked
             except BadInput as error:
                 st.session_state.complaint = f"{error} Mirage shows its first example instead."
     held: Recipe = st.session_state.recipe
@@ -104,101 +114,91 @@ def uploads() -> Uploads:
 # What was computed
 
 
-@st.cache_resource(show_spinner="Loading the classifier…", max_entries=4)
-def _classifier(domain: str, name: str, place: str, root: str) -> Classifier:
-    loaded = domains.get(domain).classifier(name or None, device=place)
-    gc.collect()
-    gc.freeze()  # what is loaded now stays: later collections need not walk through all of torch
-    return loaded
-
-
-def place() -> str:
-    """The device that computes."""
-    return str(st.session_state.get("device", device.names()[0]))
-
-
-def needs_download(wanted: Recipe) -> bool:
-    """Whether the recipe's classifier has to be fetched first."""
-    return wanted.domain == "imagenet" and ("fetched", wanted.classifier) not in st.session_state
-
-
 def scene() -> Scene | None:
-    """The picture and the classifier of the recipe; None, with a sentence on the screen, where they are not to be had."""
+    """The picture and the classifier of the recipe; None while the classifier is not here.
+
+    A picture that is not here any more gets a sentence, and the gallery's first one stands in.
+    """
+    collect()
     wanted = recipe()
-    key = _key("scene", wanted)
+    key = key_of("scene", wanted)
     if key not in results():
-        try:
-            name = wanted.classifier or domains.get(wanted.domain).classifier_names()[0]
-            loaded = _classifier(wanted.domain, name, place(), str(domains.data_root()))
-            keep(key, prepare(wanted, classifier=loaded, uploads=uploads().kept))
-        except BadInput as error:
-            st.error(str(error), icon=":material/error:")
+        loaded = _classifier(wanted)
+        if loaded is None:
             return None
+        try:
+            found = prepare(wanted, classifier=loaded, uploads=uploads().kept)
+        except BadInput as error:
+            instead = Picture(fit=wanted.picture.fit)
+            if wanted.picture == instead:
+                st.session_state.complaint = str(error)
+                return None
+            change(picture=instead)
+            st.session_state.complaint = f"{error} Until then the first picture of the gallery stands in."
+            st.rerun()
+        for other in [k for k, r in results().items() if isinstance(r, Scene) and r.classifier is not loaded]:
+            del results()[other]  # it would hold a classifier that nobody uses
+        keep(key, found)
     held: Scene = results()[key]
     return held
 
 
-def results() -> OrderedDict[str, Any]:
-    held: OrderedDict[str, Any] = st.session_state.setdefault("results", OrderedDict())
-    return held
-
-
-def keep(key: str, result: Any) -> None:
-    results()[key] = result
-    results().move_to_end(key)
-    while len(results()) > KEPT:
-        results().popitem(last=False)
-
-
-def _key(what: str, wanted: Recipe, attacker: Attacker | None = None) -> str:
-    fields = {
-        "scene": {"domain", "classifier", "picture"},
-        "attack": {"domain", "classifier", "picture", "attack", "target", "seed"},
-        "columns": {"domain", "classifier", "picture", "attack", "target", "seed", "defenses"},
-    }[what]
-    return f"{what} {attacker or ''} {place()} {wanted.model_dump_json(include=fields)}"
-
-
-def attack_key(wanted: Recipe) -> str:
-    return _key("attack", wanted)
-
-
-def attacked(wanted: Recipe) -> Attacked | None:
-    """The attack's result, where it was computed already."""
-    held: Attacked | None = results().get(_key("attack", wanted))
-    return held
-
-
-def columns(wanted: Recipe, attacker: Attacker) -> tuple[Column, ...] | None:
-    """The defenses' results against one attacker, where they were computed already."""
-    held: tuple[Column, ...] | None = results().get(_key("columns", wanted, attacker))
+def _classifier(wanted: Recipe) -> Classifier | None:
+    """The recipe's classifier, at once where it ships or is loaded; else a download begins."""
+    name = classifier_name(wanted)
+    key = (wanted.domain, name, place(), str(domains.data_root()))
+    held = classifiers.shelf().get(key)
+    if held is None and classifiers.ships(wanted.domain, name):
+        try:
+            held = classifiers.shelf().load(key)
+        except BadInput as error:
+            st.session_state.complaint = str(error)
+    elif held is None:
+        shelf = classifiers.shelf()
+        title = domains.get(wanted.domain).classifier_title(name)
+        start_download(weights_key(wanted), f"Getting {title}", lambda watch: shelf.load(key, watch))
+        held = shelf.get(key)
     return held
 
 
 def start_attack(wanted: Recipe, on: Scene) -> None:
     """Begin the attack; whatever else this visitor had running is stopped."""
-    _start(_key("attack", wanted), wanted.built_attack().title, lambda watch: fool(wanted, on, watch=watch))
+    _start(key_of("attack", wanted), wanted.built_attack().title, lambda watch: fool(wanted, on, watch=watch))
 
 
 def start_columns(wanted: Recipe, on: Scene, base: Attacked, attacker: Attacker) -> None:
     """Begin to put the defenses beside each other."""
     asked = wanted.but(attacker=attacker)
-    _start(_key("columns", wanted, attacker), "Defenses", lambda watch: defend(asked, on, base, watch=watch))
+    _start(key_of("columns", wanted, attacker), "Defenses", lambda watch: defend(asked, on, base, watch=watch))
 
 
 def start_fetch(domain: str) -> None:
     """Begin to download a domain's data set."""
+    shelf = domains.get(domain)
+    forget(f"fetch {domain}")
+    start_download(f"fetch {domain}", f"Downloading {shelf.dataset}", shelf.fetch)
 
-    def fetch(watch: Callable[[Progress], bool]) -> bool:
-        domains.get(domain).fetch(lambda done, total: watch(Progress(f"Downloading {domain}", done, total)))
+
+def start_download(key: str, text: str, fetch: Callable[[Bytes], object]) -> None:
+    """Begin a download beside whatever computes; one at a time for each visitor."""
+    running: Job | None = st.session_state.get("download")
+    if failed(key) or (running is not None and running.live and running.key == key):
+        return
+    if running is not None:
+        running.cancel.set()
+
+    def work(watch: Callable[[Progress], bool]) -> bool:
+        fetch(lambda done, total: watch(Progress(text, round(done / 1e6), round(total / 1e6))))
         return True
 
-    _start(f"fetch {domain}", f"Downloading {domain}", fetch)
+    st.session_state.download = jobs.submit(key, text, work, network=True)
+    st.session_state.download.finished.wait(jobs.PATIENCE)
+    collect()
 
 
 def _start(key: str, text: str, work: jobs.Work) -> None:
-    if collect() and key in results():
-        return  # it ended between the last look and this run
+    if failed(key) or (collect() and key in results()):
+        return  # given up, or it ended between the last look and this run
     running = job()
     if running is not None and running.live:
         if running.key == key:
@@ -215,21 +215,24 @@ def job() -> Job | None:
 
 
 def collect() -> bool:
-    """Take over what a finished job found; True when there was something."""
-    finished = job()
-    if finished is None or finished.live:
-        return False
-    del st.session_state.job
-    if finished.error:
-        st.session_state.complaint = finished.error
-        st.session_state.setdefault("failed", set()).add(finished.key)
-    if finished.result is not None:
-        keep(finished.key, finished.result)
-    return True
+    """Take over what finished jobs found; True when there was something. A failure is told at once."""
+    ended = [slot for slot in ("job", "download") if slot in st.session_state and not st.session_state[slot].live]
+    told = False
+    for slot in ended:
+        finished: Job = st.session_state.pop(slot)
+        if finished.result is not None:
+            keep(finished.key, finished.result)
+            continue
+        st.session_state.setdefault("failed", set()).add(finished.key)  # also what was stopped before its turn came
+        if finished.error:
+            st.session_state.complaint, told = finished.error, True
+    if told:
+        st.rerun()  # the sentence stands at the top of the page, which is drawn already
+    return bool(ended)
 
 
 def failed(key: str) -> bool:
-    """Whether the work of that key failed before; it is not begun again by itself."""
+    """Whether the work of that key failed or was given up; it is not begun again by itself."""
     return key in st.session_state.get("failed", set())
 
 
@@ -237,3 +240,4 @@ def forget(key: str) -> None:
     """Drop a result, so that it is computed anew."""
     results().pop(key, None)
     st.session_state.get("failed", set()).discard(key)
+    st.session_state.pop("complaint", None)

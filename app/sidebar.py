@@ -62,7 +62,7 @@ def _data_set(domain: domains.Domain) -> None:
     st.info(sentence)
     if (
         domain.can_fetch
-        and not live.running(f"fetch {domain.name}")
+        and not live.downloading(f"fetch {domain.name}")
         and st.button(f"Download {domain.dataset}", key="fetch")
     ):
         session.start_fetch(domain.name)

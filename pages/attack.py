@@ -80,6 +80,11 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
     with st.container(horizontal=True, key="numbers"):
         for title, value in numbers:
             st.metric(title, value, width="content")
+    if attacked.norms.linf == 0 and attacked.iterations:
+        st.info(
+            "Not one pixel of the 8-bit picture changed: eps is below half a grey level, or the gradient is zero here.",
+            icon=":material/info:",
+        )
     rival = classes[attacked.target] if attacked.target is not None else "the likeliest other class"
     step_by_step, before_after = st.tabs(["Step by step", "Before and after"])
     with step_by_step:
@@ -132,6 +137,9 @@ def details(outcome: Outcome) -> None:
             key="recipe_json",
             on_click="ignore",
         )
+        st.caption("A link to this very run:")
+        address = (st.context.url or "").partition("?")[0]
+        st.code(f"{address}?recipe={outcome.recipe.to_link()}", language=None, wrap_lines=True)
 
 
 door.enter()
@@ -161,8 +169,8 @@ if pressed:
     session.forget(key)
 if session.attacked(recipe) is None and not session.failed(key) and (pressed or instant or not same_scene):
     session.start_attack(recipe, scene)
-with right:
-    busy = live.running("attack ")
+with left:
+    busy = live.running("attack ")  # below Run, so that the pictures stay where they are
 found = session.attacked(recipe)
 if found is not None:
     shown = st.session_state.shown_attack = recipe
@@ -177,7 +185,15 @@ with head:
 with right:
     if stale and not busy:
         st.info("The settings changed; the pictures below are of the run before. Press Run.", icon=":material/info:")
-    if result is not None and shown is not None:
+    if result is None or shown is None:
+        seen = prediction(scene.before, scene.classifier.classes, scene.label)
+        row(
+            [Tile(scene.clean, "x, clean", seen, "clean", "", "clean.png")],
+            key="equation",
+            label="The clean picture",
+            width=190,
+        )
+    else:
         evidence(assemble(shown, scene, result, ()), dimmed=stale or busy)
 if result is not None and shown is not None:
     details(assemble(shown, scene, result, ()))

@@ -14,8 +14,8 @@ _DOMAINS: dict[str, type[Domain]] = {cls.name: cls for cls in (Photos, Imagenett
 
 
 def names() -> tuple[str, ...]:
-    """The domains, the default first."""
-    return tuple(_DOMAINS)
+    """The domains that have a classifier, the default first."""
+    return tuple(name for name, domain in _DOMAINS.items() if domain().classifier_names())
 
 
 def get(name: str) -> Domain:
@@ -25,7 +25,7 @@ def get(name: str) -> Domain:
         BadInput: there is none.
     """
     if name not in _DOMAINS:
-        raise BadInput(f"There is no domain called {name[:60]!r}; there are {', '.join(_DOMAINS)}.")
+        raise BadInput(f"There is no domain called {name[:60]!r}; there are {', '.join(names())}.")
     return _DOMAINS[name]()
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, Field, FiniteFloat, PositiveFloat, ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -155,17 +155,18 @@ def _fill(network: nn.Module, path: Path) -> None:
         ) from error
 
 
+class _Sidecar(BaseModel):
+    """How the user's weights want their pictures; what it leaves out is as torchvision has it."""
+
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = MEAN
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = STD
+    size: int = Field(224, ge=32, le=1024)
+
+
 def _sidecar(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        known = {key: values[key] for key in ("mean", "std", "size") if key in values}
-        if (
-            any(len(known[key]) != 3 for key in ("mean", "std") if key in known)
-            or not 32 <= int(known.get("size", 224)) <= 1024
-        ):
-            raise ValueError(path)
-    except (ValueError, TypeError) as error:
+        return _Sidecar.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
+    except ValidationError as error:
         raise BadInput(f'{path.name} must look like {{"mean": [r, g, b], "std": [r, g, b], "size": 224}}.') from error
-    return known

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
 from torch import nn
@@ -76,7 +77,7 @@ def load(domain: str, name: str, classes: tuple[str, ...], device: str = "cpu", 
         network.load_state_dict(
             {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
         )
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise BadInput(
             f"The weights {domain}_{name}.safetensors are missing or damaged; check the repository out again."
         ) from error
@@ -100,4 +101,10 @@ def save(network: nn.Module, about: Card, domain: str, name: str, folder: Path) 
     state = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in network.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{domain}_{name}.safetensors").write_bytes(packed(state))  # save_file would hide it from other users
+    write_card(about, domain, name, folder)
+
+
+def write_card(about: Card, domain: str, name: str, folder: Path) -> None:
+    """Write a card; whoever asks for it next gets the new one."""
     (folder / f"{domain}_{name}.json").write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    card.cache_clear()

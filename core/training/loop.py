@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from core.device import pick
 from core.inputs import BadInput
 from core.models.architectures import ARCHITECTURES, WhitenedResNet
-from core.models.zoo import Card, Measured, load, save
+from core.models.zoo import Card, Measured, load, save, write_card
 from core.training.plans import PLANS, Data, Plan, cached
 
 Watch = Callable[[int, int, str], object]  # steps done, steps in all, what is being done
@@ -129,7 +129,7 @@ def finish(network: nn.Module, plan: Plan, test: Data, out: Path, *, seed: int, 
         what="right on the test pictures", value=correct / len(labels), correct=correct, count=len(labels)
     )
     about = about.model_copy(update={"accuracy": (measured,)})
-    (out / f"{name}.json").write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_card(about, plan.domain, plan.name, out)
     return about
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from core import domains, images
 from core.domains.mnist import stand_in
 from core.domains.photos import PHOTOGRAPHS, photograph
+from core.inputs import BadInput
 from core.training import augment
 
 Data = tuple[Tensor, Tensor]  # pictures uint8 N×C×H×W, labels int64 N
@@ -63,6 +64,8 @@ def _photographs(train: bool) -> Data:
 def _domain(name: str) -> Callable[[bool], Data]:
     def load(train: bool) -> Data:
         domain = domains.get(name)
+        if missing := domain.missing():
+            raise BadInput(missing)  # also where stand-ins would do for looking: the card names the data set
         split = "train" if train else "test"
         labels = domain.labels(split)
         pixels = [images.fit(domain.pixels(split, i), domain.size, domain.channels, "crop") for i in range(len(labels))]

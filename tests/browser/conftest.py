@@ -37,6 +37,11 @@ DESKTOP, TALL, PHONE = {"width": 1400, "height": 1000}, {"width": 1400, "height"
 Open = Callable[..., Any]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the screenshots of the last run go away, once
+        shutil.rmtree(SHOTS, ignore_errors=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
@@ -64,7 +69,15 @@ def serving(data: Path) -> Iterator[str]:
         **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), nowhere),
         "no_proxy": "127.0.0.1,localhost",
     }
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", f"--server.port={port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "streamlit_app.py",
+        f"--server.port={port}",
+        "--server.headless=true",
+    ]
     log = SHOTS / f"server-{port}.log"
     SHOTS.mkdir(exist_ok=True)
     with log.open("w") as out:
@@ -189,10 +202,3 @@ def finished(page: Any, timeout: float = 90_000) -> None:
 def verdict(page: Any) -> str:
     """The largest line of the screen."""
     return str(page.get_by_role("main").get_by_role("heading", level=1).inner_text())
-
-
-@pytest.fixture(scope="session", autouse=True)
-def empty_shots() -> None:
-    """The screenshots of the last run go away."""
-    shutil.rmtree(SHOTS, ignore_errors=True)
-    SHOTS.mkdir(exist_ok=True)

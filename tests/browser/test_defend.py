@@ -32,13 +32,13 @@ def test_stop_stops_an_attacker_who_knows_the_defense(server: str, browse: Open)
     long = Method(name="pgd", params={"steps": 1000, "early_stop": False, "eps": "1/255"})
     page = browse(f"{server}/defend?recipe={Recipe(attack=long, attacker='adaptive').to_link()}", wait=False)
     stop = page.get_by_role("button", name="Stop")
-    for _ in range(3):  # the attack itself, then the columns; what was stopped does not begin again by itself
-        stop.wait_for()
-        stop.click()
-        page.wait_for_timeout(2500)
-        if stop.count() == 0:
-            break
-    assert stop.count() == 0
+    stop.wait_for()
+    pressed = 0
+    while stop.count() and pressed < 5:  # the attack itself, then the columns; none of them begins again by itself
+        if stop.is_enabled():
+            stop.click()
+            pressed += 1
+        page.wait_for_timeout(500)
     finished(page, timeout=15_000)
     assert verdict(page)
 

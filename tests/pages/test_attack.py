@@ -5,13 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 
 import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
 
 from core import Recipe, attacks, images
+from core.attacks.fgsm import FGSM
+from core.inputs import BadInput
 from core.recipe import Method, Picture
 from tests.core.test_plugins import plugins  # noqa: F401  (a fixture)
-from tests.pages.visits import settled, tiles, verdict, visit
+from tests.pages.visits import ROOT, settled, tiles, verdict, visit
 
 ROW = "clean plus change is adversarial"
 
@@ -92,10 +97,56 @@ def test_numbers_are_those_of_the_saved_picture() -> None:
     assert json.loads(app.code[0].value) == json.loads(app.session_state["recipe"].to_json())
 
 
-def test_a_lost_upload_is_said_in_one_sentence() -> None:
-    recipe = Recipe(picture=Picture(kind="upload", digest="1" * 64))
+def test_a_failing_attack_gets_one_sentence_and_is_not_begun_again_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def refuse(*_: object) -> None:
+        begun.append(1)
+        raise BadInput("This attack cannot do that.")
+
+    app = visit("attack")
+    monkeypatch.setattr(FGSM, "iterate", refuse)
+    app.selectbox(key="attack_name").set_value("fgsm").run()
+    assert [warning.value for warning in app.warning] == ["This attack cannot do that."]
+    app.run()
+    assert len(begun) == 1
+    monkeypatch.undo()
+    app.button(key="run").click()
+    settled(app.run())
+    assert not app.warning and "the classifier sees" in verdict(app)
+
+
+def test_stop_keeps_what_was_found() -> None:
+    long = Recipe(attack=Method(name="pgd", params={"steps": 1000, "early_stop": False}))
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.query_params["recipe"] = long.to_link()
+    app.run()
+    app.switch_page("pages/attack.py").run()
+    while not (job := app.session_state["job"]).done:
+        time.sleep(0.05)
+    app.run()
+    assert any("PGD" in progress.text for progress in app.get("progress"))
+    assert any("sees" in caption.value for caption in app.caption)
+    app.button(key="stop").click().run()
+    assert job.finished.wait(10)
+    settled(app.run())
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures["L∞"] == "8/255"
+    found = app.session_state["results"][next(key for key in app.session_state["results"] if key.startswith("attack"))]
+    assert found.stopped and 0 < found.iterations < 1000
+    assert verdict(app)
+
+
+def test_a_lost_upload_is_said_in_one_sentence_and_another_picture_stands_in() -> None:
+    recipe = Recipe(picture=Picture(kind="upload", digest="1" * 64, fit="pad"))
     app = visit("attack", recipe.to_link())
-    assert any("upload it here" in error.value for error in app.error)
+    assert [warning.value for warning in app.warning] == [
+        "This recipe is about a picture that somebody uploaded; upload it here to go on. "
+        "Until then the first picture of the gallery stands in."
+    ]
+    assert not app.error
+    assert verdict(app).startswith("It was a cat")
+    assert app.session_state["recipe"].picture == Picture(fit="pad")
 
 
 def test_a_new_attack_reaches_the_screen(plugins: None) -> None:  # noqa: F811

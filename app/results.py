@@ -1,0 +1,75 @@
+"""What was computed for a visitor, kept under the part of the recipe that it depends on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import streamlit as st
+
+from core import device, domains
+from core.recipe import Attacked, Column, Recipe
+from core.recipe.recipe import Attacker
+
+KEPT, BYTES = 24, 200_000_000  # results a visitor keeps and their pictures' bytes; the oldest go first
+
+
+def place() -> str:
+    """The device that computes."""
+    return str(st.session_state.get("device", device.names()[0]))
+
+
+def classifier_name(wanted: Recipe) -> str:
+    return wanted.classifier or domains.get(wanted.domain).classifier_names()[0]
+
+
+def weights_key(wanted: Recipe) -> str:
+    return f"weights {wanted.domain} {classifier_name(wanted)} {place()}"
+
+
+def results() -> OrderedDict[str, Any]:
+    held: OrderedDict[str, Any] = st.session_state.setdefault("results", OrderedDict())
+    return held
+
+
+def keep(key: str, result: Any) -> None:
+    results()[key] = result
+    results().move_to_end(key)
+    while len(results()) > 1 and (len(results()) > KEPT or sum(map(_bytes, results().values())) > BYTES):
+        results().popitem(last=False)
+
+
+def _bytes(result: Any) -> int:
+    """About how much memory a result's pictures take."""
+    if isinstance(result, Attacked):
+        return (1 + len(result.trace.frames)) * result.adversarial.nbytes
+    if isinstance(result, tuple):
+        return sum(_bytes(c.adaptive.attack) for c in result if isinstance(c, Column) and c.adaptive)
+    return 0
+
+
+def key_of(what: str, wanted: Recipe, attacker: Attacker | None = None) -> str:
+    fields = {
+        "scene": {"domain", "classifier", "picture"},
+        "attack": {"domain", "classifier", "picture", "attack", "target", "seed"},
+        "columns": {"domain", "classifier", "picture", "attack", "target", "seed", "defenses"},
+    }[what]
+    name = classifier_name(wanted)
+    here = domains.get(wanted.domain).missing() is None  # a data set that arrives changes the gallery
+    return f"{what} {attacker or ''} {place()} {name} {here} {wanted.model_dump_json(include=fields)}"
+
+
+def attack_key(wanted: Recipe) -> str:
+    return key_of("attack", wanted)
+
+
+def attacked(wanted: Recipe) -> Attacked | None:
+    """The attack's result, where it was computed already."""
+    held: Attacked | None = results().get(key_of("attack", wanted))
+    return held
+
+
+def columns(wanted: Recipe, attacker: Attacker) -> tuple[Column, ...] | None:
+    """The defenses' results against one attacker, where they were computed already."""
+    held: tuple[Column, ...] | None = results().get(key_of("columns", wanted, attacker))
+    return held

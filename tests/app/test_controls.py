@@ -1,0 +1,69 @@
+"""Controls from a declaration that no screen has seen before."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from streamlit.testing.v1 import AppTest
+
+from core.declaration import Declared, Real, choice, flag, number
+
+
+class Made(Declared):
+    name: ClassVar[str] = "made"
+    title: ClassVar[str] = "Made"
+    summary: ClassVar[str] = "Nothing."
+    paper: ClassVar[str] = "Nobody 2026"
+
+    eps: Real = number(8 / 255, 0, 1, help="Budget.", step=0.5 / 255, usual=32 / 255, unit="/255")
+    steps: int = number(40, 1, 5000, help="How many.", step=1, usual=100)
+    pace: Real | None = number(None, 0, 1, help="Pace.", step=0.01)
+    norm: Literal["linf", "l2"] = choice("linf", help="Norm.")
+    early: bool = flag(True, help="Stop early.")
+
+
+def _screen(params):  # type: ignore[no-untyped-def]  # its source runs in a file of its own
+    import streamlit as st
+
+    from app.controls import controls
+    from tests.app.test_controls import Made
+
+    st.session_state.got = controls(Made, params, key="k")
+
+
+def screen(**params: Any) -> AppTest:
+    app = AppTest.from_function(_screen, kwargs={"params": params}, default_timeout=30).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def test_untouched_controls_say_nothing() -> None:
+    app = screen()
+    assert app.session_state["got"] == {}
+    eps = app.slider(key="k_made_eps")
+    assert (eps.label, eps.value, eps.max, eps.step) == ("eps (n/255)", 8, 32, 0.5)
+    assert eps.help.startswith("Budget.") and "8/255" in eps.help
+    assert app.slider(key="k_made_steps").max == 100
+    assert app.selectbox(key="k_made_norm").options == ["linf", "l2"]
+
+
+def test_controls_stand_where_the_recipe_says_also_beyond_the_usual_range() -> None:
+    params = {"eps": 64 / 255, "steps": 300, "pace": 0.25, "norm": "l2", "early": False}
+    app = screen(**params)
+    assert app.session_state["got"] == params
+    assert (app.slider(key="k_made_eps").value, app.slider(key="k_made_eps").max) == (64, 64)
+    assert app.slider(key="k_made_pace").value == 0.25
+
+
+def test_what_is_moved_is_returned_in_the_units_of_the_declaration() -> None:
+    app = screen()
+    app.slider(key="k_made_eps").set_value(2.5).run()
+    assert app.session_state["got"] == {"eps": 2.5 / 255}
+    app.toggle(key="k_made_pace_own").set_value(True).run()
+    assert app.session_state["got"]["pace"] == app.slider(key="k_made_pace").value
+    app.toggle(key="k_made_pace_own").set_value(False).run()
+    app.toggle(key="k_made_early").set_value(False).run()
+    app.selectbox(key="k_made_norm").set_value("l2").run()
+    assert app.session_state["got"] == {"eps": 2.5 / 255, "norm": "l2", "early": False}
+    app.slider(key="k_made_eps").set_value(8.0).run()
+    assert "eps" not in app.session_state["got"]

@@ -1,0 +1,118 @@
+"""What a visitor keeps, and what happens to downloads, stops and failures."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import classifiers, jobs, results
+from core import Recipe, domains
+from core.domains.imagenet import ImageNet
+from core.inputs import BadInput
+from core.recipe import Method
+from tests.pages.visits import settled, verdict, visit
+
+Watch = Callable[[int, int], bool | None]
+
+
+def test_results_are_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: dict[str, Any] = {}
+    monkeypatch.setattr(results.st, "session_state", held)
+    for number in range(results.KEPT + 3):
+        results.keep(str(number), number)
+    assert list(results.results()) == [str(n) for n in range(3, results.KEPT + 3)]
+    monkeypatch.setattr(results, "_bytes", lambda result: results.BYTES // 2)
+    results.keep("large", object())
+    assert list(results.results()) == [str(results.KEPT + 2), "large"]
+
+
+def test_keys_depend_on_what_the_stage_depends_on() -> None:
+    one = Recipe()
+    other = one.but(defenses=(), attacker="both")
+    assert results.attack_key(one) == results.attack_key(other)
+    assert results.key_of("scene", one) == results.key_of("scene", one.but(seed=1))
+    assert results.attack_key(one) != results.attack_key(one.but(seed=1))
+    assert results.key_of("columns", one, "grey") != results.key_of("columns", one, "adaptive")
+
+
+def test_a_shelf_keeps_the_classifiers_used_last() -> None:
+    shelf = classifiers.Shelf(most=1)
+    photos, digits = (("photos", "photonet", "cpu", ""), ("mnist", "digits", "cpu", ""))
+    first = shelf.load(photos)
+    assert shelf.load(photos) is first
+    shelf.load(digits)
+    assert shelf.get(photos) is None and list(shelf.kept) == [digits]
+
+
+def test_a_stop_before_its_turn_is_not_begun_again() -> None:
+    app = visit()
+    release = threading.Event()
+    jobs._device().submit(release.wait, 20)  # somebody else's work
+    try:
+        app.session_state["recipe"] = Recipe(attack=Method(name="fgsm"))
+        app.switch_page("pages/attack.py").run()
+        job = app.session_state["job"]
+        assert any("Waiting for a turn" in progress.text for progress in app.get("progress"))
+        job.cancel.set()
+    finally:
+        release.set()
+    assert job.finished.wait(5)
+    settled(app.run())
+    assert verdict(app) == "Press Run to attack this picture."
+    app.button(key="run").click()
+    settled(app.run())
+    assert "the classifier sees" in verdict(app)
+
+
+def test_weights_come_with_progress_and_can_be_stopped_and_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    asked = []
+
+    def slow(self: ImageNet, name: str | None, device: str | None, watch: Watch) -> None:
+        asked.append(name)
+        for done in range(1000):
+            if watch(done * 10**6, 1000 * 10**6):
+                raise BadInput("The download was stopped.")
+            time.sleep(0.01)
+
+    monkeypatch.setattr(ImageNet, "classifier", slow)
+    app = visit(recipe=Recipe(domain="imagenet").to_link())
+    words = [progress.text for progress in app.get("progress")]
+    assert any("Getting ResNet-50" in text and "MB" in text for text in words), words
+    assert not app.error and len(asked) == 1
+    job = app.session_state["download"]
+    app.button(key="stop_download").click().run()
+    assert job.finished.wait(5)
+    app.run()
+    assert [warning.value for warning in app.warning] == ["The download was stopped."]
+    app.run()
+    assert len(asked) == 1
+    app.button(key="retry").click().run()
+    assert len(asked) == 2
+    app.session_state["download"].cancel.set()
+    app.selectbox(key="side_domain").set_value("photos").run()
+    assert verdict(settled(app)).startswith("The classifier sees a cat")
+
+
+def test_an_attack_does_not_stop_a_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    go_on = threading.Event()
+    monkeypatch.setattr(type(domains.get("mnist")), "fetch", lambda self, watch: go_on.wait(20))
+    app = visit(recipe=Recipe(domain="mnist").to_link())
+    app.button(key="fetch").click().run()
+    download = app.session_state["download"]
+    app.number_input(key="side_seed").set_value(5).run()
+    settled(app)
+    assert download.live and not download.cancel.is_set()
+    assert any("Downloading MNIST" in progress.text for progress in app.get("progress"))
+    go_on.set()
+    assert download.finished.wait(5)
+    app.run()
+    assert not app.exception and "download" not in app.session_state

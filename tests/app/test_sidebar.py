@@ -1,0 +1,59 @@
+"""The sidebar of every page."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from core import Recipe, images
+from core.recipe import Picture
+from tests.pages.visits import tiles, verdict, visit
+
+NOISE = np.random.default_rng(1).integers(0, 256, (90, 200, 3), dtype=np.uint8)
+
+
+def test_every_bad_file_gets_its_sentence_and_the_last_good_one_is_taken() -> None:
+    app = visit()
+    app.button(key="door_upload").click().run()
+    turned = io.BytesIO()
+    Image.fromarray(NOISE[:64, :64]).save(turned, "WEBP", lossless=True)
+    app.file_uploader(key="uploaded").set_value(
+        [
+            ("empty.png", b"", "image/png"),
+            ("noise.png", images.png(NOISE), "image/png"),
+            ("<b>text*.jpg", b"not a picture", "image/jpeg"),
+            ("small.webp", turned.getvalue(), "image/webp"),
+        ]
+    ).run()
+    assert not app.exception, app.exception
+    told = [error.value for error in app.error]
+    assert len(told) == 2 and told[0].startswith("empty.png: ") and "text\\*.jpg" in told[1]
+    picture = app.session_state["recipe"].picture
+    assert (picture.kind, picture.name) == ("upload", "small.webp")
+    assert "nobody told it what it is" in verdict(app)
+    assert Recipe.from_link(app.query_params["recipe"]).picture == picture
+    again = visit(recipe=app.query_params["recipe"])  # a reload finds it
+    assert not again.warning and again.session_state["recipe"].picture == picture
+
+
+def test_the_fit_changes_what_the_classifier_gets() -> None:
+    app = visit()
+    app.button(key="door_upload").click().run()
+    app.file_uploader(key="uploaded").set_value([("wide.png", images.png(NOISE), "image/png")]).run()
+    seen = set()
+    for fit in ("crop", "pad", "stretch"):
+        app.segmented_control(key="side_fit").set_value(fit).run()
+        assert app.session_state["recipe"].picture.fit == fit
+        seen.add(tiles(app, "The picture")[0]["src"])
+    assert len(seen) == 3
+
+
+def test_the_seed_survives_another_page_and_the_domain_begins_anew() -> None:
+    app = visit(recipe=Recipe(picture=Picture(name="rocket"), seed=3).to_link())
+    app.switch_page("pages/defend.py").run()
+    assert app.number_input(key="side_seed").value == 3
+    app.selectbox(key="side_domain").set_value("mnist").run()
+    assert app.session_state["recipe"].picture == Picture()
+    assert app.session_state["recipe"].seed == 3
