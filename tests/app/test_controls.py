@@ -22,7 +22,7 @@ class Made(Declared):
     early: bool = flag(True, help="Stop early.")
 
 
-def _screen(params):  # type: ignore[no-untyped-def]  # its source runs in a file of its own
+def _screen(params):  # its source runs in a file of its own
     import streamlit as st
 
     from app.controls import controls
