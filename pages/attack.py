@@ -17,11 +17,12 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     """The attack and its parameters, beside the pictures that they change."""
     names = attacks.names()
     st.session_state.attack_name = recipe.attack.name
-    name = st.selectbox("Attack", names, format_func=lambda n: attacks.get(n).title, key="attack_name")
+    name = st.selectbox(
+        "Attack", names, format_func=lambda n: attacks.get(n).title, key="attack_name", on_change=_attack_chosen
+    )
     method = attacks.get(name)
     st.caption(f"{method.summary} {method.paper}.")
-    held = recipe.attack.params if name == recipe.attack.name else {}
-    params = controls(method, held, key="attack")
+    params = controls(method, recipe.attack.params, key="attack")
     classes = scene.classifier.classes
     wanted = ["", *(c for n, c in enumerate(classes) if n != scene.label)]
     target = st.selectbox(
@@ -32,9 +33,13 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
         key=f"attack_target_{recipe.domain}_{scene.label}",
         help="Untargeted, or the class that the classifier is to see.",
     )
-    if (name, params, target) != (recipe.attack.name, recipe.attack.params, recipe.target):
+    if (params, target) != (recipe.attack.params, recipe.target):
         session.change(attack=Method(name=name, params=params), target=target)
     return session.recipe()
+
+
+def _attack_chosen() -> None:
+    session.change(attack=Method(name=st.session_state.attack_name))
 
 
 def evidence(outcome: Outcome, dimmed: bool) -> None:
@@ -163,10 +168,15 @@ same_scene = shown is not None and (shown.domain, shown.classifier, shown.pictur
 )
 with left:
     pressed = st.button(
-        "Run the attack", type="primary", icon=":material/bolt:", key="run", width="stretch", shortcut="ctrl+enter"
+        "Run the attack",
+        type="primary",
+        icon=":material/bolt:",
+        key="run",
+        width="stretch",
+        shortcut="ctrl+enter",
+        on_click=session.forget,
+        args=(key,),
     )
-if pressed:
-    session.forget(key)
 if session.attacked(recipe) is None and not session.failed(key) and (pressed or instant or not same_scene):
     session.start_attack(recipe, scene)
 with left:
