@@ -11,13 +11,18 @@ from app.words import duration, per_cent
 from core import domains
 
 
-def running(key_prefix: str) -> bool:
-    """Progress and a Stop button, if this visitor's job has a key of that kind; True while it runs."""
+def running(key_prefix: str, *, picture: bool = True) -> bool:
+    """Progress and a Stop button, if this visitor's job has a key of that kind; True while it runs.
+
+    Without `picture`, the picture so far is left to `so_far`, at another place.
+    """
     session.collect()
     job = session.job()
     if job is None or not job.key.startswith(key_prefix):
         return False
     _progress("job")
+    if picture:
+        so_far()
     return True
 
 
@@ -60,9 +65,18 @@ def _progress(slot: str) -> None:
     label, key = ("Stop", "stop") if slot == "job" else ("Stop the download", "stop_download")
     if st.button(label, key=key, icon=":material/stop:", disabled=job.cancel.is_set()):
         job.cancel.set()
-    if job.frame is not None and job.seen is not None:
-        with st.container(key=crisp_key("live", job.frame)):
-            st.image(job.frame, width=200, output_format="PNG", alt="The adversarial picture so far")
-        classes = domains.get(session.recipe().domain).classes
-        sees = plain(classes[job.seen[0]]) if job.seen[0] < len(classes) else ""
-        st.caption(f"step {job.done:,}: sees {sees} {per_cent(job.seen[1])}, objective {job.loss:.3g}")
+
+
+@st.fragment(run_every=0.4)
+def so_far() -> None:
+    """The attack's newest picture and what the classifier sees in it."""
+    job = session.job()
+    if job is None or job.frame is None or job.seen is None:
+        return
+    with st.container(key=crisp_key("live", job.frame)):
+        st.image(
+            job.frame, width=max(200, job.frame.shape[1]), output_format="PNG", alt="The adversarial picture so far"
+        )
+    classes = domains.get(session.recipe().domain).classes
+    sees = plain(classes[job.seen[0]]) if job.seen[0] < len(classes) else ""
+    st.caption(f"step {job.done:,}: sees {sees} {per_cent(job.seen[1])}, objective {job.loss:.3g}")

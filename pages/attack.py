@@ -1,16 +1,17 @@
 """One picture, one attack: x + δ = x′, and how the classifier came to see something else."""
 
+import numpy as np
 import streamlit as st
 
-from app import door, live, session, theme
+from app import live, session, theme
 from app.controls import controls
-from app.pictures import Tile, magnified, row
+from app.pictures import Pixels, Tile, magnified, row
 from app.playback import playback
 from app.plots import top_bars, trace_plot
 from app.tables import table
-from app.words import attack_verdict, budget, duration, mark, per_cent, prediction
+from app.words import attack_verdict, budget, duration, mark, per_cent, prediction, start_verdict
 from core import attacks
-from core.recipe import Method, Outcome, Recipe, Scene, assemble
+from core.recipe import Method, Outcome, Recipe, Scene, Verdict, assemble
 
 
 def settings(recipe: Recipe, scene: Scene) -> Recipe:
@@ -42,6 +43,10 @@ def _attack_chosen() -> None:
     session.change(attack=Method(name=st.session_state.attack_name))
 
 
+def clean_tile(pixels: Pixels, before: Verdict, classes: tuple[str, ...], label: int) -> Tile:
+    return Tile(pixels, "x, clean", prediction(before, classes, label), "clean", "", "clean.png")
+
+
 def evidence(outcome: Outcome, dimmed: bool) -> None:
     """The pictures that prove the verdict, then the numbers, then the details."""
     attacked, classes = outcome.attacked, outcome.classes
@@ -49,9 +54,7 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
     true = classes[outcome.label]
     row(
         [
-            Tile(
-                outcome.clean, "x, clean", prediction(outcome.before, classes, outcome.label), "clean", "", "clean.png"
-            ),
+            clean_tile(outcome.clean, outcome.before, classes, outcome.label),
             Tile(
                 change,
                 f"δ × {factor}",
@@ -147,25 +150,23 @@ def details(outcome: Outcome) -> None:
         st.code(f"{address}?recipe={outcome.recipe.to_link()}", language=None, wrap_lines=True)
 
 
-door.enter()
 scene = session.scene()
 if scene is None:
     st.stop()
 assert scene is not None
+classes = scene.classifier.classes
 head = st.container()
 left, right = st.columns([1, 2.6], gap="large")
 with left:
     recipe = settings(session.recipe(), scene)
 session.mirror()
 key = session.attack_key(recipe)
-# Another picture, or an attack of a single step: nothing to wait for, so it runs by itself. Longer ones wait for Run.
+# The first attack on a picture, and any attack of a single step, runs by itself; another longer one waits for Run.
 instant = not any(parameter.name == "steps" for parameter in attacks.get(recipe.attack.name).parameters())
-shown: Recipe | None = st.session_state.get("shown_attack")
-same_scene = shown is not None and (shown.domain, shown.classifier, shown.picture) == (
-    recipe.domain,
-    recipe.classifier,
-    recipe.picture,
-)
+# What stands on the screen stays there, dimmed, until there is something new.
+shown: Outcome | None = st.session_state.get("shown_attack")
+if shown is not None and (shown.classes != classes or not np.array_equal(shown.clean, scene.clean)):
+    shown = None
 with left:
     pressed = st.button(
         "Run the attack",
@@ -177,33 +178,31 @@ with left:
         on_click=session.forget,
         args=(key,),
     )
-if session.attacked(recipe) is None and not session.failed(key) and (pressed or instant or not same_scene):
+if session.attacked(recipe) is None and not session.failed(key) and (pressed or instant or shown is None):
     session.start_attack(recipe, scene)
 with left:
-    busy = live.running("attack ")  # below Run, so that the pictures stay where they are
+    busy = live.running("attack ", picture=shown is not None)  # below Run, so that the pictures stay where they are
 found = session.attacked(recipe)
 if found is not None:
-    shown = st.session_state.shown_attack = recipe
-    same_scene = True
-stale = found is None and same_scene
-result = found or (session.attacked(shown) if shown is not None and same_scene else None)
+    shown = st.session_state.shown_attack = assemble(recipe, scene, found, ())
 with head:
-    if result is None or shown is None:
-        theme.verdict("The attack is running." if busy else "Press Run to attack this picture.")
+    if shown is not None:
+        theme.verdict(attack_verdict(shown))
     else:
-        theme.verdict(attack_verdict(assemble(shown, scene, result, ())))
+        sees = start_verdict(scene.before, classes, scene.label, scene.label_known)
+        looking = f"{recipe.built_attack().title} is looking for a change that makes it see {recipe.target or 'something else'}."
+        theme.verdict(f"{sees} {looking}" if busy else "Press Run to attack this picture.")
 with right:
-    if stale and not busy:
-        st.info("The settings changed; the pictures below are of the run before. Press Run.", icon=":material/info:")
-    if result is None or shown is None:
-        seen = prediction(scene.before, scene.classifier.classes, scene.label)
-        row(
-            [Tile(scene.clean, "x, clean", seen, "clean", "", "clean.png")],
-            key="equation",
-            label="The clean picture",
-            width=190,
-        )
+    if shown is None:
+        places = st.columns(3)
+        with places[0]:
+            row([clean_tile(scene.clean, scene.before, classes, scene.label)], key="before", label="The clean picture")
+        with places[2]:
+            if busy:
+                live.so_far()
     else:
-        evidence(assemble(shown, scene, result, ()), dimmed=stale or busy)
-if result is not None and shown is not None:
-    details(assemble(shown, scene, result, ()))
+        if found is None and not busy:
+            st.info("These pictures are of the run before. Press Run for the settings on the left.")
+        evidence(shown, dimmed=found is None)
+if shown is not None:
+    details(shown)

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from app import door, live, session, theme
+from app import live, session, theme
 from app.controls import controls
 from app.pictures import Tile, magnified, row
 from app.tables import table
@@ -147,14 +147,14 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
     tiles = [
         Tile(
             point.attacked.defended,
-            f"{word} {shown(point.value, parameters[word].unit)}",
+            f"{word} {shown(point.value, parameters[word].unit if parameters[word].unit == '/255' else '')}",
             f"{prediction(point.attacked.verdict, classes, scene.label)} · clean {mark(point.clean.recovered)}",
             "defended",
             file_name=f"sweep_{number}.png",
         )
         for number, point in enumerate(session.results()[key])
     ]
-    row(tiles, key="sweep", label=f"{name} over {word}", width=130)
+    row(tiles, key="sweep", label=f"{name} over {word}", width=100)
     st.caption("The attacker does not know the defense here (grey box).")
 
 
@@ -166,6 +166,8 @@ def stops(parameter: Parameter) -> tuple[object, ...]:
         return (False, True)
     assert parameter.low is not None and parameter.high is not None
     high = parameter.usual or parameter.high
+    if parameter.kind == "integer" and high - parameter.low < 8 * (parameter.step or 1):
+        return tuple(range(int(parameter.low), int(high) + 1, int(parameter.step or 1)))
     values = np.linspace(parameter.low, high, 7)
     if parameter.kind == "number":
         return tuple(float(f"{value:.3g}") for value in values)
@@ -174,7 +176,6 @@ def stops(parameter: Parameter) -> tuple[object, ...]:
     return tuple(sorted(value for value in snapped if value <= parameter.high))
 
 
-door.enter()
 scene = session.scene()
 if scene is None:
     st.stop()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import door, live, session, theme
+from app import live, session, theme
 from app.pictures import Tile, row
 from app.words import per_cent, prediction, start_verdict
 from core import domains
@@ -42,7 +42,6 @@ def own_picture() -> None:
     st.session_state.side_source = "upload"
 
 
-door.enter()
 scene = session.scene()
 if scene is None:
     st.stop()

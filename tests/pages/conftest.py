@@ -10,10 +10,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 @pytest.fixture(autouse=True)
 def past_the_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AppTest makes every run the first of a fresh server, where app/door.py reruns the script and a click would be lost.
-
-    On a real server that happens once; the browser tests see to it.
-    """
+    """AppTest knows nothing of the switch in streamlit_app.py's last lines, which `streamlit run` throws; the browser tests do."""
     begin = PagesManager.__init__
 
     def later(self: PagesManager, *arguments: Any, **options: Any) -> None:

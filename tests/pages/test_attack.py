@@ -56,11 +56,11 @@ def test_changed_settings_wait_for_run_and_keep_the_old_pictures() -> None:
     app.slider(key="attack_pgd_steps").set_value(5)
     settled(app.run())
     assert tiles(app, ROW)[2]["src"] == before
-    assert any("settings changed" in info.value for info in app.info)
+    assert any("Press Run" in info.value for info in app.info)
     app.button(key="run").click()
     settled(app.run())
     assert tiles(app, ROW)[2]["src"] != before
-    assert not any("settings changed" in info.value for info in app.info)
+    assert not any("Press Run" in info.value for info in app.info)
     assert app.session_state["recipe"].attack.params == {"steps": 5}
 
 
