@@ -5,4 +5,4 @@ from benchmarks import filters, pgd
 if __name__ == "__main__":
     pgd.main([])
     print()
-    filters.main()
+    filters.main([])

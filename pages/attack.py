@@ -165,7 +165,10 @@ key = session.attack_key(recipe)
 instant = not any(parameter.name == "steps" for parameter in attacks.get(recipe.attack.name).parameters())
 # What stands on the screen stays there, dimmed, until there is something new.
 shown: Outcome | None = st.session_state.get("shown_attack")
-if shown is not None and (shown.classes != classes or not np.array_equal(shown.clean, scene.clean)):
+if shown is not None and (
+    (shown.domain, shown.classifier) != (recipe.domain, scene.classifier.name)
+    or not np.array_equal(shown.clean, scene.clean)
+):
     shown = None
 with left:
     pressed = st.button(
@@ -199,6 +202,7 @@ with right:
             row([clean_tile(scene.clean, scene.before, classes, scene.label)], key="before", label="The clean picture")
         with places[2]:
             if busy:
+                st.markdown("**x′ so far**")
                 live.so_far()
     else:
         if found is None and not busy:

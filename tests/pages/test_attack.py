@@ -97,6 +97,15 @@ def test_numbers_are_those_of_the_saved_picture() -> None:
     assert json.loads(app.code[0].value) == json.loads(app.session_state["recipe"].to_json())
 
 
+def test_another_classifier_is_attacked_at_once() -> None:
+    app = visit("attack", Recipe(domain="mnist", classifier="a").to_link())
+    before = verdict(app), tiles(app, ROW)[2]["src"]
+    app.selectbox(key="side_classifier").set_value("b").run()
+    settled(app)
+    assert not any("Press Run" in info.value for info in app.info)
+    assert (verdict(app), tiles(app, ROW)[2]["src"]) != before
+
+
 def test_a_failing_attack_gets_one_sentence_and_is_not_begun_again_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
 
