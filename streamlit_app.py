@@ -12,6 +12,7 @@ from app.sidebar import sidebar
 if __name__ == "__main__":
     st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")
     theme.apply()
+    st.logo("assets/logo.svg", size="large")
     page = st.navigation(
         [
             st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),

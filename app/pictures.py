@@ -42,16 +42,16 @@ _ROW = st.components.v2.component(
     html="""<div id="row" role="list"></div><dialog id="large"><form method="dialog"><img alt=""><p></p>
 <button autofocus>Close</button></form></dialog>""",
     css="""
-#row{display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(min(var(--tile),100%),1fr));align-items:start}
-#row.signs{display:flex;flex-wrap:wrap;justify-content:flex-start}
-#row.signs figure{flex:1 1 var(--tile);max-width:calc(var(--tile)*1.7)}
-figure{margin:0;min-width:0;position:relative;font-family:var(--st-font)}
+#row{display:grid;column-gap:14px;grid-template-columns:repeat(auto-fit,minmax(min(var(--tile),100%),1fr));align-items:start}
+#row.signs{display:flex;flex-wrap:wrap;justify-content:flex-start;row-gap:14px}
+#row.signs figure{display:block;flex:1 1 var(--tile);max-width:calc(var(--tile)*1.7)}
+figure{margin:0;min-width:0;font-family:var(--st-font);display:grid;grid-template-rows:subgrid;grid-row:span 3;padding-bottom:14px}
 .mat{background:#777;padding:10px;border-radius:6px;border-top:4px solid var(--tone);line-height:0;cursor:zoom-in;border-inline:0;
 border-bottom:0;width:100%;display:block;box-sizing:border-box}
 .mat:focus-visible,a:focus-visible,dialog button:focus-visible{outline:3px solid var(--st-primary-color);outline-offset:2px}
 .mat img{width:100%;height:auto;aspect-ratio:var(--ratio)}
 .crisp{image-rendering:pixelated}
-.head{display:flex;gap:8px;align-items:baseline;justify-content:space-between;margin:0 0 4px;color:var(--st-text-color);font-size:.95rem}
+.head{display:flex;gap:8px;align-items:last baseline;align-self:end;justify-content:space-between;margin:0 0 4px;color:var(--st-text-color);font-size:.95rem}
 .head b{font-weight:600;overflow-wrap:anywhere}
 .sign{font-size:1.5rem;line-height:1;font-weight:400;margin-right:6px}
 a{color:var(--st-text-color);font-size:.85rem;text-underline-offset:2px;padding:4px 2px;white-space:nowrap}

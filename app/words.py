@@ -140,8 +140,8 @@ def table_of_columns(columns: tuple[Column, ...], classes: tuple[str, ...], labe
     for column in columns:
         row: dict[str, object] = {"Defense": column.defense}
         for title, guard in (
-            ("Attacker knows it", column.adaptive),
-            ("Attacker does not", column.grey),
+            ("Adaptive", column.adaptive),
+            ("Grey box", column.grey),
             ("Clean", column.clean),
         ):
             if guard is not None:

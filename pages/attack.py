@@ -156,7 +156,8 @@ if scene is None:
 assert scene is not None
 classes = scene.classifier.classes
 head = st.container()
-left, right = st.columns([1, 2.6], gap="large")
+with st.container(key="bench"):
+    left, right = st.columns([1, 2.6], gap="large")
 with left:
     recipe = settings(session.recipe(), scene)
 session.mirror()

@@ -106,16 +106,13 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         change, factor = magnified(attack.adversarial, guard.defended)
         cost = f"clean: {prediction(column.clean.verdict, classes, label)} · {duration(column.seconds)}"
         removed.append(
-            Tile(change, f"what it changed × {factor}", cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
+            Tile(change, _times("what it changed", factor), cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
         )
     row(tiles, key=f"columns_{attacker}", label="Defended pictures", width=170, dimmed=dimmed)
+    change, factor = magnified(outcome.clean, outcome.attacked.adversarial)
     row(
         [
-            Tile(
-                magnified(outcome.clean, outcome.attacked.adversarial)[0],
-                "the attack, magnified",
-                outcome.attacked.method,
-            ),
+            Tile(change, _times("the attack", factor), outcome.attacked.method, file_name="delta.png"),
             *removed,
         ],
         key=f"removed_{attacker}",
@@ -123,6 +120,10 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         width=170,
         dimmed=dimmed,
     )
+
+
+def _times(title: str, factor: int) -> str:
+    return f"{title} × {factor}" if factor > 1 else title
 
 
 def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:

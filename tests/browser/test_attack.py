@@ -175,3 +175,18 @@ def test_another_picture_from_the_sidebar(server: str, browse: Open) -> None:
     page.wait_for_url("**recipe=*")
     finished(page)
     assert "rocket" in verdict(page)
+
+
+def test_another_attack_from_the_list(server: str, browse: Open) -> None:
+    page = browse(f"{server}/attack")
+    finished(page)
+    first = verdict(page)
+    chooser = page.get_by_role("combobox", name="Attack")
+    for title, words in (("FGSM", "After 1 step, "), ("LaVAN patch", "changing 9 % of the picture"), ("PGD", first)):
+        chooser.click()
+        page.get_by_role("option", name=title, exact=True).click()
+        settle(page)
+        page.get_by_role("button", name="Run the attack").click()
+        finished(page)
+        assert chooser.input_value() == title
+        assert words in verdict(page)
