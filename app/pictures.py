@@ -51,7 +51,8 @@ border-bottom:0;width:100%;display:block;box-sizing:border-box}
 .mat:focus-visible,a:focus-visible,dialog button:focus-visible{outline:3px solid var(--st-primary-color);outline-offset:2px}
 .mat img{width:100%;height:auto;aspect-ratio:var(--ratio)}
 .crisp{image-rendering:pixelated}
-.head{display:flex;gap:8px;align-items:last baseline;align-self:end;justify-content:space-between;margin:0 0 4px;color:var(--st-text-color);font-size:.95rem}
+.head{display:flex;gap:8px;align-items:last baseline;align-self:end;justify-content:space-between;margin:0 0 4px;
+color:var(--st-text-color);font-size:.95rem}
 .head b{font-weight:600;overflow-wrap:anywhere}
 .sign{font-size:1.5rem;line-height:1;font-weight:400;margin-right:6px}
 a{color:var(--st-text-color);font-size:.85rem;text-underline-offset:2px;padding:4px 2px;white-space:nowrap}

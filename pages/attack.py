@@ -162,8 +162,8 @@ with left:
     recipe = settings(session.recipe(), scene)
 session.mirror()
 key = session.attack_key(recipe)
-# The first attack on a picture, and any attack of a single step, runs by itself; another longer one waits for Run.
-instant = not any(parameter.name == "steps" for parameter in attacks.get(recipe.attack.name).parameters())
+# The first attack on a picture, and any attack that is over in a moment, runs by itself; another one waits for Run.
+instant = attacks.get(recipe.attack.name).instant
 # What stands on the screen stays there, dimmed, until there is something new.
 shown: Outcome | None = st.session_state.get("shown_attack")
 if shown is not None and (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -54,6 +54,7 @@ class Step:
         fooled: which images serve the goal, bool N, before 8-bit rounding.
         targets: the class each image is pushed toward, where there is one: int64 N.
         mask: the pixels that a local attack may change, bool N×1×H×W; None where it may change all.
+        extras: what else the attack made, by name: 'flow' (N×2×H×W, pixels), 'patch' (C×S×S).
     """
 
     number: int
@@ -64,6 +65,18 @@ class Step:
     fooled: Tensor
     targets: Tensor | None = None
     mask: Tensor | None = None
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def where(self, chosen: Tensor, other: Step) -> Step:
+        """`other` for the pictures that are `chosen` (bool N), this step for the rest."""
+
+        def pick(a: Tensor, b: Tensor) -> Tensor:
+            return torch.where(chosen.view(-1, *[1] * (a.dim() - 1)), b, a)
+
+        values: dict[str, Any] = {
+            name: pick(getattr(self, name), getattr(other, name)) for name in ("images", "logits", "loss", "fooled")
+        }
+        return replace(other, **values)
 
 
 @dataclass(frozen=True)
@@ -72,12 +85,13 @@ class AttackResult:
 
     Attributes:
         images: adversarial images, N×C×H×W in [0, 1], on the device of the images handed in; where the attack failed,
-            its best attempt.
+            its best attempt, or the clean image for an attack that looks for the smallest change.
         success: bool N, decided after 8-bit rounding, by the classifier that was handed in (with its defense, if guarded).
         steps: int64 N, iterations until each image was first fooled; the iterations run where it never was.
         logits: N×K of the 8-bit images, from the classifier handed in.
         targets: the class each image was pushed toward, or None.
         mask: the pixels that a local attack may change, bool N×1×H×W, or None.
+        extras: what else the attack made, as in `Step`.
         iterations: iterations run.
         seconds: wall time.
         stopped: whether a watcher stopped it early.
@@ -89,6 +103,7 @@ class AttackResult:
     logits: Tensor
     targets: Tensor | None
     mask: Tensor | None
+    extras: Mapping[str, Tensor]
     iterations: int
     seconds: float
     stopped: bool
@@ -104,8 +119,12 @@ class Attack(Declared, ABC):
 
     A subclass declares its parameters as fields, names itself with the class variables of `Declared`, and writes `iterate`.
     The number of iterations is a field called `iterations` with the alias `steps`, because `steps` is this class's method:
-    `PGD(steps=40).steps(...)`.
+    `PGD(steps=40).steps(...)`. `smallest` is True where the attack has no budget but looks for the smallest change: where it
+    fails, the clean picture is returned, for half a change means nothing.
     """
+
+    smallest: ClassVar[bool] = False
+    instant: ClassVar[bool] = False  # over in a moment, so that a screen may run it at every change of a slider
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -184,8 +203,12 @@ class Attack(Declared, ABC):
         assert last is not None, "an attack yields at least its starting point"
         with torch.no_grad():
             logits = classifier(quantise(last.images))
-        device_goal = Goal(goal.targets.to(logits.device)) if goal.targets is not None else goal
-        success = device_goal.reached(logits, labels.to(logits.device))
+            device_goal = Goal(goal.targets.to(logits.device)) if goal.targets is not None else goal
+            success = device_goal.reached(logits, labels.to(logits.device))
+            if self.smallest and not bool(success.all()):
+                kept = success.view(-1, 1, 1, 1)
+                last = replace(last, images=torch.where(kept, last.images, images.to(last.images).clamp(0, 1)))
+                logits = classifier(quantise(last.images))
         first[first < 0] = last.number
         home = images.device
         return AttackResult(
@@ -195,6 +218,7 @@ class Attack(Declared, ABC):
             logits=logits.to(home),
             targets=None if last.targets is None else last.targets.to(home),
             mask=None if last.mask is None else last.mask.to(home),
+            extras={name: value.to(home) for name, value in last.extras.items()},
             iterations=last.number,
             seconds=time.perf_counter() - began,
             stopped=stopped,

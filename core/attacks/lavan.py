@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
+from core.attacks.objective import holds
 from core.declaration import Real, choice, number
-from core.images import quantise
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 
@@ -92,32 +92,40 @@ class LaVAN(Attack):
         noise = torch.rand(count, channels, height, width, generator=generator).to(images)
         patch = torch.where(mask, noise, images)
         first, second = torch.zeros_like(patch), torch.zeros_like(patch)
-        done = torch.zeros(count, dtype=torch.bool, device=device)
+        logits = torch.zeros(count, len(classifier.classes), device=device)
+        gain = torch.zeros(count, device=device)
+        open_ = torch.arange(count, device=device)  # the pictures still being attacked; the others cost nothing more
         for number_ in range(self.iterations + 1):
-            leaf = patch.detach().requires_grad_(True)
-            with torch.enable_grad():
-                logits = classifier(leaf)
-                gain = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
-                (gradient,) = torch.autograd.grad(gain.sum(), leaf)
-            logits, gain = logits.detach(), gain.detach()
-            sure = logits.softmax(1).gather(1, targets[:, None])[:, 0] >= self.confidence
-            if bool((sure & ~done).any()):
-                done = done | (sure & self._holds(classifier, patch, targets))
+            part, aims = patch[open_], targets[open_]
+            gradient, climbed, seen = _climb(classifier, part, labels[open_], aims)
+            logits, gain = logits.index_copy(0, open_, seen.to(logits)), gain.index_copy(0, open_, climbed.to(gain))
+            sure = seen.softmax(1).gather(1, aims[:, None])[:, 0] >= self.confidence
             yield Step(
                 number_, self.iterations, patch, logits, gain, goal.reached(logits, labels), targets=targets, mask=mask
             )
-            if number_ == self.iterations or bool(done.all()):
+            going = ~sure
+            if bool(sure.any()):
+                held = torch.zeros_like(sure)
+                held[sure] = holds(classifier, part[sure], labels[open_][sure], Goal(aims[sure]))
+                going = ~held
+            open_, gradient = open_[going], gradient[going]
+            if number_ == self.iterations or len(open_) == 0:
                 return
             # Adam on the pixels of the patch alone: elsewhere the step is masked, so those pixels keep their very values.
-            first = 0.9 * first + 0.1 * gradient
-            second = 0.999 * second + 0.001 * gradient**2
+            m = 0.9 * first[open_] + 0.1 * gradient
+            v = 0.999 * second[open_] + 0.001 * gradient**2
+            first, second = first.index_copy(0, open_, m), second.index_copy(0, open_, v)
             k = number_ + 1
-            change = self.step_size * (first / (1 - 0.9**k)) / ((second / (1 - 0.999**k)).sqrt() + 1e-8)
-            moving = mask & ~done.view(-1, 1, 1, 1)
-            patch = torch.where(moving, (patch + change).clamp(0, 1), patch)
+            change = self.step_size * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
+            now = patch[open_]
+            patch = patch.index_copy(0, open_, torch.where(mask[open_], (now + change).clamp(0, 1), now))
 
-    def _holds(self, classifier: Classifier, patch: Tensor, targets: Tensor) -> Tensor:
-        """Which pictures are their target's as an 8-bit file too, bool N."""
-        with torch.no_grad():
-            predicted: Tensor = classifier(quantise(patch)).argmax(1)
-        return predicted == targets
+
+def _climb(classifier: Classifier, images: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient of the target's logit minus the source's (LGS, section 2), that difference (N) and the logits (N×K)."""
+    with torch.enable_grad():
+        leaf = images.detach().requires_grad_(True)
+        logits = classifier(leaf)
+        gain = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
+        (gradient,) = torch.autograd.grad(gain.sum(), leaf)
+    return gradient, gain.detach(), logits.detach()

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks.base import Goal
+from core.images import quantise
 from core.models.classifier import Classifier
 
 Loss = Literal["cross-entropy", "margin"]
@@ -46,3 +47,14 @@ def climb(
     if gradient is None:
         gradient = torch.zeros_like(images)
     return gradient, gain.detach(), logits.detach()
+
+
+def holds(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+    """Which images (N×C×H×W) serve the goal as 8-bit files: bool N."""
+    with torch.no_grad():
+        return goal.reached(classifier(quantise(images)), labels)
+
+
+def opened(chosen: Tensor) -> Tensor:
+    """A mask over the batch, bool N, in the shape that multiplies images."""
+    return chosen.view(-1, 1, 1, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import model_validator
@@ -165,7 +165,7 @@ class _Search:
         sure = candidates[self.goal.at(candidates).reached(logits, self.labels[candidates])]
         assert self.best is not None
         # What is closed here is what will be returned, whatever its loss.
-        self.best = _merged(self.best, step, _mask(sure, len(self.images)))
+        self.best = self.best.where(_mask(sure, len(self.images)), step)
         self.open = self.open[~torch.isin(self.open, sure)]
 
     def _remember(self, step: Step) -> None:
@@ -173,7 +173,7 @@ class _Search:
             self.best = step
             return
         better = (step.fooled & ~self.best.fooled) | ((step.fooled == self.best.fooled) & (step.loss > self.best.loss))
-        self.best = _merged(self.best, step, better)
+        self.best = self.best.where(better, step)
 
     def result(self, total: int) -> Step:
         """The pictures to return."""
@@ -185,13 +185,3 @@ class _Search:
 
 def _mask(index: Tensor, length: int) -> Tensor:
     return torch.zeros(length, dtype=torch.bool, device=index.device).index_fill(0, index, True)
-
-
-def _merged(old: Step, new: Step, chosen: Tensor) -> Step:
-    """`new` where `chosen` (bool N), `old` elsewhere."""
-
-    def pick(a: Tensor, b: Tensor) -> Tensor:
-        return torch.where(chosen.view(-1, *[1] * (a.dim() - 1)), b, a)
-
-    values: dict[str, Any] = {f: pick(getattr(old, f), getattr(new, f)) for f in ("images", "logits", "loss", "fooled")}
-    return Step(new.number, new.total, targets=new.targets, **values)

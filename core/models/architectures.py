@@ -174,7 +174,7 @@ def _to_32(x: Tensor) -> Tensor:
 
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
-    "photonet": lambda classes: SEResNet(classes, (32, 64, 128, 192), (1, 1, 1, 1)),
+    "photonet": lambda classes: SEResNet(classes, (32, 64, 128, 256), (1, 1, 1, 1)),
     "imagenette": lambda classes: SEResNet(classes, (48, 96, 192, 320), (2, 2, 2, 2)),
     "whitened": WhitenedResNet,
     "vgg": VGG,

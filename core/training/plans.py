@@ -80,7 +80,7 @@ def _digits(train: bool) -> Data:
 
 
 def _photo_view(pictures: Tensor, generator: torch.Generator, done: float) -> Tensor:
-    return augment.cropped(pictures, generator, 160, smallest=0.15, turn=0.2, colour=0.3)
+    return augment.cropped(pictures, generator, 160, smallest=0.35, turn=0.2, colour=0.7)
 
 
 def _imagenette_view(pictures: Tensor, generator: torch.Generator, done: float) -> Tensor:
@@ -161,15 +161,23 @@ _PLANS = (
             note=note,
             load=_domain("cifar10"),
             view=_shift(3, flip=True),
-            epochs=12,
+            epochs=epochs,
             batch=256,
             peak=peak,
             decay=5e-4,
             smoothing=0.15,
         )
-        for name, title, architecture, layer, note, peak in (
-            ("resnet", "ResNet", "whitened", "stages.2", "A small residual network behind a fixed whitening.", 0.25),
-            ("vgg", "VGG", "vgg", "features.26", "A narrow VGG with batch norm.", 0.1),
+        for name, title, architecture, layer, note, peak, epochs in (
+            (
+                "resnet",
+                "ResNet",
+                "whitened",
+                "stages.2",
+                "A small residual network behind a fixed whitening.",
+                0.25,
+                12,
+            ),
+            ("vgg", "VGG", "vgg", "features.26", "A narrow VGG with batch norm.", 0.1, 18),
         )
     ),
     Plan(

@@ -154,7 +154,7 @@ def test_a_lost_upload_is_said_in_one_sentence_and_another_picture_stands_in() -
         "Until then the first picture of the gallery stands in."
     ]
     assert not app.error
-    assert verdict(app).startswith("It was a cat")
+    assert "cat" in verdict(app)
     assert app.session_state["recipe"].picture == Picture(fit="pad")
 
 

@@ -36,7 +36,7 @@ def test_the_attacker_who_knows_attacks_each_column_anew() -> None:
         verdict(app),
     )
     table = app.dataframe[0].value
-    assert list(table.columns) == ["Defense", "Attacker knows it", "Attacker does not", "Clean", "Time"]
+    assert list(table.columns) == ["Defense", "Adaptive", "Grey box", "Clean", "Time"]
     assert app.session_state["recipe"].attacker == "adaptive"
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import BadInput, attacks, domains
+from core import BadInput, attacks, defenses, domains
 from core.domains.mnist import stand_in
 from core.models import zoo
 from core.models.architectures import ARCHITECTURES
@@ -86,10 +86,16 @@ def test_photonet_knows_all_its_photographs_and_says_that_it_knows_nothing_else(
     assert "nothing else" in zoo.card("photos", "photonet").note
 
 
-def test_photonet_is_fooled_as_an_undefended_classifier_is() -> None:
+def test_photonet_shows_the_papers_phenomena() -> None:
     images, labels = domains.get("photos").sample(17)
-    result = attacks.PGD(eps=8 / 255, steps=20)(shipped("photos_photonet"), images, labels)
-    assert int(result.success.sum()) >= 14
+    model, smoothing = shipped("photos_photonet"), defenses.LGS()
+    assert int(attacks.PGD(eps=8 / 255, steps=40)(model, images, labels).success.sum()) >= 0.9 * 17
+    patched = attacks.LaVAN(area=0.09)(model, images, labels, generator=torch.Generator().manual_seed(1))
+    fooled = patched.success
+    assert int(fooled.sum()) >= 0.7 * 17
+    with torch.inference_mode():
+        assert int((model(smoothing(patched.images[fooled])).argmax(1) == labels[fooled]).sum()) >= 2 / 3 * fooled.sum()
+        assert int((model(smoothing(images)).argmax(1) == labels).sum()) >= 0.75 * 17
 
 
 def test_the_digits_card_is_reproduced_to_the_picture() -> None:
