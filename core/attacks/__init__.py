@@ -9,11 +9,46 @@ from core.declaration import load_package, load_plugins
 
 load_package(sys.modules[__name__])
 
-from core.attacks.fgsm import FGSM  # noqa: E402  (after the registry is filled)
+from core.attacks.apgd import APGDCE, APGDT  # noqa: E402  (after the registry is filled)
+from core.attacks.cw import CW  # noqa: E402
+from core.attacks.deepfool import DeepFool  # noqa: E402
+from core.attacks.fgsm import FGSM  # noqa: E402
+from core.attacks.jsma import JSMA  # noqa: E402
 from core.attacks.lavan import LaVAN  # noqa: E402
+from core.attacks.momentum import BIM, MIFGSM  # noqa: E402
+from core.attacks.noise import GaussianNoise, UniformNoise  # noqa: E402
+from core.attacks.patch import UniversalPatch  # noqa: E402
 from core.attacks.pgd import PGD  # noqa: E402
+from core.attacks.square import Square  # noqa: E402
+from core.attacks.stadv import StAdv  # noqa: E402
+from core.attacks.worst_case import WorstCase  # noqa: E402
 
 names, get, build = REGISTRY.names, REGISTRY.get, REGISTRY.build
-__all__ = ["FGSM", "PGD", "REGISTRY", "Attack", "AttackResult", "Goal", "LaVAN", "Step", "build", "get", "names"]
+__all__ = [
+    "APGDCE",
+    "APGDT",
+    "BIM",
+    "CW",
+    "FGSM",
+    "JSMA",
+    "MIFGSM",
+    "PGD",
+    "REGISTRY",
+    "Attack",
+    "AttackResult",
+    "DeepFool",
+    "GaussianNoise",
+    "Goal",
+    "LaVAN",
+    "Square",
+    "StAdv",
+    "Step",
+    "UniformNoise",
+    "UniversalPatch",
+    "WorstCase",
+    "build",
+    "get",
+    "names",
+]
 
 load_plugins()

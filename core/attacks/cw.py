@@ -1,0 +1,146 @@
+"""Carlini and Wagner's L2 attack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal, Step
+from core.attacks.objective import climb, holds, opened
+from core.declaration import Real, choice, flag, number
+from core.models.classifier import Classifier
+
+# searches over c, iterations of each, learning rate, first c
+PRESETS: dict[str, tuple[int, int, float, float]] = {
+    "quick": (5, 60, 0.01, 0.3),
+    "thorough": (9, 1000, 0.01, 1e-2),
+}
+CHECKED = 25  # iterations between two looks at whether a picture's loss still falls
+
+
+class CW(Attack):
+    """The shortest change (L2) that fools: min ‖x' - x‖² + c·max(Z_source - max Z_other, -κ) (Carlini and Wagner 2017, section V).
+
+    x' = (tanh(w) + 1)/2 keeps the box; Adam moves w. Each picture has its own c, found by doubling and then halving the
+    interval; what is returned is the shortest change met that serves the goal, and the picture itself where none was met.
+    """
+
+    name: ClassVar[str] = "cw"
+    title: ClassVar[str] = "C&W L2"
+    summary: ClassVar[str] = "The shortest change that fools, by optimisation with a search over the trade-off c."
+    paper: ClassVar[str] = "Carlini and Wagner 2017, section V"
+    smallest: ClassVar[bool] = True
+
+    preset: Literal["quick", "thorough"] = choice(
+        "quick", help="Quick: 5 searches of 60 iterations. Thorough: the paper's 9 of 1,000."
+    )
+    iterations: int | None = number(
+        None,
+        1,
+        10_000,
+        help="Iterations of each search; the preset's unless chosen.",
+        step=10,
+        usual=1000,
+        alias="steps",
+    )
+    searches: int | None = number(None, 1, 20, help="Values of c tried; the preset's unless chosen.", step=1)
+    learning_rate: Real | None = number(
+        None, 1e-4, 1, help="Adam's step in tanh space; the preset's unless chosen.", step=0.01
+    )
+    initial_c: Real | None = number(
+        None,
+        1e-6,
+        1e6,
+        help="The first weight of the classifier's error; the preset's unless chosen.",
+        step=0.1,
+        usual=10,
+    )
+    confidence: Real = number(0.0, 0, 100, help="By how much the wrong logit has to lead (κ).", step=1, usual=40)
+    rounding: bool = flag(True, help="Count a change only if it fools as an 8-bit file too.")
+
+    def plan(self) -> tuple[int, int, float, float]:
+        """Searches, iterations of each, learning rate and first c: the preset's where they are not chosen."""
+        chosen = (self.searches, self.iterations, self.learning_rate, self.initial_c)
+        searches, iterations, rate, first = (
+            given if given is not None else preset for given, preset in zip(chosen, PRESETS[self.preset], strict=True)
+        )
+        return int(searches), int(iterations), float(rate), float(first)
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        searches, iterations, rate, first = self.plan()
+        n, total = len(images), searches * iterations
+        low, high = images.new_zeros(n), images.new_full((n,), torch.inf)
+        c = images.new_full((n,), first)
+        start = torch.atanh((images * 2 - 1) * (1 - 1e-6))
+        with torch.no_grad():
+            logits = classifier(images)
+        best = _Best.begin(images, logits, labels, goal)
+        yield best.step(0, total, goal)
+        for search in range(searches):
+            found = torch.zeros(n, dtype=torch.bool, device=images.device)
+            # A picture whose loss stands still leaves the search: from then on it costs nothing.
+            run = torch.arange(n, device=images.device)
+            w, m, v = start, torch.zeros_like(start), torch.zeros_like(start)
+            before = images.new_full((n,), torch.inf)
+            for k in range(1, iterations + 1):
+                x, y, aim = images[run], labels[run], goal.at(run)
+                point = (torch.tanh(w) + 1) / 2
+                gradient, gain, logits = climb(classifier, point, y, aim, "margin")
+                length = (point - x).flatten(1).square().sum(1)
+                fooled = gain >= self.confidence if self.confidence else aim.reached(logits, y)
+                better = fooled & (length < best.length[run])
+                longer = fooled & ~better
+                if self.rounding and bool(better.any()):
+                    better = better & holds(classifier, point, y, aim)
+                found[run] |= better | longer  # c was large enough
+                best = best.put(run[better], point[better], length[better], logits[better])
+                yield best.step(search * iterations + k, total, goal)
+                if k == iterations:
+                    break
+                # d/dw of ‖x' - x‖² - c·gain where gain is below the confidence
+                wanted = (gain < self.confidence) | ~fooled
+                pull = 2 * (point - x) - opened(c[run] * wanted) * gradient
+                slope = pull * 2 * point * (1 - point)  # dx'/dw = (1 - tanh²)/2 = 2x'(1 - x')
+                m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
+                w = w - rate * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
+                if k % CHECKED == 0:
+                    loss = length + c[run] * (self.confidence - gain).clamp(min=0)
+                    keep = loss <= 0.9999 * before
+                    run, w, m, v, before = run[keep], w[keep], m[keep], v[keep], loss[keep]
+                    if len(run) == 0:
+                        break
+            high = torch.where(found, torch.minimum(high, c), high)
+            low = torch.where(found, low, torch.maximum(low, c))
+            c = torch.where(high.isfinite(), (low + high) / 2, c * 10)
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The nearest point to each picture that fooled so far, its squared distance, and what is said of it."""
+
+    images: Tensor
+    length: Tensor
+    logits: Tensor
+    fooled: Tensor
+
+    @staticmethod
+    def begin(images: Tensor, logits: Tensor, labels: Tensor, goal: Goal) -> _Best:
+        fooled = goal.reached(logits, labels)
+        return _Best(images, torch.where(fooled, 0.0, torch.inf), logits, fooled)
+
+    def put(self, run: Tensor, images: Tensor, length: Tensor, logits: Tensor) -> _Best:
+        return _Best(
+            self.images.index_copy(0, run, images),
+            self.length.index_copy(0, run, length),
+            self.logits.index_copy(0, run, logits),
+            self.fooled.index_fill(0, run, True),
+        )
+
+    def step(self, number_: int, total: int, goal: Goal) -> Step:
+        return Step(number_, total, self.images, self.logits, -self.length, self.fooled, goal.targets)

@@ -1,0 +1,127 @@
+"""JSMA: a few values, each moved all the way, chosen by a saliency map of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal, Step
+from core.attacks.objective import holds
+from core.declaration import Real, choice, flag, number
+from core.models.classifier import Classifier
+
+MOST = 1024  # values that are paired with each other at most
+
+
+class JSMA(Attack):
+    """Moves the pair of values (p, q) with the largest -α·β by theta, again and again (Papernot et al. 2016, algorithm 3).
+
+    α is the sum over the pair of ∂Z_target/∂x, β that of all other logits' derivatives; α > 0 > β for an increase, the
+    reverse for a decrease. Without a goal the target is the likeliest other class. The matrix of all pairs is never built: a
+    pair that is best consists of values which at most one other value beats in both derivatives, and there are few of those.
+    """
+
+    name: ClassVar[str] = "jsma"
+    title: ClassVar[str] = "JSMA"
+    summary: ClassVar[str] = "Few values, each moved far: an attack that counts pixels (L0)."
+    paper: ClassVar[str] = "Papernot et al. 2016, algorithm 3"
+    smallest: ClassVar[bool] = True
+
+    theta: Real = number(1.0, 0.01, 1, help="How far a chosen value moves each time.", step=0.05)
+    gamma: Real = number(0.1, 0, 1, help="The largest share of the values that may be moved.", step=0.01)
+    direction: Literal["increase", "decrease"] = choice("increase", help="Make values brighter or darker.")
+    rounding: bool = flag(True, help="Go on until the picture fools as an 8-bit file too.")
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        n, size = len(images), images[0].numel()
+        with torch.no_grad():
+            logits = classifier(images)
+        targets = goal.targets
+        if targets is None:
+            targets = logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
+        sign = 1.0 if self.direction == "increase" else -1.0
+        now = images
+        gain = logits.new_zeros(n)
+        touched = torch.zeros(n, size, dtype=torch.bool, device=images.device)
+        open_ = torch.arange(n, device=images.device)
+        # Every iteration moves two values; values that are moved in several steps count once toward gamma.
+        total = max(1, int(self.gamma * size / 2 * max(1.0, 1 / self.theta)))
+        for number_ in range(total + 1):
+            part, aims = now[open_], targets[open_]
+            toward, away, seen = _derivatives(classifier, part, aims)
+            logits = logits.index_copy(0, open_, seen)
+            others = seen.scatter(1, aims[:, None], -torch.inf).amax(1)
+            gain = gain.index_copy(0, open_, seen.gather(1, aims[:, None])[:, 0] - others)
+            fooled = goal.reached(logits, labels)
+            yield Step(number_, total, now, logits, gain, fooled, targets)
+            going = ~fooled[open_]
+            if self.rounding and not bool(going.all()):
+                reached = ~going
+                held = torch.zeros_like(going)
+                held[reached] = holds(classifier, part[reached], labels[open_][reached], goal.at(open_[reached]))
+                going = ~held
+            if number_ == total or not bool(going.any()):
+                return
+            flat = part.flatten(1)
+            room = flat < 1 - 1e-6 if sign > 0 else flat > 1e-6
+            full = touched[open_].sum(1) + 2 > self.gamma * size
+            room = torch.where(full[:, None], room & touched[open_], room)
+            pair, useful = best_pair(sign * toward.flatten(1), -sign * away.flatten(1), room)
+            going = going & useful
+            open_, pair, flat = open_[going], pair[going], flat[going]
+            if len(open_) == 0:
+                return
+            moved = flat.scatter(1, pair, (flat.gather(1, pair) + sign * self.theta).clamp(0, 1))
+            now = now.index_copy(0, open_, moved.view(-1, *images.shape[1:]))
+            touched = touched.index_copy(
+                0, open_, touched[open_].scatter(1, pair, torch.ones_like(pair, dtype=torch.bool))
+            )
+
+
+def _derivatives(classifier: Classifier, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """∂Z_target/∂x and the sum of the other logits' derivatives (both N×C×H×W), and the logits."""
+    with torch.enable_grad():
+        leaf = images.detach().requires_grad_(True)
+        logits = classifier(leaf)
+        (toward,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), leaf, retain_graph=True)
+        (every,) = torch.autograd.grad(logits.sum(), leaf)
+    return toward, every - toward, logits.detach()
+
+
+def best_pair(a: Tensor, b: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """The two allowed values of each row (a, b: N×D) with the largest (a_p + a_q)·(b_p + b_q) where both sums are positive.
+
+    The product grows with both sums, so a value that two others beat in a and in b is in no best pair (one of the two could
+    take its place). What is left after that sieve is small, and only it is paired.
+
+    Returns:
+        int64 N×2, and bool N: whether there is such a pair.
+    """
+    a, b = a.masked_fill(~allowed, -torch.inf), b.masked_fill(~allowed, -torch.inf)
+    order = torch.argsort(a, dim=1, descending=True, stable=True)
+    sorted_b = b.gather(1, order)
+    largest = sorted_b.cummax(1).values
+    # The second largest so far: a new value, or the one that it pushed off the top.
+    lesser = torch.minimum(sorted_b[:, 1:], largest[:, :-1])
+    second = torch.cat([torch.full_like(sorted_b[:, :1], -torch.inf), lesser], 1).cummax(1).values
+    before = torch.cat([torch.full_like(second[:, :1], -torch.inf), second[:, :-1]], 1)
+    kept = (sorted_b > before) & sorted_b.isfinite()
+    count = int(kept.sum(1).max().clamp(2, min(MOST, a.shape[1])))
+    # The kept ones first, in the order of a.
+    places = torch.where(kept, torch.arange(a.shape[1], device=a.device), a.shape[1])
+    chosen = places.topk(count, dim=1, largest=False).values
+    real = chosen < a.shape[1]
+    index = order.gather(1, chosen.clamp(max=a.shape[1] - 1))
+    one_a = a.gather(1, index).masked_fill(~real, -torch.inf)
+    one_b = b.gather(1, index).masked_fill(~real, -torch.inf)
+    sum_a, sum_b = one_a[:, :, None] + one_a[:, None, :], one_b[:, :, None] + one_b[:, None, :]
+    product = torch.where((sum_a > 0) & (sum_b > 0), sum_a * sum_b, -torch.inf)
+    same = torch.eye(count, dtype=torch.bool, device=a.device)
+    value, at = product.masked_fill(same, -torch.inf).flatten(1).max(1)
+    rows = torch.stack([at // count, at % count], 1)
+    return index.gather(1, rows), value > 0

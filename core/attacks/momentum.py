@@ -1,0 +1,82 @@
+"""The basic iterative method and its form with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal, Step
+from core.attacks.objective import climb, holds, opened
+from core.attacks.pgd import PGD
+from core.attacks.threat import project
+from core.declaration import Real, flag, number
+from core.models.classifier import Classifier
+
+
+class BIM(Attack):
+    """FGSM in small steps: x_{k+1} = clip_{x,eps}(x_k + step_size·sign(∇L)) (Kurakin et al. 2017, section 2.2)."""
+
+    name: ClassVar[str] = "bim"
+    title: ClassVar[str] = "BIM"
+    summary: ClassVar[str] = "FGSM again and again in small steps, from the picture itself."
+    paper: ClassVar[str] = "Kurakin, Goodfellow and Bengio 2017, section 2.2"
+
+    eps: Real = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    )
+    iterations: int = number(10, 1, 1000, help="Gradient steps.", step=1, usual=200, alias="steps")
+    step_size: Real = number(1 / 255, 0, 1, help="How far one step goes.", step=0.25 / 255, usual=8 / 255, unit="/255")
+    early_stop: bool = flag(True, help="Stop a picture as soon as it fools the classifier, 8-bit rounding included.")
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        search = PGD(
+            eps=self.eps,
+            iterations=self.iterations,
+            step_size=self.step_size,
+            random_start=False,
+            early_stop=self.early_stop,
+            keep="best" if self.early_stop else "last",
+        )
+        return search.iterate(classifier, images, labels, goal, generator)
+
+
+class MIFGSM(Attack):
+    """BIM along a running sum of gradients: g_{k+1} = decay·g_k + ∇L/‖∇L‖₁ (Dong et al. 2018, equations 6-7).
+
+    The running direction carries over to classifiers that the attacker never saw better than the gradient itself does.
+    """
+
+    name: ClassVar[str] = "mifgsm"
+    title: ClassVar[str] = "MI-FGSM"
+    summary: ClassVar[str] = "BIM with momentum: it transfers better to other classifiers."
+    paper: ClassVar[str] = "Dong et al. 2018, equations 6-7"
+
+    eps: Real = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    )
+    iterations: int = number(10, 1, 1000, help="Gradient steps of eps/steps each.", step=1, usual=200, alias="steps")
+    decay: Real = number(1.0, 0, 2, help="How much of the last direction stays; 0 is BIM.", step=0.1)
+    early_stop: bool = flag(False, help="Stop a picture as soon as it fools the classifier, 8-bit rounding included.")
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        now, velocity = images, torch.zeros_like(images)
+        moving = torch.ones(len(images), dtype=torch.bool, device=images.device)
+        for number_ in range(self.iterations + 1):
+            gradient, gain, logits = climb(classifier, now, labels, goal)
+            fooled = goal.reached(logits, labels)
+            yield Step(number_, self.iterations, now, logits, gain, fooled, goal.targets)
+            if self.early_stop and bool((fooled & moving).any()):
+                moving = moving & ~(fooled & holds(classifier, now, labels, goal))
+            if number_ == self.iterations or not bool(moving.any()):
+                return
+            length = gradient.abs().mean((1, 2, 3), keepdim=True)
+            velocity = self.decay * velocity + gradient / length.clamp(min=1e-20)
+            moved = project(now + self.eps / self.iterations * velocity.sign(), images, self.eps, "linf")
+            now = torch.where(opened(moving), moved, now)

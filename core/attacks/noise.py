@@ -1,0 +1,75 @@
+"""Random noise: the control that every attack has to beat."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal, Step
+from core.attacks.objective import objective
+from core.declaration import Real, number
+from core.models.classifier import Classifier
+
+
+class _Noise(Attack):
+    """Draws noise, adds it, cuts at [0, 1], and keeps the draw that serves the attacker best; it looks at no gradient."""
+
+    instant: ClassVar[bool] = True
+
+    draws: int = number(1, 1, 1000, help="How many draws; the best one counts.", step=1, usual=50)
+
+    @abstractmethod
+    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        """One draw of noise in that shape."""
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        best: Step | None = None
+        for number_ in range(self.draws + 1):
+            now = images
+            if number_:
+                now = (images + self.draw(images.shape, generator).to(images)).clamp(0, 1)
+            with torch.no_grad():
+                logits = classifier(now)
+                gain = objective(logits, labels, goal, "margin")
+            step = Step(number_, self.draws, now, logits, gain, goal.reached(logits, labels), goal.targets)
+            # The first draw replaces the clean picture whatever it did: the control is noise, not no noise.
+            best = step if best is None or number_ == 1 else best.where(step.loss > best.loss, step)
+            yield best
+
+
+class UniformNoise(_Noise):
+    """Each value moves by a number drawn evenly from [-eps, eps]: the control beside L∞ attacks (DKN, algorithm 1)."""
+
+    name: ClassVar[str] = "uniform_noise"
+    title: ClassVar[str] = "Uniform noise"
+    summary: ClassVar[str] = "Random noise of the same size as an L∞ attack: the control."
+    paper: ClassVar[str] = "DKN, algorithm 1"
+
+    eps: Real = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=64 / 255, unit="/255"
+    )
+
+    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        return (torch.rand(shape, generator=generator) * 2 - 1) * self.eps
+
+
+class GaussianNoise(_Noise):
+    """Each value moves by a normal number with standard deviation sigma: the control beside L2 attacks."""
+
+    name: ClassVar[str] = "gaussian_noise"
+    title: ClassVar[str] = "Gaussian noise"
+    summary: ClassVar[str] = "Normal noise: the control beside L2 attacks."
+    paper: ClassVar[str] = "A control"
+
+    sigma: Real = number(
+        8 / 255, 0, 1, help="The noise's standard deviation.", step=1 / 255, usual=64 / 255, unit="/255"
+    )
+
+    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        return torch.randn(shape, generator=generator) * self.sigma

@@ -1,0 +1,198 @@
+"""The universal adversarial patch: one print that works on any picture, at any place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import pi, sqrt
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal, Step
+from core.attacks.sampling import bilinear
+from core.declaration import Real, choice, number
+from core.inputs import BadInput
+from core.models.classifier import Classifier
+
+Shape = Literal["disc", "square"]
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How the patch lies on each of N pictures: the row and column of its middle in pixels, its angle in radians counter-clockwise,
+    the length of a patch pixel in picture pixels, and a factor on its brightness; each a float tensor N."""
+
+    row: Tensor
+    column: Tensor
+    angle: Tensor
+    scale: Tensor
+    brightness: Tensor
+
+    @staticmethod
+    def at(row: Tensor, column: Tensor, angle: float = 0.0, scale: float = 1.0, brightness: float = 1.0) -> Placing:
+        """The same angle, scale and brightness for all."""
+        return Placing(row, column, *(torch.full_like(row, value) for value in (angle, scale, brightness)))
+
+
+def stencil(side: int, shape: Shape) -> Tensor:
+    """Which pixels of a side×side patch are printed: float 1×side×side of zeros and ones."""
+    if shape == "square":
+        return torch.ones(1, side, side)
+    axis = torch.arange(side) - (side - 1) / 2
+    return ((axis[:, None] ** 2 + axis[None, :] ** 2) <= (side / 2) ** 2).float()[None]
+
+
+def stick(images: Tensor, patch: Tensor, mask: Tensor, how: Placing) -> tuple[Tensor, Tensor]:
+    """The patch (C×S×S, printed where mask 1×S×S is 1) stuck onto images N×C×H×W (Brown et al. 2017, the operator A(p, x, l, t)).
+
+    At 0, 90 and 180 degrees, scale 1 and whole places, patch pixels fall on picture pixels and are copied exactly.
+
+    Returns:
+        the pictures, and how far each pixel is covered: N×1×H×W in [0, 1].
+    """
+    n, _, height, width = images.shape
+    side = patch.shape[-1]
+    cos, sin = (_clean(torch.cos(how.angle)), _clean(torch.sin(how.angle)))
+    down = torch.arange(height, device=images.device).view(1, -1, 1) - how.row.view(-1, 1, 1)
+    across = torch.arange(width, device=images.device).view(1, 1, -1) - how.column.view(-1, 1, 1)
+    turn = [value.view(-1, 1, 1) / how.scale.view(-1, 1, 1) for value in (cos, sin)]
+    middle = (side - 1) / 2
+    # From the picture back to the patch: the turn undone.
+    rows = turn[0] * down + turn[1] * across + middle
+    columns = -turn[1] * down + turn[0] * across + middle
+    both = torch.cat([patch, mask]).expand(n, -1, -1, -1)
+    sampled = bilinear(both, rows, columns, outside=0.0)
+    # Dividing by the cover undoes the mixing with the nothing beyond the edge.
+    cover = sampled[:, -1:]
+    colour = sampled[:, :-1] / cover.clamp(min=1e-6)
+    lit = (colour * how.brightness.view(-1, 1, 1, 1)).clamp(0, 1)
+    return images * (1 - cover) + lit * cover, cover
+
+
+def _clean(value: Tensor) -> Tensor:
+    """Cosines and sines of right angles made exact."""
+    return torch.where((value - value.round()).abs() < 1e-6, value.round(), value)
+
+
+class UniversalPatch(Attack):
+    """One patch for all pictures, places and angles: max E[log p(target | A(p, x, l, t))] (Brown et al. 2017; LGS, equation 4).
+
+    The pictures handed in are the ones it is trained on; each comes back with the patch at a place of its own. It can then be
+    stuck onto any other picture with `stick(images, result.extras['patch'], result.extras['stencil'], ...)`. Without a goal
+    the target is a random class that is none of the pictures'.
+
+    Raises:
+        BadInput: different targets for different pictures; a patch larger than the picture.
+    """
+
+    name: ClassVar[str] = "universal_patch"
+    title: ClassVar[str] = "Adversarial patch"
+    summary: ClassVar[str] = "One printable patch for every picture and place, trained over random transformations."
+    paper: ClassVar[str] = "Brown et al. 2017; LGS equation 4"
+
+    area: Real = number(0.1, 0.005, 0.5, help="The share of the picture that the patch covers.", step=0.005)
+    iterations: int = number(200, 1, 5000, help="Gradient steps.", step=10, usual=1000, alias="steps")
+    shape: Literal["disc", "square"] = choice("disc", help="The outline of the patch.")
+    step_size: Real = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
+    batch: int = number(16, 1, 256, help="How many random transformations each step averages over.", step=1, usual=64)
+    turn: Real = number(22.5, 0, 180, help="The largest angle in training.", step=2.5, unit="°")
+    zoom: Real = number(1.3, 1, 3, help="The largest enlargement and shrinking in training.", step=0.1)
+    light: Real = number(0.2, 0, 0.9, help="The largest change of brightness in training.", step=0.05)
+    place: Literal["anywhere", "given"] = choice(
+        "anywhere", help="Where it lies at the end: anywhere inside, or at the given row and column."
+    )
+    row: Real = number(0.5, 0, 1, help="Given place: 0 is the top, 1 the bottom.", step=0.05)
+    column: Real = number(0.5, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
+
+    def side(self, height: int, width: int) -> int:
+        """The patch's side in pixels, so that its printed part covers `area` of a height×width picture."""
+        covered = self.area * height * width * (4 / pi if self.shape == "disc" else 1)
+        side = round(sqrt(covered))
+        if side < 2 or side > min(height, width):
+            raise BadInput(
+                f"A {self.shape} of {self.area:.1%} would be {side} pixels wide and does not fit a picture of {width}×{height}; "
+                "choose another area."
+            )
+        return side
+
+    def placings(self, count: int, side: int, height: int, width: int, generator: torch.Generator) -> Placing:
+        """Random transformations as in training, the patch's middle inside the picture by half its side where it fits."""
+        angle = _uniform(count, -self.turn, self.turn, generator) * (pi / 180)
+        scale = _uniform(count, -1, 1, generator)
+        scale = torch.tensor(self.zoom).log().mul(scale).exp().clamp(max=min(height, width) / side)
+        margin = side * scale / 2
+        row = margin + torch.rand(count, generator=generator) * (height - 2 * margin).clamp(min=0) - 0.5
+        column = margin + torch.rand(count, generator=generator) * (width - 2 * margin).clamp(min=0) - 0.5
+        brightness = _uniform(count, 1 - self.light, 1 + self.light, generator)
+        return Placing(row, column, angle, scale, brightness)
+
+    def final(self, count: int, side: int, height: int, width: int, generator: torch.Generator) -> Placing:
+        """Upright, at true size and light: where the patch lies on the pictures that are returned."""
+        free = torch.tensor([height - side, width - side])
+        if self.place == "given":
+            spot = (free * torch.tensor([self.row, self.column])).round().expand(count, 2)
+        else:
+            spot = (torch.rand(count, 2, generator=generator) * (free + 1)).floor().minimum(free)
+        return Placing.at(spot[:, 0] + (side - 1) / 2, spot[:, 1] + (side - 1) / 2)
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        count, channels, height, width = images.shape
+        device = images.device
+        side = self.side(height, width)
+        target = _one_target(goal, labels, len(classifier.classes), generator)
+        mask = stencil(side, self.shape).to(images)
+        patch = torch.rand(channels, side, side, generator=generator).to(images)
+        first, second = torch.zeros_like(patch), torch.zeros_like(patch)
+        where = _moved(self.final(count, side, height, width, generator), device)
+        targets = torch.full_like(labels, target)
+        for number_ in range(self.iterations + 1):
+            with torch.no_grad():
+                shown, cover = stick(images, patch, mask, where)
+                logits = classifier(shown)
+            gain = logits.log_softmax(1)[:, target]
+            fooled = goal.reached(logits, labels)
+            yield Step(
+                number_,
+                self.iterations,
+                shown,
+                logits,
+                gain,
+                fooled,
+                targets=targets,
+                mask=cover > 0,
+                extras={"patch": patch, "stencil": mask},
+            )
+            if number_ == self.iterations:
+                return
+            chosen = torch.randint(count, (self.batch,), generator=generator).to(device)
+            how = _moved(self.placings(self.batch, side, height, width, generator), device)
+            with torch.enable_grad():
+                leaf = patch.detach().requires_grad_(True)
+                stuck, _ = stick(images[chosen], leaf, mask, how)
+                (gradient,) = torch.autograd.grad(classifier(stuck).log_softmax(1)[:, target].mean(), leaf)
+            k = number_ + 1
+            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient.square()
+            change = self.step_size * (first / (1 - 0.9**k)) / ((second / (1 - 0.999**k)).sqrt() + 1e-8)
+            patch = (patch + change * mask).clamp(0, 1)
+
+
+def _one_target(goal: Goal, labels: Tensor, classes: int, generator: torch.Generator) -> int:
+    if goal.targets is not None:
+        if bool((goal.targets != goal.targets[0]).any()):
+            raise BadInput("A universal patch has one target for all pictures; hand in the same class for each.")
+        return int(goal.targets[0])
+    own = set(labels.tolist())
+    free = [number_ for number_ in range(classes) if number_ not in own] or list(range(classes))
+    return free[int(torch.randint(len(free), (1,), generator=generator))]
+
+
+def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=generator) * (high - low) + low
+
+
+def _moved(how: Placing, device: torch.device) -> Placing:
+    return Placing(*(value.to(device) for value in (how.row, how.column, how.angle, how.scale, how.brightness)))

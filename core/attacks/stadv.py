@@ -1,0 +1,118 @@
+"""stAdv: pixels move instead of changing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal, Step
+from core.attacks.objective import holds, objective, opened
+from core.attacks.sampling import variation, warp
+from core.declaration import Real, choice, flag, number
+from core.models.classifier import Classifier
+
+
+class StAdv(Attack):
+    """Finds a smooth flow that moves pixels until the class changes: min L_adv + τ·L_flow (Xiao et al. 2018; LAN, equations 4-6 and 14).
+
+    L_adv is the lead of the right logit, L_flow the flow's total variation. τ is searched in [0, 1000] for each picture:
+    where the search fails it is lowered, where it succeeds it is raised. In the bounded form the flow's total variation
+    stays below `bound` (LAN, equation 14, kept by scaling the flow back). The flow returned is the smoothest that fooled;
+    where none did it is zero.
+    """
+
+    name: ClassVar[str] = "stadv"
+    title: ClassVar[str] = "Spatial flow (stAdv)"
+    summary: ClassVar[str] = "Moves pixels along a smooth flow; no value is painted over."
+    paper: ClassVar[str] = "Xiao et al. 2018; LAN, equations 4-6 and 14"
+    smallest: ClassVar[bool] = True
+
+    iterations: int = number(100, 1, 2000, help="Iterations of each search.", step=10, usual=500, alias="steps")
+    searches: int = number(4, 1, 12, help="Values of τ tried for each picture.", step=1)
+    tau: Real = number(0.05, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
+    step_size: Real = number(0.05, 0.001, 2, help="Adam's step on the flow.", step=0.01, unit=" px")
+    form: Literal["weighted", "bounded"] = choice(
+        "weighted",
+        help="Weighted: as smooth as the search can make it. Bounded: the total variation stays below the bound.",
+    )
+    bound: Real = number(
+        7.0, 0, 1e5, help="The bounded form's largest total variation.", step=0.5, usual=200, unit=" px"
+    )
+    rounding: bool = flag(True, help="Count a flow only if the picture fools as an 8-bit file too.")
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        n, _, height, width = images.shape
+        bounded = self.form == "bounded"
+        searches = 1 if bounded else self.searches
+        total = searches * self.iterations
+        weight = images.new_full((n,), 0.0 if bounded else self.tau)
+        low, high = torch.zeros_like(weight), torch.full_like(weight, 1000.0)
+        still = images.new_zeros(n, 2, height, width)
+        with torch.no_grad():
+            logits = classifier(images)
+        fooled = goal.reached(logits, labels)
+        best = _Best(images, still, torch.where(fooled, 0.0, torch.inf), logits, fooled)
+        yield best.step(0, total, objective(logits, labels, goal, "margin"), goal)
+        for search in range(searches):
+            flow, m, v = still, torch.zeros_like(still), torch.zeros_like(still)
+            found = torch.zeros(n, dtype=torch.bool, device=images.device)
+            for k in range(1, self.iterations + 1):
+                with torch.enable_grad():
+                    leaf = flow.detach().requires_grad_(True)
+                    moved = warp(images, leaf).clamp(0, 1)
+                    logits = classifier(moved)
+                    gain = objective(logits, labels, goal, "margin")
+                    roughness = variation(leaf)
+                    loss = (weight * roughness - gain.clamp(max=1e-3)).sum()
+                    (slope,) = torch.autograd.grad(loss, leaf)
+                moved, logits, gain, roughness = (t.detach() for t in (moved, logits, gain, roughness))
+                fooled = goal.reached(logits, labels)
+                found = found | fooled
+                better = fooled & (roughness < best.roughness)
+                if self.rounding and bool(better.any()):
+                    better = better & holds(classifier, moved, labels, goal)
+                best = best.where(better, _Best(moved, flow, roughness, logits, fooled))
+                yield best.step(search * self.iterations + k, total, gain, goal)
+                if bounded and bool(best.fooled.all()):
+                    return
+                m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope.square()
+                flow = flow - self.step_size * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
+                if bounded:  # the variation is homogeneous, so that scaling brings it exactly to the bound
+                    flow = flow * opened((self.bound / variation(flow)).clamp(max=1))
+            low, high = torch.where(found, weight, low), torch.where(found, high, weight)
+            # Between what worked and what did not, on a scale of magnitudes.
+            upward = torch.where(high < 1000, (low * high).sqrt(), (weight * 10).clamp(max=1000))
+            downward = torch.where(low > 0, (low * high).sqrt(), weight / 10)
+            weight = torch.where(found, upward, downward)
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The smoothest flow of each picture that fooled so far, and what it makes of the picture."""
+
+    images: Tensor
+    flow: Tensor
+    roughness: Tensor
+    logits: Tensor
+    fooled: Tensor
+
+    def where(self, chosen: Tensor, other: _Best) -> _Best:
+        wide = opened(chosen)
+        return _Best(
+            torch.where(wide, other.images, self.images),
+            torch.where(wide, other.flow, self.flow),
+            torch.where(chosen, other.roughness, self.roughness),
+            torch.where(chosen[:, None], other.logits, self.logits),
+            torch.where(chosen, other.fooled, self.fooled),
+        )
+
+    def step(self, number_: int, total: int, gain: Tensor, goal: Goal) -> Step:
+        return Step(
+            number_, total, self.images, self.logits, gain, self.fooled, goal.targets, extras={"flow": self.flow}
+        )

@@ -1,0 +1,55 @@
+"""The worst case: the parts of AutoAttack that need no tuning, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from core.attacks.apgd import APGDCE, APGDT, State, cross_entropy
+from core.attacks.base import Attack, Goal, Step
+from core.attacks.square import Square
+from core.declaration import Real, number
+from core.models.classifier import Classifier
+
+
+class WorstCase(Attack):
+    """APGD-CE, then APGD-T, then Square, each on the pictures that resisted so far (Croce and Hein 2020, AutoAttack without FAB)."""
+
+    name: ClassVar[str] = "worst_case"
+    title: ClassVar[str] = "Worst case"
+    summary: ClassVar[str] = "APGD-CE, APGD-T and Square one after another: what to report as robustness."
+    paper: ClassVar[str] = "Croce and Hein 2020 (AutoAttack without FAB)"
+
+    eps: Real = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    )
+    iterations: int = number(100, 5, 1000, help="Steps of each APGD run.", step=5, usual=200, alias="steps")
+    queries: int = number(1000, 1, 20_000, help="Queries of Square; the paper's are 5,000.", step=100, usual=5000)
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        many = len(classifier.classes) >= 4
+        parts: tuple[Attack, ...] = (
+            APGDCE(eps=self.eps, iterations=self.iterations),
+            *([APGDT(eps=self.eps, iterations=self.iterations)] if many else []),
+            Square(eps=self.eps, queries=self.queries),
+        )
+        runs = 1 + (min(9, len(classifier.classes) - 1) if many and goal.targets is None else int(many))
+        total = runs * self.iterations + self.queries
+        state = State.begin(classifier, images, labels, goal, cross_entropy)
+        before = 0
+        for part in parts:
+            run = state.open
+            last: Step | None = None
+            for last in part.iterate(classifier, images[run], labels[run], goal.at(run), generator):
+                shown = state.put(run, last)
+                yield Step(before + last.number, total, *shown, goal.targets)
+            assert last is not None
+            state.close(run, last)
+            before += last.total
+            if len(state.open) == 0:
+                return

@@ -1,0 +1,146 @@
+"""What holds for every attack there is, whatever it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core import BadInput, Guarded, attacks, defenses
+from core.attacks import Attack, Goal
+from core.images import quantise
+from tests.core.attacks.networks import classifier, curved, pictures
+
+SHORT: dict[str, dict[str, Any]] = {
+    "apgd_ce": {"iterations": 10},
+    "apgd_t": {"iterations": 10},
+    "cw": {"iterations": 20, "searches": 2},
+    "deepfool": {"iterations": 10},
+    "gaussian_noise": {"draws": 3},
+    "lavan": {"iterations": 5},
+    "pgd": {"iterations": 4, "restarts": 2},
+    "square": {"queries": 30},
+    "stadv": {"iterations": 10, "searches": 2},
+    "uniform_noise": {"draws": 3},
+    "universal_patch": {"iterations": 5, "batch": 4},
+    "worst_case": {"iterations": 5, "queries": 20},
+}
+ATTACKS = [pytest.param(attacks.build(name, SHORT.get(name, {})), id=name) for name in attacks.names()]
+
+
+def predicted(model: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return model(images).argmax(1)  # type: ignore[no-any-return]
+
+
+def flat(classes: int = 4) -> nn.Module:
+    """A network that says class 0 whatever it is shown."""
+
+    class Flat(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(1).sum(1, keepdim=True) * 0 + torch.eye(classes)[0]
+
+    return Flat()
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_is_left_behind(attack: Attack) -> None:
+    model, x = curved(), pictures()
+    y, before = predicted(model, x), pictures()
+    attack(model, x, y)
+    assert torch.equal(x, before) and not x.requires_grad
+    assert not model.training and not any(module.training for module in model.modules())
+    assert all(p.grad is None and not p.requires_grad for p in model.parameters())
+    assert all(not module._forward_hooks and not module._backward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_step_says_what_the_classifier_says_of_its_pictures(attack: Attack) -> None:
+    model, x = curved(), pictures()
+    y = predicted(model, x)
+    numbers = []
+    for step in attack.steps(model, x, y):
+        with torch.no_grad():
+            assert torch.allclose(model(step.images), step.logits, atol=1e-5)
+        assert torch.equal(step.fooled, step.logits.argmax(1) != y)
+        assert step.number <= step.total
+        numbers.append(step.number)
+    assert numbers[0] == 0 and numbers == sorted(numbers)
+    starts_elsewhere = step.mask is not None or "pgd" in attack.name or attack.name == "worst_case"
+    assert starts_elsewhere or torch.equal(next(attack.steps(model, x, y)).images, x)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_success_is_what_the_8_bit_file_gives_and_failure_is_explicit(attack: Attack) -> None:
+    model, x = curved(), pictures(12)
+    y = predicted(model, x)
+    result = attack(model, x, y)
+    assert result.images.shape == x.shape and result.images.dtype == torch.float32
+    assert float(result.images.min()) >= 0 and float(result.images.max()) <= 1
+    assert torch.equal(result.success, predicted(model, quantise(result.images)) != y)
+    if attack.smallest:
+        assert torch.equal(result.images[~result.success], x[~result.success])
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_classifier_that_nothing_moves_is_survived(attack: Attack) -> None:
+    model, x = classifier(flat(), 4), pictures()
+    y = torch.zeros(6, dtype=torch.int64)
+    result = attack(model, x, y)
+    assert not bool(result.success.any())
+    assert bool(result.images.isfinite().all())
+    if attack.smallest:
+        assert torch.equal(result.images, x)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_same_seed_same_result(attack: Attack) -> None:
+    model, x = curved(), pictures()
+    y = predicted(model, x)
+    one, two = (attack(model, x, y, generator=torch.Generator().manual_seed(5)).images for _ in range(2))
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_targets_are_kept_and_one_equal_to_the_source_is_refused(attack: Attack) -> None:
+    model, x = curved(), pictures()
+    y = predicted(model, x)
+    aim = next(c for c in range(4) if c not in y.tolist()) if len(set(y.tolist())) < 4 else None
+    if aim is None:
+        chosen = y != 0
+        x, y, aim = x[chosen], y[chosen], 0
+    targets = torch.full_like(y, aim)
+    result = attack(model, x, y, Goal(targets))
+    assert torch.equal(result.success, predicted(model, result.rounded) == targets)
+    with pytest.raises(BadInput, match="target equals the true class"):
+        attack(model, x, y, Goal(y))
+
+
+@pytest.mark.parametrize("backward", ["none", "identity", "true", "best"])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_attack_works_against_a_chain_of_defenses(attack: Attack, backward: str) -> None:
+    members = [defenses.Gaussian(window=3), defenses.Median(window=3)]
+    if backward != "true":
+        members.append(defenses.BitDepth(bits=4))
+    guarded = Guarded(curved(), defenses.Chain(members=tuple(members)), backward=backward)  # type: ignore[arg-type]
+    x = pictures()
+    y = predicted(guarded, x)
+    result = attack(guarded, x, y)
+    assert torch.equal(result.success, predicted(guarded, result.rounded) != y)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_grey_pictures_are_attacked_too(attack: Attack) -> None:
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(216, 5))
+    model, x = classifier(network, 5, channels=1), pictures()[:, :1].contiguous()
+    assert attack(model, x, predicted(model, x)).images.shape == x.shape
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_watcher_stops_it(attack: Attack) -> None:
+    model, x = curved(), pictures()
+    result = attack(model, x, predicted(model, x), watch=lambda step: step.number >= 1)
+    assert result.iterations <= 1 and (result.stopped or result.iterations == 0)

@@ -1,0 +1,199 @@
+"""Attacks that look for the smallest change: DeepFool, C&W and JSMA, where the smallest change is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core import BadInput
+from core.attacks import CW, JSMA, Attack, DeepFool, Goal, Step
+from core.attacks.jsma import best_pair
+from core.models.classifier import Classifier
+from tests.core.attacks.networks import classifier, curved, pictures
+
+THOROUGH = {"searches": 9, "iterations": 200, "learning_rate": 0.01, "initial_c": 0.01, "rounding": False}
+
+
+def two_sided(seed: int = 0, lead: float = 0.3) -> tuple[Classifier, Tensor, Tensor]:
+    """Two classes, Z = ±(w·x - b)/2, and grey pictures on the side of class 0 at equal distance from the boundary."""
+    torch.manual_seed(seed)
+    layer = nn.Linear(192, 2)
+    with torch.no_grad():
+        normal = torch.randn(192)
+        normal = normal / normal.norm()
+        layer.weight.copy_(torch.stack([-normal, normal]) / 2)
+        layer.bias.zero_()
+    x = 0.5 + 0.05 * torch.randn(4, 192)
+    away = x @ normal + lead
+    x = x - away[:, None] * normal
+    return classifier(nn.Sequential(nn.Flatten(), layer), 2), x.view(4, 3, 8, 8), normal
+
+
+def unrounded(attack: Attack, *given: object) -> Step:
+    """The attack's last step, before anything is rounded to 8 bits."""
+    return list(attack.steps(*given))[-1]  # type: ignore[arg-type]
+
+
+def lengths(images: Tensor, clean: Tensor) -> Tensor:
+    return (images - clean).flatten(1).norm(dim=1)
+
+
+def test_deepfool_steps_straight_over_a_flat_boundary() -> None:
+    lead = 0.3
+    model, x, normal = two_sided(lead=lead)
+    y = torch.zeros(4, dtype=torch.int64)
+    result = unrounded(DeepFool(overshoot=0.0, rounding=False), model, x, y)
+    assert bool(result.fooled.all()) and result.number == 1
+    assert torch.allclose(lengths(result.images, x), torch.full((4,), lead), rtol=1e-3)
+    change = (result.images - x).flatten(1)
+    assert torch.allclose(change / change.norm(dim=1, keepdim=True), normal.expand(4, -1), atol=1e-4)
+    farther = unrounded(DeepFool(overshoot=0.1, rounding=False), model, x, y)
+    assert torch.allclose(lengths(farther.images, x), torch.full((4,), 1.1 * lead), rtol=1e-3)
+
+
+def test_deepfool_takes_the_nearest_of_several_boundaries() -> None:
+    torch.manual_seed(3)
+    layer = nn.Linear(192, 6)
+    model = classifier(nn.Sequential(nn.Flatten(), layer), 6)
+    x = 0.5 + 0.02 * torch.randn(5, 3, 8, 8)
+    with torch.no_grad():
+        logits = model(x)
+    y = logits.argmax(1)
+    gaps = logits.gather(1, y[:, None]) - logits  # N×K, zero at the label itself
+    normals = (layer.weight[None] - layer.weight[y][:, None]).norm(dim=2)
+    distance = (gaps / normals.clamp(min=1e-12)).detach().scatter(1, y[:, None], torch.inf)
+    result = unrounded(DeepFool(overshoot=0.0, rounding=False), model, x, y)
+    assert torch.equal(result.logits.argmax(1), distance.argmin(1))
+    assert torch.allclose(lengths(result.images, x), distance.amin(1), rtol=1e-2)
+
+
+def test_cw_finds_the_distance_to_a_flat_boundary() -> None:
+    lead = 0.3
+    model, x, _ = two_sided(lead=lead)
+    y = torch.zeros(4, dtype=torch.int64)
+    result = unrounded(CW(**THOROUGH), model, x, y)
+    assert bool(result.fooled.all())
+    found = lengths(result.images, x)
+    assert bool((found >= lead * (1 - 1e-4)).all()) and bool((found <= lead * 1.02).all())
+
+
+def test_cw_confidence_leaves_a_lead_of_kappa() -> None:
+    model, x, _ = two_sided()
+    result = unrounded(CW(confidence=0.2, **THOROUGH), model, x, torch.zeros(4, dtype=torch.int64))
+    with torch.no_grad():
+        logits = model(result.images)
+    lead = logits[:, 1] - logits[:, 0]
+    assert bool((lead >= 0.2 - 1e-4).all()) and bool((lead <= 0.25).all())
+
+
+def test_cw_searches_c_for_each_picture_by_itself() -> None:
+    model, x = curved(), pictures(6)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    attack = CW(searches=6, iterations=40, rounding=False)
+    together = unrounded(attack, model, x, y)
+    for n in range(6):
+        alone = unrounded(attack, model, x[n : n + 1], y[n : n + 1])
+        assert bool(alone.fooled[0])
+        assert torch.allclose(alone.images[0], together.images[n], atol=1e-4)
+
+
+def test_cw_more_search_is_never_longer() -> None:
+    model, x = curved(), pictures(6)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    last = torch.full((6,), torch.inf)
+    for step in CW(searches=4, iterations=40, rounding=False).steps(model, x, y):
+        now = torch.where(step.fooled, lengths(step.images, x), torch.inf)
+        assert bool((now <= last + 1e-6).all())
+        last = now
+    assert bool(last.isfinite().all())
+
+
+def test_cw_presets_are_the_published_numbers_unless_chosen() -> None:
+    assert CW(preset="thorough").plan() == (9, 1000, 0.01, 0.01)
+    assert CW(preset="thorough", iterations=50).plan() == (9, 50, 0.01, 0.01)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_best_pair_is_the_best_of_all_pairs(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    a, b = torch.randn(5, 40, generator=generator), torch.randn(5, 40, generator=generator)
+    if seed % 2:  # ties
+        a, b = (a * 2).round() / 2, (b * 2).round() / 2
+    allowed = torch.rand(5, 40, generator=generator) < 0.7
+    pair, useful = best_pair(a, b, allowed)
+    for n in range(5):
+        best = -torch.inf
+        for p in range(40):
+            for q in range(p + 1, 40):
+                s, t = float(a[n, p] + a[n, q]), float(b[n, p] + b[n, q])
+                if allowed[n, p] and allowed[n, q] and s > 0 and t > 0:
+                    best = max(best, s * t)
+        assert bool(useful[n]) == (best > 0)
+        if best > 0:
+            p, q = pair[n].tolist()
+            assert p != q and bool(allowed[n, p]) and bool(allowed[n, q])
+            assert float((a[n, p] + a[n, q]) * (b[n, p] + b[n, q])) == pytest.approx(best, rel=1e-5)
+
+
+def test_jsma_moves_first_the_two_values_that_its_map_names() -> None:
+    model, x = curved(), pictures(3) * 0.5
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    targets = (y + 1) % 4
+    attack = JSMA(theta=0.25, gamma=1.0, rounding=False)
+    steps = attack.steps(model, x, y, Goal(targets))
+    next(steps)
+    moved = next(steps).images
+    leaf = x.clone().requires_grad_(True)
+    logits = model(leaf)
+    jacobian = torch.stack([torch.autograd.grad(logits[:, k].sum(), leaf, retain_graph=True)[0] for k in range(4)])
+    for n in range(3):
+        alpha = jacobian[targets[n], n].flatten()
+        beta = jacobian[:, n].flatten(1).sum(0) - alpha
+        best, pair = 0.0, (-1, -1)
+        for p in range(192):
+            for q in range(p + 1, 192):
+                s, t = float(alpha[p] + alpha[q]), float(beta[p] + beta[q])
+                if s > 0 and t < 0 and -s * t > best:
+                    best, pair = -s * t, (p, q)
+        change = (moved[n] - x[n]).flatten()
+        assert sorted(change.nonzero()[:, 0].tolist()) == sorted(pair)
+        assert torch.allclose(change[list(pair)], torch.tensor(0.25))
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("increase", 1), ("decrease", -1)])
+def test_jsma_moves_one_way_and_no_more_than_its_share(direction: str, sign: int) -> None:
+    model, x = curved(seed=2), pictures(6)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    gamma = 0.05
+    for step in JSMA(gamma=gamma, direction=direction, rounding=False).steps(model, x, y):  # type: ignore[arg-type]
+        change = (step.images - x).flatten(1)
+        assert bool((sign * change >= 0).all())
+        assert int((change != 0).sum(1).max()) <= gamma * 192
+
+
+def test_jsma_at_imagenets_size_builds_no_matrix_of_pairs() -> None:
+    # 150,528 values: their pairs would be 2·10¹⁰ numbers.
+    a, b = (torch.randn(1, 150_528, generator=torch.Generator().manual_seed(n)) for n in (0, 1))
+    pair, useful = best_pair(a, b, torch.ones_like(a, dtype=torch.bool))
+    assert bool(useful.all())
+    top = float((a[0, pair[0]].sum()) * b[0, pair[0]].sum())
+    # No pair with either of the values that lead one of the lists does better.
+    for leader in (int(a.argmax()), int(b.argmax()), int((a * b.clamp(min=0)).argmax())):
+        s, t = a[0] + a[0, leader], b[0] + b[0, leader]
+        rivals = torch.where((s > 0) & (t > 0), s * t, 0.0)
+        rivals[leader] = 0
+        assert top >= float(rivals.max()) * (1 - 1e-6)
+
+
+def test_deepfool_refuses_nonsense() -> None:
+    with pytest.raises(BadInput):
+        DeepFool(overshoot=-1)
+    with pytest.raises(BadInput):
+        CW(searches=0)
+    with pytest.raises(BadInput):
+        JSMA(gamma=2)
