@@ -7,24 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-Row = dict[str, object]
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "✓": r"\checkmark{}",
-    "✗": r"$\times$",
-    "∞": r"$\infty$",
-    "→": r"$\rightarrow$",
-    "×": r"$\times$",
-}
+from core.evaluate.tables import Row, csv, latex
+
+__all__ = ["Row", "csv", "latex", "table"]
 
 
 def table(rows: Sequence[Row], *, key: str, name: str) -> None:
@@ -33,29 +18,3 @@ def table(rows: Sequence[Row], *, key: str, name: str) -> None:
     with st.container(horizontal=True, key=f"{key}_saves"):
         st.download_button("CSV", csv(rows), f"{name}.csv", "text/csv", key=f"{key}_csv", on_click="ignore")
         st.download_button("LaTeX", latex(rows), f"{name}.tex", "text/x-tex", key=f"{key}_tex", on_click="ignore")
-
-
-def csv(rows: Sequence[Row]) -> str:
-    """The rows as CSV with a header."""
-    return str(pd.DataFrame(rows).to_csv(index=False))
-
-
-def latex(rows: Sequence[Row]) -> str:
-    """The rows as a booktabs table; numbers right-aligned, every special character escaped."""
-    heads = list(rows[0]) if rows else []
-    right = [all(isinstance(r.get(h), int | float) for r in rows) for h in heads]
-    lines = [
-        rf"\begin{{tabular}}{{{''.join('r' if flag else 'l' for flag in right)}}}",
-        r"\toprule",
-        " & ".join(escaped(h) for h in heads) + r" \\",
-        r"\midrule",
-        *(" & ".join(escaped(str(r.get(h, ""))) for h in heads) + r" \\" for r in rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def escaped(text: str) -> str:
-    """The text with every character that LaTeX would take for a command escaped."""
-    return "".join(_LATEX.get(character, character) for character in text)

@@ -4,6 +4,7 @@ python -m core list
 python -m core attack PICTURE --attack pgd --eps 8/255 --defense jpeg --out DIR
 python -m core run RECIPE.json --out DIR
 python -m core train NAME
+python -m core evaluate NAME --pictures 200
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from core import attacks, defenses, domains, images, training
+from core import attacks, defenses, domains, evaluate, images, training
 from core.declaration import Declared, Parameter, shown
 from core.inputs import BadInput
 from core.recipe import Method, Outcome, Picture, Progress, Recipe, run
@@ -76,6 +77,23 @@ def _parser() -> argparse.ArgumentParser:
     _common(attacking)
     attacking.set_defaults(act=_attack)
 
+    judging = commands.add_parser(
+        "evaluate", help="a paper's experiment on the pictures at hand, the published numbers beside"
+    )
+    judging.add_argument("name", choices=evaluate.NAMES)
+    judging.add_argument(
+        "--pictures", type=int, default=None, help="how many test pictures; the experiment's own without it"
+    )
+    judging.add_argument("--seed", type=int, default=0)
+    judging.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
+    judging.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/evaluate"),
+        help="where the table goes, and what a run that was cut off goes on from",
+    )
+    judging.set_defaults(act=_evaluate)
+
     learning = commands.add_parser("train", help="train a classifier that ships")
     learning.add_argument("name", choices=training.NAMES)
     learning.add_argument(
@@ -97,7 +115,7 @@ def _list(_options: argparse.Namespace, _rest: list[str]) -> int:
     print("Domains")
     for name in domains.names():
         domain = domains.get(name)
-        print(f"  {name:<12}{domain.title}: {domain.note}")
+        print(f"  {name:<16}{domain.title}: {domain.note}")
         for classifier in domain.classifier_names():
             print(f"    {classifier:<24}{domain.classifier_title(classifier)}")
     for title, kinds in (("Attacks", attacks.REGISTRY), ("Defenses", defenses.REGISTRY)):
@@ -108,7 +126,7 @@ def _list(_options: argparse.Namespace, _rest: list[str]) -> int:
 
 
 def _describe(method: type[Declared]) -> None:
-    print(f"  {method.name:<12}{method.title}: {method.summary} {method.paper}".rstrip())
+    print(f"  {method.name:<16}{method.title}: {method.summary} {method.paper}".rstrip())
     for parameter in method.parameters():
         print(f"    --{parameter.name:<14}{_range(parameter):<28}{parameter.help}")
 
@@ -237,6 +255,25 @@ def _train(options: argparse.Namespace, _rest: list[str]) -> int:
             watch=lambda done, total, text: bar.show(Progress(text, done, total)),
         )
     print(f"Saved in {options.out}.")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace, _rest: list[str]) -> int:
+    experiment = evaluate.REPRODUCTIONS[options.name]
+    count = experiment.pictures if options.pictures is None else options.pictures
+    with _Bar() as bar:
+        rows = experiment.run(
+            count,
+            options.seed,
+            options.device,
+            options.out,
+            lambda done, total, text: bar.show(Progress(text, done, total)),
+        )
+    text = experiment.report(rows, count, options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for ending, content in (("md", text), ("csv", evaluate.csv(rows)), ("tex", evaluate.latex(rows))):
+        (options.out / f"{options.name}.{ending}").write_text(content, encoding="utf-8")
+    print(f"{text}\nSaved in {options.out}.")
     return 0
 
 

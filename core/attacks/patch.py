@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.sampling import bilinear
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.sampling import bilinear
 
 Shape = Literal["disc", "square"]
 
@@ -148,24 +148,11 @@ class UniversalPatch(Attack):
         patch = torch.rand(channels, side, side, generator=generator).to(images)
         first, second = torch.zeros_like(patch), torch.zeros_like(patch)
         where = _moved(self.final(count, side, height, width, generator), device)
-        targets = torch.full_like(labels, target)
+        # All pictures are judged so often that it costs about what the training does, however many there are.
+        every = max(1, count // self.batch)
         for number_ in range(self.iterations + 1):
-            with torch.no_grad():
-                shown, cover = stick(images, patch, mask, where)
-                logits = classifier(shown)
-            gain = logits.log_softmax(1)[:, target]
-            fooled = goal.reached(logits, labels)
-            yield Step(
-                number_,
-                self.iterations,
-                shown,
-                logits,
-                gain,
-                fooled,
-                targets=targets,
-                mask=cover > 0,
-                extras={"patch": patch, "stencil": mask},
-            )
+            if number_ % every == 0 or number_ == self.iterations:
+                yield self._judged(number_, classifier, images, labels, goal, patch, mask, where, target)
             if number_ == self.iterations:
                 return
             chosen = torch.randint(count, (self.batch,), generator=generator).to(device)
@@ -178,6 +165,34 @@ class UniversalPatch(Attack):
             first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient.square()
             change = self.step_size * (first / (1 - 0.9**k)) / ((second / (1 - 0.999**k)).sqrt() + 1e-8)
             patch = (patch + change * mask).clamp(0, 1)
+
+    def _judged(
+        self,
+        number_: int,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        goal: Goal,
+        patch: Tensor,
+        mask: Tensor,
+        where: Placing,
+        target: int,
+    ) -> Step:
+        """What the patch does on the pictures that it is trained on."""
+        with torch.no_grad():
+            shown, cover = stick(images, patch, mask, where)
+            logits = classifier(shown)
+        return Step(
+            number_,
+            self.iterations,
+            shown,
+            logits,
+            logits.log_softmax(1)[:, target],
+            goal.reached(logits, labels),
+            targets=torch.full_like(labels, target),
+            mask=cover > 0,
+            extras={"patch": patch, "stencil": mask},
+        )
 
 
 def _one_target(goal: Goal, labels: Tensor, classes: int, generator: torch.Generator) -> int:

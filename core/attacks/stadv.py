@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import cos, pi
 from typing import ClassVar, Literal
 
 import torch
@@ -11,18 +12,18 @@ from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.objective import holds, objective, opened
-from core.attacks.sampling import variation, warp
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
+from core.sampling import variation, warp
 
 
 class StAdv(Attack):
     """Finds a smooth flow that moves pixels until the class changes: min L_adv + τ·L_flow (Xiao et al. 2018; LAN, equations 4-6 and 14).
 
     L_adv is the lead of the right logit, L_flow the flow's total variation. τ is searched in [0, 1000] for each picture:
-    where the search fails it is lowered, where it succeeds it is raised. In the bounded form the flow's total variation
-    stays below `bound` (LAN, equation 14, kept by scaling the flow back). The flow returned is the smoothest that fooled;
-    where none did it is zero.
+    where the search fails it is lowered, where it succeeds it is raised. In the bounded form τ weighs max(L_flow - bound, 0)
+    (LAN, equation 14), and only a flow within the bound counts. Adam's step falls along half a cosine, because total variation
+    never settles under steps of one size. The flow returned is the smoothest that fooled; where none did it is zero.
     """
 
     name: ClassVar[str] = "stadv"
@@ -33,8 +34,8 @@ class StAdv(Attack):
 
     iterations: int = number(100, 1, 2000, help="Iterations of each search.", step=10, usual=500, alias="steps")
     searches: int = number(4, 1, 12, help="Values of τ tried for each picture.", step=1)
-    tau: Real = number(0.05, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
-    step_size: Real = number(0.05, 0.001, 2, help="Adam's step on the flow.", step=0.01, unit=" px")
+    tau: Real = number(0.02, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
+    step_size: Real = number(0.1, 0.001, 2, help="Adam's first step on the flow.", step=0.01, unit=" px")
     form: Literal["weighted", "bounded"] = choice(
         "weighted",
         help="Weighted: as smooth as the search can make it. Bounded: the total variation stays below the bound.",
@@ -49,9 +50,8 @@ class StAdv(Attack):
     ) -> Iterator[Step]:
         n, _, height, width = images.shape
         bounded = self.form == "bounded"
-        searches = 1 if bounded else self.searches
-        total = searches * self.iterations
-        weight = images.new_full((n,), 0.0 if bounded else self.tau)
+        total = self.searches * self.iterations
+        weight = images.new_full((n,), self.tau)
         low, high = torch.zeros_like(weight), torch.full_like(weight, 1000.0)
         still = images.new_zeros(n, 2, height, width)
         with torch.no_grad():
@@ -59,7 +59,7 @@ class StAdv(Attack):
         fooled = goal.reached(logits, labels)
         best = _Best(images, still, torch.where(fooled, 0.0, torch.inf), logits, fooled)
         yield best.step(0, total, objective(logits, labels, goal, "margin"), goal)
-        for search in range(searches):
+        for search in range(self.searches):
             flow, m, v = still, torch.zeros_like(still), torch.zeros_like(still)
             found = torch.zeros(n, dtype=torch.bool, device=images.device)
             for k in range(1, self.iterations + 1):
@@ -69,12 +69,15 @@ class StAdv(Attack):
                     logits = classifier(moved)
                     gain = objective(logits, labels, goal, "margin")
                     roughness = variation(leaf)
-                    loss = (weight * roughness - gain.clamp(max=1e-3)).sum()
+                    punished = (roughness - self.bound).clamp(min=0) if bounded else roughness
+                    loss = (weight * punished - gain.clamp(max=1e-3)).sum()
                     (slope,) = torch.autograd.grad(loss, leaf)
                 moved, logits, gain, roughness = (t.detach() for t in (moved, logits, gain, roughness))
                 fooled = goal.reached(logits, labels)
                 found = found | fooled
                 better = fooled & (roughness < best.roughness)
+                if bounded:
+                    better = better & (roughness <= self.bound)
                 if self.rounding and bool(better.any()):
                     better = better & holds(classifier, moved, labels, goal)
                 best = best.where(better, _Best(moved, flow, roughness, logits, fooled))
@@ -82,9 +85,8 @@ class StAdv(Attack):
                 if bounded and bool(best.fooled.all()):
                     return
                 m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope.square()
-                flow = flow - self.step_size * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
-                if bounded:  # the variation is homogeneous, so that scaling brings it exactly to the bound
-                    flow = flow * opened((self.bound / variation(flow)).clamp(max=1))
+                rate = self.step_size * 0.5 * (1 + cos(pi * k / self.iterations))
+                flow = flow - rate * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
             low, high = torch.where(found, weight, low), torch.where(found, high, weight)
             # Between what worked and what did not, on a scale of magnitudes.
             upward = torch.where(high < 1000, (low * high).sqrt(), (weight * 10).clamp(max=1000))

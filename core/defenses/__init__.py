@@ -15,6 +15,7 @@ from core.defenses.gaussian import Gaussian  # noqa: E402
 from core.defenses.jpeg import JPEG  # noqa: E402
 from core.defenses.lgs import LGS  # noqa: E402
 from core.defenses.median import Median  # noqa: E402
+from core.defenses.resizing import RandomResizePad  # noqa: E402
 from core.defenses.tv import TotalVariation  # noqa: E402
 
 names, get, build = REGISTRY.names, REGISTRY.get, REGISTRY.build
@@ -27,6 +28,7 @@ __all__ = [
     "Defense",
     "Gaussian",
     "Median",
+    "RandomResizePad",
     "TotalVariation",
     "build",
     "get",

@@ -41,14 +41,22 @@ class Defense(Declared, ABC):
         check_images(images)
         return self.apply(images)
 
-    def guarded_gradient(self, images: Tensor, backward: str) -> Tensor:
-        """Defend, with the gradient that an attacker would use backward.
+    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """`apply` with fresh randomness from `generator`; a defense without randomness has nothing to draw."""
+        return self.apply(images)
+
+    def randomised(self) -> bool:
+        """Whether two draws differ."""
+        return type(self).drawn is not Defense.drawn
+
+    def guarded_gradient(self, images: Tensor, backward: str, generator: torch.Generator | None = None) -> Tensor:
+        """Defend, with the gradient that an attacker would use backward; with a generator, on a fresh draw from it.
 
         'identity' is BPDA; 'true' is autograd's own; 'best' is the true one where it is useful and the identity elsewhere.
         """
         if backward == "true" or (backward == "best" and self.differentiable):
-            return self.apply(images)
-        return straight_through(images, self.apply(images.detach()))
+            return self.drawn(images, generator)
+        return straight_through(images, self.drawn(images.detach(), generator))
 
     def without_gradient(self) -> tuple[str, ...]:
         """The titles of those parts that have no useful gradient."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from pydantic import SerializeAsAny
 from torch import Tensor
 
@@ -27,9 +28,17 @@ class Chain(Defense):
             images = member.apply(images)
         return images
 
-    def guarded_gradient(self, images: Tensor, backward: str) -> Tensor:
+    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         for member in self.members:
-            images = member.guarded_gradient(images, backward)
+            images = member.drawn(images, generator)
+        return images
+
+    def randomised(self) -> bool:
+        return any(member.randomised() for member in self.members)
+
+    def guarded_gradient(self, images: Tensor, backward: str, generator: torch.Generator | None = None) -> Tensor:
+        for member in self.members:
+            images = member.guarded_gradient(images, backward, generator)
         return images
 
     def without_gradient(self) -> tuple[str, ...]:

@@ -92,12 +92,14 @@ def fool(
     scene: Scene,
     *,
     defense: defenses.Defense | None = None,
-    backward: Backward = "best",
+    backward: Backward = "average",
     watch: Watch | None = None,
 ) -> Attacked:
     """The recipe's attack on the scene; with `defense`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.built_attack()
-    classifier: Classifier = scene.classifier if defense is None else Guarded(scene.classifier, defense, backward)
+    classifier: Classifier = (
+        scene.classifier if defense is None else Guarded(scene.classifier, defense, backward, seed=recipe.seed)
+    )
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
     if target == scene.label:
         raise BadInput("The target is the picture's own class; choose another class as the target.")
@@ -207,7 +209,7 @@ def _column(recipe: Recipe, scene: Scene, attacked: Attacked, defense: defenses.
     if recipe.attacker in ("adaptive", "both"):
         again = fool(recipe, scene, defense=defense, watch=watch)
         guard = _guard(scene, defense, images.to_tensor(again.adversarial))
-        adaptive = guard.model_copy(update={"attack": again, "backward": "best"})
+        adaptive = guard.model_copy(update={"attack": again, "backward": "average" if defense.randomised() else "best"})
     return Column(
         defense=defense.described(), short=defense.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
     )
@@ -226,8 +228,12 @@ def _seconds(defense: defenses.Defense, scene: Scene) -> float:
 
 def _guard(scene: Scene, defense: defenses.Defense, batch: Tensor) -> Guard:
     with torch.no_grad():
-        defended = defense(batch.to(scene.classifier.device))
-        probabilities = _probabilities(scene.classifier, defended)
+        batch = batch.to(scene.classifier.device)
+        defended = defense(batch)
+        if defense.randomised():  # the picture is one draw, the verdict the mean of several
+            probabilities = _probabilities(Guarded(scene.classifier, defense), batch)
+        else:
+            probabilities = _probabilities(scene.classifier, defended)
     verdict = _verdict(probabilities, scene.label)
     return Guard(defended=images.to_pixels(defended)[0], verdict=verdict, recovered=verdict.label == scene.label)
 

@@ -10,7 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from core.attacks.base import Attack, Goal, Step
-from core.defenses import JPEG, LGS, REGISTRY, BitDepth, Chain, Defense, Gaussian, Median, TotalVariation
+from core.defenses import (
+    JPEG,
+    LGS,
+    REGISTRY,
+    BitDepth,
+    Chain,
+    Defense,
+    Gaussian,
+    Median,
+    RandomResizePad,
+    TotalVariation,
+)
 from core.defenses.base import straight_through
 from core.guarded import Guarded
 from core.inputs import BadInput
@@ -165,3 +176,38 @@ def test_a_grey_box_attack_is_crafted_on_the_bare_classifier_and_judged_behind_t
 
 def test_the_stand_ins_stay_out_of_the_registry() -> None:
     assert "Untouched" not in {cls.__name__ for cls in REGISTRY.classes.values()}
+
+
+@pytest.mark.parametrize("defense", EVERY, ids=lambda d: d.described())
+def test_the_average_over_no_randomness_is_the_plain_gradient(defense: Defense) -> None:
+    classifier, images = tiny(), pictures()
+    logits, gradient = slope(Guarded(classifier, defense, backward="average"), images)
+    expected_logits, expected = slope(Guarded(classifier, defense, backward="best"), images)
+    assert torch.equal(logits, expected_logits) and torch.equal(gradient, expected)
+
+
+def test_the_average_is_the_mean_over_fresh_draws() -> None:
+    classifier, images, defense = tiny(torch.float64), pictures(torch.float64), RandomResizePad(smallest=0.5)
+    guarded = Guarded(classifier, defense, backward="average", samples=5, seed=7)
+    logits, gradient = slope(guarded, images)
+
+    draws = torch.Generator().manual_seed(7)
+    leaf = images.clone().requires_grad_()
+    mean = torch.stack([classifier(defense.drawn(leaf, draws)) for _ in range(5)]).mean(0)
+    loss = nn.functional.cross_entropy(mean, torch.tensor([0, 1, 2]), reduction="sum")
+    assert torch.allclose(logits, mean.detach())
+    assert torch.allclose(gradient, torch.autograd.grad(loss, leaf)[0])
+    assert not torch.allclose(slope(guarded, images)[1], gradient), "every look draws anew"
+
+
+def test_a_randomised_defense_gives_the_same_answer_to_the_same_picture() -> None:
+    guarded = Guarded(tiny(), Chain(members=(RandomResizePad(), BitDepth())), backward="average")
+    images = pictures()
+    with torch.no_grad():
+        assert torch.equal(guarded(images), guarded(images))
+        assert torch.allclose(guarded(images)[1:2], Guarded(tiny(), RandomResizePad())(images[1:2]), atol=0.5)
+
+
+def test_samples_out_of_range_are_refused() -> None:
+    with pytest.raises(BadInput, match="samples is 0"):
+        Guarded(tiny(), RandomResizePad(), backward="average", samples=0)

@@ -132,6 +132,16 @@ def test_every_attack_works_against_a_chain_of_defenses(attack: Attack, backward
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
+def test_every_attack_works_against_a_randomised_defense(attack: Attack) -> None:
+    defense = defenses.RandomResizePad(smallest=0.7)
+    x = pictures()
+    y = predicted(Guarded(curved(), defense), x)
+    one, two = (attack(Guarded(curved(), defense, "average", samples=3), x, y) for _ in range(2))
+    assert torch.equal(one.images, two.images), "same seed, same result"
+    assert torch.equal(one.success, predicted(Guarded(curved(), defense, samples=3), one.rounded) != y)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
 def test_grey_pictures_are_attacked_too(attack: Attack) -> None:
     torch.manual_seed(1)
     network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(216, 5))

@@ -1,0 +1,272 @@
+"""The papers' own experiments on the pictures at hand, each by one command, the published numbers beside ours."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from core import domains
+from core.attacks import Goal, LaVAN, StAdv, Step, UniversalPatch
+from core.attacks.patch import Placing, stick
+from core.evaluate.share import Share
+from core.evaluate.tables import Row, markdown
+from core.images import quantise
+from core.inputs import BadInput
+from core.models.classifier import Classifier
+from core.sampling import variation
+
+BATCH = 25
+Watch = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: its name, the published share or None, and what is counted on a batch.
+
+    `count` takes clean pictures N×C×H×W, labels N and the batch's own generator and gives bool N by the column's name.
+    """
+
+    name: str
+    published: float | None
+    count: Callable[[Tensor, Tensor, torch.Generator], Mapping[str, Tensor]]
+
+
+class Reproduction(ABC):
+    """An experiment: which pictures, which classifier, which lines; `run` gives the rows of its table.
+
+    What was counted is written to a file after every batch, so that a run that was cut off goes on where it stopped. A batch's
+    randomness comes from the seed and the batch's number, so that the numbers are the same either way.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    domain: ClassVar[str]
+    classifier: ClassVar[str] = ""
+    pictures: ClassVar[int] = 500
+    published: ClassVar[str]  # what the published numbers were measured on, and what they count
+
+    @abstractmethod
+    def lines(self, classifier: Classifier, seed: int, watch: Watch | None) -> list[Line]:
+        """The lines of the table."""
+
+    def run(
+        self,
+        count: int | None = None,
+        seed: int = 0,
+        device: str | None = None,
+        out: Path | None = None,
+        watch: Watch | None = None,
+    ) -> list[Row]:
+        """Measure every line on `count` test pictures (the experiment's own number without it).
+
+        Raises:
+            BadInput: the data is not here; there are fewer pictures; the file in `out` is damaged.
+        """
+        domain = domains.get(self.domain)
+        missing = domain.missing()
+        if missing:
+            raise BadInput(missing)
+        count = self.pictures if count is None else count
+        images, labels = domain.sample(count, seed=seed)
+        classifier = domain.classifier(self.classifier or None, device)
+        file = None if out is None else out / f"{self.name}-{count}-{seed}.json"
+        counted = _read(file)
+        lines = self.lines(classifier, seed, watch)
+        starts = range(0, count, BATCH)
+        for position, line in enumerate(lines):
+            done = counted.setdefault(line.name, {})
+            for number, start in enumerate(starts):
+                if watch is not None:
+                    watch(position * count + start, len(lines) * count, line.name)
+                if str(number) in done:
+                    continue
+                generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+                batch = slice(start, start + BATCH)
+                x, y = images[batch].to(classifier.device), labels[batch].to(classifier.device)
+                hits = line.count(x, y, generator)
+                done[str(number)] = {**{name: int(bools.sum()) for name, bools in hits.items()}, "": len(y)}
+                _write(file, counted)
+        if watch is not None:
+            watch(len(lines) * count, len(lines) * count, lines[-1].name)
+        return [_row(line, counted[line.name]) for line in lines]
+
+    def report(self, rows: list[Row], count: int, seed: int) -> str:
+        """The table as Markdown under a sentence that says on what it was measured."""
+        card = domains.get(self.domain)
+        which = card.classifier_title(self.classifier or card.classifier_names()[0])
+        return (
+            f"## {self.title}\n\n{count} test pictures of {card.title}, seed {seed}, classifier {which} (white box, no defense), "
+            f"after 8-bit rounding; 95 % intervals (Wilson).\nPublished: {self.published}\n\n{markdown(rows)}"
+        )
+
+
+def _row(line: Line, counted: Mapping[str, Mapping[str, int]]) -> Row:
+    total = sum(batch[""] for batch in counted.values())
+    names = [name for name in next(iter(counted.values())) if name]
+    row: Row = {"": line.name}
+    row |= {name: str(Share(sum(batch[name] for batch in counted.values()), total)) for name in names}
+    return {**row, "published": "" if line.published is None else f"{line.published:.1%}"}
+
+
+def _read(file: Path | None) -> dict[str, dict[str, dict[str, int]]]:
+    if file is None or not file.exists():
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {str(line): {str(n): dict(batch) for n, batch in done.items()} for line, done in found.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise BadInput(f"{file} is damaged; move it away to begin anew.") from error
+
+
+def _write(file: Path | None, counted: Mapping[str, object]) -> None:
+    if file is None:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".part")
+    partial.write_text(json.dumps(counted), encoding="utf-8")
+    partial.replace(file)  # whole or not at all
+
+
+def _right(classifier: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+    with torch.no_grad():
+        predicted: Tensor = classifier(quantise(images)).argmax(1)
+    return predicted == labels
+
+
+class LavanTable(Reproduction):
+    """LGS, table 1, the row without a defense."""
+
+    name: ClassVar[str] = "lavan"
+    title: ClassVar[str] = "LaVAN along the border, random targets, up to 1,000 iterations"
+    domain: ClassVar[str] = "imagenette"
+    published: ClassVar[str] = (
+        "accuracy of Inception v3 on ImageNet's validation set, patches of 42, 52 and 60 of 299 pixels (LGS, table 1)."
+    )
+
+    def lines(self, classifier: Classifier, seed: int, watch: Watch | None) -> list[Line]:
+        def clean(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+            none = torch.zeros_like(y, dtype=torch.bool)
+            return {"still right": _right(classifier, x, y), "became the target": none}
+
+        def patched(area: float) -> Callable[[Tensor, Tensor, torch.Generator], Mapping[str, Tensor]]:
+            def count(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+                result = LaVAN(area=area, iterations=1000)(classifier, x, y, generator=generator)
+                predicted, targets = result.logits.argmax(1), result.targets
+                assert targets is not None  # LaVAN draws them where none are given
+                return {"still right": predicted == y, "became the target": predicted == targets}
+
+            return count
+
+        published = {0.02: 0.11, 0.03: 0.0279, 0.04: 0.0078}
+        return [
+            Line("no attack", 0.7561, clean),
+            *(Line(f"{area:.0%} of the area", value, patched(area)) for area, value in published.items()),
+        ]
+
+
+class PatchTable(Reproduction):
+    """LGS, table 2, the row without a defense: a universal patch on pictures that it was not trained on."""
+
+    name: ClassVar[str] = "patch"
+    title: ClassVar[str] = "One universal patch of 10 % of the area, at random places of pictures that it never saw"
+    domain: ClassVar[str] = "imagenette"
+    published: ClassVar[str] = (
+        "accuracy 0 of Inception v3 on 1,000 ImageNet pictures that a 95-pixel patch had made 'toaster' at 90 % or more (LGS, "
+        "table 2); how many it did not fool is not told."
+    )
+    trained_on: ClassVar[int] = 400
+    target: ClassVar[str] = "parachute"
+
+    def lines(self, classifier: Classifier, seed: int, watch: Watch | None) -> list[Line]:
+        domain = domains.get(self.domain)
+        target = domain.class_number(self.target)
+        x, y = domain.sample(self.trained_on, split="train", seed=seed)
+        x, y = x[y != target].to(classifier.device), y[y != target].to(classifier.device)
+        attack = UniversalPatch(area=0.1, iterations=1000)
+
+        def shown(step: Step) -> None:
+            if watch is not None:
+                watch(step.number, step.total, "training the patch")
+
+        goal = Goal(torch.full_like(y, target))
+        trained = attack(classifier, x, y, goal, generator=torch.Generator().manual_seed(seed), watch=shown)
+        patch, mask = (trained.extras[name].to(classifier.device) for name in ("patch", "stencil"))
+        noise = torch.rand(patch.shape, generator=torch.Generator().manual_seed(seed)).to(patch)
+
+        def stuck(
+            what: Tensor | None, moved: bool
+        ) -> Callable[[Tensor, Tensor, torch.Generator], Mapping[str, Tensor]]:
+            def count(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+                if what is not None:
+                    height, width = x.shape[2:]
+                    size = (len(x), patch.shape[-1], height, width)
+                    how = attack.placings(*size, generator) if moved else attack.final(*size, generator)
+                    x, _ = stick(x, what, mask, _on(how, x.device))
+                with torch.no_grad():
+                    sure = classifier(quantise(x)).softmax(1)
+                other = y != target
+                became = sure.argmax(1) == target
+                return {
+                    "still right": sure.argmax(1) == y,
+                    "became the target": became & other,
+                    "at 90 % or more": (sure[:, target] >= 0.9) & other,
+                }
+
+            return count
+
+        return [
+            Line("no patch", None, stuck(None, False)),
+            Line("a patch of noise (control)", None, stuck(noise, False)),
+            Line("upright", None, stuck(patch, False)),
+            Line("turned, zoomed and lit as in training", 0.0, stuck(patch, True)),
+        ]
+
+
+def _on(how: Placing, device: torch.device) -> Placing:
+    return Placing(*(v.to(device) for v in (how.row, how.column, how.angle, how.scale, how.brightness)))
+
+
+class FlowTable(Reproduction):
+    """LAN/CERT's attack, bounded and weighted, against DKN's model A."""
+
+    name: ClassVar[str] = "stadv"
+    title: ClassVar[str] = "stAdv on MNIST"
+    domain: ClassVar[str] = "mnist"
+    classifier: ClassVar[str] = "a"
+    published: ClassVar[str] = (
+        "stAdv with its total variation bounded by 7.0 fooled about 380 of 1,000 MNIST pictures: 62 % still right, on a plain "
+        "two-layer network (LAN/CERT). Ours is model A, a convolutional network; another network is another number."
+    )
+
+    def lines(self, classifier: Classifier, seed: int, watch: Watch | None) -> list[Line]:
+        def clean(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+            none = torch.zeros_like(y, dtype=torch.bool)
+            return {"still right": _right(classifier, x, y), "fooled within a variation of 7": none}
+
+        def moved(attack: StAdv) -> Callable[[Tensor, Tensor, torch.Generator], Mapping[str, Tensor]]:
+            def count(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+                result = attack(classifier, x, y, generator=generator)
+                small = variation(result.extras["flow"]) <= 7 * (1 + 1e-4)
+                return {
+                    "still right": result.logits.argmax(1) == y,
+                    "fooled within a variation of 7": result.success & small,
+                }
+
+            return count
+
+        return [
+            Line("no attack", 0.98, clean),
+            Line("bounded by 7.0", 0.62, moved(StAdv(form="bounded", bound=7.0, iterations=200, searches=6))),
+            Line("weighted, τ searched", None, moved(StAdv(iterations=200, searches=6))),
+        ]
+
+
+REPRODUCTIONS: dict[str, Reproduction] = {r.name: r for r in (LavanTable(), PatchTable(), FlowTable())}
+NAMES = tuple(REPRODUCTIONS)
