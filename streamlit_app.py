@@ -24,6 +24,13 @@ if __name__ == "__main__":
                 help="Fool the classifier.",
             ),
             st.Page(
+                "pages/compare.py",
+                title="Compare",
+                icon=":material/view_column:",
+                url_path="compare",
+                help="Several attacks at the same budget.",
+            ),
+            st.Page(
                 "pages/defend.py",
                 title="Defend",
                 icon=":material/shield:",

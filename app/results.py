@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from core import device, domains
-from core.recipe import Attacked, Column, Recipe
+from core.recipe import Attacked, Column, Matrix, Recipe, Results
 from core.recipe.recipe import Attacker
 
 KEPT, BYTES = 24, 200_000_000  # results a visitor keeps and their pictures' bytes; the oldest go first
@@ -43,6 +43,8 @@ def _bytes(result: Any) -> int:
     """About how much memory a result's pictures take."""
     if isinstance(result, Attacked):
         return (1 + len(result.trace.frames)) * result.adversarial.nbytes
+    if isinstance(result, Results):
+        return sum(_bytes(entry.attacked) for entry in result.entries)
     if isinstance(result, tuple):
         return sum(_bytes(c.adaptive.attack) for c in result if isinstance(c, Column) and c.adaptive)
     return 0
@@ -53,6 +55,8 @@ def key_of(what: str, wanted: Recipe, attacker: Attacker | None = None) -> str:
         "scene": {"domain", "classifier", "picture"},
         "attack": {"domain", "classifier", "picture", "attack", "target", "seed"},
         "columns": {"domain", "classifier", "picture", "attack", "target", "seed", "defenses"},
+        "contest": {"domain", "classifier", "picture", "contest", "target", "seed"},
+        "transfer": {"domain", "picture", "attack", "target", "seed"},
     }[what]
     name = classifier_name(wanted)
     here = domains.get(wanted.domain).missing() is None  # a data set that arrives changes the gallery
@@ -61,6 +65,18 @@ def key_of(what: str, wanted: Recipe, attacker: Attacker | None = None) -> str:
 
 def attack_key(wanted: Recipe) -> str:
     return key_of("attack", wanted)
+
+
+def scene_key(wanted: Recipe) -> str:
+    return key_of("scene", wanted)
+
+
+def contest_key(wanted: Recipe) -> str:
+    return key_of("contest", wanted)
+
+
+def transfer_key(wanted: Recipe) -> str:
+    return key_of("transfer", wanted)
 
 
 def attacked(wanted: Recipe) -> Attacked | None:
@@ -72,4 +88,16 @@ def attacked(wanted: Recipe) -> Attacked | None:
 def columns(wanted: Recipe, attacker: Attacker) -> tuple[Column, ...] | None:
     """The defenses' results against one attacker, where they were computed already."""
     held: tuple[Column, ...] | None = results().get(key_of("columns", wanted, attacker))
+    return held
+
+
+def contest(wanted: Recipe) -> Results | None:
+    """The contest's results, where it was held already."""
+    held: Results | None = results().get(key_of("contest", wanted))
+    return held
+
+
+def matrix(wanted: Recipe) -> Matrix | None:
+    """The transfer matrix of the recipe's attack, where it was computed already."""
+    held: Matrix | None = results().get(key_of("transfer", wanted))
     return held

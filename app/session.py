@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,18 @@ from app.results import attack_key as attack_key
 from app.results import attacked as attacked
 from app.results import classifier_name, key_of, place, weights_key
 from app.results import columns as columns
+from app.results import contest as contest
+from app.results import contest_key as contest_key
 from app.results import keep as keep
+from app.results import matrix as matrix
 from app.results import results as results
+from app.results import scene_key as scene_key
+from app.results import transfer_key as transfer_key
 from core import domains, images
 from core.fetching import Watch as Bytes
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.recipe import Attacked, Picture, Progress, Recipe, Scene, defend, fool, prepare
+from core.recipe import Attacked, Picture, Progress, Recipe, Scene, contend, defend, fool, prepare, transfer
 from core.recipe.recipe import Attacker
 
 Pixels = npt.NDArray[np.uint8]
@@ -59,6 +65,14 @@ def change(**changes: Any) -> None:
         st.session_state.recipe = recipe().but(**changes)
     except BadInput as error:
         st.session_state.complaint = str(error)
+
+
+def add_attack(name: str) -> None:
+    """Put one more attack into the contest, and show it chosen."""
+    held = recipe().contest
+    names = (*held.attacks, name)
+    change(contest={**held.model_dump(), "attacks": names})
+    st.session_state.contest_attacks = list(names)
 
 
 def mirror() -> None:
@@ -170,6 +184,23 @@ def start_columns(wanted: Recipe, on: Scene, base: Attacked, attacker: Attacker)
     """Begin to put the defenses beside each other."""
     asked = wanted.but(attacker=attacker)
     _start(key_of("columns", wanted, attacker), "Defenses", lambda watch: defend(asked, on, base, watch=watch))
+
+
+def start_contest(wanted: Recipe, on: Scene) -> None:
+    """Begin to put the contest's attacks beside each other."""
+    _start(key_of("contest", wanted), "Attacks", lambda watch: contend(wanted, on, watch=watch))
+
+
+def start_transfer(wanted: Recipe, names: tuple[str, ...]) -> None:
+    """Begin to try the attack on each of those classifiers of the recipe's domain."""
+    shelf, held, device, root = classifiers.shelf(), uploads().kept, place(), str(domains.data_root())
+
+    def scene_of(name: str) -> Scene:
+        loaded = shelf.load((wanted.domain, name, device, root))
+        return prepare(wanted.but(classifier=name), classifier=loaded, uploads=held)
+
+    scenes = {name: partial(scene_of, name) for name in names}
+    _start(key_of("transfer", wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch))
 
 
 def start_fetch(domain: str) -> None:

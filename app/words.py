@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.recipe import Column, Outcome, Verdict
+from core.recipe import Column, Matrix, Outcome, Results, Verdict
 
 _UNNAMED = "the class that the classifier gave it"
 
@@ -97,6 +97,58 @@ def advice(outcome: Outcome) -> str:
 def _wanted(outcome: Outcome) -> str:
     target = outcome.attacked.target
     return a(outcome.classes[target]) if target is not None else "anything else"
+
+
+def compare_verdict(results: Results, classes: tuple[str, ...], label: int, eps: float) -> str:
+    """How many of the attacks fool the classifier, and which one changes least."""
+    name, total = classes[label], len(results.entries)
+    winners = [entry for entry in results.entries if entry.attacked.success]
+    if not winners:
+        return f"None of {plural(total, 'attack')} fools the classifier: it is still {a(name)}."
+    least = min(winners, key=lambda entry: entry.attacked.norms.l2)
+    if total == 1:
+        return f"{least.attack.title} makes the classifier see {a(classes[least.attacked.verdict.label])}."
+    verb = "fools" if len(winners) == 1 else "fool"
+    return (
+        f"{len(winners)} of {total} attacks {verb} the classifier with at most {budget(eps)} or with the smallest change they find; "
+        f"{least.attack.title} changes the {name} least."
+    )
+
+
+def table_of_attacks(results: Results, classes: tuple[str, ...], label: int) -> list[dict[str, object]]:
+    """One row an attack: what is seen, how far the picture was moved, and what that took."""
+    rows: list[dict[str, object]] = []
+    for entry in results.entries:
+        done, norms = entry.attacked, entry.attacked.norms
+        rows.append(
+            {
+                "Attack": entry.attack.title,
+                "Classifier sees": prediction(done.verdict, classes, label),
+                "L0": norms.l0,
+                "L2": f"{norms.l2:.2f}",
+                "L∞": budget(norms.linf),
+                "SSIM": f"{norms.ssim:.3f}",
+                "Steps until fooled": f"{done.first:,}" if done.success else "–",
+                "Gradients": done.gradients,
+                "Queries": done.queries,
+                "Time": duration(done.seconds),
+            }
+        )
+    return rows
+
+
+def table_of_transfer(found: Matrix, titles: dict[str, str], classes: tuple[str, ...]) -> list[dict[str, object]]:
+    """One row a classifier that the attack was made on, one column a classifier that it was tried on."""
+    return [
+        {
+            "Made on": titles[made],
+            **{
+                titles[tried]: prediction(said, classes, found.label)
+                for tried, said in zip(found.names, row, strict=True)
+            },
+        }
+        for made, row in zip(found.names, found.said, strict=False)
+    ]
 
 
 def defend_verdict(outcome: Outcome) -> str:

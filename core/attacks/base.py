@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -125,6 +125,7 @@ class Attack(Declared, ABC):
 
     smallest: ClassVar[bool] = False
     instant: ClassVar[bool] = False  # over in a moment, so that a screen may run it at every change of a slider
+    access: ClassVar[Literal["gradient", "logits", "nothing"]] = "gradient"  # what the attacker sees of the classifier
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, holds, opened
+from core.attacks.objective import climb, holds, objective, opened
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 
@@ -81,7 +81,7 @@ class CW(Attack):
         with torch.no_grad():
             logits = classifier(images)
         best = _Best.begin(images, logits, labels, goal)
-        yield best.step(0, total, goal)
+        yield best.step(0, total, labels, goal)
         for search in range(searches):
             found = torch.zeros(n, dtype=torch.bool, device=images.device)
             # A picture whose loss stands still leaves the search: from then on it costs nothing.
@@ -100,7 +100,7 @@ class CW(Attack):
                     better = better & holds(classifier, point, y, aim)
                 found[run] |= better | longer  # c was large enough
                 best = best.put(run[better], point[better], length[better], logits[better])
-                yield best.step(search * iterations + k, total, goal)
+                yield best.step(search * iterations + k, total, labels, goal)
                 if k == iterations:
                     break
                 # d/dw of ‖x' - x‖² - c·gain where gain is below the confidence
@@ -142,5 +142,6 @@ class _Best:
             self.fooled.index_fill(0, run, True),
         )
 
-    def step(self, number_: int, total: int, goal: Goal) -> Step:
-        return Step(number_, total, self.images, self.logits, -self.length, self.fooled, goal.targets)
+    def step(self, number_: int, total: int, labels: Tensor, goal: Goal) -> Step:
+        gain = objective(self.logits, labels, goal, "margin")
+        return Step(number_, total, self.images, self.logits, gain, self.fooled, goal.targets)

@@ -19,9 +19,11 @@ MOST = 1024  # values that are paired with each other at most
 class JSMA(Attack):
     """Moves the pair of values (p, q) with the largest -α·β by theta, again and again (Papernot et al. 2016, algorithm 3).
 
-    α is the sum over the pair of ∂Z_target/∂x, β that of all other logits' derivatives; α > 0 > β for an increase, the
-    reverse for a decrease. Without a goal the target is the likeliest other class. The matrix of all pairs is never built: a
-    pair that is best consists of values which at most one other value beats in both derivatives, and there are few of those.
+    α is the sum over the pair of the target's derivative, β that of all other classes' derivatives; α > 0 > β for an increase,
+    the reverse for a decrease. Of probabilities (the paper's F) β is -α, and the pair is the two largest derivatives; they are
+    taken of log F, which ranks alike and does not vanish where the classifier is sure. Of logits β is another map. Without a
+    goal the target is the likeliest other class. The matrix of all pairs is never built: a pair that is best consists of values
+    which at most one other value beats in both derivatives, and there are few of those.
     """
 
     name: ClassVar[str] = "jsma"
@@ -33,6 +35,10 @@ class JSMA(Attack):
     theta: Real = number(1.0, 0.01, 1, help="How far a chosen value moves each time.", step=0.05)
     gamma: Real = number(0.1, 0, 1, help="The largest share of the values that may be moved.", step=0.01)
     direction: Literal["increase", "decrease"] = choice("increase", help="Make values brighter or darker.")
+    saliency: Literal["probabilities", "logits"] = choice(
+        "probabilities",
+        help="What the map is made of: probabilities need fewer values, logits are the map of two halves.",
+    )
     rounding: bool = flag(True, help="Go on until the picture fools as an 8-bit file too.")
 
     def iterate(
@@ -53,7 +59,7 @@ class JSMA(Attack):
         total = max(1, int(self.gamma * size / 2 * max(1.0, 1 / self.theta)))
         for number_ in range(total + 1):
             part, aims = now[open_], targets[open_]
-            toward, away, seen = _derivatives(classifier, part, aims)
+            toward, away, seen = _derivatives(classifier, part, aims, self.saliency)
             logits = logits.index_copy(0, open_, seen)
             others = seen.scatter(1, aims[:, None], -torch.inf).amax(1)
             gain = gain.index_copy(0, open_, seen.gather(1, aims[:, None])[:, 0] - others)
@@ -83,11 +89,16 @@ class JSMA(Attack):
             )
 
 
-def _derivatives(classifier: Classifier, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """∂Z_target/∂x and the sum of the other logits' derivatives (both N×C×H×W), and the logits."""
+def _derivatives(
+    classifier: Classifier, images: Tensor, targets: Tensor, saliency: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The target's derivative and the sum of the other classes' (both N×C×H×W), up to a factor above 0, and the logits."""
     with torch.enable_grad():
         leaf = images.detach().requires_grad_(True)
         logits = classifier(leaf)
+        if saliency == "probabilities":
+            (toward,) = torch.autograd.grad(logits.log_softmax(1).gather(1, targets[:, None]).sum(), leaf)
+            return toward, -toward, logits.detach()
         (toward,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), leaf, retain_graph=True)
         (every,) = torch.autograd.grad(logits.sum(), leaf)
     return toward, every - toward, logits.detach()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class _Noise(Attack):
     """Draws noise, adds it, cuts at [0, 1], and keeps the draw that serves the attacker best; it looks at no gradient."""
 
     instant: ClassVar[bool] = True
+    access: ClassVar[Literal["gradient", "logits", "nothing"]] = "nothing"
 
     draws: int = number(1, 1, 1000, help="How many draws; the best one counts.", step=1, usual=50)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from math import sqrt
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ class Square(Attack):
     title: ClassVar[str] = "Square"
     summary: ClassVar[str] = "Black box: random squares of noise, kept where they help."
     paper: ClassVar[str] = "Andriushchenko et al. 2020, algorithms 1 and 2"
+    access: ClassVar[Literal["gradient", "logits", "nothing"]] = "logits"
 
     eps: Real = number(
         8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"

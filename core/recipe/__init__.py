@@ -1,28 +1,35 @@
 """One way through the house: Recipe → picture → classifier → attack → defenses → Outcome."""
 
 from core.domains.chosen import Picture
+from core.recipe.contest import Entry, Matrix, Results, contend, transfer
 from core.recipe.outcome import Attacked, Column, Guard, Norms, Outcome, Trace, Verdict
-from core.recipe.recipe import Attacker, Method, Recipe
+from core.recipe.recipe import Attacker, Contest, Method, Recipe
 from core.recipe.running import Progress, Scene, assemble, defend, fool, prepare, run, sweep
 
 __all__ = [
     "Attacked",
     "Attacker",
     "Column",
+    "Contest",
+    "Entry",
     "Guard",
+    "Matrix",
     "Method",
     "Norms",
     "Outcome",
     "Picture",
     "Progress",
     "Recipe",
+    "Results",
     "Scene",
     "Trace",
     "Verdict",
     "assemble",
+    "contend",
     "defend",
     "fool",
     "prepare",
     "run",
     "sweep",
+    "transfer",
 ]

@@ -75,6 +75,8 @@ class Attacked(_Plain):
     target: int | None
     norms: Norms  # adversarial against clean
     flips_back: bool  # fooled before 8-bit rounding but not after
+    gradients: int = 0  # how often the attacker looked at the picture for a gradient
+    queries: int = 0  # and for logits alone
     trace: Trace
 
 

@@ -31,6 +31,30 @@ class Method(_Plain):
     params: dict[str, Any] = {}
 
 
+class Contest(_Plain):
+    """Attacks to put beside each other, and the budget that each of them gets where it has one.
+
+    `eps` bounds every value's change (L∞); `steps` is the number of gradient steps, and of queries for a black box.
+    """
+
+    attacks: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)] = (
+        "fgsm",
+        "pgd",
+        "square",
+        "deepfool",
+        "jsma",
+    )
+    eps: Annotated[float, Field(ge=0, le=1)] = 8 / 255
+    steps: Annotated[int, Field(ge=1, le=1000)] = 40
+
+    @field_validator("attacks")
+    @classmethod
+    def _known_attacks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            attacks.get(name)
+        return tuple(dict.fromkeys(names))
+
+
 class Recipe(_Plain):
     """One experiment on one picture; JSON in and out, and small enough for a link.
 
@@ -52,6 +76,7 @@ class Recipe(_Plain):
         (Method(name="lgs"),),
     )
     attacker: Attacker = "grey"
+    contest: Contest = Contest()
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     def __init__(self, /, **values: Any) -> None:

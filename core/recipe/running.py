@@ -17,6 +17,7 @@ from core.device import pick
 from core.guarded import Backward, Guarded
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.models.counted import Counted, Tally
 from core.recipe.norms import norms
 from core.recipe.outcome import Attacked, Column, Guard, Outcome, Trace, Verdict
 from core.recipe.recipe import Recipe
@@ -97,9 +98,9 @@ def fool(
 ) -> Attacked:
     """The recipe's attack on the scene; with `defense`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.built_attack()
-    classifier: Classifier = (
-        scene.classifier if defense is None else Guarded(scene.classifier, defense, backward, seed=recipe.seed)
-    )
+    tally = Tally()
+    bare = scene.classifier
+    classifier = Counted(bare if defense is None else Guarded(bare, defense, backward, seed=recipe.seed), tally)
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
     if target == scene.label:
         raise BadInput("The target is the picture's own class; choose another class as the target.")
@@ -122,6 +123,8 @@ def fool(
         target=aim,
         norms=norms(scene.clean, adversarial),
         flips_back=recorder.fooled and not bool(result.success[0]),
+        gradients=tally.gradients,
+        queries=tally.queries,
         trace=recorder.trace(),
     )
 
@@ -236,6 +239,11 @@ def _guard(scene: Scene, defense: defenses.Defense, batch: Tensor) -> Guard:
             probabilities = _probabilities(scene.classifier, defended)
     verdict = _verdict(probabilities, scene.label)
     return Guard(defended=images.to_pixels(defended)[0], verdict=verdict, recovered=verdict.label == scene.label)
+
+
+def look(classifier: Classifier, batch: Tensor, label: int) -> Verdict:
+    """What the classifier says of a batch of one, whose true class is `label`."""
+    return _verdict(_probabilities(classifier, batch), label)
 
 
 def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:

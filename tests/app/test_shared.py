@@ -19,7 +19,7 @@ ROWS: list[tables.Row] = [{"Defense": "LGS_2 & {co}", "Right %": 70.9}, {"Defens
 
 def test_csv_reads_back() -> None:
     rows = list(csv.DictReader(io.StringIO(tables.csv(ROWS))))
-    assert rows == [{"Defense": "LGS_2 & {co}", "Right %": "70.9"}, {"Defense": "✓ 100 $", "Right %": "3.0"}]
+    assert rows == [{"Defense": "LGS_2 & {co}", "Right %": "70.9"}, {"Defense": "✓ 100 $", "Right %": "3"}]
 
 
 def test_latex_escapes_every_command_and_aligns_numbers() -> None:

@@ -138,17 +138,20 @@ def test_best_pair_is_the_best_of_all_pairs(seed: int) -> None:
             assert float((a[n, p] + a[n, q]) * (b[n, p] + b[n, q])) == pytest.approx(best, rel=1e-5)
 
 
-def test_jsma_moves_first_the_two_values_that_its_map_names() -> None:
+@pytest.mark.parametrize("saliency", ["probabilities", "logits"])
+def test_jsma_moves_first_the_two_values_that_its_map_names(saliency: str) -> None:
     model, x = curved(), pictures(3) * 0.5
     with torch.no_grad():
         y = model(x).argmax(1)
     targets = (y + 1) % 4
-    attack = JSMA(theta=0.25, gamma=1.0, rounding=False)
+    attack = JSMA(theta=0.25, gamma=1.0, rounding=False, saliency=saliency)  # type: ignore[arg-type]
     steps = attack.steps(model, x, y, Goal(targets))
     next(steps)
     moved = next(steps).images
     leaf = x.clone().requires_grad_(True)
     logits = model(leaf)
+    if saliency == "probabilities":
+        logits = logits.softmax(1)
     jacobian = torch.stack([torch.autograd.grad(logits[:, k].sum(), leaf, retain_graph=True)[0] for k in range(4)])
     for n in range(3):
         alpha = jacobian[targets[n], n].flatten()

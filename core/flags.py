@@ -1,0 +1,207 @@
+"""Warnings that teach: signs that a number says less than it seems to (Croce and Hein 2020, section 4; Carlini et al. 2019).
+
+Each function looks at what attacks did and raises its flag or does not. A flag says when it is raised, what that means and what
+to do; a screen and a table show the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+from torch import Tensor
+
+from core.attacks.base import Attack, Goal
+from core.attacks.objective import climb
+from core.defenses.base import Defense
+from core.inputs import BadInput
+from core.models.classifier import Classifier
+
+VANISHING = 1e-8  # a gradient whose root mean square is below this is round-off
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One warning."""
+
+    name: str
+    title: str
+    raised_if: str
+    means: str
+    do: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One attack on a set of pictures: how many of how many it fooled, and how many of those only before 8-bit rounding."""
+
+    attack: Attack
+    fooled: int
+    count: int
+    flipped: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.fooled / self.count if self.count else 0.0
+
+    @property
+    def eps(self) -> float | None:
+        """The budget; None for an attack without one."""
+        value = getattr(self.attack, "eps", None)
+        return None if value is None else float(value)
+
+    @property
+    def norm(self) -> str:
+        return str(getattr(self.attack, "norm", "linf"))
+
+    @property
+    def iterated(self) -> bool:
+        """Whether the attack follows the gradient in many steps."""
+        return self.attack.access == "gradient" and not self.attack.instant
+
+    def rivals(self, other: Trial) -> bool:
+        """Whether the two had the same budget on as many pictures."""
+        same = self.eps is not None and other.eps is not None and abs(self.eps - other.eps) < 1e-9
+        return same and self.norm == other.norm and self.count == other.count
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The gradient on some pictures: the share of values that are exactly zero, and the smallest picture's root mean square."""
+
+    zero: float
+    smallest: float
+
+
+def slope(classifier: Classifier, images: Tensor, labels: Tensor) -> Slope:
+    """What a gradient attacker finds at images N×C×H×W with labels N, before the first step."""
+    images, labels = images.to(classifier.device), labels.to(classifier.device)
+    gradient, _, _ = climb(classifier.surrogate, images, labels, Goal())
+    lengths = gradient.flatten(1).square().mean(1).sqrt()
+    return Slope(float((gradient == 0).float().mean()), float(lengths.min()))
+
+
+def no_gradient(found: Slope) -> Flag | None:
+    if found.smallest >= VANISHING and found.zero < 0.5:
+        return None
+    return Flag(
+        "no-gradient",
+        "The gradient is zero or nearly so",
+        f"{found.zero:.0%} of the gradient's values are exactly zero; its root mean square is {found.smallest:.1e}.",
+        "Attacks that follow the gradient stand still, and their failure shows nothing about robustness: a saturated softmax or "
+        "a step that rounds hides the gradient.",
+        "Attack the margin instead of the cross-entropy, use BPDA where a defense rounds, and try Square, which needs no gradient.",
+    )
+
+
+def one_step_beats_many(trials: Sequence[Trial]) -> Flag | None:
+    for one, many in permutations(trials, 2):
+        single = one.attack.access == "gradient" and one.attack.instant
+        if single and many.iterated and one.rivals(many) and one.share > many.share:
+            return Flag(
+                "one-step",
+                "One step did better than many",
+                f"{_did(one)}, {_did(many)} with the same budget.",
+                "An iterated attack can do all that one step can. If it does less, it is caught in a flat or broken gradient, or "
+                "its step size is wrong.",
+                "Try more steps, a random start and other step sizes, or APGD, which finds its own.",
+            )
+    return None
+
+
+def black_box_beats_white_box(trials: Sequence[Trial]) -> Flag | None:
+    for blind, seeing in permutations(trials, 2):
+        if blind.attack.access == "logits" and seeing.iterated and blind.rivals(seeing) and blind.share > seeing.share:
+            return Flag(
+                "black-box",
+                "An attacker without gradients did better than one with",
+                f"{_did(blind)}, {_did(seeing)} with the same budget.",
+                "Who sees the gradient knows more and must not do worse; the gradient is masked.",
+                "Do not report the white-box number as robustness. Find out what hides the gradient; attack adaptively.",
+            )
+    return None
+
+
+def larger_eps_is_weaker(trials: Sequence[Trial]) -> Flag | None:
+    for small, large in permutations(trials, 2):
+        same = type(small.attack) is type(large.attack) and (small.norm, small.count) == (large.norm, large.count)
+        if same and (small.eps or 0) < (large.eps or 0) and small.share > large.share:
+            return Flag(
+                "larger-eps",
+                "A larger eps did worse",
+                f"{_did(small)} at eps {_n255(small)}, {large.fooled} at {_n255(large)}.",
+                "The larger ball holds the smaller one, so nothing that fooled before is lost; the search is not finding it.",
+                "Give the larger eps more steps or a smaller step size.",
+            )
+    return None
+
+
+def unbounded_falls_short(trials: Sequence[Trial]) -> Flag | None:
+    for trial in trials:
+        if (trial.attack.smallest or (trial.eps or 0) >= 1) and 0 < trial.count != trial.fooled:
+            return Flag(
+                "unbounded",
+                "An attack without a budget did not reach every picture",
+                f"{_did(trial)}.",
+                "Whoever may change everything can turn any picture into any other. Less than all means that the attack, not "
+                "the classifier, is at its limit.",
+                "Give it more iterations or more searches; where that does not help, look for a masked gradient.",
+            )
+    return None
+
+
+def chance_without_averaging(defense: Defense, backward: str) -> Flag | None:
+    if not defense.randomised() or backward in ("average", "none"):
+        return None
+    return Flag(
+        "no-averaging",
+        "A random defense was attacked on a single draw",
+        f"{defense.title} draws anew for every picture, and the attacker looked at one draw.",
+        "The attack fits that draw and fails on the next; it says nothing about an attacker who averages.",
+        "Attack the average over the defense's randomness (EOT): backward='average'.",
+    )
+
+
+def flips_back(trials: Sequence[Trial]) -> Flag | None:
+    for trial in trials:
+        if trial.flipped:
+            return Flag(
+                "flips-back",
+                "It fooled the classifier only before 8-bit rounding",
+                f"{trial.attack.title}: {trial.flipped} of {trial.count} predictions flip back in the file that is saved.",
+                "The change is smaller than a grey level, so no picture file can hold it. Papers that judge before rounding count "
+                "it as a success; Mirage does not.",
+                "Ask for a margin (confidence), a larger eps, or an attack that rounds on its way.",
+            )
+    return None
+
+
+def raised(
+    trials: Sequence[Trial], found: Slope | None = None, defense: Defense | None = None, backward: str = "none"
+) -> tuple[Flag, ...]:
+    """Every flag that these outcomes raise, in the order of what to look at first.
+
+    Raises:
+        BadInput: a trial fooled more pictures than it had.
+    """
+    if any(not 0 <= trial.fooled <= trial.count for trial in trials):
+        raise BadInput("A trial cannot have fooled more pictures than it had.")
+    flags = [
+        None if found is None else no_gradient(found),
+        None if defense is None else chance_without_averaging(defense, backward),
+        black_box_beats_white_box(trials),
+        one_step_beats_many(trials),
+        larger_eps_is_weaker(trials),
+        unbounded_falls_short(trials),
+        flips_back(trials),
+    ]
+    return tuple(flag for flag in flags if flag is not None)
+
+
+def _n255(trial: Trial) -> str:
+    return f"{(trial.eps or 0) * 255:.3g}/255"
+
+
+def _did(trial: Trial) -> str:
+    return f"{trial.attack.title} fooled {trial.fooled} of {trial.count}"

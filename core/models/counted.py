@@ -1,0 +1,50 @@
+"""How often an attacker looked at a classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from core.models.classifier import Classifier
+
+
+class Tally:
+    """Looks at single pictures: `queries` for logits alone, `gradients` for logits whose gradient can be asked."""
+
+    def __init__(self) -> None:
+        self.queries = 0
+        self.gradients = 0
+
+
+class Counted(Classifier):
+    """A classifier that counts into a tally who looks at it; else it is that classifier."""
+
+    def __init__(self, classifier: Classifier, tally: Tally) -> None:
+        nn.Module.__init__(self)
+        self.classifier = classifier
+        self.tally = tally
+        for name in ("name", "title", "domain", "classes", "size", "channels"):
+            setattr(self, name, getattr(classifier, name))
+        super().train(False)
+
+    @property
+    def surrogate(self) -> Classifier:
+        """The same tally on what the attacker differentiates."""
+        inner = self.classifier.surrogate
+        return self if inner is self.classifier else Counted(inner, self.tally)
+
+    @property
+    def cam_module(self) -> nn.Module:
+        return self.classifier.cam_module
+
+    @property
+    def device(self) -> torch.device:
+        return self.classifier.device
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits N×K of images N×C×H×W in [0, 1]."""
+        if images.requires_grad:
+            self.tally.gradients += len(images)
+        else:
+            self.tally.queries += len(images)
+        return self.classifier(images)  # type: ignore[no-any-return]

@@ -1,0 +1,102 @@
+"""Several attacks on one picture at the same budget, and one attack on classifiers that it was not made on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from core import attacks, images
+from core.flags import Flag, Slope, Trial, raised, slope
+from core.recipe.outcome import Attacked, Verdict
+from core.recipe.recipe import Contest, Method, Recipe
+from core.recipe.running import Pixels, Scene, Watch, fool, look
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attack of a contest and what it did."""
+
+    name: str
+    attack: attacks.Attack
+    attacked: Attacked
+
+    @property
+    def trial(self) -> Trial:
+        """The same as a trial of one picture."""
+        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.flips_back))
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a contest found: an entry an attack, and the gradient that they started from."""
+
+    entries: tuple[Entry, ...]
+    gradient: Slope
+
+    def flags(self) -> tuple[Flag, ...]:
+        """The warnings that these outcomes raise."""
+        return raised([entry.trial for entry in self.entries], self.gradient)
+
+
+def budgeted(contest: Contest, name: str) -> Method:
+    """That attack with the contest's budget, where it has one: eps, gradient steps or queries."""
+    known = {parameter.name: parameter for parameter in attacks.get(name).parameters()}
+    given: dict[str, Any] = {}
+    for word, value in (("eps", contest.eps), ("steps", contest.steps), ("queries", contest.steps)):
+        parameter = known.get(word)
+        if parameter is not None and parameter.default is not None:
+            low, high = parameter.low or 0, parameter.high or value
+            given[word] = type(parameter.default)(min(max(value, low), high))
+    return Method(name=name, params=given)
+
+
+def contend(recipe: Recipe, scene: Scene, *, watch: Watch | None = None) -> Results:
+    """Every attack of the recipe's contest on the scene, one after another; stopped, those that are done."""
+    entries: list[Entry] = []
+    for name in recipe.contest.attacks:
+        one = recipe.but(attack=budgeted(recipe.contest, name))
+        attacked = fool(one, scene, watch=watch)
+        entries.append(Entry(name, one.built_attack(), attacked))
+        if attacked.stopped:
+            break
+    return Results(tuple(entries), slope(scene.classifier, scene.images, scene.labels))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One attack crafted on each of some classifiers and shown to all of them (black-box transfer).
+
+    `said[i][j]` is what classifier j says of the picture crafted on classifier i, as an 8-bit file.
+    """
+
+    names: tuple[str, ...]
+    label: int
+    said: tuple[tuple[Verdict, ...], ...]
+
+
+def transfer(recipe: Recipe, scenes: Mapping[str, Callable[[], Scene]], *, watch: Watch | None = None) -> Matrix:
+    """The recipe's attack crafted on the classifier of every scene and tried on all others.
+
+    Args:
+        scenes: the same picture in front of each classifier, by the classifier's name; made when its turn comes.
+    """
+    made = {name: make() for name, make in scenes.items()}
+    label = next(iter(made.values())).label
+    rows = []
+    for scene in made.values():
+        attacked = fool(recipe, replace(scene, label=label), watch=watch)
+        if attacked.stopped:
+            break
+        rows.append(tuple(_shown(other, attacked.adversarial, label) for other in made.values()))
+    return Matrix(tuple(made), label, tuple(rows))
+
+
+def _shown(scene: Scene, pixels: Pixels, label: int) -> Verdict:
+    classifier = scene.classifier
+    with torch.no_grad():
+        return look(
+            classifier, images.to_tensor(images.fit(pixels, classifier.size, classifier.channels, "stretch")), label
+        )

@@ -1,0 +1,173 @@
+"""Several attacks on one picture at the same budget, side by side, and on classifiers that they were not made on."""
+
+import streamlit as st
+
+from app import classifiers, live, session, theme
+from app.pictures import Tile, magnified, row
+from app.tables import table
+from app.warnings import warnings
+from app.words import budget, compare_verdict, prediction, table_of_attacks, table_of_transfer
+from core import attacks, domains
+from core.recipe import Recipe, Results, Scene
+
+MOST = 8  # attacks
+
+
+def chosen(recipe: Recipe) -> Recipe:
+    """Which attacks stand beside each other."""
+    held = recipe.contest
+    names = st.multiselect(
+        "Attacks",
+        attacks.names(),
+        list(held.attacks),
+        format_func=lambda n: attacks.get(n).title,
+        max_selections=MOST,
+        key="contest_attacks",
+        help="Each runs with its own usual settings and the budget below, where it has one.",
+    )
+    if not names:
+        st.caption("Choose at least one attack.")
+    elif tuple(names) != held.attacks:
+        session.change(contest={**held.model_dump(), "attacks": tuple(names)})
+    return session.recipe()
+
+
+def budgeted(recipe: Recipe) -> Recipe:
+    """The budget that all of them get."""
+    held = recipe.contest
+    now = round(held.eps * 255, 3)
+    eps = st.slider(
+        "eps (n/255)",
+        0.0,
+        max(32.0, now),
+        now,
+        0.5,
+        format="%g",
+        key="contest_eps",
+        help="How far each value may move.",
+    )
+    steps = st.slider(
+        "steps",
+        1,
+        max(200, held.steps),
+        held.steps,
+        key="contest_steps",
+        help="Gradient steps; for a black box, how often it may ask.",
+    )
+    if (eps, steps) != (now, held.steps):
+        session.change(contest={**held.model_dump(), "eps": held.eps if eps == now else eps / 255, "steps": steps})
+    return session.recipe()
+
+
+def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
+    """A column an attack: its picture, and its change."""
+    classes, label = scene.classifier.classes, scene.label
+    made, changed = [], []
+    for entry in found.entries:
+        done = entry.attacked
+        made.append(
+            Tile(
+                done.adversarial,
+                entry.attack.title,
+                prediction(done.verdict, classes, label),
+                "adversarial" if done.success else "neutral",
+                file_name=f"{entry.name}.png",
+            )
+        )
+        change, factor = magnified(scene.clean, done.adversarial)
+        words = f"L∞ {budget(done.norms.linf)} · L2 {done.norms.l2:.2f}"
+        changed.append(Tile(change, f"δ × {factor}", words, "neutral", file_name=f"{entry.name}_delta.png"))
+    row(made, key="contest_pictures", label="What each attack made", width=118, dimmed=dimmed)
+    row(changed, key="contest_changes", label="What each attack changed", width=118, dimmed=dimmed)
+
+
+def other_classifiers(recipe: Recipe, scene: Scene) -> None:
+    """The attack of the Attack screen, made on each classifier of the domain and shown to all of them."""
+    domain = domains.get(recipe.domain)
+    names = tuple(n for n in domain.classifier_names() if classifiers.ships(recipe.domain, n))
+    st.subheader("Does it transfer?", anchor=False)
+    if len(names) < 2:
+        st.caption(
+            f"{domain.title} has one classifier here; CIFAR-10 and MNIST have several. A black-box attack is made on one of them "
+            "and tried on the others."
+        )
+        return
+    titles = {name: domain.classifier_title(name) for name in names}
+    method = recipe.built_attack().described()
+    st.caption(
+        f"{method}, made on one classifier (rows) and shown to the others (columns), which the attacker never saw."
+    )
+    found = session.matrix(recipe)
+    if found is None and live.running("transfer ", picture=False):
+        return
+    if found is None:
+        if st.button("Try every classifier", icon=":material/swap_horiz:", key="transfer"):
+            session.forget(session.transfer_key(recipe))
+            session.start_transfer(recipe, names)
+            st.rerun()
+        return
+    table(table_of_transfer(found, titles, scene.classifier.classes), key="transfer_table", name="transfer")
+
+
+scene = session.scene()
+if scene is None:
+    st.stop()
+assert scene is not None
+head = st.container()
+recipe = chosen(session.recipe())
+with st.container(key="bench"):
+    left, right = st.columns([1, 2.6], gap="large")
+with left:
+    recipe = budgeted(recipe)
+session.mirror()
+key = session.contest_key(recipe)
+shown: tuple[str, Results] | None = st.session_state.get("shown_contest")
+place = session.scene_key(recipe)
+if shown is not None and shown[0] != place:
+    shown = None
+with left:
+    pressed = st.button(
+        "Run the attacks",
+        type="primary",
+        icon=":material/bolt:",
+        key="run_contest",
+        width="stretch",
+        shortcut="ctrl+enter",
+        on_click=session.forget,
+        args=(key,),
+    )
+    if "worst_case" not in recipe.contest.attacks and len(recipe.contest.attacks) < MOST:
+        st.button(
+            "Add the worst case",
+            icon=":material/vertical_align_bottom:",
+            key="worst",
+            width="stretch",
+            help="APGD-CE, APGD-T and Square one after another: the part of AutoAttack that needs no tuning.",
+            on_click=session.add_attack,
+            args=("worst_case",),
+        )
+if session.contest(recipe) is None and not session.failed(key) and (pressed or shown is None):
+    session.start_contest(recipe, scene)
+with left:
+    busy = live.running("contest ")
+found = session.contest(recipe)
+if found is not None:
+    shown = st.session_state.shown_contest = (place, found)
+with head:
+    if shown is not None:
+        theme.verdict(compare_verdict(shown[1], scene.classifier.classes, scene.label, recipe.contest.eps))
+    else:
+        theme.verdict("The attacks are running." if busy else "Press Run to put the attacks beside each other.")
+with right:
+    if shown is not None:
+        if found is None and not busy:
+            st.info("These pictures are of the run before. Press Run for the settings on the left.")
+        side_by_side(shown[1], scene, dimmed=found is None)
+if shown is not None:
+    warnings(shown[1].flags(), key="contest_flags")
+    table(table_of_attacks(shown[1], scene.classifier.classes, scene.label), key="contest", name="attacks")
+    st.caption(
+        f"One picture, seed {recipe.seed}, white box on {scene.classifier.title}, judged after 8-bit rounding. "
+        "A gradient and a query each count one look at one picture."
+    )
+other_classifiers(recipe, scene)

@@ -1,0 +1,36 @@
+"""The Compare screen, as a visitor uses it."""
+
+from __future__ import annotations
+
+import re
+
+from tests.browser.conftest import Open, finished, verdict
+
+
+def test_attacks_side_by_side_and_one_more(server: str, browse: Open) -> None:
+    page = browse(f"{server}/compare")
+    finished(page)
+    made = page.get_by_role("list", name="What each attack made").get_by_role("listitem")
+    assert made.count() == 5
+    for picture in made.get_by_role("img").all():
+        assert picture.evaluate("image => image.complete && image.naturalWidth") == 160
+    assert re.match(r"\d of 5 attacks", verdict(page))
+    page.get_by_role("button", name="Add the worst case").click()
+    page.get_by_role("button", name=re.compile("Run the attacks")).click()
+    page.get_by_role("list", name="What each attack made").get_by_text("Worst case").wait_for(timeout=60_000)
+    finished(page)
+    assert made.count() == 6 and re.match(r"\d of 6 attacks", verdict(page))
+    page.reload()
+    finished(page)
+    assert made.count() == 6
+
+
+def test_on_a_phone_nothing_runs_over(server: str, browse: Open) -> None:
+    page = browse(f"{server}/compare")
+    finished(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(500)
+    over = page.evaluate(
+        "document.querySelector('[data-testid=stMain]').scrollWidth - document.querySelector('[data-testid=stMain]').clientWidth"
+    )
+    assert over <= 1

@@ -1,0 +1,40 @@
+"""The tally of an attacker's looks, against numbers that are known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core import Guarded
+from core.attacks import FGSM, PGD, Attack, Square
+from core.defenses import BitDepth
+from core.models.counted import Counted, Tally
+from tests.core.attacks.networks import curved, pictures
+
+
+@pytest.mark.parametrize(
+    ("attack", "gradients", "queries"),
+    [
+        (FGSM(), 6, 12),  # a gradient each; a look at the result before rounding and one after
+        (PGD(steps=5, random_start=False, early_stop=False, keep="last"), 30, 12),
+        (Square(queries=7, early_stop=False), 0, 54),
+    ],
+    ids=["fgsm", "pgd", "square"],
+)
+def test_looks_are_counted_a_picture(attack: Attack, gradients: int, queries: int) -> None:
+    tally, x = Tally(), pictures(6)
+    with torch.no_grad():
+        y = curved().forward(x).argmax(1)
+    result = attack(Counted(curved(), tally), x, y)
+    assert torch.equal(result.images, attack(curved(), x, y).images)
+    assert (tally.gradients, tally.queries) == (gradients, queries)
+
+
+def test_an_unknown_defense_is_counted_too() -> None:
+    tally, x = Tally(), pictures(2)
+    with torch.no_grad():
+        y = curved()(x).argmax(1)
+    PGD(steps=3, random_start=False, early_stop=False, keep="last")(
+        Counted(Guarded(curved(), BitDepth(), backward="none"), tally), x, y
+    )
+    assert (tally.gradients, tally.queries) == (6, 4)

@@ -1,0 +1,63 @@
+"""Attacks at equal budget, and one attack on classifiers that it was not made on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core import BadInput, Recipe, attacks, domains, images
+from core.recipe import Contest, Method, contend, fool, prepare, transfer
+from core.recipe.contest import budgeted
+
+
+def test_each_attack_gets_the_budget_that_it_can_have() -> None:
+    contest = Contest(attacks=("pgd", "square", "cw", "fgsm", "apgd_ce"), eps=0.01, steps=3)
+    given = {name: budgeted(contest, name).params for name in contest.attacks}
+    assert given["pgd"] == {"eps": 0.01, "steps": 3}
+    assert given["square"] == {"eps": 0.01, "queries": 3}
+    assert given["fgsm"] == {"eps": 0.01}
+    assert given["cw"] == {}, "it has no budget, only a preset"
+    assert given["apgd_ce"] == {"eps": 0.01, "steps": 5}, "as near as its range allows"
+    for name, params in given.items():
+        attacks.build(name, params)
+
+
+def test_a_contest_is_each_attack_by_itself() -> None:
+    recipe = Recipe(contest=Contest(attacks=("fgsm", "pgd"), steps=3))
+    scene = prepare(recipe, device="cpu")
+    found = contend(recipe, scene)
+    assert [entry.name for entry in found.entries] == ["fgsm", "pgd"]
+    alone = fool(recipe.but(attack=Method(name="pgd", params={"steps": 3})), scene)
+    assert (alone.adversarial == found.entries[1].attacked.adversarial).all()
+    assert found.gradient.zero < 0.5
+
+
+def test_stopped_it_keeps_what_is_done() -> None:
+    recipe = Recipe(contest=Contest(attacks=("fgsm", "pgd", "mifgsm"), steps=50))
+    found = contend(recipe, prepare(recipe, device="cpu"), watch=lambda p: p.text == "PGD" and p.done >= 2)
+    assert [entry.name for entry in found.entries] == ["fgsm", "pgd"] and found.entries[1].attacked.stopped
+
+
+def test_transfer_asks_every_classifier_of_every_picture() -> None:
+    recipe = Recipe(domain="mnist", attack=Method(name="fgsm", params={"eps": 0.3}))
+    domain = domains.get("mnist")
+
+    def scene(name: str):  # type: ignore[no-untyped-def]
+        return lambda: prepare(recipe.but(classifier=name), device="cpu", classifier=domain.classifier(name, "cpu"))
+
+    found = transfer(recipe, {name: scene(name) for name in ("a", "b")})
+    assert found.names == ("a", "b") and [len(row) for row in found.said] == [2, 2]
+    made = fool(recipe, scene("b")())
+    with torch.no_grad():
+        logits = domain.classifier("a", "cpu")(images.to_tensor(made.adversarial))
+    assert found.said[1][0].label == int(logits.argmax())
+    assert found.said[1][0].confidence == pytest.approx(float(logits.softmax(1).max()))
+
+
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(BadInput, match="no attack called"):
+        Recipe(contest={"attacks": ["magic"]})
+    with pytest.raises(BadInput, match="eps"):
+        Recipe(contest={"eps": 3})
+    with pytest.raises(BadInput):
+        Recipe(contest={"attacks": []})

@@ -1,0 +1,121 @@
+"""Each warning is raised by the outcome that it is about, and by nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core import BadInput, Guarded, flags
+from core.attacks import APGDCE, CW, FGSM, PGD, Attack, GaussianNoise, Square
+from core.defenses import BitDepth, Median, RandomResizePad
+from core.flags import Slope, Trial, raised
+from tests.core.attacks.networks import classifier, curved, linear, pictures
+
+EPS = 8 / 255
+
+
+def names(*trials: Trial) -> list[str]:
+    return [flag.name for flag in raised(trials)]
+
+
+def trial(attack: Attack, fooled: int, count: int = 10, flipped: int = 0) -> Trial:
+    return Trial(attack, fooled, count, flipped)
+
+
+def test_what_behaves_raises_nothing() -> None:
+    honest = (
+        trial(FGSM(eps=EPS), 3),
+        trial(PGD(eps=EPS), 8),
+        trial(PGD(eps=EPS / 2), 6),
+        trial(Square(eps=EPS), 5),
+        trial(GaussianNoise(), 9),
+        trial(CW(), 10),
+    )
+    assert names(*honest) == []
+
+
+def test_one_step_better_than_many() -> None:
+    assert names(trial(FGSM(eps=EPS), 5), trial(PGD(eps=EPS), 4)) == ["one-step"]
+    assert names(trial(FGSM(eps=EPS), 5), trial(PGD(eps=EPS), 5)) == []
+    assert names(trial(FGSM(eps=2 * EPS), 5), trial(PGD(eps=EPS), 4)) == [], "another budget proves nothing"
+    assert names(trial(FGSM(eps=EPS), 5), trial(PGD(eps=EPS, norm="l2"), 4)) == []
+    assert names(trial(FGSM(eps=EPS), 5), trial(PGD(eps=EPS), 4, count=8)) == []
+
+
+def test_black_box_better_than_white_box() -> None:
+    assert names(trial(Square(eps=EPS), 5), trial(APGDCE(eps=EPS), 4)) == ["black-box"]
+    assert names(trial(Square(eps=EPS), 5), trial(FGSM(eps=EPS), 4)) == [], "one step may lose to many queries"
+    assert names(trial(GaussianNoise(), 5), trial(APGDCE(eps=EPS), 4)) == []
+
+
+def test_a_larger_eps_weaker_than_a_smaller_one() -> None:
+    assert names(trial(PGD(eps=EPS), 5), trial(PGD(eps=2 * EPS), 4)) == ["larger-eps"]
+    assert names(trial(PGD(eps=EPS), 4), trial(PGD(eps=2 * EPS), 5)) == []
+    assert names(trial(PGD(eps=EPS), 5), trial(FGSM(eps=2 * EPS), 4)) == []
+
+
+def test_an_unbounded_attack_that_falls_short() -> None:
+    assert names(trial(CW(), 9)) == names(trial(PGD(eps=1.0), 9)) == ["unbounded"]
+    assert names(trial(CW(), 10)) == names(trial(PGD(eps=EPS), 9)) == names(trial(CW(), 0, count=0)) == []
+
+
+def test_a_random_defense_on_a_single_draw() -> None:
+    for backward, wanted in (("best", 1), ("identity", 1), ("true", 1), ("average", 0), ("none", 0)):
+        assert len(raised((), defense=RandomResizePad(), backward=backward)) == wanted
+    assert raised((), defense=Median(), backward="best") == ()
+
+
+def test_predictions_that_flip_back() -> None:
+    assert names(trial(PGD(eps=EPS), 4, flipped=1)) == ["flips-back"]
+
+
+def test_zero_and_vanishing_gradients() -> None:
+    assert [f.name for f in raised((), Slope(zero=0.9, smallest=1e-3))] == ["no-gradient"]
+    assert [f.name for f in raised((), Slope(zero=0.0, smallest=1e-12))] == ["no-gradient"]
+    assert raised((), Slope(zero=0.1, smallest=1e-3)) == ()
+
+
+class Steps(nn.Module):
+    """Rounds what it is given, as a defense hidden in a network does."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network((x * 8).round() / 8)  # type: ignore[no-any-return]
+
+
+def test_slope_sees_what_a_gradient_attacker_sees() -> None:
+    x = pictures()
+    with torch.no_grad():
+        y = curved()(x).argmax(1)
+    found = flags.slope(curved(), x, y)
+    assert found.zero < 0.01 and found.smallest > flags.VANISHING
+    rounding = flags.slope(classifier(Steps(curved().network), 4), x, y)
+    assert rounding == Slope(1.0, 0.0)
+    guarded = Guarded(curved(), BitDepth(bits=3), backward="identity")
+    assert flags.slope(guarded, x, y).zero < 0.01, "BPDA gives the gradient back"
+    sure = linear(classes=4)
+    sure.network[1].weight.data.mul_(1e6)  # type: ignore[index, union-attr, operator]
+    with torch.no_grad():
+        y = sure(x).argmax(1)
+    assert flags.no_gradient(flags.slope(sure, x, y)) is not None, "a saturated softmax"
+
+
+def test_every_flag_tells_when_what_and_what_to_do() -> None:
+    every = [
+        *raised(
+            [trial(FGSM(eps=EPS), 6), trial(PGD(eps=EPS), 4, flipped=1), trial(Square(eps=EPS), 5), trial(CW(), 2)]
+        ),
+        *raised([trial(PGD(eps=EPS), 5), trial(PGD(eps=2 * EPS), 4)], Slope(1, 0), RandomResizePad(), "best"),
+    ]
+    assert len({flag.name for flag in every}) == 7
+    for flag in every:
+        assert flag.title and all(text.endswith(".") for text in (flag.raised_if, flag.means, flag.do))
+
+
+def test_more_fooled_than_there_were_is_refused() -> None:
+    with pytest.raises(BadInput, match="more pictures than it had"):
+        raised([trial(PGD(), 11)])
