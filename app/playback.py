@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
 from app.pictures import CRISP, uri
+from core import images
 
 BYTES = 6_000_000  # of pixels sent at most; a longer attack shows every second, third, ... picture
 
@@ -61,3 +64,21 @@ def playback(frames: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str], *
             "id": identity,
         },
     )
+
+
+def save_animation(frames: Sequence[npt.NDArray[np.uint8]], *, key: str, name: str) -> None:
+    """A small menu that makes the attack into one moving picture, only when asked."""
+    with st.popover("Save as a film", key=f"{key}_saves"):
+        kinds: tuple[tuple[Literal["gif", "webp"], str], ...] = (
+            ("webp", "WebP (every colour)"),
+            ("gif", "GIF (256 colours)"),
+        )
+        for kind, words in kinds:
+            st.download_button(
+                words,
+                partial(images.animation, frames, kind),
+                f"{name}.{kind}",
+                f"image/{kind}",
+                key=f"{key}_{kind}",
+                on_click="ignore",
+            )

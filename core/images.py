@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ EXTENSIONS = ("png", "jpg", "jpeg", "webp", "bmp", "gif", "avif", "tif", "tiff")
 MAX_BYTES = 25_000_000
 MAX_PIXELS = 40_000_000
 MIN_SIDE, MAX_SIDE = 8, 10_000
+SMALLEST_FILM = 256  # a film's longer side at least, in pixels
 MAT = 127  # the grey around a padded picture: the middle of the range, so that the border itself says nothing
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")  # Pillow tries these decoders and no other
@@ -142,6 +144,31 @@ def from_png(data: bytes) -> Pixels:
     except Exception:  # as in `decode`
         raise BadInput(_damaged("PNG")) from None
     raise BadInput("This PNG file is none that Mirage wrote.")
+
+
+def animation(frames: Sequence[Pixels], kind: Literal["gif", "webp"], seconds: float = 4.0) -> bytes:
+    """A film of pictures of one size, shown for about `seconds` and then for one more second on the last: GIF or lossless WebP.
+
+    Small pictures are enlarged by a whole factor, each pixel a square, so that a viewer does not smooth them.
+    """
+    if not frames:
+        raise BadInput("A film needs at least one picture.")
+    factor = max(1, SMALLEST_FILM // max(frames[0].shape[:2]))
+    pictures = [_picture(np.repeat(np.repeat(frame, factor, 0), factor, 1)) for frame in frames]
+    each = max(20, min(500, round(1000 * seconds / len(pictures))))
+    durations = [each] * (len(pictures) - 1) + [each + 1000]
+    file = io.BytesIO()
+    more = {"lossless": True, "method": 0} if kind == "webp" else {"disposal": 1}
+    pictures[0].convert("RGB").save(
+        file,
+        format=kind.upper(),
+        save_all=True,
+        append_images=[picture.convert("RGB") for picture in pictures[1:]],
+        duration=durations,
+        loop=0,
+        **more,
+    )
+    return file.getvalue()
 
 
 def _picture(pixels: Pixels) -> Image.Image:

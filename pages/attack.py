@@ -6,12 +6,14 @@ import streamlit as st
 from app import live, session, theme
 from app.controls import controls
 from app.pictures import Pixels, Tile, magnified, row
-from app.playback import playback
+from app.playback import playback, save_animation
 from app.plots import top_bars, trace_plot
 from app.tables import table
+from app.warnings import warnings
 from app.words import attack_verdict, budget, duration, mark, per_cent, prediction, start_verdict
 from core import attacks
-from core.recipe import Method, Outcome, Recipe, Scene, Verdict, assemble
+from core.recipe import Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
+from core.recipe.norms import lengths
 
 
 def settings(recipe: Recipe, scene: Scene) -> Recipe:
@@ -101,15 +103,25 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
         with scrub:
             at = {number: k for k, number in enumerate(trace.numbers)}
             captions = [
-                f"step {n}: {mark(trace.predicted[at[n]] == outcome.label)} {classes[trace.predicted[at[n]]]}, "
-                f"{true} {per_cent(trace.confidence[at[n]])}"
-                for n in trace.frame_numbers
+                frame_words(trace, at[number], frame, outcome, true, rival)
+                for number, frame in zip(trace.frame_numbers, trace.frames, strict=True)
             ]
             playback(trace.frames, captions, key="playback", identity=session.attack_key(outcome.recipe))
+            save_animation(trace.frames, key="animation", name=outcome.recipe.attack.name)
         with curves:
             trace_plot(trace, true, rival, targeted=attacked.target is not None, key="trace")
     with before_after:
         top_bars(outcome.before, attacked.verdict, classes, outcome.label, key="top5")
+
+
+def frame_words(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: str, rival: str) -> str:
+    """What one frame of the playback says: prediction, both confidences, the objective, how far the picture has moved."""
+    seen = trace.predicted[at]
+    l2, linf = lengths(outcome.clean, frame)
+    return (
+        f"step {trace.numbers[at]}: {mark(seen == outcome.label)} {outcome.classes[seen]} · {true} {per_cent(trace.confidence[at])}, "
+        f"{rival} {per_cent(trace.strongest[at])} · objective {trace.loss[at]:.3g} · L2 {l2:.2f}, L∞ {budget(linf)}"
+    )
 
 
 def details(outcome: Outcome) -> None:
@@ -126,6 +138,7 @@ def details(outcome: Outcome) -> None:
             {"": "prediction after 8-bit rounding", "value": prediction(attacked.verdict, classes, outcome.label)},
             {"": "flips back when rounded", "value": "yes" if attacked.flips_back else "no"},
             {"": "steps run", "value": str(attacked.iterations)},
+            {"": "looks for a gradient, for logits", "value": f"{attacked.gradients:,}, {attacked.queries:,}"},
             {
                 "": "L0, L2, L∞",
                 "value": f"{attacked.norms.l0} px, {attacked.norms.l2:.4f}, {budget(attacked.norms.linf)}",
@@ -210,4 +223,5 @@ with right:
             st.info("These pictures are of the run before. Press Run for the settings on the left.")
         evidence(shown, dimmed=found is None)
 if shown is not None:
+    warnings(flags_of(shown), key="attack_flags")
     details(shown)

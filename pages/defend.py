@@ -9,11 +9,12 @@ from app import live, session, theme
 from app.controls import controls
 from app.pictures import Tile, magnified, row
 from app.tables import table
+from app.warnings import warnings
 from app.words import defend_verdict, duration, mark, prediction, table_of_columns
 from core import defenses
 from core.declaration import Parameter, shown
 from core.inputs import BadInput
-from core.recipe import Attacked, Column, Method, Outcome, Recipe, Scene, assemble, sweep
+from core.recipe import Attacked, Column, Method, Outcome, Recipe, Scene, assemble, flags_of, sweep
 
 MOST = 8  # columns
 
@@ -215,8 +216,10 @@ def found(kind: Literal["grey", "adaptive"]) -> tuple[Column, ...]:
 
 if not found(attacker) and recipe.defenses and not session.failed(f"{attacker}{recipe.defenses}"):
     session.start_columns(recipe, scene, base, attacker)
-if not found("grey") and recipe.defenses and session.job() is None:
-    session.start_columns(recipe, scene, base, "grey")
+# The other attacker's columns come by themselves, so that the two always stand beside each other.
+for other in ("grey", "adaptive"):
+    if not found(other) and recipe.defenses and session.job() is None:
+        session.start_columns(recipe, scene, base, other)
 busy = live.running("columns ")
 grey, adaptive = found("grey"), found("adaptive")
 merged = tuple(
@@ -230,7 +233,7 @@ if merged and (attacker == "grey" or adaptive):
 with head:
     theme.verdict(defend_verdict(outcome) if merged else "The defenses are at work.")
 if merged and (attacker == "grey" or adaptive):
-    side_by_side(outcome, attacker, dimmed=busy)
+    side_by_side(outcome, attacker, dimmed=False)
 elif previous is not None:
     side_by_side(previous, "grey", dimmed=True)
 if merged:
@@ -242,6 +245,7 @@ if merged:
     )
     if not adaptive and not busy:
         st.caption(
-            "Press *knows it* to see how many still hold: what stands here against an attacker who does not know is not robustness."
+            "The attacker who knows them was stopped: what stands here against one who does not know is not robustness."
         )
+    warnings(flags_of(outcome), key="defend_flags")
     sweeping(recipe, scene, base)

@@ -1,7 +1,7 @@
 """One way through the house: Recipe → picture → classifier → attack → defenses → Outcome."""
 
 from core.domains.chosen import Picture
-from core.recipe.contest import Entry, Matrix, Results, contend, transfer
+from core.recipe.contest import Entry, Matrix, Results, contend, flags_of, transfer
 from core.recipe.outcome import Attacked, Column, Guard, Norms, Outcome, Trace, Verdict
 from core.recipe.recipe import Attacker, Contest, Method, Recipe
 from core.recipe.running import Progress, Scene, assemble, defend, fool, prepare, run, sweep
@@ -27,6 +27,7 @@ __all__ = [
     "assemble",
     "contend",
     "defend",
+    "flags_of",
     "fool",
     "prepare",
     "run",

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from core import attacks, images
-from core.flags import Flag, Slope, Trial, raised, slope
-from core.recipe.outcome import Attacked, Verdict
+from core.flags import Flag, Trial, raised
+from core.recipe.outcome import Attacked, Outcome, Verdict
 from core.recipe.recipe import Contest, Method, Recipe
 from core.recipe.running import Pixels, Scene, Watch, fool, look
 
@@ -31,14 +31,26 @@ class Entry:
 
 @dataclass(frozen=True)
 class Results:
-    """What a contest found: an entry an attack, and the gradient that they started from."""
+    """What a contest found: an entry an attack."""
 
     entries: tuple[Entry, ...]
-    gradient: Slope
 
     def flags(self) -> tuple[Flag, ...]:
         """The warnings that these outcomes raise."""
-        return raised([entry.trial for entry in self.entries], self.gradient)
+        slopes = [entry.attacked.gradient for entry in self.entries if entry.attacked.gradient is not None]
+        return raised([entry.trial for entry in self.entries], slopes[0] if slopes else None)
+
+
+def flags_of(outcome: Outcome) -> tuple[Flag, ...]:
+    """The warnings that the outcome's attack raises, and each adaptive attack on a defense that was tried, once each."""
+    attack = outcome.recipe.built_attack()
+    flags: dict[str, Flag] = {}
+    made = [outcome.attacked, *(c.adaptive.attack for c in outcome.columns if c.adaptive and c.adaptive.attack)]
+    for attacked in made:
+        trial = Trial(attack, int(attacked.success), 1, int(attacked.flips_back))
+        for flag in raised([trial], attacked.gradient):
+            flags.setdefault(flag.name, flag)
+    return tuple(flags.values())
 
 
 def budgeted(contest: Contest, name: str) -> Method:
@@ -62,7 +74,7 @@ def contend(recipe: Recipe, scene: Scene, *, watch: Watch | None = None) -> Resu
         entries.append(Entry(name, one.built_attack(), attacked))
         if attacked.stopped:
             break
-    return Results(tuple(entries), slope(scene.classifier, scene.images, scene.labels))
+    return Results(tuple(entries))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 from core import images
+from core.flags import Slope
 from core.recipe.recipe import Recipe
 
 
@@ -77,6 +78,9 @@ class Attacked(_Plain):
     flips_back: bool  # fooled before 8-bit rounding but not after
     gradients: int = 0  # how often the attacker looked at the picture for a gradient
     queries: int = 0  # and for logits alone
+    gradient: Slope | None = (
+        None  # what the attacker's gradient was like before the first step; None for an attack without
+    )
     trace: Trace
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core import attacks, defenses, domains, images
 from core.device import pick
+from core.flags import slope
 from core.guarded import Backward, Guarded
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -100,7 +101,8 @@ def fool(
     attack = recipe.built_attack()
     tally = Tally()
     bare = scene.classifier
-    classifier = Counted(bare if defense is None else Guarded(bare, defense, backward, seed=recipe.seed), tally)
+    behind = bare if defense is None else Guarded(bare, defense, backward, seed=recipe.seed)
+    classifier = Counted(behind, tally)
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
     if target == scene.label:
         raise BadInput("The target is the picture's own class; choose another class as the target.")
@@ -125,6 +127,7 @@ def fool(
         flips_back=recorder.fooled and not bool(result.success[0]),
         gradients=tally.gradients,
         queries=tally.queries,
+        gradient=slope(behind, scene.images, scene.labels) if attack.access == "gradient" else None,
         trace=recorder.trace(),
     )
 

@@ -29,7 +29,7 @@ def test_a_contest_is_each_attack_by_itself() -> None:
     assert [entry.name for entry in found.entries] == ["fgsm", "pgd"]
     alone = fool(recipe.but(attack=Method(name="pgd", params={"steps": 3})), scene)
     assert (alone.adversarial == found.entries[1].attacked.adversarial).all()
-    assert found.gradient.zero < 0.5
+    assert found.flags() == () and found.entries[0].attacked.gradient is not None
 
 
 def test_stopped_it_keeps_what_is_done() -> None:

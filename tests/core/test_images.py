@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -197,3 +198,26 @@ def test_rounding_agrees_with_the_tensor() -> None:
     batch = torch.rand(4, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     again = torch.from_numpy(images.to_pixels(batch)).movedim(-1, 1).float() / 255
     assert torch.equal(images.quantise(batch), again)
+
+
+@pytest.mark.parametrize("kind", ["webp", "gif"])
+@pytest.mark.parametrize("shape", [(160, 160, 3), (28, 28, 1)])
+def test_a_film_plays_every_frame_in_order(kind: Literal["webp", "gif"], shape: tuple[int, int, int]) -> None:
+    frames = [np.full(shape, value, np.uint8) for value in (0, 60, 120, 255)]
+    with Image.open(io.BytesIO(images.animation(frames, kind))) as film:
+        assert film.n_frames == 4 and min(film.size) >= 160 and film.size[0] % shape[1] == 0  # type: ignore[attr-defined]
+        for number, frame in enumerate(frames):
+            film.seek(number)
+            shown = np.asarray(film.convert("RGB"))
+            assert np.abs(shown.astype(int) - int(frame[0, 0, 0])).max() <= (0 if kind == "webp" else 2)
+
+
+def test_a_film_of_webp_keeps_every_colour() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    with Image.open(io.BytesIO(images.animation([frame, frame[::-1]], "webp"))) as film:
+        assert np.array_equal(np.asarray(film.convert("RGB"))[::6, ::6], frame)
+
+
+def test_a_film_of_nothing_is_refused() -> None:
+    with pytest.raises(BadInput, match="at least one picture"):
+        images.animation([], "gif")

@@ -18,7 +18,8 @@ def test_three_defenses_stand_beside_the_bare_classifier() -> None:
     assert len(row) == 4
     assert row[0]["title"] == "no defense" and row[0]["caption"].startswith("✗")
     back = sum(tile["caption"].startswith("✓ cat") for tile in row[1:])
-    assert verdict(app).startswith(f"{back} of 3 defenses bring")
+    assert f" {back} of 3 defenses bring" in verdict(app)
+    assert verdict(app).startswith("Against an attacker who knows them"), "the worst case comes first, without a click"
     assert len({tile["src"] for tile in row}) == 4
     assert len(tiles(app, "What each defense changed")) == 4
 
