@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 import streamlit as st
 from matplotlib import rc_context
@@ -124,4 +126,56 @@ def _bars_figure(before: Verdict, after: Verdict, classes: tuple[str, ...], labe
         axes.barh([name.replace(" ✓", " (true)") for name in names], shares, color=tone)
         axes.invert_yaxis()
         axes.set(xlim=(0, 1), title=title)
+    return figure
+
+
+def flow_plot(clean: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32], *, key: str) -> None:
+    """Where stAdv moved the picture: arrows over it, and a grid that was straight before."""
+    draw = partial(_flow_figure, clean, flow)
+    far = float(np.hypot(*flow).max())
+    st.image(
+        rendered(draw, "png"),
+        width="stretch",
+        alt=f"The flow as arrows and as a warped grid; the farthest pixel moved {far:.2f} pixels",
+    )
+    st.caption(
+        f"The farthest pixel moved {far:.2f} pixels. Arrows and grid are drawn {_enlarged(flow):g} times as long."
+    )
+    _saves(draw, key, "flow")
+
+
+def _enlarged(flow: npt.NDArray[np.float32]) -> float:
+    """A round factor that makes the longest arrow about a sixteenth of the picture."""
+    far = float(np.hypot(*flow).max())
+    wanted = flow.shape[1] / 16 / far if far else 1.0
+    return max(f for f in (1, 2, 5, 10, 20, 50, 100) if f <= max(1.0, wanted))
+
+
+def _flow_figure(clean: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32]) -> Figure:
+    height, width = flow.shape[1:]
+    factor, every = _enlarged(flow), max(1, width // 28)
+    rows, columns = np.mgrid[0:height, 0:width]
+    # A pixel takes the value from where the flow points, so what is seen moves the other way.
+    down, across = -factor * flow
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure.patch.set_alpha(0)
+    left, right = figure.subplots(1, 2)
+    left.imshow(clean.squeeze(), cmap="gray", vmin=0, vmax=255, alpha=0.55)
+    some = (slice(every // 2, None, every), slice(every // 2, None, every))
+    left.quiver(
+        columns[some],
+        rows[some],
+        across[some],
+        down[some],
+        color="#D55E00",
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.005,
+    )
+    right.plot((columns + across)[::every].T, (rows + down)[::every].T, color="#8a8f98", linewidth=0.8)
+    right.plot((columns + across)[:, ::every], (rows + down)[:, ::every], color="#8a8f98", linewidth=0.8)
+    for axes in (left, right):
+        axes.set(xlim=(-1, width), ylim=(height, -1), aspect="equal")
+        axes.set_axis_off()
     return figure

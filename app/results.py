@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from core import device, domains
-from core.recipe import Attacked, Column, Matrix, Recipe, Results
+from core.recipe import Attacked, Column, Matrix, PlaceMap, Recipe, Results
 from core.recipe.recipe import Attacker
 
 KEPT, BYTES = 24, 200_000_000  # results a visitor keeps and their pictures' bytes; the oldest go first
@@ -94,6 +94,16 @@ def columns(wanted: Recipe, attacker: Attacker) -> tuple[Column, ...] | None:
 def contest(wanted: Recipe) -> Results | None:
     """The contest's results, where it was held already."""
     held: Results | None = results().get(key_of("contest", wanted))
+    return held
+
+
+def places_key(wanted: Recipe) -> str:
+    return "places " + key_of("attack", wanted)
+
+
+def places(wanted: Recipe) -> PlaceMap | None:
+    """The map of places of the recipe's attack, where it was made already."""
+    held: PlaceMap | None = results().get(places_key(wanted))
     return held
 
 

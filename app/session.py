@@ -25,6 +25,8 @@ from app.results import contest as contest
 from app.results import contest_key as contest_key
 from app.results import keep as keep
 from app.results import matrix as matrix
+from app.results import places as places
+from app.results import places_key as places_key
 from app.results import results as results
 from app.results import scene_key as scene_key
 from app.results import transfer_key as transfer_key
@@ -32,7 +34,7 @@ from core import domains, images
 from core.fetching import Watch as Bytes
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.recipe import Attacked, Picture, Progress, Recipe, Scene, contend, defend, fool, prepare, transfer
+from core.recipe import Attacked, Picture, Progress, Recipe, Scene, contend, defend, fool, place_map, prepare, transfer
 from core.recipe.recipe import Attacker
 
 Pixels = npt.NDArray[np.uint8]
@@ -201,6 +203,19 @@ def start_transfer(wanted: Recipe, names: tuple[str, ...]) -> None:
 
     scenes = {name: partial(scene_of, name) for name in names}
     _start(key_of("transfer", wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch))
+
+
+def start_places(wanted: Recipe, on: Scene, target: int) -> None:
+    """Begin to try the patch over a grid of places."""
+    _start(places_key(wanted), "Trying places", lambda watch: place_map(wanted, on, target, watch=watch))
+
+
+def place_patch(row: float, column: float) -> None:
+    """Lay the attack's patch at that place, 0 to 1 from the top and from the left."""
+    held = recipe().attack
+    change(attack={"name": held.name, "params": {**held.params, "place": "given", "row": row, "column": column}})
+    for word in ("place", "row", "column"):  # their controls stand where the recipe says
+        st.session_state.pop(f"attack_{held.name}_{word}", None)
 
 
 def start_fetch(domain: str) -> None:

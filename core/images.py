@@ -146,6 +146,22 @@ def from_png(data: bytes) -> Pixels:
     raise BadInput("This PNG file is none that Mirage wrote.")
 
 
+def page(pixels: Pixels, width: float) -> bytes:
+    """A PDF page that holds the picture at `width` centimetres, true size when it is printed without scaling.
+
+    Raises:
+        BadInput: the width is not between 0.5 and 100 cm.
+    """
+    if not 0.5 <= width <= 100:
+        raise BadInput(f"The width is {width:g} cm; choose 0.5 to 100.")
+    file = io.BytesIO()
+    # Enlarged by a whole factor, so that the printer's own smoothing has little to do.
+    factor = max(1, round(width / 2.54 * 300 / pixels.shape[1]))
+    large = _picture(np.repeat(np.repeat(pixels, factor, 0), factor, 1)).convert("RGB")
+    large.save(file, format="PDF", resolution=large.width / (width / 2.54), quality=95)
+    return file.getvalue()
+
+
 def animation(frames: Sequence[Pixels], kind: Literal["gif", "webp"], seconds: float = 4.0) -> bytes:
     """A film of pictures of one size, shown for about `seconds` and then for one more second on the last: GIF or lossless WebP.
 

@@ -1,18 +1,25 @@
 """One picture, one attack: x + δ = x′, and how the classifier came to see something else."""
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
 from app import live, session, theme
+from app.blink import blink
 from app.controls import controls
 from app.pictures import Pixels, Tile, magnified, row
+from app.placing import pick_place, place_plot
 from app.playback import playback, save_animation
-from app.plots import top_bars, trace_plot
+from app.plots import flow_plot, top_bars, trace_plot
 from app.tables import table
 from app.warnings import warnings
-from app.words import attack_verdict, budget, duration, mark, per_cent, prediction, start_verdict
+from app.words import attack_verdict, budget, count_of, duration, mark, per_cent, prediction, start_verdict
 from core import attacks
-from core.recipe import Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
+from core.attacks import LaVAN, UniversalPatch
+from core.images import page
+from core.inputs import BadInput
+from core.recipe import Attacked, Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
 from core.recipe.norms import lengths
 
 
@@ -25,6 +32,9 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     )
     method = attacks.get(name)
     st.caption(f"{method.summary} {method.paper}.")
+    built = recipe.built_attack()
+    if isinstance(built, LaVAN | UniversalPatch):
+        where(built, scene)
     params = controls(method, recipe.attack.params, key="attack")
     classes = scene.classifier.classes
     wanted = ["", *(c for n, c in enumerate(classes) if n != scene.label)]
@@ -39,6 +49,18 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     if (params, target) != (recipe.attack.params, recipe.target):
         session.change(attack=Method(name=name, params=params), target=target)
     return session.recipe()
+
+
+def where(attack: LaVAN | UniversalPatch, scene: Scene) -> None:
+    """The picture with the patch's outline, to be put where the visitor likes."""
+    size = scene.classifier.size
+    spot = (attack.row, attack.column) if attack.place == "given" else None
+    try:
+        side = attack.side(size, size) / size
+    except BadInput as error:
+        st.error(str(error))
+        return
+    pick_place(scene.clean, side, spot, key=f"place_{attack.name}_{session.scene_key(session.recipe())}")
 
 
 def _attack_chosen() -> None:
@@ -91,12 +113,41 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
         for title, value in numbers:
             st.metric(title, value, width="content")
     if attacked.norms.linf == 0 and attacked.iterations:
-        st.info(
-            "Not one pixel of the 8-bit picture changed: eps is below half a grey level, or the gradient is zero here.",
-            icon=":material/info:",
+        failed = "It found no change that fools, so the picture stays as it was."
+        still = (
+            "Not one pixel of the 8-bit picture changed: eps is below half a grey level, or the gradient is zero here."
         )
+        st.info(failed if outcome.recipe.built_attack().smallest else still, icon=":material/info:")
     rival = classes[attacked.target] if attacked.target is not None else "the likeliest other class"
-    step_by_step, before_after = st.tabs(["Step by step", "Before and after"])
+    lavan = outcome.recipe.attack.name == "lavan"
+    extra = (
+        ["Places"]
+        if lavan
+        else ["Flow"]
+        if attacked.flow is not None
+        else ["Print"]
+        if attacked.patch is not None
+        else []
+    )
+    step_by_step, before_after, blinking, *more = st.tabs(["Step by step", "Before and after", "Blink", *extra])
+    with blinking:
+        blink(
+            outcome.clean,
+            attacked.adversarial,
+            (
+                f"clean: {prediction(outcome.before, classes, outcome.label)}",
+                f"adversarial: {prediction(attacked.verdict, classes, outcome.label)}",
+            ),
+            key="blink",
+        )
+    if more:
+        with more[0]:
+            if lavan:
+                mapping(outcome)
+            elif attacked.flow is not None:
+                flow_plot(outcome.clean, attacked.flow, key="flow")
+            elif attacked.patch is not None:
+                printing(attacked)
     with step_by_step:
         scrub, curves = st.columns([2, 3])
         trace = attacked.trace
@@ -112,6 +163,57 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
             trace_plot(trace, true, rival, targeted=attacked.target is not None, key="trace")
     with before_after:
         top_bars(outcome.before, attacked.verdict, classes, outcome.label, key="top5")
+
+
+def mapping(outcome: Outcome) -> None:
+    """Where the patch would have worked too."""
+    target, scene = outcome.attacked.target, session.scene()
+    if target is None or scene is None:
+        return
+    found = session.places(outcome.recipe)
+    if found is not None:
+        place_plot(found, outcome.classes[target], key="places")
+        return
+    if live.running("places ", picture=False):
+        return
+    st.caption(f"Tries the same patch budget toward {theme.plain(outcome.classes[target])} at 25 places.")
+    if st.button("Map the places", icon=":material/grid_on:", key="map_places"):
+        session.forget(session.places_key(outcome.recipe))
+        session.start_places(outcome.recipe, scene, target)
+        st.rerun()
+
+
+def printing(attacked: Attacked) -> None:
+    """The universal patch by itself, to save and to print."""
+    patch = attacked.patch
+    assert patch is not None
+    tile, paper = st.columns([1, 1.2])
+    with tile:
+        words = f"{patch.shape[1]}×{patch.shape[0]} pixels"
+        row([Tile(patch, "the patch", words, "adversarial", file_name="patch.png")], key="patch", label="The patch")
+    with paper:
+        width = st.number_input(
+            "Width on paper (cm)",
+            0.5,
+            100.0,
+            8.0,
+            0.5,
+            key="patch_cm",
+            help="Print the page at 100 %, without scaling to fit.",
+        )
+        st.download_button(
+            "Print it (PDF)",
+            partial(page, patch, width),
+            "patch.pdf",
+            "application/pdf",
+            key="patch_pdf",
+            on_click="ignore",
+        )
+        if attacked.others is not None:
+            st.caption(
+                "One patch, trained on this picture and the gallery together. "
+                f"It also fools {count_of(*attacked.others)} of the gallery's others."
+            )
 
 
 def frame_words(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: str, rival: str) -> str:

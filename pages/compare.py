@@ -137,8 +137,8 @@ with left:
         args=(key,),
     )
     if "worst_case" not in recipe.contest.attacks and len(recipe.contest.attacks) < MOST:
-        st.button(
-            "Add the worst case",
+        pressed |= st.button(
+            "Run the worst case too",
             icon=":material/vertical_align_bottom:",
             key="worst",
             width="stretch",
@@ -146,6 +146,8 @@ with left:
             on_click=session.add_attack,
             args=("worst_case",),
         )
+    elif st.session_state.get("worst"):
+        pressed = True  # that button was pressed, and with it went its place
 if session.contest(recipe) is None and not session.failed(key) and (pressed or shown is None):
     session.start_contest(recipe, scene)
 with left:

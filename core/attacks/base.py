@@ -125,6 +125,7 @@ class Attack(Declared, ABC):
 
     smallest: ClassVar[bool] = False
     instant: ClassVar[bool] = False  # over in a moment, so that a screen may run it at every change of a slider
+    universal: ClassVar[bool] = False  # makes one change for all pictures, so it wants to be trained on several
     access: ClassVar[Literal["gradient", "logits", "nothing"]] = "gradient"  # what the attacker sees of the classifier
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import sqrt
 from typing import ClassVar, Literal
 
 import torch
@@ -57,14 +58,19 @@ class LaVAN(Attack):
     row: Real = number(0.0, 0, 1, help="Given place: 0 is the top, 1 the bottom.", step=0.05)
     column: Real = number(0.0, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
 
-    def place_on(self, count: int, height: int, width: int, generator: torch.Generator) -> Place:
-        """Where the patch lies on each of `count` pictures of height×width; the attack draws it first from its generator."""
-        side = round((self.area * height * width) ** 0.5)
+    def side(self, height: int, width: int) -> int:
+        """The patch's side in pixels on a picture of height×width."""
+        side = round(sqrt(self.area * height * width))
         if side < 1 or side > min(height, width):
             raise BadInput(
                 f"A patch of {self.area:.1%} is {side}×{side} pixels and does not fit a picture of {width}×{height}; "
                 "choose another area."
             )
+        return side
+
+    def place_on(self, count: int, height: int, width: int, generator: torch.Generator) -> Place:
+        """Where the patch lies on each of `count` pictures of height×width; the attack draws it first from its generator."""
+        side = self.side(height, width)
         free = torch.tensor([height - side, width - side])
         if self.place == "given":
             top, left = (free * torch.tensor([self.row, self.column])).round().long()
@@ -79,8 +85,21 @@ class LaVAN(Attack):
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
+        height, width = images.shape[2:]
+        place = self.place_on(len(images), height, width, generator)
+        return self.at(place, classifier, images, labels, goal, generator)
+
+    def at(
+        self,
+        place: Place,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        goal: Goal,
+        generator: torch.Generator,
+    ) -> Iterator[Step]:
+        """The attack with each picture's patch at its own place; the rest as in `iterate`."""
         count, channels, height, width = images.shape
-        place = self.place_on(count, height, width, generator)
         device = images.device
         mask = Place(place.top.to(device), place.left.to(device), place.side).mask(height, width)
         targets = goal.targets

@@ -91,6 +91,7 @@ class UniversalPatch(Attack):
     title: ClassVar[str] = "Adversarial patch"
     summary: ClassVar[str] = "One printable patch for every picture and place, trained over random transformations."
     paper: ClassVar[str] = "Brown et al. 2017; LGS equation 4"
+    universal: ClassVar[bool] = True
 
     area: Real = number(0.1, 0.005, 0.5, help="The share of the picture that the patch covers.", step=0.005)
     iterations: int = number(200, 1, 5000, help="Gradient steps.", step=10, usual=1000, alias="steps")
@@ -148,8 +149,8 @@ class UniversalPatch(Attack):
         patch = torch.rand(channels, side, side, generator=generator).to(images)
         first, second = torch.zeros_like(patch), torch.zeros_like(patch)
         where = _moved(self.final(count, side, height, width, generator), device)
-        # All pictures are judged so often that it costs about what the training does, however many there are.
-        every = max(1, count // self.batch)
+        # All pictures are judged so seldom that it costs less than the training does, however many there are.
+        every = max(1, count // 4)
         for number_ in range(self.iterations + 1):
             if number_ % every == 0 or number_ == self.iterations:
                 yield self._judged(number_, classifier, images, labels, goal, patch, mask, where, target)

@@ -34,7 +34,7 @@ class StAdv(Attack):
 
     iterations: int = number(100, 1, 2000, help="Iterations of each search.", step=10, usual=500, alias="steps")
     searches: int = number(4, 1, 12, help="Values of τ tried for each picture.", step=1)
-    tau: Real = number(0.02, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
+    tau: Real = number(0.005, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
     step_size: Real = number(0.1, 0.001, 2, help="Adam's first step on the flow.", step=0.01, unit=" px")
     form: Literal["weighted", "bounded"] = choice(
         "weighted",

@@ -3,6 +3,7 @@
 from core.domains.chosen import Picture
 from core.recipe.contest import Entry, Matrix, Results, contend, flags_of, transfer
 from core.recipe.outcome import Attacked, Column, Guard, Norms, Outcome, Trace, Verdict
+from core.recipe.placing import PlaceMap, place_map
 from core.recipe.recipe import Attacker, Contest, Method, Recipe
 from core.recipe.running import Progress, Scene, assemble, defend, fool, prepare, run, sweep
 
@@ -18,6 +19,7 @@ __all__ = [
     "Norms",
     "Outcome",
     "Picture",
+    "PlaceMap",
     "Progress",
     "Recipe",
     "Results",
@@ -29,6 +31,7 @@ __all__ = [
     "defend",
     "flags_of",
     "fool",
+    "place_map",
     "prepare",
     "run",
     "sweep",

@@ -28,6 +28,24 @@ Pixels = Annotated[
 ]
 
 
+def _floats_in(value: Any) -> Any:
+    if isinstance(value, dict):
+        return np.frombuffer(base64.b64decode(value["float32"]), np.float32).reshape(value["shape"])
+    return value
+
+
+def _floats_out(values: npt.NDArray[np.float32]) -> dict[str, object]:
+    return {"shape": list(values.shape), "float32": base64.b64encode(values.astype("<f4").tobytes()).decode()}
+
+
+Floats = Annotated[
+    npt.NDArray[np.float32],
+    BeforeValidator(_floats_in),
+    PlainSerializer(_floats_out, when_used="json"),
+    WithJsonSchema({"type": "object"}),
+]
+
+
 class _Plain(BaseModel):
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
@@ -82,6 +100,9 @@ class Attacked(_Plain):
         None  # what the attacker's gradient was like before the first step; None for an attack without
     )
     trace: Trace
+    flow: Floats | None = None  # 2×H×W, pixels: each pixel took the value at its own place plus this (rows, columns)
+    patch: Pixels | None = None  # what there is to print, on white
+    others: tuple[int, int] | None = None  # of a universal attack: how many other pictures it fooled, of how many
 
 
 class Guard(_Plain):

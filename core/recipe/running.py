@@ -106,10 +106,16 @@ def fool(
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
     if target == scene.label:
         raise BadInput("The target is the picture's own class; choose another class as the target.")
-    goal = attacks.Goal() if target is None else attacks.Goal(torch.tensor([target]))
+    batch, labels = scene.images, scene.labels
+    if attack.universal:
+        # One change for all: it is trained on the gallery too, toward one class, which the attacker chooses if nobody does.
+        if target is None:
+            target = next(n for n, _ in scene.before.top if n != scene.label)
+        batch, labels = _company(recipe, scene, target)
+    goal = attacks.Goal() if target is None else attacks.Goal(torch.full_like(labels, target))
     recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {defense.title}" if defense else ""), watch)
     generator = torch.Generator().manual_seed(recipe.seed)
-    result = attack(classifier, scene.images, scene.labels, goal, generator, watch=recorder)
+    result = attack(classifier, batch, labels, goal, generator, watch=recorder)
     adversarial = images.to_pixels(result.images)[0]
     probabilities = result.logits[0].float().softmax(0).cpu()
     aim = target if target is not None else int(result.targets[0]) if result.targets is not None else None
@@ -129,7 +135,30 @@ def fool(
         queries=tally.queries,
         gradient=slope(behind, scene.images, scene.labels) if attack.access == "gradient" else None,
         trace=recorder.trace(),
+        flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
+        patch=_printed(result.extras),
+        others=(int(result.success[1:].sum()), len(labels) - 1) if attack.universal else None,
     )
+
+
+def _company(recipe: Recipe, scene: Scene, target: int) -> tuple[Tensor, Tensor]:
+    """The scene's picture first, then the gallery's others that are not of the target class; and their labels."""
+    domain, classifier = domains.get(recipe.domain), scene.classifier
+    batch, labels = [scene.images], [scene.label]
+    for item in domain.gallery():
+        pixels = images.fit(domain.gallery_pixels(item.name), classifier.size, classifier.channels, recipe.picture.fit)
+        if item.label is not None and item.label != target and not np.array_equal(pixels, scene.clean):
+            batch.append(images.to_tensor(pixels))
+            labels.append(item.label)
+    return torch.cat(batch), torch.tensor(labels)
+
+
+def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
+    """The patch on white, as it comes out of a printer."""
+    if "patch" not in extras:
+        return None
+    stencil = extras["stencil"]
+    return images.to_pixels(extras["patch"] * stencil + (1 - stencil))
 
 
 def defend(recipe: Recipe, scene: Scene, attacked: Attacked, *, watch: Watch | None = None) -> tuple[Column, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from typing import Literal
 
 import numpy as np
@@ -221,3 +222,13 @@ def test_a_film_of_webp_keeps_every_colour() -> None:
 def test_a_film_of_nothing_is_refused() -> None:
     with pytest.raises(BadInput, match="at least one picture"):
         images.animation([], "gif")
+
+
+def test_a_page_is_as_wide_as_asked() -> None:
+    patch = np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    pdf = images.page(patch, 8.0)
+    box = re.search(rb"/MediaBox \[ *0 0 ([\d.]+) ([\d.]+)", pdf)
+    assert pdf.startswith(b"%PDF") and box is not None
+    assert [float(side) / 72 * 2.54 for side in box.groups()] == pytest.approx([8.0, 8.0], abs=0.02)
+    with pytest.raises(BadInput, match=r"0\.5 to 100"):
+        images.page(patch, 0)

@@ -1,0 +1,65 @@
+"""Where a patch works: the same patch budget tried over a grid of places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from core.attacks import Goal, LaVAN
+from core.attacks.lavan import Place
+from core.images import quantise
+from core.inputs import BadInput
+from core.recipe.recipe import Recipe
+from core.recipe.running import Progress, Scene, Watch
+
+
+@dataclass(frozen=True)
+class PlaceMap:
+    """What LaVAN reached at each place of a grid, from the top left corner to the bottom right one.
+
+    `reached[i][j]` and `confidence[i][j]`: whether the 8-bit picture is the target's, and how sure the classifier is of it.
+    `rows` and `columns` are the places as the attack's own parameters, 0 to 1.
+    """
+
+    target: int
+    rows: tuple[float, ...]
+    columns: tuple[float, ...]
+    reached: tuple[tuple[bool, ...], ...]
+    confidence: tuple[tuple[float, ...], ...]
+
+
+def place_map(recipe: Recipe, scene: Scene, target: int, grid: int = 5, *, watch: Watch | None = None) -> PlaceMap:
+    """The recipe's LaVAN toward `target`, at grid×grid places at once.
+
+    Raises:
+        BadInput: the recipe's attack is another one, the target is the true class, or the grid is not 2 to 12.
+    """
+    attack = recipe.built_attack()
+    if not isinstance(attack, LaVAN):
+        raise BadInput(f"A map of places is for LaVAN; this recipe has {attack.title}.")
+    if target == scene.label:
+        raise BadInput("The target is the picture's own class; choose another class as the target.")
+    if not 2 <= grid <= 12:
+        raise BadInput(f"The grid is {grid}; choose 2 to 12.")
+    classifier = scene.classifier
+    size = classifier.size
+    side, count = attack.side(size, size), grid * grid
+    shares = torch.linspace(0, 1, grid)
+    lines = (shares * (size - side)).round().long()
+    place = Place(lines.repeat_interleave(grid), lines.repeat(grid), side)
+    batch = scene.images.expand(count, -1, -1, -1).to(classifier.device)
+    labels = torch.full((count,), scene.label, device=classifier.device)
+    goal = Goal(torch.full_like(labels, target))
+    generator = torch.Generator().manual_seed(recipe.seed)
+    images = batch
+    for step in attack.at(place, classifier, batch, labels, goal, generator):
+        images = step.images
+        if watch is not None and watch(Progress("Trying places", step.number, step.total)):
+            break
+    with torch.no_grad():
+        sure = classifier(quantise(images)).softmax(1)
+    reached = (sure.argmax(1) == target).view(grid, grid).tolist()
+    confidence = sure[:, target].view(grid, grid).tolist()
+    places = tuple(float(share) for share in shares)
+    return PlaceMap(target, places, places, tuple(map(tuple, reached)), tuple(map(tuple, confidence)))

@@ -1,0 +1,39 @@
+"""The map of places: each cell is the attack at that place."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core import BadInput, Recipe
+from core.attacks import Goal
+from core.recipe import Method, place_map, prepare
+
+
+def test_each_cell_is_the_attack_at_that_place() -> None:
+    recipe = Recipe(domain="mnist", attack=Method(name="lavan", params={"steps": 12, "area": 0.1}))
+    scene = prepare(recipe, device="cpu")
+    target = (scene.label + 3) % 10
+    found = place_map(recipe, scene, target, 3)
+    assert found.rows == found.columns == (0.0, 0.5, 1.0)
+    assert len({sure for row in found.confidence for sure in row}) > 3, "places differ"
+    for i, j in ((0, 0), (1, 2)):
+        params = {**recipe.attack.params, "place": "given", "row": found.rows[i], "column": found.columns[j]}
+        attack = recipe.but(attack={"name": "lavan", "params": params}).built_attack()
+        # The same noise to begin with: the map draws for all nine places at once, row by row.
+        generator = torch.Generator().manual_seed(0)
+        torch.rand(3 * i + j, *scene.images.shape[1:], generator=generator)
+        alone = attack(scene.classifier, scene.images, scene.labels, Goal(torch.tensor([target])), generator)
+        assert found.confidence[i][j] == pytest.approx(float(alone.logits.softmax(1)[0, target]), abs=1e-4)
+        assert found.reached[i][j] == bool(alone.success[0])
+
+
+def test_nonsense_is_refused() -> None:
+    recipe = Recipe(domain="mnist", attack=Method(name="lavan"))
+    scene = prepare(recipe, device="cpu")
+    with pytest.raises(BadInput, match="own class"):
+        place_map(recipe, scene, scene.label)
+    with pytest.raises(BadInput, match="grid is 1"):
+        place_map(recipe, scene, (scene.label + 1) % 10, 1)
+    with pytest.raises(BadInput, match="for LaVAN"):
+        place_map(recipe.but(attack={"name": "fgsm"}), scene, (scene.label + 1) % 10)

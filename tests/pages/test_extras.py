@@ -1,0 +1,51 @@
+"""What some attacks show beyond the adversarial picture: a flow, a patch to print, a blink."""
+
+from __future__ import annotations
+
+from core.recipe import Method, Picture, Recipe
+from tests.pages.visits import settled, tiles, verdict, visit
+
+
+def tabs(app: object) -> list[str]:
+    return [tab.label for tab in app.tabs]  # type: ignore[attr-defined]
+
+
+def test_every_attack_can_be_blinked() -> None:
+    app = visit("attack", Recipe(attack=Method(name="fgsm")).to_link())
+    assert tabs(app) == ["Step by step", "Before and after", "Blink"]
+
+
+def test_a_flow_is_drawn_as_arrows_and_grid() -> None:
+    flow = Method(name="stadv", params={"steps": 25, "searches": 1})
+    app = visit("attack", Recipe(domain="mnist", attack=flow).to_link())
+    assert tabs(app)[-1] == "Flow"
+    moved = [caption.value for caption in app.caption if "farthest pixel moved" in caption.value]
+    assert len(moved) == 1 and "moved 0.00 pixels" not in moved[0], verdict(app)
+    outcome = app.session_state["shown_attack"]
+    again = type(outcome).from_json(outcome.to_json())
+    assert (again.attacked.flow == outcome.attacked.flow).all()
+
+
+def test_a_universal_patch_is_trained_on_the_gallery_and_printed() -> None:
+    method = Method(name="universal_patch", params={"steps": 4, "batch": 4, "area": 0.2})
+    app = visit("attack", Recipe(domain="mnist", picture=Picture(), attack=method).to_link())
+    assert tabs(app)[-1] == "Print"
+    (patch,) = tiles(app, "The patch")
+    assert patch["title"] == "the patch"
+    outcome = app.session_state["shown_attack"]
+    assert (
+        outcome.attacked.others is not None and outcome.attacked.others[1] == 8
+    )  # ten digits but this one and the target
+    assert any("of 8 (" in caption.value for caption in app.caption)
+    app.number_input(key="patch_cm").set_value(12.0)
+    settled(app.run())
+    assert not app.exception
+
+
+def test_the_map_of_places_is_one_button() -> None:
+    lavan = Method(name="lavan", params={"steps": 10})
+    app = visit("attack", Recipe(domain="mnist", attack=lavan).to_link())
+    assert tabs(app)[-1] == "Places"
+    app.button(key="map_places").click()
+    settled(app.run())
+    assert any("of 25 places" in caption.value for caption in app.caption)
