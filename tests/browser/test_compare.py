@@ -22,14 +22,3 @@ def test_attacks_side_by_side_and_one_more(server: str, browse: Open) -> None:
     page.reload()
     finished(page)
     assert made.count() == 6
-
-
-def test_on_a_phone_nothing_runs_over(server: str, browse: Open) -> None:
-    page = browse(f"{server}/compare")
-    finished(page)
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_timeout(500)
-    over = page.evaluate(
-        "document.querySelector('[data-testid=stMain]').scrollWidth - document.querySelector('[data-testid=stMain]').clientWidth"
-    )
-    assert over <= 1

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser.conftest import Open, serving, settle
 
-PAGES = ("", "attack", "defend")
+PAGES = ("", "attack", "compare", "defend")
 
 
 @pytest.mark.parametrize("where", PAGES)

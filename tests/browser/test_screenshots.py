@@ -13,7 +13,7 @@ WHERE = ROOT / "assets" / "screenshots" if os.environ.get("MIRAGE_SCREENSHOTS") 
 SIZE = {"width": 1500, "height": 1050}
 
 
-@pytest.mark.parametrize("where", ["start", "attack", "defend"])
+@pytest.mark.parametrize("where", ["start", "attack", "compare", "defend"])
 def test_screens(where: str, server: str, browse: Open) -> None:
     query = f"?recipe={Recipe(attacker='adaptive').to_link()}" if where == "defend" else ""
     page = browse(f"{server}/{'' if where == 'start' else where}{query}", size=SIZE)
