@@ -95,8 +95,8 @@ def place_plot(found: PlaceMap, target: str, *, key: str) -> None:
             hovertemplate="row %{y:.2f}, column %{x:.2f}: %{z:.1%}<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", title="row")
-    figure.update_xaxes(title="column")
+    figure.update_yaxes(autorange="reversed", title="row", tickvals=found.rows)
+    figure.update_xaxes(title="column", tickvals=found.columns)
     figure.update_layout(height=360, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
     st.plotly_chart(
         figure,

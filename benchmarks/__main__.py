@@ -1,8 +1,10 @@
-"""Both benchmarks, one after the other: `python -m benchmarks`, or `make bench`."""
+"""All benchmarks, one after the other: `python -m benchmarks`, or `make bench`."""
 
-from benchmarks import filters, pgd
+from benchmarks import attacks, filters, pgd
 
 if __name__ == "__main__":
     pgd.main([])
+    print()
+    attacks.main([])
     print()
     filters.main([])

@@ -20,6 +20,7 @@ import shlex
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,16 +69,8 @@ def peers(classifier: Classifier, images: Tensor, labels: Tensor) -> dict[str, W
         pass
     try:
         from art.attacks.evasion import ProjectedGradientDescent
-        from art.estimators.classification import PyTorchClassifier
 
-        estimator = PyTorchClassifier(
-            model=classifier,
-            loss=torch.nn.CrossEntropyLoss(),
-            input_shape=tuple(images.shape[1:]),
-            nb_classes=len(classifier.classes),
-            clip_values=(0.0, 1.0),
-            device_type="cpu",
-        )
+        estimator = art_estimator(classifier, images)
         projected = ProjectedGradientDescent(
             estimator,
             norm=np.inf,
@@ -93,6 +86,24 @@ def peers(classifier: Classifier, images: Tensor, labels: Tensor) -> dict[str, W
     except ImportError:
         pass
     return found
+
+
+def art_estimator(classifier: Classifier, images: Tensor) -> Any:
+    """The classifier as ART wants it.
+
+    Raises:
+        ImportError: ART is not installed.
+    """
+    from art.estimators.classification import PyTorchClassifier
+
+    return PyTorchClassifier(
+        model=classifier,
+        loss=torch.nn.CrossEntropyLoss(),
+        input_shape=tuple(images.shape[1:]),
+        nb_classes=len(classifier.classes),
+        clip_values=(0.0, 1.0),
+        device_type="cpu",
+    )
 
 
 def pictures(count: int, classifier: Classifier) -> tuple[Tensor, Tensor, str]:

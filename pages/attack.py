@@ -8,12 +8,12 @@ import streamlit as st
 from app import live, session, theme
 from app.blink import blink
 from app.controls import controls
+from app.flags import warnings
 from app.pictures import Pixels, Tile, magnified, row
 from app.placing import pick_place, place_plot
 from app.playback import playback, save_animation
 from app.plots import flow_plot, top_bars, trace_plot
 from app.tables import table
-from app.warnings import warnings
 from app.words import attack_verdict, budget, count_of, duration, mark, per_cent, prediction, start_verdict
 from core import attacks
 from core.attacks import LaVAN, UniversalPatch

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from app import classifiers, live, session, theme
+from app.flags import warnings
 from app.pictures import Tile, magnified, row
 from app.tables import table
-from app.warnings import warnings
 from app.words import budget, compare_verdict, prediction, table_of_attacks, table_of_transfer
 from core import attacks, domains
 from core.recipe import Recipe, Results, Scene

@@ -7,9 +7,9 @@ import streamlit as st
 
 from app import live, session, theme
 from app.controls import controls
+from app.flags import warnings
 from app.pictures import Tile, magnified, row
 from app.tables import table
-from app.warnings import warnings
 from app.words import defend_verdict, duration, mark, prediction, table_of_columns
 from core import defenses
 from core.declaration import Parameter, shown
