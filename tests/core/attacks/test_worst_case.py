@@ -44,13 +44,15 @@ def test_bim_is_its_formula() -> None:
 
 
 def test_mifgsm_is_its_formula() -> None:
-    model, x = curved(), pictures()
+    # Logits that grow make a picture's gradients of very different lengths, so that what they are divided by shows.
+    model, x, eps = curved(), pictures(), 0.4
+    model.network[-1].weight.data.mul_(8)  # type: ignore[index, union-attr, operator]
     y, now, g = labels_of(model, x), x, torch.zeros_like(x)
-    for _ in range(5):
+    for _ in range(8):
         slope = gradient(model, now, y)
         g = 0.9 * g + slope / slope.abs().sum((1, 2, 3), keepdim=True)
-        now = (now + EPS / 5 * g.sign()).clamp(x - EPS, x + EPS).clamp(0, 1)
-    result = MIFGSM(eps=EPS, iterations=5, decay=0.9)(model, x, y)
+        now = (now + eps / 8 * g.sign()).clamp(x - eps, x + eps).clamp(0, 1)
+    result = MIFGSM(eps=eps, iterations=8, decay=0.9)(model, x, y)
     assert torch.allclose(result.images, now, atol=1e-6)
 
 
@@ -60,6 +62,55 @@ def test_mifgsm_without_memory_is_bim() -> None:
     one = MIFGSM(eps=EPS, iterations=4, decay=0)(model, x, y)
     two = BIM(eps=EPS, iterations=4, step_size=EPS / 4, early_stop=False)(model, x, y)
     assert torch.allclose(one.images, two.images, atol=1e-6)
+
+
+def written_out(model: Classifier, x: Tensor, y: Tensor, eps: float, steps: int, seed: int) -> Tensor:
+    """APGD-CE on one picture, line by line from algorithm 1 of Croce and Hein 2020; the best point's loss after each step."""
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+    def inside(z: Tensor) -> Tensor:
+        return z.clamp(x - eps, x + eps).clamp(0, 1)
+
+    def value(z: Tensor) -> float:
+        return float(loss(model, z, y))
+
+    stride, old = 2 * eps, inside(x + eps * noise / noise.abs().max())
+    points = [old, inside(old + stride * gradient(model, old, y).sign())]
+    losses = [value(point) for point in points]
+    # Checkpoints: p_0 = 0, p_1 = 0.22, p_{j+1} = p_j + max(p_j - p_{j-1} - 0.03, 0.06).
+    checkpoints, interval = [int(0.22 * steps)], int(0.22 * steps)
+    while checkpoints[-1] < steps:
+        interval = max(interval - int(0.03 * steps), int(0.06 * steps))
+        checkpoints.append(checkpoints[-1] + interval)
+    best, at_check, halved, last_check = 0, losses[0], True, 0
+    curve = [losses[0]]
+    for k in range(1, steps + 1):
+        best = max(range(k + 1), key=lambda n: losses[n])
+        curve.append(losses[best])
+        now, before = points[k], points[k - 1]
+        if k in checkpoints:
+            rises = sum(losses[n] > losses[n - 1] for n in range(last_check + 1, k + 1))
+            poor = rises <= 0.75 * (k - last_check)
+            stuck = not halved and at_check == losses[best]
+            halved, at_check, last_check = poor or stuck, losses[best], k
+            if halved:
+                stride /= 2
+                now = points[best]
+        ahead = inside(now + stride * gradient(model, now, y).sign())
+        points.append(inside(now + 0.75 * (ahead - now) + 0.25 * (now - before)))
+        losses.append(value(points[-1]))
+    return torch.tensor(curve)
+
+
+def test_apgd_is_its_algorithm_written_out() -> None:
+    model, x = curved(seed=6), pictures(1, seed=4)
+    model.network[-1].weight.data.mul_(4)  # type: ignore[index, union-attr, operator]
+    y, eps, steps = labels_of(model, x), 0.1, 50
+    attack = APGDCE(eps=eps, iterations=steps, early_stop=False)
+    found = [loss(model, s.images, y) for s in attack.steps(model, x, y, generator=torch.Generator().manual_seed(3))]
+    wanted = written_out(model, x, y, eps, steps, 3)
+    # The attack keeps a picture that fools before one with a larger loss that does not; here both are the same.
+    assert torch.allclose(torch.cat(found[1:]), wanted[1:], rtol=1e-3, atol=1e-4)
 
 
 def leads(model: Classifier, x: Tensor, y: Tensor) -> Tensor:
@@ -137,6 +188,25 @@ def test_square_asks_only_for_logits_and_keeps_what_helps() -> None:
             assert torch.allclose(change[moved], torch.tensor(EPS), atol=1e-6), "every value is at a face of the ball"
 
 
+def test_a_square_that_does_not_help_is_taken_back() -> None:
+    model, x = curved(seed=3), pictures(8)
+    y, eps = labels_of(model, x), 2 / 255
+    attack = Square(eps=eps, queries=40, early_stop=False)
+    *_, last = attack.steps(model, x, y, generator=torch.Generator().manual_seed(2))
+    draws = torch.Generator().manual_seed(2)
+    signs = torch.randint(0, 2, (8, 3, 1, 8), generator=draws) * 2 - 1
+    now = (x + eps * signs).clamp(0, 1)
+    lead = leads(model, now, y).amax(1)
+    for query in range(2, 41):
+        tried = attack._squares(now, x, attack.side(query - 2, 8, 8), draws)
+        better = leads(model, tried, y).amax(1) > lead
+        now = torch.where(better.view(-1, 1, 1, 1), tried, now)
+        lead = torch.maximum(lead, leads(model, tried, y).amax(1))
+    # The clean picture is what there is until something leads more.
+    clean = leads(model, x, y).amax(1)
+    assert torch.allclose(leads(model, last.images, y).amax(1), torch.maximum(lead, clean), atol=1e-5)
+
+
 def test_squares_shrink_as_published() -> None:
     attack = Square(queries=10_000)
     area = {q: attack.side(q, 224, 224) ** 2 / 224**2 for q in (0, 10, 11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001)}
@@ -155,6 +225,18 @@ def test_the_worst_case_is_at_least_as_bad_as_each_part() -> None:
     assert float((worst.images - x).abs().max()) <= eps + 1e-6
     with torch.no_grad():
         assert torch.equal(worst.success, model(quantise(worst.images)).argmax(1) != y)
+
+
+def test_the_worst_case_goes_on_where_the_first_part_is_blind() -> None:
+    """A saturated softmax has no gradient for the cross-entropy; the ratio of logits and the queries do not care."""
+    model, x, eps = linear(classes=5), pictures(40) * 0.8 + 0.1, 0.02
+    y = labels_of(model, x)
+    possible = largest_lead(model, x, y, eps, 5) > 0
+    model.network[1].weight.data.mul_(1e6)  # type: ignore[index, union-attr, operator]
+    *_, blind = APGDCE(eps=eps, iterations=20).steps(model, x, y)
+    *_, worst = WorstCase(eps=eps, iterations=40, queries=20).steps(model, x, y)
+    assert not bool((worst.fooled & ~possible).any())
+    assert int(blind.fooled.sum()) < 0.7 * int(possible.sum()) and int(worst.fooled.sum()) > 0.9 * int(possible.sum())
 
 
 def test_the_worst_case_serves_a_goal_too() -> None:
