@@ -136,6 +136,7 @@ def flow_plot(clean: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32], *, ke
     st.image(
         rendered(draw, "png"),
         width="stretch",
+        output_format="PNG",
         alt=f"The flow as arrows and as a warped grid; the farthest pixel moved {far:.2f} pixels",
     )
     st.caption(

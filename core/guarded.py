@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.defenses.base import Defense
 from core.inputs import BadInput
-from core.models.classifier import Classifier
+from core.models.classifier import Classifier, Wrapper
 
 Backward = Literal["none", "identity", "true", "best", "average"]
 
 
-class Guarded(Classifier):
+class Guarded(Wrapper):
     """`classifier(defense(images))`, again a classifier, so that every attack works against every defense unchanged.
 
     `backward` says what the attacker knows of the defense:
@@ -41,7 +41,7 @@ class Guarded(Classifier):
         samples: int = 8,
         seed: int = 0,
     ) -> None:
-        nn.Module.__init__(self)
+        super().__init__(classifier)
         if backward not in get_args(Backward):
             known = ", ".join(repr(word) for word in get_args(Backward))
             raise BadInput(f"backward is {backward!r}; it must be one of {known}.")
@@ -53,28 +53,16 @@ class Guarded(Classifier):
             raise BadInput(
                 f"{' and '.join(without)} {verb} no useful gradient; use backward='identity' (BPDA) or 'best'."
             )
-        self.classifier = classifier
         self.defense = defense
         self.backward = backward
         self.samples = samples if defense.randomised() else 1
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)  # of the attacker's own draws
-        for name in ("name", "title", "domain", "classes", "size", "channels"):
-            setattr(self, name, getattr(classifier, name))
-        super().train(False)
 
     @property
     def surrogate(self) -> Classifier:
         """What the attacker differentiates."""
         return self.classifier if self.backward == "none" else self
-
-    @property
-    def cam_module(self) -> nn.Module:
-        return self.classifier.cam_module
-
-    @property
-    def device(self) -> torch.device:
-        return self.classifier.device
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of the defended images, N×C×H×W in [0, 1]; the gradient is the one that `backward` names."""

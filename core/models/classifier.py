@@ -68,3 +68,22 @@ class Classifier(nn.Module):
         """Logits N×K of images N×C×H×W in [0, 1], on this classifier's device."""
         logits: Tensor = self.network((images.to(self.device) - self.mean) / self.std)
         return logits
+
+
+class Wrapper(Classifier):
+    """A classifier around another one, which it passes for: the same name, classes, size and device."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        nn.Module.__init__(self)
+        self.classifier = classifier
+        for name in ("name", "title", "domain", "classes", "size", "channels"):
+            setattr(self, name, getattr(classifier, name))
+        nn.Module.train(self, False)
+
+    @property
+    def cam_module(self) -> nn.Module:
+        return self.classifier.cam_module
+
+    @property
+    def device(self) -> torch.device:
+        return self.classifier.device

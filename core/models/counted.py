@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.models.classifier import Classifier
+from core.models.classifier import Classifier, Wrapper
 
 
 class Tally:
@@ -16,30 +15,18 @@ class Tally:
         self.gradients = 0
 
 
-class Counted(Classifier):
+class Counted(Wrapper):
     """A classifier that counts into a tally who looks at it; else it is that classifier."""
 
     def __init__(self, classifier: Classifier, tally: Tally) -> None:
-        nn.Module.__init__(self)
-        self.classifier = classifier
+        super().__init__(classifier)
         self.tally = tally
-        for name in ("name", "title", "domain", "classes", "size", "channels"):
-            setattr(self, name, getattr(classifier, name))
-        super().train(False)
 
     @property
     def surrogate(self) -> Classifier:
         """The same tally on what the attacker differentiates."""
         inner = self.classifier.surrogate
         return self if inner is self.classifier else Counted(inner, self.tally)
-
-    @property
-    def cam_module(self) -> nn.Module:
-        return self.classifier.cam_module
-
-    @property
-    def device(self) -> torch.device:
-        return self.classifier.device
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of images N×C×H×W in [0, 1]."""

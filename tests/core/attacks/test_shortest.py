@@ -116,14 +116,14 @@ def test_cw_is_its_algorithm_written_out() -> None:
             length = ((point - x) ** 2).sum()
             loss = length + c * lead.clamp(min=0).sum()
             if int(logits.argmax()) != int(y):
-                found, best = True, min(best, float(length))
+                found, best = True, min(best, float(length.detach()))
             adam.zero_grad()
             loss.backward()
             adam.step()
             if k % 25 == 0:
-                if not float(loss) <= 0.9999 * before:
+                if not float(loss.detach()) <= 0.9999 * before:
                     break
-                before = float(loss)
+                before = float(loss.detach())
         low, high = (low, min(high, c)) if found else (max(low, c), high)
         c = (low + high) / 2 if high < float("inf") else c * 10
     attack = CW(searches=searches, iterations=steps, learning_rate=rate, initial_c=1e-3, rounding=False)
