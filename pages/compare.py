@@ -76,7 +76,9 @@ def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
         )
         change, factor = magnified(scene.clean, done.adversarial)
         words = f"L∞ {budget(done.norms.linf)} · L2 {done.norms.l2:.2f}"
-        changed.append(Tile(change, f"δ × {factor}", words, "neutral", file_name=f"{entry.name}_delta.png"))
+        alt = f"What {entry.attack.title} changed, times {factor}. {words}"
+        file = f"{entry.name}_delta.png"
+        changed.append(Tile(change, f"δ × {factor}", words, "neutral", file_name=file, alt=alt))
     row(made, key="contest_pictures", label="What each attack made", width=118, dimmed=dimmed)
     row(changed, key="contest_changes", label="What each attack changed", width=118, dimmed=dimmed)
 
