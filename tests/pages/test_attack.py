@@ -154,7 +154,8 @@ def test_a_lost_upload_is_said_in_one_sentence_and_another_picture_stands_in() -
         "Until then the first picture of the gallery stands in."
     ]
     assert not app.error
-    assert "cat" in verdict(app)
+    # Padded, PhotoNet takes the cat for a coffee: that is said, and of the right picture.
+    assert re.match(r"The classifier was wrong before any attack: it took this cat for an? \w+\.$", verdict(app))
     assert app.session_state["recipe"].picture == Picture(fit="pad")
 
 

@@ -90,7 +90,7 @@ def test_photonet_shows_the_papers_phenomena() -> None:
     images, labels = domains.get("photos").sample(17)
     model, smoothing = shipped("photos_photonet"), defenses.LGS()
     assert int(attacks.PGD(eps=8 / 255, steps=40)(model, images, labels).success.sum()) >= 0.9 * 17
-    patched = attacks.LaVAN(area=0.09)(model, images, labels, generator=torch.Generator().manual_seed(1))
+    patched = attacks.LaVAN(area=0.09)(model, images, labels)  # seed 0, the hardest of 0 to 4
     fooled = patched.success
     assert int(fooled.sum()) >= 0.7 * 17
     with torch.inference_mode():
