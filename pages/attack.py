@@ -120,15 +120,8 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
         st.info(failed if outcome.recipe.built_attack().smallest else still, icon=":material/info:")
     rival = classes[attacked.target] if attacked.target is not None else "the likeliest other class"
     lavan = outcome.recipe.attack.name == "lavan"
-    extra = (
-        ["Places"]
-        if lavan
-        else ["Flow"]
-        if attacked.flow is not None
-        else ["Print"]
-        if attacked.patch is not None
-        else []
-    )
+    kinds = (("Places", lavan), ("Flow", attacked.flow is not None), ("Print", attacked.patch is not None))
+    extra = [title for title, there in kinds if there]
     step_by_step, before_after, blinking, *more = st.tabs(["Step by step", "Before and after", "Blink", *extra])
     with blinking:
         blink(
