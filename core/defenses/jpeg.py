@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
+from functools import cache
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
+from torchvision.io import decode_jpeg, encode_jpeg
 
 from core.declaration import number
 from core.defenses.base import Defense
+from core.memory import empty_like
+
+Floats = npt.NDArray[np.floating[Any]]
 
 
 class JPEG(Defense):
     """Write each image as a JPEG file and read it back (Dziugaite, Ghahramani and Roy 2016, section 3).
 
     N×C×H×W in [0, 1] → the same shape and type, values n/255; rounded to 8 bits first, as every file is. The codec is
-    Pillow's with its own chroma subsampling (4:2:0); one channel is coded as grey. It has no gradient.
+    libjpeg-turbo with its own chroma subsampling (4:2:0); one channel is coded as grey. It has no gradient.
     """
 
     name: ClassVar[str] = "jpeg"
@@ -32,25 +36,43 @@ class JPEG(Defense):
     quality: int = number(60, 1, 100, step=1, help="JPEG quality; lower compresses harder and removes more.")
 
     def apply(self, images: Tensor) -> Tensor:
-        given = images.detach().cpu().numpy()
-        result = np.empty(given.shape, given.dtype)
+        given = images.detach().cpu()
+        result = empty_like(given)
+        indices = iter(range(len(given)))  # shared: whoever is free takes the next picture
 
-        def through(index: int) -> None:
-            pixels = given[index] * given.dtype.type(255)
-            np.clip(np.rint(pixels, out=pixels), 0, 255, out=pixels)
-            for channel, plane in enumerate(recompressed(pixels.astype(np.uint8), self.quality)):
-                np.divide(plane, given.dtype.type(255), out=result[index, channel])
+        def work() -> None:
+            _through_files(given.numpy(), result.numpy(), indices, self.quality)
 
-        # Pillow takes one picture at a time and lets go of the interpreter while it works; so threads, one a core.
-        with ThreadPoolExecutor(min(len(given), torch.get_num_threads())) as pool:
-            list(pool.map(through, range(len(given))))
-        return torch.from_numpy(result).to(images.device)
+        # The codec takes one picture at a time and lets go of the interpreter; so threads, one a core, this one among them.
+        others = min(len(given), torch.get_num_threads()) - 1
+        helping = [_helpers(others).submit(work) for _ in range(others)]
+        work()
+        for helper in helping:
+            helper.result()
+        return result.to(images.device)
 
 
-def recompressed(pixels: npt.NDArray[np.uint8], quality: int) -> list[npt.NDArray[np.uint8]]:
-    """The channels of one picture, uint8 C×H×W with C = 3 or 1, after a JPEG file of that quality."""
-    planes = [Image.fromarray(plane) for plane in pixels]
-    file = io.BytesIO()
-    (planes[0] if len(planes) == 1 else Image.merge("RGB", planes)).save(file, format="JPEG", quality=quality)
-    with Image.open(file) as picture:
-        return [np.asarray(plane) for plane in picture.split()]
+@cache
+def _helpers(count: int) -> ThreadPoolExecutor:
+    """Threads that stay: a fresh one would touch fresh memory in every call."""
+    return ThreadPoolExecutor(count, thread_name_prefix="jpeg")
+
+
+def _through_files(given: Floats, result: Floats, indices: Iterator[int], quality: int) -> None:
+    """Write the pictures `indices` of `given` (N×C×H×W) as files and read them into `result`."""
+    channels, height, width = given.shape[1:]
+    # Half of the time goes to memory, not to the codec; so it is touched as rarely as can be, and laid out as the codec wants.
+    planes = np.empty((channels, height, width), np.uint8)
+    pixels = np.empty((height, width, channels), np.uint8)
+    picture = torch.from_numpy(pixels).permute(2, 0, 1)
+    top = given.dtype.type(255)
+    for index in indices:
+        scratch = result[index]
+        np.rint(np.multiply(given[index], top, out=scratch), out=scratch)
+        np.copyto(planes, scratch, casting="unsafe")
+        for channel in range(channels):
+            pixels[..., channel] = planes[channel]
+        decoded = decode_jpeg(encode_jpeg(picture, quality)).numpy()
+        for channel in range(channels):
+            planes[channel] = decoded[channel]
+        np.divide(planes, top, out=scratch)

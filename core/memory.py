@@ -1,0 +1,33 @@
+"""Memory for results that is used again, as torch does on a GPU and not on a CPU."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+LARGEST = 1 << 28  # bytes; what is larger goes back to the system, so that no more than twice this is ever kept
+_free: deque[npt.NDArray[np.uint8]] = deque(maxlen=2)
+
+
+def empty_like(images: Tensor) -> Tensor:
+    """A tensor on the CPU of that shape and type with arbitrary values, in the memory of an earlier one that is gone.
+
+    The system clears fresh memory page by page, which costs a filter as much as its arithmetic. Fresh memory comes from NumPy,
+    which asks for large pages, as torch does not.
+    """
+    size = images.numel() * images.element_size()
+    try:
+        memory = _free.pop()
+    except IndexError:
+        memory = None
+    if memory is None or memory.size != size:
+        memory = np.empty(size, np.uint8)
+    ours = memory.view()  # torch holds this object as long as anything of the tensor lives
+    if size <= LARGEST:
+        weakref.finalize(ours, _free.append, memory).atexit = False
+    return torch.from_numpy(ours).view(images.dtype).view(images.shape)
