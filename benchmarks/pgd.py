@@ -38,10 +38,10 @@ SLOWEST, FASTEST = 1.1, 3.0  # targets: at most this many bare loops; at least t
 Work = Callable[[], object]
 
 
-def bare(classifier: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+def bare(classifier: Classifier, images: Tensor, labels: Tensor, steps: int = STEPS) -> Tensor:
     """PGD written out: the floor."""
     now = images
-    for _ in range(STEPS):
+    for _ in range(steps):
         now = now.detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(F.cross_entropy(classifier(now), labels, reduction="sum"), now)
         moved = now.detach() + STEP * gradient.sign()

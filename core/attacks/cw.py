@@ -16,17 +16,21 @@ from core.models.classifier import Classifier
 
 # searches over c, iterations of each, learning rate, first c
 PRESETS: dict[str, tuple[int, int, float, float]] = {
-    "quick": (5, 60, 0.01, 0.3),
+    "quick": (5, 20, 0.01, 0.1),
     "thorough": (9, 1000, 0.01, 1e-2),
 }
-CHECKED = 25  # iterations between two looks at whether a picture's loss still falls
+LOOKS = 5  # bisections of the way back to the picture
+CHECKED = 10  # iterations between two looks at whether a picture's loss still falls
 
 
 class CW(Attack):
     """The shortest change (L2) that fools: min ‖x' - x‖² + c·max(Z_source - max Z_other, -κ) (Carlini and Wagner 2017, section V).
 
-    x' = (tanh(w) + 1)/2 keeps the box; Adam moves w. Each picture has its own c, found by doubling and then halving the
-    interval; what is returned is the shortest change met that serves the goal, and the picture itself where none was met.
+    x' = (tanh(w) + 1)/2 keeps the box; Adam moves w. Each picture has its own c, ten times larger from search to search until
+    one fools, then bisected. What is returned is the shortest change met that serves the goal, and the picture itself where
+    none was met. Unlike the authors' code, a search goes on from where the last one ended, and the bisecting ones halve Adam's
+    step each time: neighbouring values of c have neighbouring optima, so a fifth of the iterations finds shorter changes. The
+    shortest is then drawn back toward the picture as far as it still fools, which takes a few looks and no gradient.
     """
 
     name: ClassVar[str] = "cw"
@@ -36,7 +40,7 @@ class CW(Attack):
     smallest: ClassVar[bool] = True
 
     preset: Literal["quick", "thorough"] = choice(
-        "quick", help="Quick: 5 searches of 60 iterations. Thorough: the paper's 9 of 1,000."
+        "quick", help="Quick: 5 searches of 20 iterations. Thorough: the paper's 9 of 1,000."
     )
     iterations: int | None = number(
         None,
@@ -74,10 +78,11 @@ class CW(Attack):
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
         searches, iterations, rate, first = self.plan()
-        n, total = len(images), searches * iterations
+        n, total = len(images), searches * iterations + 1
         low, high = images.new_zeros(n), images.new_full((n,), torch.inf)
         c = images.new_full((n,), first)
-        start = torch.atanh((images * 2 - 1) * (1 - 1e-6))
+        reached = torch.atanh((images * 2 - 1) * (1 - 1e-6))
+        rates = images.new_full((n, 1, 1, 1), rate)
         with torch.no_grad():
             logits = classifier(images)
         best = _Best.begin(images, logits, labels, goal)
@@ -86,13 +91,13 @@ class CW(Attack):
             found = torch.zeros(n, dtype=torch.bool, device=images.device)
             # A picture whose loss stands still leaves the search: from then on it costs nothing.
             run = torch.arange(n, device=images.device)
-            w, m, v = start, torch.zeros_like(start), torch.zeros_like(start)
+            w, m, v = reached, torch.zeros_like(reached), torch.zeros_like(reached)
             before = images.new_full((n,), torch.inf)
             for k in range(1, iterations + 1):
                 x, y, aim = images[run], labels[run], goal.at(run)
                 point = (torch.tanh(w) + 1) / 2
                 gradient, gain, logits = climb(classifier, point, y, aim, "margin")
-                length = (point - x).flatten(1).square().sum(1)
+                length = _square(point - x)
                 fooled = gain >= self.confidence if self.confidence else aim.reached(logits, y)
                 better = fooled & (length < best.length[run])
                 longer = fooled & ~better
@@ -108,16 +113,43 @@ class CW(Attack):
                 pull = 2 * (point - x) - opened(c[run] * wanted) * gradient
                 slope = pull * 2 * point * (1 - point)  # dx'/dw = (1 - tanh²)/2 = 2x'(1 - x')
                 m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
-                w = w - rate * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
+                w = w - rates[run] * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
                 if k % CHECKED == 0:
                     loss = length + c[run] * (self.confidence - gain).clamp(min=0)
                     keep = loss <= 0.9999 * before
+                    reached = reached.index_copy(0, run, w)
                     run, w, m, v, before = run[keep], w[keep], m[keep], v[keep], loss[keep]
                     if len(run) == 0:
                         break
+            reached = reached.index_copy(0, run, w)
             high = torch.where(found, torch.minimum(high, c), high)
             low = torch.where(found, low, torch.maximum(low, c))
-            c = torch.where(high.isfinite(), (low + high) / 2, c * 10)
+            bisected = high.isfinite()
+            c = torch.where(bisected, (low + high) / 2, c * 10)
+            rates = torch.where(opened(bisected), rates / 2, rates)
+        yield self._drawn_back(best, classifier, images, labels, goal).step(total, total, labels, goal)
+
+    def _drawn_back(self, best: _Best, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> _Best:
+        """The nearest points to the images on the lines to those found that still serve, to a 300th of the way."""
+        changed = best.fooled & (best.length > 0)
+        run = changed.nonzero()[:, 0]
+        if len(run) == 0:
+            return best
+        x, y, aim, change = images[run], labels[run], goal.at(run), best.images[run] - images[run]
+        near, far = torch.full_like(best.length[run], 0.9), torch.ones_like(best.length[run])
+        for _ in range(LOOKS):
+            share = (near + far) / 2
+            point = x + opened(share) * change
+            with torch.no_grad():
+                logits = classifier(point)
+            serves = aim.reached(logits, y)
+            if self.confidence:
+                serves = objective(logits, y, aim, "margin") >= self.confidence
+            if self.rounding:
+                serves = serves & holds(classifier, point, y, aim)
+            best = best.put(run[serves], point[serves], _square(point - x)[serves], logits[serves])
+            near, far = torch.where(serves, near, share), torch.where(serves, share, far)
+        return best
 
 
 @dataclass(frozen=True)
@@ -145,3 +177,8 @@ class _Best:
     def step(self, number_: int, total: int, labels: Tensor, goal: Goal) -> Step:
         gain = objective(self.logits, labels, goal, "margin")
         return Step(number_, total, self.images, self.logits, gain, self.fooled, goal.targets)
+
+
+def _square(change: Tensor) -> Tensor:
+    """The squared L2 norm of each picture's change, N."""
+    return change.flatten(1).square().sum(1)

@@ -12,6 +12,7 @@ from core.attacks.base import Goal
 from core.images import quantise
 from core.models.classifier import Classifier
 
+BATCH = 8  # pictures from which on another layout pays
 Loss = Literal["cross-entropy", "margin"]
 
 
@@ -40,13 +41,23 @@ def climb(
     input has no gradient; that is a gradient of zero.
     """
     with torch.enable_grad():
-        leaf = images.detach().requires_grad_(True)
+        leaf = laid_out(images.detach()).requires_grad_(True)
         logits = classifier(leaf)
         gain = objective(logits, labels, goal, loss)
         (gradient,) = torch.autograd.grad(gain.sum(), leaf, allow_unused=True)
     if gradient is None:
         gradient = torch.zeros_like(images)
-    return gradient, gain.detach(), logits.detach()
+    return gradient.contiguous(), gain.detach(), logits.detach()
+
+
+def laid_out(images: Tensor) -> Tensor:
+    """The images in the memory layout in which a gradient is cheapest.
+
+    On a CPU a batch goes through convolutions and pooling a fifth faster with its channels last; a few pictures, slower.
+    """
+    if images.device.type == "cpu" and len(images) >= BATCH:
+        return images.contiguous(memory_format=torch.channels_last)
+    return images
 
 
 def holds(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:

@@ -100,15 +100,16 @@ def test_cw_searches_c_for_each_picture_by_itself() -> None:
 
 
 def test_cw_is_its_algorithm_written_out() -> None:
-    """One picture, with torch's own Adam and a search over c by doubling the order and then halving the interval."""
+    """One picture, with torch's own Adam and a search over c by tens and then halves, each from where the last one ended."""
     model, x = curved(seed=1), pictures(1, seed=5)
     with torch.no_grad():
         y = model(x).argmax(1)
     searches, steps, rate, c = 6, 30, 0.02, 1e-3
-    low, high, best = 0.0, float("inf"), float("inf")
+    low, high, best, nearest, step_size = 0.0, float("inf"), float("inf"), x, rate
+    w = torch.atanh((x * 2 - 1) * (1 - 1e-6))
     for _ in range(searches):
-        w = torch.atanh((x * 2 - 1) * (1 - 1e-6)).requires_grad_(True)
-        adam, found, before = torch.optim.Adam([w], lr=rate), False, float("inf")
+        w = w.detach().requires_grad_(True)
+        adam, found, before = torch.optim.Adam([w], lr=step_size), False, float("inf")
         for k in range(1, steps + 1):
             point = (torch.tanh(w) + 1) / 2
             logits = model(point)
@@ -116,16 +117,25 @@ def test_cw_is_its_algorithm_written_out() -> None:
             length = ((point - x) ** 2).sum()
             loss = length + c * lead.clamp(min=0).sum()
             if int(logits.argmax()) != int(y):
-                found, best = True, min(best, float(length.detach()))
+                found = True
+                if float(length.detach()) < best:
+                    best, nearest = float(length.detach()), point.detach()
+            if k == steps:
+                break
             adam.zero_grad()
             loss.backward()
             adam.step()
-            if k % 25 == 0:
+            if k % 10 == 0:
                 if not float(loss.detach()) <= 0.9999 * before:
                     break
                 before = float(loss.detach())
         low, high = (low, min(high, c)) if found else (max(low, c), high)
-        c = (low + high) / 2 if high < float("inf") else c * 10
+        c, step_size = ((low + high) / 2, step_size / 2) if high < float("inf") else (c * 10, step_size)
+    shares = torch.linspace(0.9, 1, 2**5 + 1)[1:]
+    with torch.no_grad():
+        fools = model(x + shares.view(-1, 1, 1, 1) * (nearest - x)).argmax(1) != y
+    assert bool((fools[:-1] <= fools[1:]).all())  # one crossing, so that bisection finds it
+    best *= float(shares[fools][0]) ** 2
     attack = CW(searches=searches, iterations=steps, learning_rate=rate, initial_c=1e-3, rounding=False)
     step = unrounded(attack, model, x, y)
     assert best < float("inf")
