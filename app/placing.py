@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -50,8 +52,15 @@ export default function ({ data, parentElement, setStateValue }) {
 )
 
 
-def pick_place(pixels: Pixels, side: float, spot: tuple[float, float] | None, *, key: str) -> None:
-    """The picture with the patch's outline; where the visitor puts it goes into the recipe.
+def pick_place(
+    pixels: Pixels,
+    side: float,
+    spot: tuple[float, float] | None,
+    *,
+    key: str,
+    put: Callable[[float, float], None] = session.place_patch,
+) -> None:
+    """The picture with the patch's outline; where the visitor puts it goes to `put`, without which into the recipe.
 
     `side` is the patch's share of the picture's side, `spot` its row and column in [0, 1], None while it is left to chance.
     """
@@ -59,7 +68,7 @@ def pick_place(pixels: Pixels, side: float, spot: tuple[float, float] | None, *,
     def moved() -> None:
         chosen = st.session_state[key]["spot"]
         if chosen:
-            session.place_patch(float(chosen[0]), float(chosen[1]))
+            put(float(chosen[0]), float(chosen[1]))
 
     _PLACE(
         key=key,

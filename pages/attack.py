@@ -13,13 +13,14 @@ from app.pictures import Pixels, Tile, magnified, row
 from app.placing import pick_place, place_plot
 from app.playback import playback, save_animation
 from app.plots import flow_plot, top_bars, trace_plot
+from app.sticking import keep, kept, sticking
 from app.tables import table
 from app.words import attack_verdict, budget, count_of, duration, mark, per_cent, prediction, start_verdict
 from core import attacks
 from core.attacks import LaVAN, UniversalPatch
 from core.images import page
 from core.inputs import BadInput
-from core.recipe import Attacked, Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
+from core.recipe import Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
 from core.recipe.norms import lengths
 
 
@@ -140,7 +141,7 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
             elif attacked.flow is not None:
                 flow_plot(outcome.clean, attacked.flow, key="flow")
             elif attacked.patch is not None:
-                printing(attacked)
+                printing(outcome)
     with step_by_step:
         scrub, curves = st.columns([2, 3])
         trace = attacked.trace
@@ -176,8 +177,9 @@ def mapping(outcome: Outcome) -> None:
         st.rerun()
 
 
-def printing(attacked: Attacked) -> None:
-    """The universal patch by itself, to save and to print."""
+def printing(outcome: Outcome) -> None:
+    """The universal patch by itself, to save, to print and to keep for other pictures."""
+    attacked = outcome.attacked
     patch = attacked.patch
     assert patch is not None
     tile, paper = st.columns([1, 1.2])
@@ -207,6 +209,7 @@ def printing(attacked: Attacked) -> None:
                 "One patch, trained on this picture and the gallery together. "
                 f"It also fools {count_of(*attacked.others)} of the gallery's others."
             )
+        keep(outcome)
 
 
 def frame_words(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: str, rival: str) -> str:
@@ -271,7 +274,10 @@ with left:
 session.mirror()
 key = session.attack_key(recipe)
 # The first attack on a picture, and any attack that is over in a moment, runs by itself; another one waits for Run.
-instant = attacks.get(recipe.attack.name).instant
+method = attacks.get(recipe.attack.name)
+# A patch that is kept is there to be stuck onto this picture, too: another one is trained only when asked for.
+idle = method.universal and kept() is not None
+instant = method.instant
 # What stands on the screen stays there, dimmed, until there is something new.
 shown: Outcome | None = st.session_state.get("shown_attack")
 if shown is not None and (
@@ -290,7 +296,11 @@ with left:
         on_click=session.forget,
         args=(key,),
     )
-if session.attacked(recipe) is None and not session.failed(key) and (pressed or instant or shown is None):
+if (
+    session.attacked(recipe) is None
+    and not session.failed(key)
+    and (pressed or instant or (shown is None and not idle))
+):
     session.start_attack(recipe, scene)
 with left:
     busy = live.running("attack ", picture=shown is not None)  # below Run, so that the pictures stay where they are
@@ -317,6 +327,8 @@ with right:
         if found is None and not busy:
             st.info("These pictures are of the run before. Press Run for the settings on the left.")
         evidence(shown, dimmed=found is None)
+    if method.universal:
+        sticking(scene)
 if shown is not None:
     warnings(flags_of(shown), key="attack_flags")
     details(shown)

@@ -6,6 +6,7 @@ from core.recipe.outcome import Attacked, Column, Guard, Norms, Outcome, Trace, 
 from core.recipe.placing import PlaceMap, place_map
 from core.recipe.recipe import Attacker, Contest, Method, Recipe
 from core.recipe.running import Progress, Scene, assemble, defend, fool, prepare, run, sweep
+from core.recipe.sticking import Sticker, Stuck, stick_on, sticker
 
 __all__ = [
     "Attacked",
@@ -24,6 +25,8 @@ __all__ = [
     "Recipe",
     "Results",
     "Scene",
+    "Sticker",
+    "Stuck",
     "Trace",
     "Verdict",
     "assemble",
@@ -34,6 +37,8 @@ __all__ = [
     "place_map",
     "prepare",
     "run",
+    "stick_on",
+    "sticker",
     "sweep",
     "transfer",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core import domains
 from core.recipe import Method, Picture, Recipe
 from tests.pages.visits import settled, tiles, verdict, visit
 
@@ -49,3 +50,26 @@ def test_the_map_of_places_is_one_button() -> None:
     app.button(key="map_places").click()
     settled(app.run())
     assert any("of 25 places" in caption.value for caption in app.caption)
+
+
+def test_a_kept_patch_is_stuck_onto_another_picture() -> None:
+    method = Method(name="universal_patch", params={"steps": 4, "batch": 4, "area": 0.2})
+    app = visit("attack", Recipe(domain="mnist", picture=Picture(), attack=method).to_link())
+    assert "kept_patch" not in app.session_state
+    app.button(key="keep_patch").click()
+    settled(app.run())
+    assert app.button(key="keep_patch").disabled
+    (first,) = tiles(app, "The picture with the patch")
+    app.slider(key="stick_angle").set_value(90)
+    settled(app.run())
+    (turned,) = tiles(app, "The picture with the patch")
+    assert turned["src"] != first["src"]
+    other = domains.get("mnist").gallery()[4].name
+    app.session_state["recipe"] = app.session_state["recipe"].but(picture=Picture(name=other))
+    settled(app.run())
+    (moved,) = tiles(app, "The picture with the patch")
+    assert moved["src"] != turned["src"]
+    assert any("Press Run" in title.value for title in app.title), "another picture trains no new patch by itself"
+    app.button(key="drop_patch").click()
+    settled(app.run())
+    assert "kept_patch" not in app.session_state and not app.exception

@@ -1,0 +1,81 @@
+"""A universal patch kept from an earlier run, stuck onto the picture at hand."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import session, theme
+from app.pictures import Tile, row
+from app.placing import pick_place
+from app.words import a, per_cent, prediction
+from core.inputs import BadInput
+from core.recipe import Outcome, Scene, Sticker, stick_on, sticker
+
+
+def kept() -> Sticker | None:
+    """The patch that this visitor keeps."""
+    found: Sticker | None = st.session_state.get("kept_patch")
+    return found
+
+
+def keep(outcome: Outcome) -> None:
+    """The button that keeps an outcome's patch for other pictures."""
+    patch = sticker(outcome)
+    held = kept()
+    same = patch is not None and held is not None and patch.patch.tobytes() == held.patch.tobytes()
+
+    def take() -> None:
+        st.session_state.kept_patch = patch
+        st.session_state.pop("stick_size", None)
+
+    st.button(
+        "Kept" if same else "Keep it for other pictures",
+        icon=":material/check:" if same else ":material/push_pin:",
+        key="keep_patch",
+        disabled=patch is None or same,
+        on_click=take,
+    )
+
+
+def sticking(scene: Scene) -> None:
+    """The kept patch on the picture at hand: where, how large and how turned it lies, and what the classifier says."""
+    patch = kept()
+    if patch is None:
+        return
+    side, width = patch.patch.shape[0], min(scene.clean.shape[:2])
+    with st.container(border=True, key="sticking"):
+        st.markdown("**The kept patch, on this picture**")
+        st.caption(
+            f"Made to be seen as {theme.plain(a(patch.target))} by {patch.classifier}. Choose any other picture in the sidebar, or bring your own."
+        )
+        spot: tuple[float, float] = st.session_state.setdefault("stick_spot", (0.1, 0.1))
+
+        def put(down: float, across: float) -> None:
+            st.session_state.stick_spot = (down, across)
+
+        choose, look = st.columns(2)
+        with choose:
+            size = st.slider(
+                "Size (% of the side)", 5, 100, min(100, max(5, round(100 * side / width))), key="stick_size"
+            )
+            angle = st.slider("Turn (°)", -180, 180, 0, 5, key="stick_angle")
+            pick_place(scene.clean, size / 100, spot, key=f"stick_place_{session.scene_key(session.recipe())}", put=put)
+        own = abs(size - 100 * side / width) < 0.5  # its own size, copied pixel by pixel
+        try:
+            stuck = stick_on(patch, scene, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)
+        except BadInput as error:
+            look.error(str(error))
+            return
+        with look:
+            words = prediction(stuck.verdict, scene.classifier.classes, scene.label)
+            row(
+                [Tile(stuck.picture, "with the patch", words, "adversarial", file_name="patched.png")],
+                key="stuck",
+                label="The picture with the patch",
+            )
+            aim = theme.plain(a(patch.target))
+            seen = f"Seen as {aim}, as the patch wants" if stuck.reached else f"Not seen as {aim}"
+            st.markdown(f"{seen}; it covers {per_cent(stuck.covered)} of the picture.")
+        if st.button("Let it go", icon=":material/close:", key="drop_patch", help="Forget the kept patch."):
+            del st.session_state.kept_patch
+            st.rerun()

@@ -1,0 +1,83 @@
+"""A universal patch that is kept: stuck onto any picture, anywhere, turned and sized as one likes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi
+
+import torch
+
+from core import domains, images
+from core.attacks import UniversalPatch
+from core.attacks.patch import Placing, Shape, stencil, stick
+from core.images import quantise
+from core.inputs import BadInput
+from core.recipe.outcome import Outcome, Verdict
+from core.recipe.running import Pixels, Scene, look
+
+
+@dataclass(frozen=True)
+class Sticker:
+    """A printed patch, S×S×C in 8 bits, its outline, and what it was made for."""
+
+    patch: Pixels
+    shape: Shape
+    target: str
+    domain: str
+    classifier: str  # that it was trained against
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A picture with a patch on it, how much of it the patch covers, and what the classifier says of it."""
+
+    picture: Pixels
+    covered: float
+    verdict: Verdict
+    reached: bool  # the classifier names the patch's target
+
+
+def sticker(outcome: Outcome) -> Sticker | None:
+    """The patch of a universal attack, to keep; None of another attack."""
+    attack, attacked = outcome.recipe.built_attack(), outcome.attacked
+    if not isinstance(attack, UniversalPatch) or attacked.patch is None or attacked.target is None:
+        return None
+    shelf = domains.get(outcome.domain)
+    title = shelf.classifier_title(outcome.classifier)
+    return Sticker(attacked.patch, attack.shape, outcome.classes[attacked.target], outcome.domain, title)
+
+
+def stick_on(
+    kept: Sticker, scene: Scene, *, row: float = 0.5, column: float = 0.5, angle: float = 0.0, size: float | None = None
+) -> Stuck:
+    """The patch on the scene's picture, as an 8-bit picture.
+
+    Args:
+        row, column: where it lies, 0 to 1 from the top and from the left, as in the attack's own parameters.
+        angle: counter-clockwise, in degrees.
+        size: its side as a share of the picture's; the size it was made for without it.
+
+    Raises:
+        BadInput: a value is out of range, or the patch and the picture are not both grey or both in colour.
+    """
+    side, channels = kept.patch.shape[0], kept.patch.shape[2]
+    height, width, colours = scene.clean.shape
+    if channels != colours:
+        kinds = {1: "grey", 3: "in colour"}
+        raise BadInput(
+            f"The patch is {kinds[channels]} and the picture {kinds[colours]}; choose a picture of its domain."
+        )
+    if not (0 <= row <= 1 and 0 <= column <= 1):
+        raise BadInput(f"The place is row {row:g}, column {column:g}; both must lie between 0 and 1.")
+    if size is not None and not 0.02 <= size <= 1:
+        raise BadInput(f"The size is {size:g} of the picture's side; choose 0.02 to 1.")
+    scale = 1.0 if size is None else size * min(height, width) / side
+    # The top left corner on a whole pixel, so that at its own size the patch is copied and not blurred.
+    corner = [torch.tensor([share * (free - side * scale)]).round() for share, free in ((row, height), (column, width))]
+    middle = [value + (side * scale - 1) / 2 for value in corner]
+    how = Placing.at(middle[0], middle[1], angle=angle * pi / 180, scale=scale)
+    picture, cover = stick(scene.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
+    with torch.no_grad():
+        verdict = look(scene.classifier, quantise(picture).to(scene.classifier.device), scene.label)
+    reached = scene.classifier.classes[verdict.label] == kept.target
+    return Stuck(images.to_pixels(picture)[0], float(cover.mean()), verdict, reached)
