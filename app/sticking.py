@@ -46,7 +46,8 @@ def sticking(scene: Scene) -> None:
     with st.container(border=True, key="sticking"):
         st.markdown("**The kept patch, on this picture**")
         st.caption(
-            f"Made to be seen as {theme.plain(a(patch.target))} by {patch.classifier}. Choose any other picture in the sidebar, or bring your own."
+            f"Made to be seen as {theme.plain(a(patch.target))} by {patch.classifier}. "
+            "Choose any other picture in the sidebar, or bring your own."
         )
         spot: tuple[float, float] = st.session_state.setdefault("stick_spot", (0.1, 0.1))
 
