@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from core import BadInput
 from core.attacks import CW, JSMA, Attack, DeepFool, Goal, Step
+from core.attacks.cw import LOOKS
 from core.attacks.jsma import best_pair
+from core.attacks.objective import BATCH, laid_out
 from core.models.classifier import Classifier
 from tests.core.attacks.networks import classifier, curved, pictures
 
@@ -140,6 +142,32 @@ def test_cw_is_its_algorithm_written_out() -> None:
     step = unrounded(attack, model, x, y)
     assert best < float("inf")
     assert float(lengths(step.images, x) ** 2) == pytest.approx(best, rel=1e-3)
+
+
+@pytest.mark.parametrize("count", [BATCH - 1, BATCH])
+def test_a_batch_in_another_memory_layout_is_the_same_batch(count: int) -> None:
+    x = torch.rand(count, 3, 5, 4)
+    other = laid_out(x)
+    assert torch.equal(other, x)
+    assert other.is_contiguous(memory_format=torch.channels_last) == (count == BATCH)
+    assert other.is_contiguous() == (count < BATCH)
+
+
+def test_cw_draws_what_it_found_back_as_far_as_it_still_fools() -> None:
+    model, x = curved(), pictures(6)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    *_, before, after = CW(searches=3, iterations=15, rounding=False).steps(model, x, y)
+    assert bool(after.fooled.all()) and bool((lengths(after.images, x) <= lengths(before.images, x)).all())
+    share = lengths(after.images, x) / lengths(before.images, x)
+    assert bool((share > 0.9).all()) and bool((share < 1).any())
+    with torch.no_grad():
+        assert bool((model(after.images).argmax(1) != y).all())
+        nearer = x + (share - 0.1 / 2**LOOKS).view(-1, 1, 1, 1) * (before.images - x)
+        stopped = (model(nearer).argmax(1) == y) | (
+            share < 0.9 + 0.15 / 2**LOOKS
+        )  # or it came back all the way it looks
+    assert bool(stopped.all()) and bool((share > 0.91).any())
 
 
 def test_cw_more_search_is_never_longer() -> None:
