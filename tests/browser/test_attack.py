@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from playwright.sync_api import expect
 
 from core import domains, images
 from core.recipe import Method, Recipe
@@ -211,3 +212,27 @@ def test_the_patch_lies_where_it_is_clicked(server: str, browse: Open) -> None:
 def placed(address: str) -> dict[str, object]:
     """The attack's parameters in that address."""
     return Recipe.from_link(address.partition("recipe=")[2]).attack.params
+
+
+def test_a_kept_patch_goes_onto_the_next_picture_where_it_is_put(server: str, browse: Open) -> None:
+    recipe = Recipe(
+        domain="mnist", attack=Method(name="universal_patch", params={"steps": 5, "batch": 4, "area": 0.15})
+    )
+    page = browse(f"{server}/attack?recipe={recipe.to_link()}")
+    finished(page)
+    page.get_by_role("tab", name="Print").click()
+    page.get_by_role("button", name="Keep it for other pictures").click()
+    patched = page.get_by_role("img", name=re.compile("^with the patch"))
+    patched.wait_for()
+    settle(page)
+    first = patched.get_attribute("src")
+    places = page.get_by_role("application", name=re.compile("Place of the patch"))
+    for _ in range(3):
+        places.last.press("ArrowDown")
+    expect(patched).not_to_have_attribute("src", str(first))
+    settle(page)
+    second = patched.get_attribute("src")
+    page.get_by_role("radio", name="7 (stand-in)").click()
+    page.get_by_text("Press Run to attack this picture").wait_for()
+    settle(page)
+    assert len({first, second, patched.get_attribute("src")}) == 3
