@@ -1,13 +1,16 @@
-"""A universal patch kept from an earlier run, stuck onto the picture at hand."""
+"""A universal patch by itself: printed, kept, and stuck onto the picture at hand."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import streamlit as st
 
 from app import session, theme
 from app.pictures import Tile, row
 from app.placing import pick_place
-from app.words import a, per_cent, prediction
+from app.words import a, count_of, per_cent, prediction
+from core.images import page
 from core.inputs import BadInput
 from core.recipe import Outcome, Scene, Sticker, stick_on, sticker
 
@@ -16,6 +19,41 @@ def kept() -> Sticker | None:
     """The patch that this visitor keeps."""
     found: Sticker | None = st.session_state.get("kept_patch")
     return found
+
+
+def printing(outcome: Outcome) -> None:
+    """The universal patch by itself, to save, to print and to keep for other pictures."""
+    attacked = outcome.attacked
+    patch = attacked.patch
+    assert patch is not None
+    tile, paper = st.columns([1, 1.2])
+    with tile:
+        words = f"{patch.shape[1]}×{patch.shape[0]} pixels"
+        row([Tile(patch, "the patch", words, "adversarial", file_name="patch.png")], key="patch", label="The patch")
+    with paper:
+        width = st.number_input(
+            "Width on paper (cm)",
+            0.5,
+            100.0,
+            8.0,
+            0.5,
+            key="patch_cm",
+            help="Print the page at 100 %, without scaling to fit.",
+        )
+        st.download_button(
+            "Print it (PDF)",
+            partial(page, patch, width),
+            "patch.pdf",
+            "application/pdf",
+            key="patch_pdf",
+            on_click="ignore",
+        )
+        if attacked.others is not None:
+            st.caption(
+                "One patch, trained on this picture and the gallery together. "
+                f"It also fools {count_of(*attacked.others)} of the gallery's others."
+            )
+        keep(outcome)
 
 
 def keep(outcome: Outcome) -> None:

@@ -1,7 +1,5 @@
 """One picture, one attack: x + δ = x′, and how the classifier came to see something else."""
 
-from functools import partial
-
 import numpy as np
 import streamlit as st
 
@@ -13,12 +11,11 @@ from app.pictures import Pixels, Tile, magnified, row
 from app.placing import pick_place, place_plot
 from app.playback import playback, save_animation
 from app.plots import flow_plot, top_bars, trace_plot
-from app.sticking import keep, kept, sticking
+from app.sticking import kept, printing, sticking
 from app.tables import table
-from app.words import attack_verdict, budget, count_of, duration, mark, per_cent, prediction, start_verdict
+from app.words import attack_verdict, budget, duration, mark, per_cent, prediction, start_verdict
 from core import attacks
 from core.attacks import LaVAN, UniversalPatch
-from core.images import page
 from core.inputs import BadInput
 from core.recipe import Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
 from core.recipe.norms import lengths
@@ -175,41 +172,6 @@ def mapping(outcome: Outcome) -> None:
         session.forget(session.places_key(outcome.recipe))
         session.start_places(outcome.recipe, scene, target)
         st.rerun()
-
-
-def printing(outcome: Outcome) -> None:
-    """The universal patch by itself, to save, to print and to keep for other pictures."""
-    attacked = outcome.attacked
-    patch = attacked.patch
-    assert patch is not None
-    tile, paper = st.columns([1, 1.2])
-    with tile:
-        words = f"{patch.shape[1]}×{patch.shape[0]} pixels"
-        row([Tile(patch, "the patch", words, "adversarial", file_name="patch.png")], key="patch", label="The patch")
-    with paper:
-        width = st.number_input(
-            "Width on paper (cm)",
-            0.5,
-            100.0,
-            8.0,
-            0.5,
-            key="patch_cm",
-            help="Print the page at 100 %, without scaling to fit.",
-        )
-        st.download_button(
-            "Print it (PDF)",
-            partial(page, patch, width),
-            "patch.pdf",
-            "application/pdf",
-            key="patch_pdf",
-            on_click="ignore",
-        )
-        if attacked.others is not None:
-            st.caption(
-                "One patch, trained on this picture and the gallery together. "
-                f"It also fools {count_of(*attacked.others)} of the gallery's others."
-            )
-        keep(outcome)
 
 
 def frame_words(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: str, rival: str) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.pgd import art_estimator
 from core import domains
 from core.attacks import FGSM, PGD
 from core.models.classifier import Classifier
@@ -54,16 +55,8 @@ def by_torchattacks(attack: str, classifier: Classifier, images: Tensor, labels:
 def by_art(attack: str, classifier: Classifier, images: Tensor, labels: Tensor) -> Tensor:
     pytest.importorskip("art", reason=f"adversarial-robustness-toolbox is {WHY}")
     from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
-    from art.estimators.classification import PyTorchClassifier
 
-    estimator = PyTorchClassifier(
-        model=classifier,
-        loss=torch.nn.CrossEntropyLoss(),
-        input_shape=tuple(images.shape[1:]),
-        nb_classes=len(classifier.classes),
-        clip_values=(0.0, 1.0),
-        device_type="cpu",
-    )
+    estimator = art_estimator(classifier, images)
     same = {"norm": np.inf, "eps": EPS, "num_random_init": 0, "batch_size": len(images)}
     if attack == "fgsm":
         found = FastGradientMethod(estimator, **same)

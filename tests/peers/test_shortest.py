@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.pgd import art_estimator
 from core import domains
 from core.attacks import CW, JSMA, Attack, DeepFool, Goal, Step
 from core.models.classifier import Classifier
@@ -114,19 +115,10 @@ def test_deepfool_is_as_long_as_foolboxs(cifar: tuple[Classifier, Tensor, Tensor
 def test_jsma_needs_no_more_pixels_than_arts(digits: tuple[Classifier, Tensor, Tensor]) -> None:
     pytest.importorskip("art", reason=f"adversarial-robustness-toolbox is {WHY}")
     from art.attacks.evasion import SaliencyMapMethod
-    from art.estimators.classification import PyTorchClassifier
 
     model, x, y = digits
     targets = (y + 1 + torch.arange(len(y)) % 9) % 10
-    estimator = PyTorchClassifier(
-        model=model,
-        loss=torch.nn.CrossEntropyLoss(),
-        input_shape=tuple(x.shape[1:]),
-        nb_classes=10,
-        clip_values=(0.0, 1.0),
-        device_type="cpu",
-    )
-    peer = SaliencyMapMethod(estimator, theta=1.0, gamma=0.2, batch_size=len(x), verbose=False)
+    peer = SaliencyMapMethod(art_estimator(model, x), theta=1.0, gamma=0.2, batch_size=len(x), verbose=False)
     theirs = torch.from_numpy(peer.generate(x=x.numpy(), y=torch.eye(10)[targets].numpy()))
     with torch.no_grad():
         hit = model(theirs).argmax(1) == targets
