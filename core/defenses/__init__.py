@@ -10,25 +10,30 @@ from core.defenses.chain import Chain
 
 load_package(sys.modules[__name__])
 
-from core.defenses.bitdepth import BitDepth  # noqa: E402  (after the registry is filled)
+from core.defenses.bilateral import Bilateral  # noqa: E402  (after the registry is filled)
+from core.defenses.bitdepth import BitDepth  # noqa: E402
 from core.defenses.gaussian import Gaussian  # noqa: E402
 from core.defenses.jpeg import JPEG  # noqa: E402
 from core.defenses.lgs import LGS  # noqa: E402
 from core.defenses.median import Median  # noqa: E402
 from core.defenses.resizing import RandomResizePad  # noqa: E402
-from core.defenses.tv import TotalVariation  # noqa: E402
+from core.defenses.spatial import SpatialSmoothing  # noqa: E402
+from core.defenses.tv import TVM, TotalVariation  # noqa: E402
 
 names, get, build = REGISTRY.names, REGISTRY.get, REGISTRY.build
 __all__ = [
     "JPEG",
     "LGS",
     "REGISTRY",
+    "TVM",
+    "Bilateral",
     "BitDepth",
     "Chain",
     "Defense",
     "Gaussian",
     "Median",
     "RandomResizePad",
+    "SpatialSmoothing",
     "TotalVariation",
     "build",
     "get",

@@ -38,7 +38,12 @@ class Median(Defense):
         fit_window(self.title, self.window, images)
         reach = self.window // 2
         padded = F.pad(images, (reach, reach, reach, reach), mode="reflect")
-        return _Median.apply(padded, self.window)  # type: ignore[no-any-return]
+        return median(padded, self.window)
+
+
+def median(padded: Tensor, window: int) -> Tensor:
+    """Medians N×C×(H−w+1)×(W−w+1) of all windows that fit into N×C×H×W, the upper one of an even count; with its gradient."""
+    return _Median.apply(padded, window)  # type: ignore[no-any-return]
 
 
 class _Median(torch.autograd.Function):

@@ -31,7 +31,7 @@ class Network:
         self._known: dict[Operation, int] = {}
         self._lists: dict[int, Values] = {1: self._sorted([(row, 0) for row in range(window)])}
         left, right = self._halves(window)
-        rank = (window * window + 1) // 2
+        rank = window * window // 2 + 1  # of an even count, the upper one of the two in the middle, as scipy does
         terms = [
             self._one(True, left[i - 1], right[rank - i - 1]) if 0 < i < rank else (left if i else right)[rank - 1]
             for i in range(max(0, rank - len(right)), min(rank, len(left)) + 1)

@@ -9,7 +9,20 @@ import torch
 from torch import Tensor
 
 from core import defenses
-from core.defenses import JPEG, LGS, BitDepth, Chain, Defense, Gaussian, Median, RandomResizePad, TotalVariation
+from core.defenses import (
+    JPEG,
+    LGS,
+    TVM,
+    Bilateral,
+    BitDepth,
+    Chain,
+    Defense,
+    Gaussian,
+    Median,
+    RandomResizePad,
+    SpatialSmoothing,
+    TotalVariation,
+)
 from core.defenses.base import straight_through
 from core.inputs import BadInput
 
@@ -19,7 +32,12 @@ ALL: list[Defense] = [
     Median(),
     Median(window=5),
     Gaussian(),
+    Bilateral(),
+    Bilateral(window=7, alike=0.1),
+    SpatialSmoothing(),
+    SpatialSmoothing(window=3),
     TotalVariation(),
+    TVM(),
     LGS(),
     LGS(per_channel=True),
     RandomResizePad(),
@@ -86,6 +104,9 @@ def test_one_pixel_works_or_gets_one_sentence(defense: Defense, channels: int) -
     [
         ("median", {"window": 4}, "4; it must be odd"),
         ("gaussian", {"window": 6}, "6; it must be odd"),
+        ("bilateral", {"window": 6}, "6; it must be odd"),
+        ("spatial", {"window": 1}, "at least 2"),
+        ("tvm", {"weight": 0}, "at least 1"),
         ("median", {"window": 17}, "at most 15"),
         ("lgs", {"overlap": 15}, "less than the window"),
         ("lgs", {"lambda": -1}, "lambda is -1; it must be at least 0"),
@@ -100,15 +121,15 @@ def test_a_wrong_parameter_gets_a_sentence(name: str, values: dict[str, Any], wo
         defenses.build(name, values)
 
 
-@pytest.mark.parametrize("defense", [Median(window=15), Gaussian(window=15), LGS()], ids=named)
+@pytest.mark.parametrize("defense", [Median(window=15), Gaussian(window=15), Bilateral(window=15), LGS()], ids=named)
 def test_a_window_larger_than_the_picture_gets_a_sentence(defense: Defense) -> None:
     assert defense(pictures(1, 3, 15, 15)).shape == (1, 3, 15, 15)
     with pytest.raises(BadInput, match="window is 15×15 and the picture 14×30"):
         defense(pictures(1, 3, 14, 30))
 
 
-def test_the_six_are_registered_with_help_paper_and_range() -> None:
-    for name in ("jpeg", "bitdepth", "median", "gaussian", "tv", "lgs"):
+def test_the_nine_are_registered_with_help_paper_and_range() -> None:
+    for name in ("jpeg", "bitdepth", "median", "spatial", "gaussian", "bilateral", "tv", "tvm", "lgs"):
         cls = defenses.get(name)
         assert cls.summary and cls.paper and cls.parameters()
         for parameter in cls.parameters():
@@ -125,7 +146,11 @@ def test_the_six_are_registered_with_help_paper_and_range() -> None:
         Median(),
         Median(window=5),
         Gaussian(),
+        Bilateral(window=3),
+        Bilateral(window=5, near=2, alike=0.4),
+        SpatialSmoothing(),
         TotalVariation(weight=0.05),
+        TVM(weight=20),
         # a threshold that no window is near: the choice of windows counts as a constant
         LGS(window=4, overlap=1, threshold=0, smoothing=0.9),
         LGS(window=4, overlap=1, threshold=0, smoothing=0.9, per_channel=True),

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.defenses import JPEG, LGS, BitDepth, Gaussian, Median, TotalVariation
+from core.defenses import JPEG, LGS, TVM, Bilateral, BitDepth, Gaussian, Median, SpatialSmoothing, TotalVariation
 
 SIZES = [(8, 8), (31, 17), (513, 300)]
 
@@ -73,6 +73,56 @@ def test_median_equals_scipys_on_more_pixels_than_are_worked_on_at_once(window: 
     assert np.array_equal(Median(window=window)(images).numpy(), theirs)
 
 
+@pytest.mark.parametrize("window", [2, 3, 4, 7])
+@pytest.mark.parametrize("shape", [(2, 3, 31, 17), (1, 1, 7, 8), (1, 3, 513, 300)])
+def test_spatial_smoothing_is_feature_squeezings_own(window: int, shape: tuple[int, ...]) -> None:
+    for images in (noise(*shape), (noise(*shape, dtype=torch.float64) * 4).round() / 4):  # without and with ties
+        theirs = scipy.ndimage.median_filter(images.numpy(), size=(1, 1, window, window), mode="reflect")
+        assert np.array_equal(SpatialSmoothing(window=window)(images).numpy(), theirs)
+
+
+def naive_bilateral(image: np.ndarray, window: int, near: float, alike: float) -> np.ndarray:
+    """The weighted mean of each window by loops over pixels, of one image C×H×W."""
+    reach = window // 2
+    padded = np.pad(image, ((0, 0), (reach, reach), (reach, reach)), mode="reflect")
+    result = np.zeros_like(image)
+    for y in range(image.shape[1]):
+        for x in range(image.shape[2]):
+            total, weights = np.zeros(len(image)), 0.0
+            for down in range(-reach, reach + 1):
+                for right in range(-reach, reach + 1):
+                    other = padded[:, y + reach + down, x + reach + right]
+                    colour = ((other - image[:, y, x]) ** 2).sum()
+                    weight = np.exp(-(down**2 + right**2) / (2 * near**2) - colour / (2 * alike**2))
+                    total, weights = total + weight * other, weights + weight
+            result[:, y, x] = total / weights
+    return result
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("window", "near", "alike"), [(3, 1.0, 0.1), (5, 1.0, None), (7, 2.5, 0.3)])
+def test_bilateral_is_the_naive_loop(channels: int, window: int, near: float, alike: float | None) -> None:
+    for size in ((window, window), (13, 19)):
+        images = noise(2, channels, *size, dtype=torch.float64)
+        images[1] *= 0.4  # a picture of another spread
+        ours = Bilateral(window=window, near=near, alike=alike)(images)
+        for image, result in zip(images.numpy(), ours.numpy(), strict=True):
+            theirs = naive_bilateral(image, window, near, alike or float(image.std()))
+            np.testing.assert_allclose(result, theirs, atol=1e-12)
+        single = Bilateral(window=window, near=near, alike=alike)(images.float())
+        np.testing.assert_allclose(single.numpy(), ours.numpy(), atol=2e-6)
+
+
+def test_bilateral_with_a_wide_window_is_scikit_images() -> None:
+    """Only where all places count alike: scikit-image lays its spatial weights one pixel aside (an even table for odd windows)."""
+    image = noise(1, 1, 40, 30, dtype=torch.float64)
+    theirs = skimage.restoration.denoise_bilateral(
+        image[0, 0].numpy(), win_size=5, sigma_color=0.3, sigma_spatial=1e6, bins=100_000, mode="reflect"
+    )
+    ours = Bilateral(near=20, alike=0.3)(image)[0, 0].numpy()
+    np.testing.assert_allclose(ours[2:-2, 2:-2], theirs[2:-2, 2:-2], atol=2e-3)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("window", "sigma"), [(3, None), (5, None), (7, 2.5)])
 def test_gaussian_equals_scipys(size: tuple[int, int], window: int, sigma: float | None) -> None:
@@ -103,6 +153,18 @@ def test_total_variation_is_scikit_images(size: tuple[int, int], weight: float) 
             start, drop = energy(before, before, weight), energy(before, before, weight) - energy(after, before, weight)
             assert drop == pytest.approx(start - energy(reference, before, weight), rel=1e-3, abs=1e-9)
             assert min(size) == 1 or drop > 0
+
+
+@pytest.mark.parametrize("weight", [10, 20, 30])
+def test_tvm_lowers_the_energy_of_scikit_images_bregman_form_no_less(weight: int) -> None:
+    for shape in ((1, 3, 96, 80), (1, 1, 31, 17)):
+        images = scene(*shape, dtype=torch.float64)
+        ours = TVM(weight=weight)(images)[0].numpy()
+        theirs = skimage.restoration.denoise_tv_bregman(images[0].numpy(), weight=weight, channel_axis=0)
+        theirs = theirs.reshape(ours.shape)  # it drops a single channel
+        for plane, mine, other in zip(images[0].numpy(), ours, theirs, strict=True):
+            start = energy(plane, plane, 1 / weight)
+            assert start - energy(mine, plane, 1 / weight) >= 0.999 * (start - energy(other, plane, 1 / weight)) > 0
 
 
 def test_total_variation_in_single_precision_is_close_to_scikit_images() -> None:
