@@ -4,7 +4,8 @@ python -m core list
 python -m core attack PICTURE --attack pgd --eps 8/255 --defense jpeg --out DIR
 python -m core run RECIPE.json --out DIR
 python -m core train NAME
-python -m core evaluate NAME --pictures 200
+python -m core evaluate --domain cifar10 --pictures 500 --attack pgd --defense lgs
+python -m core evaluate lgs-table-1
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from core import attacks, defenses, domains, evaluate, images, training
+from core import attacks, defenses, domains, images, training
 from core.declaration import Declared, Parameter, shown
+from core.evaluate import command as evaluating
 from core.inputs import BadInput
 from core.recipe import Method, Outcome, Picture, Progress, Recipe, run
 
@@ -78,20 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     attacking.set_defaults(act=_attack)
 
     judging = commands.add_parser(
-        "evaluate", help="a paper's experiment on the pictures at hand, the published numbers beside"
+        "evaluate",
+        help="attacks and defenses over many pictures; or a paper's experiment, the published numbers beside",
     )
-    judging.add_argument("name", choices=evaluate.NAMES)
-    judging.add_argument(
-        "--pictures", type=int, default=None, help="how many test pictures; the experiment's own without it"
-    )
-    judging.add_argument("--seed", type=int, default=0)
-    judging.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
-    judging.add_argument(
-        "--out",
-        type=Path,
-        default=Path("out/evaluate"),
-        help="where the table goes, and what a run that was cut off goes on from",
-    )
+    evaluating.add_flags(judging)
     judging.set_defaults(act=_evaluate)
 
     learning = commands.add_parser("train", help="train a classifier that ships")
@@ -259,22 +251,8 @@ def _train(options: argparse.Namespace, _rest: list[str]) -> int:
 
 
 def _evaluate(options: argparse.Namespace, _rest: list[str]) -> int:
-    experiment = evaluate.REPRODUCTIONS[options.name]
-    count = experiment.pictures if options.pictures is None else options.pictures
     with _Bar() as bar:
-        rows = experiment.run(
-            count,
-            options.seed,
-            options.device,
-            options.out,
-            lambda done, total, text: bar.show(Progress(text, done, total)),
-        )
-    text = experiment.report(rows, count, options.seed)
-    options.out.mkdir(parents=True, exist_ok=True)
-    for ending, content in (("md", text), ("csv", evaluate.csv(rows)), ("tex", evaluate.latex(rows))):
-        (options.out / f"{options.name}.{ending}").write_text(content, encoding="utf-8")
-    print(f"{text}\nSaved in {options.out}.")
-    return 0
+        return evaluating.act(options, _column, lambda text, done, total: bar.show(Progress(text, done, total)))
 
 
 class _Bar:

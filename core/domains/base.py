@@ -138,14 +138,22 @@ class Domain(ABC):
         Raises:
             BadInput: the split is not here or holds fewer pictures.
         """
+        chosen = self.drawn(count, split, seed)
+        batch = [images.to_tensor(images.fit(self.pixels(split, i), self.size, self.channels, "crop")) for i in chosen]
+        return torch.cat(batch), torch.from_numpy(self.labels(split)[chosen])
+
+    def drawn(self, count: int, split: str = "test", seed: int = 0) -> npt.NDArray[np.int64]:
+        """The numbers of pictures drawn without replacement, in the order of `sample`.
+
+        Raises:
+            BadInput: the split is not here or holds fewer pictures.
+        """
         labels = self._split_labels(split)
         if not 1 <= count <= len(labels):
             raise BadInput(
                 f"{self.title} has {len(labels)} labelled pictures in {split!r}; ask for 1 to {len(labels)}."
             )
-        chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].tolist()
-        batch = [images.to_tensor(images.fit(self.pixels(split, i), self.size, self.channels, "crop")) for i in chosen]
-        return torch.cat(batch), torch.from_numpy(labels[chosen])
+        return torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].numpy()
 
     def picture(self, chosen: Picture, uploads: Mapping[str, Pixels]) -> tuple[Pixels, int | None]:
         """The picture that a recipe names and its class, None where nobody knows it.

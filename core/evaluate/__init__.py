@@ -1,7 +1,30 @@
 """Attacks and defenses over many pictures, and the published tables they stand beside."""
 
-from core.evaluate.papers import NAMES, REPRODUCTIONS, Reproduction
+from core.evaluate.lgs import EXPERIMENTS
+from core.evaluate.measures import Findings, Place
+from core.evaluate.papers import REPRODUCTIONS, Reproduction
+from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.running import Advance, evaluate
 from core.evaluate.share import Share, wilson
+from core.evaluate.store import Run
 from core.evaluate.tables import Row, csv, latex, markdown
 
-__all__ = ["NAMES", "REPRODUCTIONS", "Reproduction", "Row", "Share", "csv", "latex", "markdown", "wilson"]
+__all__ = [
+    "BARE",
+    "CLEAN",
+    "EXPERIMENTS",
+    "REPRODUCTIONS",
+    "Advance",
+    "Findings",
+    "Place",
+    "Plan",
+    "Reproduction",
+    "Row",
+    "Run",
+    "Share",
+    "csv",
+    "evaluate",
+    "latex",
+    "markdown",
+    "wilson",
+]

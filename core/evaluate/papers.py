@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from core import domains
-from core.attacks import Goal, LaVAN, StAdv, Step, UniversalPatch
-from core.attacks.patch import Placing, stick
+from core.attacks import StAdv
 from core.evaluate.share import Share
 from core.evaluate.tables import Row, markdown
 from core.images import quantise
@@ -146,93 +145,6 @@ def _unattacked(classifier: Classifier, other: str) -> Count:
     return count
 
 
-class LavanTable(Reproduction):
-    """LGS, table 1, the row without a defense."""
-
-    name: ClassVar[str] = "lavan"
-    title: ClassVar[str] = "LaVAN along the border, random targets, up to 1,000 iterations"
-    domain: ClassVar[str] = "imagenette"
-    published: ClassVar[str] = (
-        "accuracy of Inception v3 on ImageNet's validation set, patches of 42, 52 and 60 of 299 pixels (LGS, table 1)."
-    )
-
-    def lines(self, classifier: Classifier, seed: int, watch: Watch | None) -> list[Line]:
-        def patched(area: float) -> Count:
-            def count(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-                result = LaVAN(area=area, iterations=1000)(classifier, x, y, generator=generator)
-                predicted, targets = result.logits.argmax(1), result.targets
-                assert targets is not None  # LaVAN draws them where none are given
-                return {"still right": predicted == y, "became the target": predicted == targets}
-
-            return count
-
-        published = {0.02: 0.11, 0.03: 0.0279, 0.04: 0.0078}
-        return [
-            Line("no attack", 0.7561, _unattacked(classifier, "became the target")),
-            *(Line(f"{area:.0%} of the area", value, patched(area)) for area, value in published.items()),
-        ]
-
-
-class PatchTable(Reproduction):
-    """LGS, table 2, the row without a defense: a universal patch on pictures that it was not trained on."""
-
-    name: ClassVar[str] = "patch"
-    title: ClassVar[str] = "One universal patch of 10 % of the area, at random places of pictures that it never saw"
-    domain: ClassVar[str] = "imagenette"
-    published: ClassVar[str] = (
-        "accuracy 0 of Inception v3 on 1,000 ImageNet pictures that a 95-pixel patch had made 'toaster' at 90 % or more (LGS, "
-        "table 2); how many it did not fool is not told."
-    )
-    trained_on: ClassVar[int] = 400
-    target: ClassVar[str] = "parachute"
-
-    def lines(self, classifier: Classifier, seed: int, watch: Watch | None) -> list[Line]:
-        domain = domains.get(self.domain)
-        target = domain.class_number(self.target)
-        x, y = domain.sample(self.trained_on, split="train", seed=seed)
-        x, y = x[y != target].to(classifier.device), y[y != target].to(classifier.device)
-        attack = UniversalPatch(area=0.1, iterations=1000)
-
-        def shown(step: Step) -> None:
-            if watch is not None:
-                watch(step.number, step.total, "training the patch")
-
-        goal = Goal(torch.full_like(y, target))
-        trained = attack(classifier, x, y, goal, generator=torch.Generator().manual_seed(seed), watch=shown)
-        patch, mask = (trained.extras[name].to(classifier.device) for name in ("patch", "stencil"))
-        noise = torch.rand(patch.shape, generator=torch.Generator().manual_seed(seed)).to(patch)
-
-        def stuck(what: Tensor | None, moved: bool) -> Count:
-            def count(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-                if what is not None:
-                    height, width = x.shape[2:]
-                    size = (len(x), patch.shape[-1], height, width)
-                    how = attack.placings(*size, generator) if moved else attack.final(*size, generator)
-                    x, _ = stick(x, what, mask, _on(how, x.device))
-                with torch.no_grad():
-                    sure = classifier(quantise(x)).softmax(1)
-                other = y != target
-                became = sure.argmax(1) == target
-                return {
-                    "still right": sure.argmax(1) == y,
-                    "became the target": became & other,
-                    "at 90 % or more": (sure[:, target] >= 0.9) & other,
-                }
-
-            return count
-
-        return [
-            Line("no patch", None, stuck(None, False)),
-            Line("a patch of noise (control)", None, stuck(noise, False)),
-            Line("upright", None, stuck(patch, False)),
-            Line("turned, zoomed and lit as in training", 0.0, stuck(patch, True)),
-        ]
-
-
-def _on(how: Placing, device: torch.device) -> Placing:
-    return Placing(*(v.to(device) for v in (how.row, how.column, how.angle, how.scale, how.brightness)))
-
-
 class FlowTable(Reproduction):
     """LAN/CERT's attack, bounded and weighted, against DKN's model A."""
 
@@ -264,5 +176,5 @@ class FlowTable(Reproduction):
         ]
 
 
-REPRODUCTIONS: dict[str, Reproduction] = {r.name: r for r in (LavanTable(), PatchTable(), FlowTable())}
+REPRODUCTIONS: dict[str, Reproduction] = {r.name: r for r in (FlowTable(),)}
 NAMES = tuple(REPRODUCTIONS)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from core import BadInput, domains
 from core.__main__ import main
-from core.attacks import LaVAN
 from core.evaluate import REPRODUCTIONS, Reproduction, papers
 from core.evaluate.papers import Line, Watch
 from core.models.classifier import Classifier
@@ -82,25 +81,10 @@ def test_more_pictures_than_there_are_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-def test_lavans_table_counts_what_the_attack_reports(data: Path) -> None:
-    table = REPRODUCTIONS["lavan"]
-    domain = domains.get("imagenette")
-    classifier = domain.classifier(device="cpu")
-    x, y = domain.sample(4, seed=1)
-    lines = {line.name: line for line in table.lines(classifier, 1, None)}
-    assert list(lines) == ["no attack", "2% of the area", "3% of the area", "4% of the area"]
-    with torch.no_grad():
-        right = classifier(x).argmax(1) == y
-    clean = lines["no attack"].count(x, y, torch.Generator().manual_seed(0))
-    assert torch.equal(clean["still right"], right)
-    assert LaVAN(area=0.02).place_on(1, 299, 299, torch.Generator()).side == 42, "the paper's patch"
-
-
 def test_from_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(REPRODUCTIONS, "toy", Toy())
-    monkeypatch.setattr("core.evaluate.NAMES", ("toy",))
     assert main(["evaluate", "toy", "--pictures", "7", "--device", "cpu", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert "7 test pictures of Photographs, seed 0, classifier PhotoNet" in text and "| all |" in text
@@ -111,5 +95,5 @@ def test_from_the_command_line(
 def test_without_the_data_there_is_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     if domains.get("imagenette").missing() is None:
         pytest.skip("Imagenette is here")
-    assert main(["evaluate", "lavan", "--out", str(tmp_path)]) == 2
+    assert main(["evaluate", "lgs-table-1", "--out", str(tmp_path)]) == 2
     assert "Imagenette" in capsys.readouterr().err

@@ -1,0 +1,141 @@
+"""`python -m core evaluate`: a plan from flags or a file, or a paper's experiment, with or without Ray."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core import attacks
+from core.device import pick
+from core.evaluate.cluster import distribute
+from core.evaluate.lgs import EXPERIMENTS, Experiment
+from core.evaluate.measures import Findings
+from core.evaluate.papers import REPRODUCTIONS
+from core.evaluate.plan import Plan
+from core.evaluate.report import matrix, report
+from core.evaluate.running import Advance, devices_note, evaluate
+from core.evaluate.store import Run
+from core.evaluate.tables import Row, csv, latex
+from core.inputs import BadInput
+from core.recipe.recipe import Method
+
+Parsed = Callable[[str], tuple[Method, ...]]
+Show = Callable[[str, int, int], None]
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    known = ", ".join((*EXPERIMENTS, *REPRODUCTIONS))
+    parser.add_argument(
+        "what", nargs="?", default="", help=f"a paper's experiment ({known}), or a PLAN.json; else flags"
+    )
+    parser.add_argument("--domain", default=None)
+    parser.add_argument("--classifier", action="append", default=[], help="repeat it for several")
+    parser.add_argument("--pictures", type=int, default=None, help="how many; 16, or the experiment's own, without it")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--attack", action="append", default=[], metavar="NAME[:p=v,...]", help="repeat it for several")
+    parser.add_argument("--eps", default="", help="2/255,4/255: each attack that has an eps at each of these")
+    parser.add_argument("--target", default="", help="a class by name or number; untargeted without it")
+    parser.add_argument(
+        "--defense", action="append", default=[], metavar="NAME[:p=v,...][+NAME...]", help="a column; + chains"
+    )
+    parser.add_argument("--attacker", default="both", choices=("grey", "adaptive", "both"))
+    parser.add_argument("--backward", default="average", choices=("identity", "true", "best", "average"))
+    parser.add_argument("--batch", type=int, default=25, help="pictures attacked together; what a cut costs at most")
+    parser.add_argument("--keep", type=int, default=100, help="of how many pictures the attacked ones are kept")
+    parser.add_argument("--detect", action="store_true", help="ask the feature-squeezing detector too")
+    parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
+    parser.add_argument("--ray", default="", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
+    parser.add_argument("--workers", type=int, default=None, help="of a local Ray cluster")
+    parser.add_argument("--store", type=Path, default=None, help="the run's file; in MIRAGE_DATA/runs without it")
+    parser.add_argument("--out", type=Path, default=Path("out/evaluate"), help="the folder for the tables")
+
+
+def act(options: argparse.Namespace, parse: Parsed, show: Show) -> int:
+    """Run it, print the tables and save them; `parse` reads one method or chain, `show` draws progress."""
+    if options.what in REPRODUCTIONS:
+        return _reproduce(options, show)
+    experiment = EXPERIMENTS.get(options.what)
+    plan = _plan(options, experiment, parse)
+    run = Run.create(plan, devices_note(str(pick(options.device))), options.store)
+
+    def watch(advance: Advance) -> None:
+        show(advance.text, advance.done, advance.total)
+
+    with run:
+        if options.ray:
+            distribute(run, options.ray, workers=options.workers, watch=watch)
+        else:
+            evaluate(run, device=options.device, watch=watch)
+        findings = Findings(run)
+        text = experiment.report(findings) if experiment else report(findings)
+        rows = experiment.rows(findings) if experiment else matrix(findings)
+        _save(options.out, experiment.name if experiment else plan.name, text, rows)
+        print(f"{text}\nSaved in {options.out}; the run is {run.path}.")
+    return 0
+
+
+def _plan(options: argparse.Namespace, experiment: Experiment | None, parse: Parsed) -> Plan:
+    if experiment is not None:
+        count = experiment.pictures if options.pictures is None else options.pictures
+        classifier = options.classifier[0] if options.classifier else ""
+        return experiment.plan(options.domain or "imagenette", classifier, count, options.seed)
+    if options.what:
+        if not Path(options.what).is_file():
+            known = ", ".join((*EXPERIMENTS, *REPRODUCTIONS))
+            raise BadInput(f"{options.what!r} is neither a file nor an experiment; there are {known}.")
+        return Plan.from_json(Path(options.what).read_bytes())
+    chosen = [method for text in options.attack or ["pgd"] for method in parse(text)]
+    given: dict[str, Any] = {
+        "domain": options.domain or "photos",
+        "classifiers": tuple(options.classifier),
+        "split": options.split,
+        "count": 16 if options.pictures is None else options.pictures,
+        "seed": options.seed,
+        "attacks": tuple(at_each(chosen, [eps for eps in options.eps.split(",") if eps])),
+        "target": options.target,
+        "defenses": tuple(parse(text) for text in options.defense),
+        "attacker": options.attacker,
+        "backward": options.backward,
+        "batch": options.batch,
+        "keep": options.keep,
+        "detect": options.detect,
+    }
+    return Plan(**given)
+
+
+def at_each(methods: list[Method], eps: list[str]) -> list[Method]:
+    """Every attack that has an eps at each of the given ones; the others, and all without any, as they are."""
+    result = []
+    for method in methods:
+        has = eps and any(parameter.name == "eps" for parameter in attacks.get(method.name).parameters())
+        given = [{**method.params, "eps": value} for value in eps] if has else [method.params]
+        # Through the attack and back: '8/255' and 0.0314 are the same plan.
+        result += [_plain(Method(name=method.name, params=params)) for params in given]
+    return result
+
+
+def _plain(method: Method) -> Method:
+    built = attacks.build(method.name, method.params)
+    return Method(name=method.name, params=built.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+
+def _reproduce(options: argparse.Namespace, show: Show) -> int:
+    experiment = REPRODUCTIONS[options.what]
+    count = experiment.pictures if options.pictures is None else options.pictures
+    rows = experiment.run(
+        count, options.seed, options.device, options.out, lambda done, total, text: show(text, done, total)
+    )
+    text = experiment.report(rows, count, options.seed)
+    _save(options.out, options.what, text, rows)
+    print(f"{text}\nSaved in {options.out}.")
+    return 0
+
+
+def _save(folder: Path, name: str, text: str, rows: list[Row]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending, content in (("md", text), ("csv", csv(rows)), ("tex", latex(rows))):
+        (folder / f"{name}.{ending}").write_text(content, encoding="utf-8")

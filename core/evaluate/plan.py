@@ -1,0 +1,200 @@
+"""A whole-dataset experiment as plain data: which pictures, classifiers, attacks, defenses and attackers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from core import attacks, domains
+from core import defenses as defense_methods
+from core.attacks.base import Attack
+from core.declaration import readable
+from core.defenses import Chain, Defense
+from core.guarded import Backward
+from core.inputs import BadInput
+from core.recipe.recipe import Attacker, Method
+
+BARE = -1  # in place of a defense's number: none
+CLEAN = -1  # in place of an attack's number: none
+
+Columns = tuple[tuple[Method, ...], ...]
+
+
+class Plan(BaseModel):
+    """Every attack on every classifier, on pictures drawn by the seed, shown to every defense.
+
+    `attacker`: 'grey' shows to each defense the attack on the bare classifier, 'adaptive' one that was made on that very defense,
+    'both' does both. `backward` is how the adaptive one differentiates a defense, as in `Guarded`. `target` is a class by name or
+    number, '' for untargeted. `batch` pictures are attacked together, and are what a run that is cut off loses at most. Of the
+    first `keep` pictures the attacked ones are kept. `detect` also asks the feature-squeezing detector.
+
+    Raises:
+        BadInput: it names something outside the registries or a value out of range, or nothing is chosen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    domain: Annotated[str, Field(max_length=40)] = "photos"
+    classifiers: Annotated[tuple[str, ...], Field(max_length=8)] = ()
+    split: Annotated[str, Field(pattern="^[a-z]{1,16}$")] = "test"
+    count: Annotated[int, Field(ge=1, le=1_000_000)] = 16
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    attacks: Annotated[tuple[Method, ...], Field(max_length=24)] = (Method(name="pgd"),)
+    target: Annotated[str, Field(max_length=80)] = ""
+    defenses: Annotated[Columns, Field(max_length=32)] = ((Method(name="jpeg"),), (Method(name="lgs"),))
+    attacker: Attacker = "both"
+    backward: Backward = "average"
+    batch: Annotated[int, Field(ge=1, le=1000)] = 25
+    keep: Annotated[int, Field(ge=0, le=100_000)] = 100
+    detect: bool = False
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise BadInput(readable(error, "This evaluation")) from None
+
+    @field_validator("domain")
+    @classmethod
+    def _known_domain(cls, name: str) -> str:
+        domains.get(name)
+        return name
+
+    @field_validator("attacks")
+    @classmethod
+    def _known_attacks(cls, chosen: tuple[Method, ...]) -> tuple[Method, ...]:
+        for method in chosen:
+            attacks.build(method.name, method.params)
+        return _once(chosen)
+
+    @field_validator("defenses")
+    @classmethod
+    def _known_defenses(cls, columns: Columns) -> Columns:
+        for column in columns:
+            if not 1 <= len(column) <= 6:
+                raise BadInput(f"A defense is a chain of 1 to 6 methods; this one has {len(column)}.")
+            for method in column:
+                defense_methods.build(method.name, method.params)
+        return _once(columns)
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Plan:
+        domain = domains.get(self.domain)
+        for name in self.classifiers:
+            if name not in domain.classifier_names():
+                raise BadInput(
+                    f"{domain.title} has no classifier called {name!r}; it has {', '.join(domain.classifier_names())}."
+                )
+        if self.target:
+            domain.class_number(self.target)
+        if self.backward == "none":
+            raise BadInput("backward is 'none'; an attacker who knows a defense needs another word.")
+        if self.backward == "true" and self.attacker != "grey":
+            without = [title for defense in self.built_defenses for title in defense.without_gradient()]
+            if without:
+                raise BadInput(f"{' and '.join(without)}: no useful gradient; choose backward 'identity' or 'average'.")
+        return self
+
+    @cached_property
+    def built_attacks(self) -> tuple[Attack, ...]:
+        return tuple(attacks.build(m.name, m.params) for m in self.attacks)
+
+    @cached_property
+    def built_defenses(self) -> tuple[Defense, ...]:
+        """One a column; a column of several methods is a chain."""
+        built = [tuple(defense_methods.build(m.name, m.params) for m in column) for column in self.defenses]
+        return tuple(column[0] if len(column) == 1 else Chain(members=column) for column in built)
+
+    def classifier_names(self) -> tuple[str, ...]:
+        """The classifiers by name; the domain's default where none is named."""
+        return self.classifiers or domains.get(self.domain).classifier_names()[:1]
+
+    def attack_title(self, number: int) -> str:
+        return "no attack" if number == CLEAN else self.built_attacks[number].described()
+
+    def defense_title(self, number: int) -> str:
+        return "no defense" if number == BARE else self.built_defenses[number].described()
+
+    @property
+    def name(self) -> str:
+        """The same plan is the same run: its name comes from what it says."""
+        text = json.dumps(self.resolved().model_dump(mode="json"), sort_keys=True)
+        return f"{self.domain}-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
+
+    def resolved(self) -> Plan:
+        """The same plan with the classifiers spelt out."""
+        return self.model_copy(update={"classifiers": self.classifier_names()})
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Plan:
+        """The plan of that JSON.
+
+        Raises:
+            BadInput: it is not JSON, or not a plan.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise BadInput("This is no evaluation: the text is not JSON.") from None
+        if not isinstance(values, dict) or any(not str(key).isidentifier() for key in values):
+            raise BadInput(
+                "This is no evaluation: the JSON must be an object with fields such as 'domain' and 'attacks'."
+            )
+        return cls(**values)
+
+
+def _once(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The items in order, none of them twice."""
+    return tuple(item for n, item in enumerate(items) if item not in items[:n])
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is computed in one go and kept whole or not at all: one attack on one classifier, on one batch of pictures.
+
+    `known` is the defense that the attacker knows, or BARE; `batch` is None where a universal attack is trained for all pictures.
+    """
+
+    classifier: int
+    attack: int
+    known: int
+    batch: int | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.classifier}/{self.attack}/{self.known}/{'all' if self.batch is None else self.batch}"
+
+    @property
+    def kind(self) -> tuple[int, int, int, bool]:
+        """Units of one kind take about as long as each other."""
+        return self.classifier, self.attack, self.known, self.batch is None
+
+
+def units(plan: Plan) -> Iterator[Unit]:
+    """All units of a plan: what a universal attack makes first, then batch by batch, so that every table fills evenly."""
+    known = [BARE, *(range(len(plan.defenses)) if plan.attacker != "grey" else ())]
+    for classifier in range(len(plan.classifier_names())):
+        for number, attack in enumerate(plan.built_attacks):
+            if attack.universal:
+                yield from (Unit(classifier, number, defense, None) for defense in known)
+        for batch in range(-(-plan.count // plan.batch)):
+            yield Unit(classifier, CLEAN, BARE, batch)
+            for number in range(len(plan.attacks)):
+                yield from (Unit(classifier, number, defense, batch) for defense in known)
+
+
+def judges(plan: Plan, unit: Unit) -> tuple[int, ...]:
+    """The defenses (and BARE) that a unit's pictures are shown to."""
+    if unit.known != BARE:
+        return (unit.known,)
+    everyone = unit.attack == CLEAN or plan.attacker != "adaptive"
+    return (BARE, *(range(len(plan.defenses)) if everyone else ()))

@@ -1,0 +1,108 @@
+"""A finished (or running) evaluation as tables."""
+
+from __future__ import annotations
+
+from core import domains
+from core.evaluate.measures import MEASURES, Findings, Measure, Place, extremes, places
+from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.tables import Row, markdown
+
+ATTACKERS = {"none": "", "grey": "does not know it", "adaptive": "knows it"}
+
+
+def column_title(plan: Plan, place: Place) -> str:
+    """A column of the matrix: the defense, and whether the attacker knows it."""
+    title = plan.defense_title(place.defense)
+    return title if place.defense == BARE else f"{title}, attacker {ATTACKERS[place.attacker]}"
+
+
+def matrix(findings: Findings, classifier: int = 0, measure: Measure = "accuracy") -> list[Row]:
+    """A row an attack, a column a defense and an attacker, in each cell the share with its count and its 95 % interval."""
+    plan = findings.plan
+    rows: list[Row] = []
+    for line in places(plan, classifier):
+        row: Row = {"Attack": plan.attack_title(line[0].attack)}
+        for place in line:
+            share = findings.share(place, measure)
+            titles = [column_title(plan, place)]
+            if place.attack == CLEAN and place.defense != BARE:  # one measurement, under both attackers' columns
+                titles = [column_title(plan, p) for p in _columns(plan, place)]
+            row |= dict.fromkeys(titles, "–" if share is None or not share.count else str(share))
+        rows.append(row)
+    heads = list(rows[-1]) if len(rows) > 1 else list(rows[0])
+    return [{head: row.get(head, "–") for head in heads} for row in rows]
+
+
+def _columns(plan: Plan, place: Place) -> list[Place]:
+    if not plan.attacks:
+        return [place]
+    kinds = {"grey": ("grey",), "adaptive": ("adaptive",), "both": ("grey", "adaptive")}[plan.attacker]
+    return [Place(place.classifier, place.attack, place.defense, kind) for kind in kinds]  # type: ignore[arg-type]
+
+
+def recovery(findings: Findings, classifier: int = 0) -> list[Row]:
+    """A row a defense: what it brings back of what each attack fooled, what it breaks of the clean, and what it costs."""
+    plan = findings.plan
+    rows: list[Row] = []
+    for defense in range(len(plan.defenses)):
+        row: Row = {"Defense": plan.defense_title(defense)}
+        for line in places(plan, classifier)[1:]:
+            for place in line:
+                if place.defense == defense:
+                    share = findings.share(place, "recovered")
+                    title = f"brings back: {plan.attack_title(place.attack)}, attacker {ATTACKERS[place.attacker]}"
+                    row[title] = "–" if share is None or not share.count else str(share)
+        row["breaks"] = str(findings.damaged(Place(classifier, CLEAN, defense, "none")))
+        row["ms a picture"] = round(1000 * findings.seconds(defense, classifier), 3)
+        rows.append(row)
+    return rows
+
+
+def classes_table(findings: Findings, place: Place, count: int = 10) -> list[Row]:
+    """The classes that a cell gets right most and least often."""
+    names = domains.get(findings.plan.domain).classes
+    shares = findings.by_class(place, len(names))
+    best, worst = extremes(shares, count)
+    return [
+        {"": kind, "Class": names[number], "Right": str(shares[number])}
+        for kind, numbers in (("best", best), ("worst", worst))
+        for number in numbers
+    ]
+
+
+def heading(findings: Findings) -> str:
+    """What a run was measured on, in one sentence."""
+    run, plan = findings.run, findings.plan
+    domain = domains.get(plan.domain)
+    done, total = run.progress()
+    so_far = "" if done == total else f" ({done} of {total} parts are done)"
+    knows = {
+        "grey": "the attacker does not know the defense",
+        "adaptive": f"the attacker knows the defense ({plan.backward})",
+        "both": f"the attacker does not know the defense, and knows it ({plan.backward})",
+    }[plan.attacker]
+    return (
+        f"{len(run.labels)} {plan.split} pictures of {domain.title}, seed {plan.seed}; white box, {knows}; judged after 8-bit "
+        f"rounding, 95 % intervals (Wilson); {run.device}, {run.versions}{so_far}"
+    )
+
+
+def report(findings: Findings) -> str:
+    """The whole run as Markdown."""
+    plan, domain = findings.plan, domains.get(findings.plan.domain)
+    parts = [f"# {domain.title}, {len(findings.labels)} pictures\n\n{heading(findings)}.\n"]
+    for number, name in enumerate(plan.classifier_names()):
+        parts.append(
+            f"\n## {domain.classifier_title(name)}\n\n{MEASURES['accuracy']}\n\n{markdown(matrix(findings, number))}"
+        )
+        if plan.attacks:
+            parts.append(f"\n{MEASURES['success']}\n\n{markdown(matrix(findings, number, 'success'))}")
+        if plan.detect:
+            rows: list[Row] = [
+                {"Attack": plan.attack_title(line[0].attack), "flagged": str(findings.share(line[0], "flagged"))}
+                for line in places(plan, number)
+            ]
+            parts.append(f"\n{MEASURES['flagged']}\n\n{markdown(rows)}")
+        if plan.defenses and plan.attacks:
+            parts.append(f"\n{MEASURES['recovered']}\n\n{markdown(recovery(findings, number))}")
+    return "".join(parts)

@@ -1,0 +1,186 @@
+"""Running an evaluation on this machine: unit by unit, each kept as soon as it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from core import domains
+from core.attacks import Step
+from core.device import pick
+from core.evaluate.plan import BARE, Plan, Unit, units
+from core.evaluate.store import Run
+from core.evaluate.work import Floats, Found, Stopped, compute, load, train
+from core.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Advance:
+    """How far an evaluation is: units done of how many, what is being done, and the seconds still to go (None: nobody can tell)."""
+
+    done: int
+    total: int
+    text: str
+    left: float | None
+
+
+Watch = Callable[[Advance], bool | None]  # returns True to stop; every unit that is done stays
+Turn = Callable[[Callable[[], Found]], Found]  # computes a unit when the device is free
+
+
+class Pace:
+    """What is still to be done, from what the units of each kind took so far."""
+
+    def __init__(self, run: Run, todo: list[Unit]) -> None:
+        self.spent = run.attack_seconds()
+        self.left: dict[tuple[int, int, int, bool], int] = {}
+        for unit in todo:
+            self.left[unit.kind] = self.left.get(unit.kind, 0) + 1
+
+    def took(self, unit: Unit, seconds: float) -> None:
+        total, count = self.spent.get(unit.kind, (0.0, 0))
+        self.spent[unit.kind] = (total + seconds, count + 1)
+        self.left[unit.kind] -= 1
+
+    def seconds(self) -> float | None:
+        """Seconds to go; a kind that was never seen counts as the mean of the others."""
+        if not self.spent:
+            return None
+        means = {kind: total / count for kind, (total, count) in self.spent.items()}
+        usual = sum(means.values()) / len(means)
+        return sum(count * means.get(kind, usual) for kind, count in self.left.items())
+
+
+def described(plan: Plan, unit: Unit) -> str:
+    """What a unit does, in a few words."""
+    name = plan.built_attacks[unit.attack].title if unit.attack >= 0 else "no attack"
+    behind = "" if unit.known == BARE else f" on {plan.built_defenses[unit.known].title}"
+    what = "training" if unit.batch is None else f"batch {unit.batch + 1} of {-(-plan.count // plan.batch)}"
+    return f"{name}{behind}, {what}"
+
+
+def evaluate(
+    run: Run,
+    *,
+    device: str | None = None,
+    classifiers: Callable[[str], Classifier] | None = None,
+    watch: Watch | None = None,
+    turn: Turn | None = None,
+) -> bool:
+    """Compute every unit that is not there yet and keep each; True when all are done, False when it was stopped.
+
+    Args:
+        classifiers: gives the classifier of a name, where the caller has them loaded.
+        turn: computes a unit when its turn on the device comes, where others use it too.
+
+    Raises:
+        BadInput: data or weights are missing, an attack does not fit its pictures, the disk is full. What was kept stays.
+    """
+    plan, done = run.plan, run.done()
+    todo = [unit for unit in units(plan) if unit.key not in done]
+    total = len(todo) + len(done)
+    pace = Pace(run, todo)
+    names = plan.classifier_names()
+    give = classifiers or (lambda name: domains.get(plan.domain).classifier(name, device=str(pick(device))))
+    held: tuple[str, Classifier] | None = None
+    made: dict[str, dict[str, Floats]] = {}
+
+    def asked(text: str) -> bool:
+        return watch is not None and bool(watch(Advance(total - sum(pace.left.values()), total, text, pace.seconds())))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="pictures") as reader:
+        ahead = _Ahead(run, todo, reader)
+        for unit in todo:
+            text = described(plan, unit)
+            if asked(text):
+                return False
+            if held is None or held[0] != names[unit.classifier]:
+                held = (names[unit.classifier], give(names[unit.classifier]))
+            classifier = held[1]
+
+            def stop(_: Step, text: str = text) -> bool:
+                return asked(text)
+
+            work = _piece(run, unit, classifier, ahead, made, stop)
+            try:
+                found = turn(work) if turn is not None else work()
+            except Stopped:
+                return False
+            run.add(unit, found)
+            pace.took(unit, found.seconds)
+    asked("done")
+    return True
+
+
+def _piece(
+    run: Run,
+    unit: Unit,
+    classifier: Classifier,
+    ahead: _Ahead,
+    made: dict[str, dict[str, Floats]],
+    stop: Callable[[Step], bool],
+) -> Callable[[], Found]:
+    """The work of one unit."""
+    plan = run.plan
+    if unit.batch is None:
+        return lambda: train(plan, unit, classifier, stop)
+    extras: dict[str, Floats] = {}
+    if unit.attack >= 0 and plan.built_attacks[unit.attack].universal:
+        source = Unit(unit.classifier, unit.attack, unit.known, None)
+        extras = made.setdefault(source.key, {}) or run.extras(source)
+        made[source.key] = extras
+    x, y = ahead.batch(unit.batch, classifier)
+    return lambda: compute(plan, unit, classifier, x, y, extras, stop)
+
+
+class _Ahead:
+    """Batches of pictures, the next one read while the device works on this one; two are held at most."""
+
+    def __init__(self, run: Run, todo: list[Unit], reader: ThreadPoolExecutor) -> None:
+        self.run, self.reader = run, reader
+        self.order = _in_order(todo)
+        self.held: dict[tuple[int, int, int], Future[tuple[Tensor, Tensor]]] = {}
+
+    def batch(self, number: int, classifier: Classifier) -> tuple[Tensor, Tensor]:
+        """The pictures and labels of that batch, as the classifier takes them."""
+        following = self.order.get(number)
+        wanted = [n for n in (number, following) if n is not None]
+        keys = {(n, classifier.size, classifier.channels): n for n in wanted}
+        self.held = {key: future for key, future in self.held.items() if key in keys}
+        for key, n in keys.items():
+            if key not in self.held:
+                self.held[key] = self.reader.submit(self._load, n, classifier)
+        return self.held[(number, classifier.size, classifier.channels)].result()
+
+    def _load(self, number: int, classifier: Classifier) -> tuple[Tensor, Tensor]:
+        plan = self.run.plan
+        numbers = self.run.numbers[number * plan.batch : (number + 1) * plan.batch]
+        x, y = load(domains.get(plan.domain), plan.split, numbers.tolist(), classifier)
+        if classifier.device.type == "cuda":
+            x = x.pin_memory()
+        return x, y
+
+
+def _in_order(todo: list[Unit]) -> dict[int, int]:
+    """Which batch comes after which."""
+    batches: list[int] = []
+    for unit in todo:
+        if unit.batch is not None and (not batches or batches[-1] != unit.batch):
+            batches.append(unit.batch)
+    return dict(pairwise(batches))
+
+
+def devices_note(device: str) -> str:
+    """The device as the run remembers it."""
+    return f"{device}, {torch.get_num_threads()} threads" if device == "cpu" else device
+
+
+def pending(run: Run) -> Iterator[Unit]:
+    """The units of a run that are not there yet."""
+    done = run.done()
+    return (unit for unit in units(run.plan) if unit.key not in done)

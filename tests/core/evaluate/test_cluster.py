@@ -1,0 +1,90 @@
+"""The same evaluation on Ray: the same numbers, and a worker that dies costs nothing but time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.evaluate.cluster import distribute
+from core.evaluate.plan import Plan, units
+from core.evaluate.running import evaluate
+from core.evaluate.store import Run
+from core.inputs import BadInput
+from core.recipe import Method
+from tests.core.evaluate.test_running import content
+
+PLAN = Plan(
+    domain="mnist",
+    count=24,
+    batch=4,
+    attacks=(
+        Method(name="pgd", params={"eps": "40/255", "steps": 5}),
+        Method(name="universal_patch", params={"steps": 3}),
+    ),
+    target="3",
+    defenses=((Method(name="median"),),),
+    detect=True,
+)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The plan without Ray, on as many threads as a worker has."""
+    run = Run.create(PLAN, "cpu", tmp_path_factory.mktemp("alone") / "run.sqlite")
+    torch.set_num_threads(1)
+    try:
+        assert evaluate(run, device="cpu")
+    finally:
+        torch.set_num_threads(2)
+    return run
+
+
+def test_two_workers_find_the_same_though_one_is_killed(alone: Run, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is optional: install requirements-ray.txt")
+    killed: list[int] = []
+
+    def kill() -> None:
+        """End one worker, as soon as one computes."""
+        deadline = time.monotonic() + 60
+        while not killed and time.monotonic() < deadline:
+            for process in Path("/proc").iterdir():
+                try:
+                    words = (process / "cmdline").read_bytes()
+                    if process.name.isdecimal() and b"ray::_task" in words:
+                        os.kill(int(process.name), signal.SIGKILL)
+                        killed.append(int(process.name))
+                        break
+                except OSError:
+                    continue
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill)
+    with Run.create(PLAN, "cpu", tmp_path / "ray.sqlite") as run:
+        if Path("/proc").is_dir():
+            killer.start()
+        seen = []
+        assert distribute(run, "local", workers=2, watch=lambda advance: seen.append(advance.done) and False)
+        assert seen[-1] == len(list(units(PLAN))) == len(run.done())
+        assert content(run) == content(alone)
+    if killer.ident is not None:
+        killer.join()
+        assert killed
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "auto"])
+def test_an_address_without_a_cluster_gets_a_sentence(address: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is optional: install requirements-ray.txt")
+    with Run.create(PLAN, "cpu", tmp_path / "r.sqlite") as run, pytest.raises(BadInput, match="no Ray cluster at"):
+        distribute(run, address)
+
+
+def test_without_ray_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with Run.create(PLAN, "cpu", tmp_path / "r.sqlite") as run, pytest.raises(BadInput, match="requirements-ray"):
+        distribute(run, "local")

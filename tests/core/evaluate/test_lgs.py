@@ -1,0 +1,135 @@
+"""The LGS paper's tables: their plans, their numbers beside the published ones, their verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.__main__ import main
+from core.attacks import LaVAN
+from core.defenses import LGS, TVM
+from core.evaluate.lgs import EXPERIMENTS, TABLE_1
+from core.evaluate.measures import Findings
+from core.evaluate.plan import BARE, CLEAN, Unit, judges, units
+from core.evaluate.store import Run
+from core.evaluate.work import Answer, Found
+from core.inputs import BadInput
+
+SIZES = {"lgs-table-1": 21, "lgs-table-2": 6, "lgs-table-3": 6, "lgs-figure-3": 7}
+
+
+@pytest.fixture
+def labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set that is not on this machine, as far as a plan needs it."""
+    monkeypatch.setattr("core.domains.imagenette.Imagenette.missing", lambda self: None)
+    monkeypatch.setattr("core.domains.imagenette.Imagenette.labels", lambda self, split: np.arange(100) % 10)
+
+
+def filled(run: Run, right: dict[tuple[int, int], float]) -> Findings:
+    """Every unit answered: the share of (attack, defense) is right, the rest is the target."""
+    for unit in units(run.plan):
+        if unit.batch is None:
+            continue
+        here = run.labels[unit.batch * 25 : unit.batch * 25 + 25]
+        targets = (here + 1) % 10 if unit.attack != CLEAN else np.full(len(here), -1)
+        answers = {}
+        for judge in judges(run.plan, unit):
+            many = round(right.get((unit.attack, judge), 0.5) * len(here))
+            said = np.where(np.arange(len(here)) < many, here, (here + 1) % 10).astype(np.int32)
+            sure = np.full(len(here), 0.95, np.float32)
+            answers[judge] = Answer(said, sure, sure, 0.001 * (judge + 2))
+        run.add(unit, Found(answers, targets.astype(np.int32), 1.0))
+    return Findings(run)
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_each_table_is_one_plan_and_has_all_rows(name: str, labels: None, tmp_path: Path) -> None:
+    experiment = EXPERIMENTS[name]
+    plan = experiment.plan("imagenette", "", 50, 0)
+    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as run:
+        findings = filled(run, {})
+        rows = experiment.rows(findings)
+        assert len(rows) == SIZES[name]
+        text = experiment.report(findings)
+        assert "50 test pictures of Imagenette, seed 0" in text and "Published:" in text
+
+
+def test_table_1_tells_the_shares_and_who_is_first(labels: None, tmp_path: Path) -> None:
+    experiment = EXPERIMENTS["lgs-table-1"]
+    plan = experiment.plan("imagenette", "", 50, 0)
+    attack, first, tvm = plan.built_attacks[0], plan.built_defenses[0], plan.built_defenses[14]
+    assert isinstance(attack, LaVAN) and attack.side(299, 299) == 42 and attack.iterations == 1000
+    assert isinstance(first, LGS) and first.smoothing == 2.3 and isinstance(tvm, TVM) and tvm.weight == 10
+    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as run:
+        findings = filled(
+            run, {(CLEAN, BARE): 1.0, (CLEAN, 0): 0.96, (0, 0): 0.8, (0, 5): 0.72, (1, 5): 0.72, (1, 0): 0.6}
+        )
+        rows = {row["Defense"]: row for row in experiment.rows(findings)}
+        assert list(rows)[1:] == list(TABLE_1)
+        assert str(rows["LGS λ 2.3"]["2%"]).startswith("80.0% (40 of 50;")
+        assert rows["LGS λ 2.3"]["2%, published"] == "70.9" and rows["no defense"]["4%, published"] == "0.8"
+        verdict = experiment.verdict(findings)
+        assert "2%: LGS is first (LGS λ 2.3 80.0%" in verdict and "3%: LGS is not first" in verdict
+        assert "costs 4.0 points (within 6)" in verdict
+
+
+def test_table_3_counts_the_target_and_knows_the_defense(labels: None, tmp_path: Path) -> None:
+    experiment = EXPERIMENTS["lgs-table-3"]
+    plan = experiment.plan("imagenette", "", 50, 0)
+    assert plan.backward == "identity" and plan.attacker == "adaptive"
+    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as run:
+        findings = filled(run, {(0, 0): 0.8, (0, BARE): 0.2})
+        rows = {row["Defense"]: row for row in experiment.rows(findings)}
+        assert str(rows["LGS λ 2.3"]["becomes the target"]).startswith("20.0% (10 of 50;")
+        assert str(rows["no defense"]["becomes the target"]).startswith("80.0% (40 of 50;")
+        assert experiment.verdict(findings) == "Lowest: LGS λ 2.3."
+
+
+def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None, tmp_path: Path) -> None:
+    experiment = EXPERIMENTS["lgs-table-2"]
+    with Run.create(experiment.plan("imagenette", "", 25, 0), "cpu", tmp_path / "run.sqlite") as run:
+        labels_, target = run.labels, 9
+        others = labels_ != target
+        bare = np.where(np.arange(25) % 2 == 0, target, labels_).astype(np.int32)
+        sure = np.where(np.arange(25) < 10, 0.95, 0.5).astype(np.float32)
+        counted = (bare == target) & (sure >= 0.9) & others
+        answers = {judge: Answer(labels_.astype(np.int32), sure, sure, 0.0) for judge in range(5)}
+        answers[BARE] = Answer(bare, sure, sure, 0.0)
+        run.add(Unit(0, 0, BARE, 0), Found(answers, np.full(25, target, np.int32), 1.0))
+        rows = experiment.rows(Findings(run))
+        assert f"(0 of {counted.sum()};" in str(rows[0]["right"]) and f"({counted.sum()} of {counted.sum()};" in str(
+            rows[1]["right"]
+        )
+    with pytest.raises(BadInput, match="needs a target"):
+        experiment.plan("mnist", "", 25, 0)
+
+
+def test_a_plan_from_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (
+        "evaluate --domain mnist --pictures 10 --attack fgsm --eps 20/255,40/255 --defense median+jpeg:quality=50 "
+        "--attacker grey --device cpu --detect"
+    )
+    command = [*words.split(), "--store", str(tmp_path / "run.sqlite"), "--out", str(tmp_path)]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "Median filter → JPEG (quality 50), attacker does not know it" in text and "FGSM (eps 40/255)" in text
+    assert "10 test pictures of MNIST" in text and "of 10; " in text and "flagged" in text
+    assert len(list(tmp_path.glob("mnist-*.csv"))) == 1
+    assert main(command) == 0, "again: nothing is left to compute"
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["evaluate", "lgs-table-9"], "neither a file nor an experiment"),
+        (["evaluate", "--domain", "mnist", "--pictures", "9999999"], "at most 1e+06"),
+        (["evaluate", "--attack", "pgd", "--eps", "9"], "eps"),
+        (["evaluate", "--defense", "lgs:window=200"], "at most 64"),
+    ],
+)
+def test_a_wrong_command_gets_a_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert sentence in capsys.readouterr().err

@@ -1,0 +1,63 @@
+"""What a plan takes, refuses, and is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.evaluate.command import at_each
+from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges, units
+from core.inputs import BadInput
+from core.recipe import Method
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"domain": "nowhere"}, "no domain called"),
+        ({"classifiers": ("vgg19",)}, "no classifier called 'vgg19'"),
+        ({"attacks": (Method(name="pgd", params={"eps": 3}),)}, "eps is 3; in L∞ it must be at most 1"),
+        ({"defenses": ((),)}, "chain of 1 to 6"),
+        ({"count": 0}, "at least 1"),
+        ({"target": "dragon"}, "'dragon' is no class"),
+        ({"backward": "none"}, "another word"),
+        ({"backward": "true"}, "JPEG: no useful gradient"),
+    ],
+)
+def test_a_wrong_plan_gets_a_sentence(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        Plan(**values)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a b": 1}', '{"dommain": "photos"}'])
+def test_text_that_is_no_plan_gets_a_sentence(text: str) -> None:
+    with pytest.raises(BadInput, match="evaluation"):
+        Plan.from_json(text)
+
+
+def test_a_plan_is_its_json_and_its_name_is_what_it_says() -> None:
+    plan = Plan(attacks=(Method(name="fgsm"), Method(name="fgsm")), count=5)
+    assert len(plan.attacks) == 1, "the same attack twice is one"
+    assert Plan.from_json(plan.to_json()) == plan
+    assert plan.name == Plan(attacks=(Method(name="fgsm"),), count=5, classifiers=("photonet",)).name
+    assert plan.name != Plan(attacks=(Method(name="fgsm"),), count=6).name
+
+
+def test_every_attack_meets_every_defense_once_for_each_attacker() -> None:
+    plan = Plan(attacks=(Method(name="fgsm"), Method(name="universal_patch")), target="moon", count=7, batch=3)
+    seen = list(units(plan))
+    assert len({unit.key for unit in seen}) == len(seen)
+    assert sum(unit.batch is None for unit in seen) == 3  # a patch for the bare classifier and one for each defense
+    assert seen.index(Unit(0, 1, 1, None)) < seen.index(Unit(0, 1, 1, 0))
+    asked = [(u.attack, u.known, judge, u.batch) for u in seen if u.batch is not None for judge in judges(plan, u)]
+    clean = [(CLEAN, BARE, judge, batch) for batch in range(3) for judge in (BARE, 0, 1)]
+    grey = [(attack, BARE, judge, batch) for attack in (0, 1) for batch in range(3) for judge in (BARE, 0, 1)]
+    adaptive = [(attack, known, known, batch) for attack in (0, 1) for batch in range(3) for known in (0, 1)]
+    assert sorted(asked) == sorted(clean + grey + adaptive)
+
+
+def test_eps_is_spread_over_the_attacks_that_have_one() -> None:
+    methods = at_each([Method(name="pgd"), Method(name="deepfool")], ["2/255", "8/255"])
+    assert [m.name for m in methods] == ["pgd", "pgd", "deepfool"]
+    assert methods[0].params == {"eps": 2 / 255} and methods[1].params == {}  # 8/255 is PGD's default

@@ -1,0 +1,267 @@
+"""A run on disk: cut off, gone on with, killed, damaged; and what one unit computes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core import domains
+from core.attacks import PGD
+from core.evaluate import store, work
+from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
+from core.evaluate.running import Advance, evaluate
+from core.evaluate.store import Run
+from core.guarded import Guarded
+from core.images import quantise, to_pixels
+from core.inputs import BadInput
+from core.recipe import Method
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAN = Plan(
+    domain="mnist",
+    count=13,
+    batch=5,
+    attacks=(Method(name="pgd", params={"eps": "40/255", "steps": 3}), Method(name="square", params={"queries": 20})),
+    defenses=((Method(name="median"),), (Method(name="random_resize"), Method(name="bitdepth"))),
+    detect=True,
+    keep=7,
+)
+
+
+def content(run: Run) -> list[tuple[object, ...]]:
+    """All that a run holds but the times."""
+    base = sqlite3.connect(run.path)
+    tables = (
+        "SELECT key, classifier, attack, known, batch, targets, scores FROM units ORDER BY key",
+        "SELECT unit, defense, predicted, confidence, true_confidence FROM answers ORDER BY unit, defense",
+        "SELECT * FROM pictures ORDER BY 1, 2, 3, 4",
+        "SELECT * FROM extras ORDER BY unit, name",
+    )
+    rows = [row for question in tables for row in base.execute(question).fetchall()]
+    base.close()
+    return rows
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The plan run from end to end without a break."""
+    run = Run.create(PLAN, "cpu", tmp_path_factory.mktemp("whole") / "whole.sqlite")
+    assert evaluate(run, device="cpu")
+    return run
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_very_same_numbers(whole: Run, tmp_path: Path) -> None:
+    path, rounds = tmp_path / "cut.sqlite", 0
+    while True:
+        with Run.create(PLAN, "cpu", path) as run:
+            before = len(run.done())
+
+            def stop(advance: Advance, most: int = before + 4) -> bool:
+                return advance.done >= most
+
+            ended = evaluate(run, device="cpu", watch=stop)
+            rounds += 1
+            assert ended or len(run.done()) == before + 4
+            if ended:
+                assert content(run) == content(whole)
+                break
+    assert rounds > 3
+
+
+def test_a_killed_process_loses_the_batch_in_hand_and_nothing_else(whole: Run, tmp_path: Path) -> None:
+    path, plan = tmp_path / "killed.sqlite", tmp_path / "plan.json"
+    plan.write_text(PLAN.to_json(), encoding="utf-8")
+    command = [sys.executable, "-m", "core", "evaluate", str(plan), "--store", str(path), "--device", "cpu"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists():
+            with Run(path) as run:
+                if len(run.done()) >= 3:
+                    break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with Run(path) as run:
+        kept = run.done()
+        assert 3 <= len(kept) < len(list(units(PLAN)))
+        fresh = []
+        evaluate(run, device="cpu", watch=lambda advance: fresh.append(advance.done) and False)
+        assert min(fresh) == len(kept)  # nothing that was kept is computed again
+        assert content(run) == content(whole)
+
+
+def test_a_step_in_the_middle_can_be_stopped_and_leaves_nothing_half_done(tmp_path: Path) -> None:
+    slow = PLAN.model_copy(update={"attacks": (Method(name="pgd", params={"steps": 1000, "early_stop": False}),)})
+    with Run.create(slow, "cpu", tmp_path / "slow.sqlite") as run:
+        seen = []
+
+        def stop(advance: Advance) -> bool:
+            seen.append(advance)
+            return len(seen) > 10
+
+        began = time.monotonic()
+        assert not evaluate(run, device="cpu", watch=stop)
+        assert time.monotonic() - began < 10
+        assert run.done() == {Unit(0, CLEAN, BARE, 0).key}
+        assert seen[-1].text.startswith("PGD") and seen[-1].total == len(list(units(slow)))
+
+
+def test_a_unit_is_the_attack_and_the_defenses_themselves(whole: Run) -> None:
+    domain = domains.get("mnist")
+    classifier = domain.classifier(None, "cpu")
+    images, labels = domain.sample(PLAN.count, seed=0)
+    assert torch.equal(labels, torch.from_numpy(whole.labels.copy()))
+    x, y = images[5:10], labels[5:10]
+    for known, judge in ((BARE, BARE), (BARE, 0), (0, 0), (1, 1), (BARE, 1)):
+        defense = None if known == BARE else PLAN.built_defenses[known]
+        attacked = classifier if defense is None else Guarded(classifier, defense, "average")
+        result = PGD(eps=40 / 255, steps=3)(attacked, x, y, generator=torch.Generator().manual_seed(1))
+        shown = quantise(result.images)
+        with torch.no_grad():
+            view = classifier if judge == BARE else Guarded(classifier, PLAN.built_defenses[judge])
+            shares, classes = view(shown).softmax(1).max(1)
+        cell = whole.cell(0, 0, known, judge)
+        assert np.array_equal(cell.predicted[5:10], classes.numpy())
+        np.testing.assert_allclose(cell.confidence[5:10], shares.numpy(), atol=1e-5)
+        if known == BARE:
+            kept = [whole.picture(0, 0, known, position) for position in range(5, 10)]
+            assert [pixels is not None for pixels in kept] == [True, True, False, False, False]
+            assert kept[1] is not None and np.array_equal(kept[1], to_pixels(result.images)[1])
+
+
+def test_a_target_is_pursued_and_its_own_pictures_are_left_alone(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(
+        update={
+            "target": "3",
+            "attacks": (
+                Method(name="pgd", params={"eps": "60/255", "steps": 5}),
+                Method(name="universal_patch", params={"steps": 3}),
+            ),
+            "attacker": "grey",
+        }
+    )
+    with Run.create(plan, "cpu", tmp_path / "target.sqlite") as run:
+        assert evaluate(run, device="cpu")
+        for attack in (0, 1):
+            cell = run.cell(0, attack, BARE, BARE)
+            assert bool(cell.known.all())
+        own = run.labels == 3
+        pushed, clean = run.cell(0, 0, BARE, BARE), run.cell(0, CLEAN, BARE, BARE)
+        assert own.any() and (pushed.targets[own] == -1).all() and (pushed.targets[~own] == 3).all()
+        assert np.array_equal(pushed.predicted[own], clean.predicted[own])
+        assert (pushed.predicted[~own] == 3).mean() > 0.5
+        assert run.extras(Unit(0, 1, BARE, None))["patch"].ndim == 3
+
+
+def test_a_universal_attack_without_a_target_gets_a_sentence(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"attacks": (Method(name="universal_patch"),)})
+    with (
+        Run.create(plan, "cpu", tmp_path / "r.sqlite") as run,
+        pytest.raises(BadInput, match="needs a target in an evaluation"),
+    ):
+        evaluate(run, device="cpu")
+
+
+def test_more_pictures_than_there_are_get_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="17 labelled pictures in 'test'"):
+        Run.create(Plan(count=18), "cpu", tmp_path / "r.sqlite")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_attack_that_does_not_fit_gets_a_sentence_and_the_rest_stays(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(
+        update={"attacks": (PLAN.attacks[0],), "defenses": ((Method(name="gaussian", params={"window": 31}),),)}
+    )
+    with (
+        Run.create(plan, "cpu", tmp_path / "r.sqlite") as run,
+        pytest.raises(BadInput, match="31×31 and the picture 28×28"),
+    ):
+        evaluate(run, device="cpu")
+
+
+def test_a_full_disk_gets_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    with Run.create(PLAN, "cpu", tmp_path / "full.sqlite") as run:
+        evaluate(run, device="cpu", watch=lambda advance: advance.done >= 5)
+        before = content(run)
+        pages = run._base.execute("PRAGMA page_count").fetchone()[0]
+        run._base.execute(f"PRAGMA max_page_count = {pages}")  # what SQLite does when no page more can be had
+        with pytest.raises(BadInput, match=r"disk is full.*still there"):
+            evaluate(run, device="cpu")
+        assert len(content(run)) >= len(before)
+    with Run(tmp_path / "full.sqlite") as again:
+        assert evaluate(again, device="cpu")
+
+
+@pytest.mark.parametrize("damage", ["text", "middle", "empty"])
+def test_a_damaged_file_gets_a_sentence_and_the_others_stay(
+    damage: str, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    store.folder().mkdir()
+    good, bad = store.folder() / "good.sqlite", store.folder() / "bad.sqlite"
+    good.write_bytes(whole.path.read_bytes())
+    data = bytearray(good.read_bytes())
+    if damage == "text":
+        data = bytearray(b"these are no results " * 100)
+    elif damage == "middle":
+        data[:200] = os.urandom(200)
+    else:
+        data = bytearray()
+    bad.write_bytes(data)
+    listed = {one.name: one for one in store.listed()}
+    assert listed["good"].plan == PLAN.resolved() and listed["good"].done == listed["good"].total
+    assert (listed["bad"].plan is None and "damaged" in listed["bad"].problem) or "could not be" in listed[
+        "bad"
+    ].problem
+    with pytest.raises(BadInput):
+        store.opened("bad")
+    store.delete("bad")
+    assert [one.name for one in store.listed()] == ["good"]
+
+
+@pytest.mark.parametrize("name", ["", "../good", "a/b", ".hidden", "nobody"])
+def test_no_path_is_taken_from_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    with pytest.raises(BadInput, match="no run called"):
+        store.opened(name)
+
+
+def test_a_file_of_another_plan_is_not_overwritten(whole: Run) -> None:
+    with pytest.raises(BadInput, match="holds another evaluation"):
+        Run.create(PLAN.model_copy(update={"seed": 1}), "cpu", whole.path)
+
+
+def test_the_pictures_are_read_while_the_device_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No batch is done before the reading of the next one has begun."""
+    begun = [threading.Event() for _ in range(4)]
+    real = work.load
+
+    def load(domain: object, split: str, numbers: list[int], classifier: object) -> object:
+        begun[order.index(numbers[0])].set()
+        return real(domain, split, numbers, classifier)  # type: ignore[arg-type]
+
+    def compute(plan: Plan, unit: Unit, *rest: object) -> work.Found:
+        assert unit.batch is not None
+        assert unit.batch == 3 or begun[unit.batch + 1].wait(10)
+        return work.Found()
+
+    monkeypatch.setattr("core.evaluate.running.load", load)
+    monkeypatch.setattr("core.evaluate.running.compute", compute)
+    with Run.create(
+        Plan(domain="mnist", count=8, batch=2, attacks=(), defenses=()), "cpu", tmp_path / "r.sqlite"
+    ) as run:
+        order = run.numbers[::2].tolist()
+        assert evaluate(run, device="cpu")
