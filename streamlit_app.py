@@ -37,6 +37,20 @@ if __name__ == "__main__":
                 url_path="defend",
                 help="Put defenses side by side.",
             ),
+            st.Page(
+                "pages/windows.py",
+                title="Windows",
+                icon=":material/window:",
+                url_path="windows",
+                help="Gradients smoothing, step by step.",
+            ),
+            st.Page(
+                "pages/evaluate.py",
+                title="Evaluate",
+                icon=":material/grid_on:",
+                url_path="evaluate",
+                help="Attacks and defenses on many pictures.",
+            ),
         ],
         position="top",
     )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from core.recipe import Progress
 PATIENCE = 0.45  # seconds to wait for a result before progress is shown instead
 
 log = logging.getLogger("mirage")
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -95,6 +97,11 @@ def submit(key: str, text: str, work: Work, *, network: bool = False) -> Job:
     mine[:] = [*(other for other in mine if other.live), job]
     (_network() if network else _device()).submit(_run, job, work)
     return job
+
+
+def turn(work: Callable[[], T]) -> T:
+    """Compute something short when its turn on the device comes, and wait for it: long work in many pieces lets others between."""
+    return _device().submit(work).result()
 
 
 def _run(job: Job, work: Work) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -16,6 +18,7 @@ from core import images
 Pixels = npt.NDArray[np.uint8]
 Tone = Literal["clean", "adversarial", "defended", "neutral"]
 COLOURS: dict[str, str] = {"clean": "#0072B2", "adversarial": "#D55E00", "defended": "#009E73", "neutral": "#8a8f98"}
+LARGE = 1 << 19  # values; a larger picture is not remembered
 CRISP = 64  # pictures up to this side are drawn as squares, not smoothed
 
 
@@ -30,11 +33,29 @@ class Tile:
     sign: str = ""
     file_name: str = "picture.png"
     alt: str = ""
+    links: tuple[tuple[str, str], ...] = ()  # words and addresses that stand under the caption
+    palette: Pixels | None = None  # 256×3: what the values of a picture of one channel stand for
 
 
-def uri(pixels: Pixels) -> str:
-    """The picture as a PNG data URI; what is saved from the screen are these very bytes."""
-    return "data:image/png;base64," + base64.b64encode(images.png(pixels)).decode()
+def uri(pixels: Pixels, palette: Pixels | None = None) -> str:
+    """The picture as a PNG data URI; what is saved from the screen are these very bytes.
+
+    At the next movement of a slider most pictures are as they were: those are not encoded again.
+    """
+    made = _encoded if pixels.size <= LARGE else _encoded.__wrapped__
+    return made(pixels.tobytes(), pixels.shape, b"" if palette is None else palette.tobytes())
+
+
+@lru_cache(maxsize=96)
+def _encoded(data: bytes, shape: tuple[int, ...], palette: bytes) -> str:
+    pixels = np.frombuffer(data, np.uint8).reshape(shape)
+    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3) if palette else None
+    return "data:image/png;base64," + base64.b64encode(images.png(pixels, 1, colours)).decode()
+
+
+@st.cache_resource(show_spinner=False)
+def _encoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(4, thread_name_prefix="png")  # compression lets go of the interpreter
 
 
 _ROW = st.components.v2.component(
@@ -57,6 +78,7 @@ color:var(--st-text-color);font-size:.95rem}
 .sign{font-size:1.5rem;line-height:1;font-weight:400;margin-right:6px}
 a{color:var(--st-text-color);font-size:.85rem;text-underline-offset:2px;padding:4px 2px;white-space:nowrap}
 figcaption{color:var(--st-text-color);font-size:.95rem;padding-top:6px;overflow-wrap:anywhere;font-variant-numeric:tabular-nums;min-height:1.5em}
+.links{display:flex;gap:10px;flex-wrap:wrap}
 dialog{border:0;border-radius:10px;padding:16px;background:#777;max-width:96vw;max-height:96vh;text-align:center}
 dialog::backdrop{background:rgba(0,0,0,.6)}
 dialog img{width:min(86vw,78vh);height:auto;max-height:78vh;object-fit:contain}
@@ -69,6 +91,7 @@ export default function ({ data, parentElement }) {
   row.style.setProperty('--tile', data.tile + 'px');
   row.className = data.signs ? 'signs' : '';
   row.setAttribute('aria-label', data.label);
+  const before = new Map([...row.querySelectorAll('img')].map((image) => [image.src, image]));
   row.replaceChildren(...data.items.map((item) => {
     const figure = document.createElement('figure'); figure.setAttribute('role', 'listitem');
     figure.style.setProperty('--tone', item.colour); figure.style.setProperty('--ratio', item.ratio);
@@ -81,12 +104,21 @@ export default function ({ data, parentElement }) {
     head.append(title, save);
     const mat = document.createElement('button'); mat.className = 'mat'; mat.type = 'button';
     mat.setAttribute('aria-label', 'Enlarge ' + item.title);
-    const image = document.createElement('img'); image.src = item.src; image.alt = item.alt;
-    if (item.crisp) image.className = 'crisp';
+    // A picture that was here already needs not be decoded again.
+    const image = before.get(item.src) || document.createElement('img'); before.delete(item.src);
+    if (!image.src) image.src = item.src;
+    image.alt = item.alt; image.className = item.crisp ? 'crisp' : '';
     mat.append(image);
     mat.onclick = () => { const i = large.querySelector('img'); i.src = item.src; i.alt = item.alt; i.className = item.crisp ? 'crisp' : '';
       large.querySelector('p').textContent = item.title + (item.caption ? ': ' + item.caption : ''); large.showModal(); };
     const caption = document.createElement('figcaption'); caption.textContent = item.caption;
+    if (item.links.length) {
+      const links = document.createElement('div'); links.className = 'links';
+      links.append(...item.links.map(([word, href]) => { const a = document.createElement('a'); a.textContent = word; a.href = href;
+        a.target = '_blank'; a.rel = 'noopener'; a.setAttribute('aria-label', 'Open ' + item.title + ' in ' + word + ', in a new tab');
+        return a; }));
+      caption.append(links);
+    }
     figure.append(head, mat, caption);
     return figure;
   }));
@@ -96,11 +128,18 @@ export default function ({ data, parentElement }) {
 )
 
 
+def ahead(pictures: Iterable[tuple[Pixels, Pixels | None]]) -> None:
+    """Begin to encode pictures, each with its palette or None, that a row will show in a moment."""
+    for pixels, palette in pictures:
+        _encoders().submit(uri, pixels, palette)
+
+
 def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> None:
     """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way."""
+    sources = list(_encoders().map(lambda tile: uri(tile.pixels, tile.palette), tiles))
     items = [
         {
-            "src": uri(tile.pixels),
+            "src": source,
             "title": tile.title,
             "caption": tile.caption,
             "colour": COLOURS[tile.tone],
@@ -108,9 +147,10 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
             "file": tile.file_name,
             "alt": tile.alt or f"{tile.title}. {tile.caption}",
             "crisp": max(tile.pixels.shape[:2]) <= CRISP,
+            "links": [list(link) for link in tile.links],
             "ratio": f"{tile.pixels.shape[1]}/{tile.pixels.shape[0]}",
         }
-        for tile in tiles
+        for tile, source in zip(tiles, sources, strict=True)
     ]
     with st.container(key=f"dim_{key}" if dimmed else f"tiles_{key}"):
         _ROW(key=key, data={"items": items, "tile": width, "label": label, "signs": any(tile.sign for tile in tiles)})

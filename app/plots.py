@@ -18,7 +18,7 @@ from app.words import per_cent
 from core.recipe import Trace, Verdict
 
 CLEAN, ADVERSARIAL, TARGET, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8a8f98"
-_CONFIG = {"displayModeBar": False, "responsive": True}
+CONFIG = {"displayModeBar": False, "responsive": True}
 
 
 def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, key: str) -> None:
@@ -42,15 +42,15 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, key: str
     )
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", row=1, col=1)
     figure.update_xaxes(title="step")
-    _style(figure, height=280)
+    style(figure, height=280)
     st.plotly_chart(
         figure,
         key=key,
-        config=_CONFIG,
+        config=CONFIG,
         theme="streamlit",
         alt=f"Confidence of {label} and of {rival}, and the objective, by step",
     )
-    _saves(partial(_trace_figure, trace, label, rival, colour), key, "trace")
+    saves(partial(_trace_figure, trace, label, rival, colour), key, "trace")
 
 
 def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int, *, key: str) -> None:
@@ -65,10 +65,10 @@ def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: i
         figure.add_trace(bar, 1, number)
     figure.update_xaxes(range=[0, 1.05], tickformat=".0%", nticks=3)
     figure.update_yaxes(autorange="reversed")
-    _style(figure, height=260)
+    style(figure, height=260)
     words = f"Before: {classes[before.label]} {per_cent(before.confidence)}; after: {classes[after.label]} {per_cent(after.confidence)}"
-    st.plotly_chart(figure, key=key, config=_CONFIG, theme="streamlit", alt=words)
-    _saves(partial(_bars_figure, before, after, classes, label), key, "top5")
+    st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=words)
+    saves(partial(_bars_figure, before, after, classes, label), key, "top5")
 
 
 def _top(verdict: Verdict, classes: tuple[str, ...], label: int) -> tuple[list[str], list[float]]:
@@ -76,7 +76,8 @@ def _top(verdict: Verdict, classes: tuple[str, ...], label: int) -> tuple[list[s
     return [name if len(name) < 20 else name[:18] + "…" for name in names], [share for _, share in verdict.top]
 
 
-def _style(figure: go.Figure, height: int) -> None:
+def style(figure: go.Figure, height: int) -> None:
+    """What all plots share: no frame, no ground of their own, the legend below."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 34, "b": 8},
@@ -87,7 +88,7 @@ def _style(figure: go.Figure, height: int) -> None:
     )
 
 
-def _saves(draw: Callable[[], Figure], key: str, name: str) -> None:
+def saves(draw: Callable[[], Figure], key: str, name: str) -> None:
     """A small menu that draws the plot anew for paper, only when asked."""
     with st.popover("Save plot", key=f"{key}_saves"):
         for kind in ("png", "svg", "pdf"):
@@ -142,7 +143,7 @@ def flow_plot(clean: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32], *, ke
     st.caption(
         f"The farthest pixel moved {far:.2f} pixels. Arrows and grid are drawn {_enlarged(flow):g} times as long."
     )
-    _saves(draw, key, "flow")
+    saves(draw, key, "flow")
 
 
 def _enlarged(flow: npt.NDArray[np.float32]) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core.evaluate.tables import Row, csv, latex
+from core.evaluate.tables import Row, csv, latex, markdown
 
-__all__ = ["Row", "csv", "latex", "table"]
+__all__ = ["Row", "csv", "latex", "markdown", "table"]
 
 
 def table(rows: Sequence[Row], *, key: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.evaluate import BARE, CLEAN, Findings, Place, wilson
 from core.recipe import Column, Matrix, Outcome, Results, Verdict
 
 _UNNAMED = "the class that the classifier gave it"
@@ -200,3 +201,65 @@ def table_of_columns(columns: tuple[Column, ...], classes: tuple[str, ...], labe
                 row[title] = prediction(guard.verdict, classes, label)
         rows.append({**row, "Time": duration(column.seconds)})
     return rows
+
+
+def windows_verdict(
+    kept: int, recall: float | None, before: Verdict, after: Verdict, classes: tuple[str, ...], label: int
+) -> str:
+    """How many windows stand out, how much of the patch they hold, and what smoothing them gives."""
+    name = classes[label]
+    if not kept:
+        return f"No window stands out: nothing is smoothed, and the classifier sees {a(classes[after.label])}."
+    words = f"{_counted(kept)} stand{'s' if kept == 1 else ''} out"
+    them = "it" if kept == 1 else "them"
+    if recall is not None:
+        words += f"; {'it holds' if kept == 1 else 'they hold'} {per_cent(recall)} of the patch"
+    if before.label == label:
+        ends = "keeps" if after.label == label else "loses"
+        return f"{words}. Smoothing {them} {ends} the {name}."
+    if after.label == label:
+        return f"{words}. Smoothing {them} returns the {name}."
+    return f"{words}. Smoothing {them} does not return the {name}: the classifier sees {a(classes[after.label])}."
+
+
+def _counted(kept: int) -> str:
+    small = ("", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+    return f"{small[kept] if kept < len(small) else kept} window{'' if kept == 1 else 's'}"
+
+
+def evaluate_verdict(findings: Findings) -> str:
+    """What the strongest attack leaves right, what the best defense brings back, and what is left of that when it is known."""
+    plan = findings.plan
+    clean = findings.share(Place(0, CLEAN, BARE, "none"))
+    if clean is None or not clean.count:
+        return "The evaluation is at work; nothing is known yet."
+    bare = {n: findings.share(Place(0, n, BARE, "none")) for n in range(len(plan.attacks))}
+    seen = {n: share for n, share in bare.items() if share is not None and share.count}
+    if not seen:
+        return f"Without an attack {clean.hits} of {clean.count} are right ({per_cent(clean.value)})."
+    worst = min(seen, key=lambda n: seen[n].value)
+    left = seen[worst]
+    words = f"{plan.attack_title(worst)} leaves {left.hits} of {left.count} right ({clean.hits} without it)"
+    backs = {}
+    for defense in range(len(plan.defenses)):
+        share = findings.share(Place(0, worst, defense, "grey"), "recovered") if plan.attacker != "adaptive" else None
+        if share is not None and share.count:
+            backs[defense] = share
+    if backs:
+        best = max(backs, key=lambda n: backs[n].value)
+        back = backs[best]
+        low, high = wilson(back.hits, back.count)
+        words += f"; {plan.defense_title(best)} brings back {back.hits} ({per_cent(back.value)}, {100 * low:.0f}-{100 * high:.0f})"
+        if plan.attacker == "both":
+            known = findings.share(Place(0, worst, best, "adaptive"), "recovered")
+            if known is not None and known.count:
+                words += f". Known to the attacker: {known.hits}"
+    elif plan.attacker == "adaptive":
+        stands = {n: findings.share(Place(0, worst, n, "adaptive")) for n in range(len(plan.defenses))}
+        there = {n: share for n, share in stands.items() if share is not None and share.count}
+        if there:
+            best = max(there, key=lambda n: there[n].value)
+            words += (
+                f"; known to the attacker, {plan.defense_title(best)} leaves {there[best].hits} of {there[best].count}"
+            )
+    return words + "."

@@ -123,10 +123,17 @@ def quantise(images: Tensor) -> Tensor:
     return (images * 255).round() / 255
 
 
-def png(pixels: Pixels) -> bytes:
-    """A PNG file of a picture, uint8 H×W×3 or H×W×1, every value kept."""
+def png(pixels: Pixels, level: int = 6, palette: Pixels | None = None) -> bytes:
+    """A PNG file of a picture, uint8 H×W×3 or H×W×1, every value kept; `level` 1 is written fastest, 9 is smallest.
+
+    With a `palette` (uint8 256×3) the values of an H×W×1 picture stand for its colours.
+    """
     buffer = io.BytesIO()
-    _picture(pixels).save(buffer, format="PNG")
+    picture = _picture(pixels)
+    if palette is not None:
+        picture = picture.convert("P")
+        picture.putpalette(palette.tobytes())
+    picture.save(buffer, format="PNG", compress_level=level)
     return buffer.getvalue()
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from core import domains
 from core.evaluate.measures import MEASURES, Findings, Measure, Place, extremes, places
 from core.evaluate.plan import BARE, CLEAN, Plan
-from core.evaluate.tables import Row, markdown
+from core.evaluate.tables import Row, csv, latex, markdown
 
-ATTACKERS = {"none": "", "grey": "does not know it", "adaptive": "knows it"}
+__all__ = ["classes_table", "column_title", "compared", "csv", "heading", "latex", "matrix", "recovery", "report"]
+
+ATTACKERS = {"none": "", "grey": "not known", "adaptive": "known"}
 
 
 def column_title(plan: Plan, place: Place) -> str:
     """A column of the matrix: the defense, and whether the attacker knows it."""
     title = plan.defense_title(place.defense)
-    return title if place.defense == BARE else f"{title}, attacker {ATTACKERS[place.attacker]}"
+    return title if place.attacker == "none" else f"{title} ({ATTACKERS[place.attacker]})"
 
 
 def matrix(findings: Findings, classifier: int = 0, measure: Measure = "accuracy") -> list[Row]:
@@ -50,7 +52,7 @@ def recovery(findings: Findings, classifier: int = 0) -> list[Row]:
             for place in line:
                 if place.defense == defense:
                     share = findings.share(place, "recovered")
-                    title = f"brings back: {plan.attack_title(place.attack)}, attacker {ATTACKERS[place.attacker]}"
+                    title = f"brings back: {plan.attack_title(place.attack)} ({ATTACKERS[place.attacker]})"
                     row[title] = "–" if share is None or not share.count else str(share)
         row["breaks"] = str(findings.damaged(Place(classifier, CLEAN, defense, "none")))
         row["ms a picture"] = round(1000 * findings.seconds(defense, classifier), 3)
@@ -77,9 +79,9 @@ def heading(findings: Findings) -> str:
     done, total = run.progress()
     so_far = "" if done == total else f" ({done} of {total} parts are done)"
     knows = {
-        "grey": "the attacker does not know the defense",
-        "adaptive": f"the attacker knows the defense ({plan.backward})",
-        "both": f"the attacker does not know the defense, and knows it ({plan.backward})",
+        "grey": "the attacker does not know the defense (grey box)",
+        "adaptive": f"the attacker knows the defense (adaptive, {plan.backward})",
+        "both": f"the defense not known to the attacker (grey box), and known (adaptive, {plan.backward})",
     }[plan.attacker]
     return (
         f"{len(run.labels)} {plan.split} pictures of {domain.title}, seed {plan.seed}; white box, {knows}; judged after 8-bit "
@@ -106,3 +108,26 @@ def report(findings: Findings) -> str:
         if plan.defenses and plan.attacks:
             parts.append(f"\n{MEASURES['recovered']}\n\n{markdown(recovery(findings, number))}")
     return "".join(parts)
+
+
+def compared(one: Findings, other: Findings) -> list[Row]:
+    """A row for every attack, defense and attacker that both runs have, by their titles: both accuracies and the difference."""
+    cells = [
+        {(f.plan.attack_title(p.attack), column_title(f.plan, p)): f.share(p) for line in places(f.plan) for p in line}
+        for f in (one, other)
+    ]
+    rows: list[Row] = []
+    for (attack, column), mine in cells[0].items():
+        theirs = cells[1].get((attack, column))
+        if mine is not None and theirs is not None and mine.count and theirs.count:
+            difference = f"{100 * (theirs.value - mine.value):+.1f} points"
+            rows.append(
+                {
+                    "Attack": attack,
+                    "Defense": column,
+                    "this run": str(mine),
+                    "other run": str(theirs),
+                    "difference": difference,
+                }
+            )
+    return rows

@@ -102,6 +102,7 @@ class Attacked(_Plain):
     trace: Trace
     flow: Floats | None = None  # 2×H×W, pixels: each pixel took the value at its own place plus this (rows, columns)
     patch: Pixels | None = None  # what there is to print, on white
+    mask: Pixels | None = None  # H×W×1, 255 where a local attack may change the picture
     others: tuple[int, int] | None = None  # of a universal attack: how many other pictures it fooled, of how many
 
 

@@ -137,6 +137,7 @@ def fool(
         trace=recorder.trace(),
         flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
         patch=_printed(result.extras),
+        mask=None if result.mask is None else images.to_pixels(result.mask.float())[0],
         others=(int(result.success[1:].sum()), len(labels) - 1) if attack.universal else None,
     )
 

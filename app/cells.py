@@ -1,0 +1,134 @@
+"""One cell of an evaluation's matrix: its confusion matrix, its best and worst classes, its pictures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from app import session, theme
+from app.matrices import NAMED, confusion_plot
+from app.pictures import Tile, row
+from app.tables import table
+from app.words import mark, per_cent, plural
+from core import domains, images
+from core.evaluate import BARE, CLEAN, Findings, Place, Plan
+from core.evaluate import report as reports
+from core.evaluate.measures import clustered
+from core.recipe import Method, Picture, Recipe
+
+SHOWN = 12  # pictures at once
+
+
+def cell_view(findings: Findings, place: Place, classes: tuple[str, ...]) -> None:
+    """One cell of the matrix: its confusion matrix, its best and worst classes, its pictures."""
+    plan = findings.plan
+    share = findings.share(place)
+    attack = "Clean pictures" if place.attack == CLEAN else plan.attack_title(place.attack)
+    what = attack if place.defense == BARE else f"{attack}, {reports.column_title(plan, place)}"
+    st.subheader(theme.plain(f"{what}: {share}"), anchor=False)
+    views = st.columns([3, 2], gap="large")
+    with views[0]:
+        with st.container(horizontal=True):
+            against: Literal["true", "clean"] = st.segmented_control(
+                "Rows",
+                ["true", "clean"],
+                format_func={"true": "true class", "clean": "prediction on the clean picture"}.__getitem__,
+                default="true",
+                required=True,
+                key="ev_against",
+            )
+            order = st.segmented_control(
+                "Order",
+                ["class", "cluster"],
+                default="class",
+                required=True,
+                key="ev_order",
+                help="By cluster, classes that are taken for each other lie side by side.",
+            )
+        counts = findings.confusion(place, len(classes), against)
+        ranks = clustered(counts) if order == "cluster" else list(range(len(classes)))
+        rows = "true class" if against == "true" else "prediction, clean"
+        key = f"ev_confusion_{findings.run.path.stem}_{place}_{against}_{order}"
+        picked = confusion_plot(counts, classes, ranks, rows, "prediction", key=key)
+        st.caption("Click a cell for its pictures." + (" Drag to zoom in." if len(classes) > NAMED else ""))
+    with views[1]:
+        st.markdown("**Best and worst classes**")
+        table(reports.classes_table(findings, place), key="ev_classes", name="classes")
+    if picked is None:
+        positions, words = findings.chosen(place), "All pictures of this cell"
+    else:
+        positions = findings.chosen(place, *picked, against)
+        words = f"{rows} {classes[picked[0]]}, prediction {classes[picked[1]]}"
+    pictures(findings, place, positions, words, classes)
+
+
+def pictures(findings: Findings, place: Place, positions: list[int], words: str, classes: tuple[str, ...]) -> None:
+    """Pictures of a cell as they were attacked, each with links that open it elsewhere."""
+    st.markdown(f"**{theme.plain(words)}**: {plural(len(positions), 'picture')}")
+    if not positions:
+        st.caption("No picture is here.")
+        return
+    sheet = 1
+    if len(positions) > SHOWN:
+        sheet = st.pagination(-(-len(positions) // SHOWN), key=f"ev_sheet_{place}_{words}")
+    plan, cell, domain = findings.plan, findings.cell(place), domains.get(findings.plan.domain)
+    clean = findings.cell(Place(place.classifier, CLEAN, place.defense, "none"))
+    size, channels = _shape(plan, place)
+    tiles = []
+    for position in positions[(sheet - 1) * SHOWN : sheet * SHOWN]:
+        number, label, said = (
+            int(findings.run.numbers[position]),
+            int(findings.labels[position]),
+            int(cell.predicted[position]),
+        )
+        shown = findings.run.picture(place.classifier, place.attack, place.known, position)
+        kept = shown is not None
+        if shown is None:
+            shown = images.fit(domain.pixels(plan.split, number), size, channels, "crop")
+        before = int(clean.predicted[position])
+        was = f", clean {mark(before == label)} {classes[before]}" if place.attack != CLEAN and before >= 0 else ""
+        tiles.append(
+            Tile(
+                shown,
+                f"{classes[label]}, {plan.split} {number}",
+                f"{mark(said == label)} {classes[said]} {per_cent(float(cell.confidence[position]))}{was}"
+                + ("" if kept or place.attack == CLEAN else " (the clean picture; the attacked one was not kept)"),
+                "adversarial" if kept else "clean",
+                file_name=f"{plan.split}_{number}.png",
+                links=links(plan, place, number),
+            )
+        )
+    row(tiles, key="ev_pictures", label="Pictures of the cell", width=150)
+    st.caption(
+        "Opened elsewhere, a picture is attacked anew and alone: an attack with random starts may take another way."
+    )
+
+
+def _shape(plan: Plan, place: Place) -> tuple[int, int]:
+    """Side and channels of the pictures that the classifier takes, as far as they are known without it."""
+    scene = session.scene()
+    if scene is not None and scene.classifier.domain == plan.domain:
+        return scene.classifier.size, scene.classifier.channels
+    domain = domains.get(plan.domain)
+    return domain.size, domain.channels
+
+
+def links(plan: Plan, place: Place, number: int) -> tuple[tuple[str, str], ...]:
+    """Where one picture can be opened: the screens, each with the recipe of this cell."""
+    columns = [plan.defenses[place.defense]] if place.defense != BARE else list(plan.defenses[:8])
+    domain = domains.get(plan.domain)
+    # A picture of the target's own class was left alone.
+    pushed = plan.target and domain.class_number(plan.target) != int(domain.labels(plan.split)[number])
+    recipe = Recipe(
+        domain=plan.domain,
+        classifier=plan.classifier_names()[place.classifier],
+        picture=Picture(kind="dataset", split=plan.split, index=number),
+        attack=plan.attacks[max(place.attack, 0)] if plan.attacks else Method(name="pgd"),
+        target=plan.target if pushed else "",
+        defenses=tuple(columns),
+        attacker="adaptive" if place.attacker == "adaptive" else "grey",
+        seed=plan.seed,
+    )
+    word = recipe.to_link()
+    return tuple((title, f"{title.lower()}?recipe={word}") for title in ("Attack", "Defend", "Windows"))

@@ -1,0 +1,265 @@
+"""Views of an evaluation: the matrix of accuracies, confusion matrices, curves, and what each defense costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from app.plots import CONFIG, saves, style
+from app.words import duration
+from core.evaluate.measures import Counts, Curve, Findings, Measure, Place, curves, places
+from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.report import column_title
+from core.evaluate.share import Share, wilson
+
+TONES = {"none": "#8a8f98", "grey": "#009E73", "adaptive": "#D55E00"}
+DASHES = {"none": "dot", "grey": "solid", "adaptive": "dash"}
+NAMED = 40  # classes that a confusion matrix names at its sides; more are told by hovering
+
+
+def columns_of(plan: Plan, classifier: int = 0) -> list[Place]:
+    """The columns of the matrix, as places without their attack."""
+    return places(plan, classifier)[-1]
+
+
+def matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -> Place | None:
+    """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
+    plan = findings.plan
+    columns = columns_of(plan, classifier)
+    heads = [column_title(plan, place) for place in columns]
+    text: list[dict[str, str]] = []
+    shares: list[list[Share | None]] = []
+    for line in places(plan, classifier):
+        attack = line[0].attack
+        found = [findings.share(_at(place, attack), measure) for place in columns]
+        shares.append(found)
+        text.append({"Attack": plan.attack_title(attack), **{h: _words(s) for h, s in zip(heads, found, strict=True)}})
+    frame = pd.DataFrame(text)
+    colours = pd.DataFrame("", index=frame.index, columns=frame.columns)
+    for row, values in enumerate(shares):
+        for head, share in zip(heads, values, strict=True):
+            if share is not None and share.count:
+                colours.loc[row, head] = shade(share.value)
+    event = st.dataframe(
+        frame.style.apply(lambda _: colours, axis=None),
+        hide_index=True,
+        width="stretch",
+        key=key,
+        on_select="rerun",
+        selection_mode="single-cell",
+    )
+    cells = event["selection"]["cells"]
+    if not cells or cells[0][1] not in heads:
+        return None
+    row, head = cells[0]
+    return _at(columns[heads.index(head)], row - 1)
+
+
+def _at(place: Place, attack: int) -> Place:
+    """The same column under another attack; without one nobody knows anything."""
+    attacker = "none" if attack == CLEAN or place.defense == BARE else place.attacker
+    return Place(place.classifier, attack, place.defense, attacker)
+
+
+def _words(share: Share | None) -> str:
+    if share is None or not share.count:
+        return "–"
+    low, high = wilson(share.hits, share.count)
+    return f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}) · {share.hits} of {share.count}"
+
+
+def shade(value: float) -> str:
+    """The cell's colour in cividis, and a text colour that can be read on it."""
+    red, green, blue, _ = colormaps["cividis"](value)
+    bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45
+    colour = "".join(f"{round(255 * part):02x}" for part in (red, green, blue))
+    return f"background-color: #{colour}; color: {'#111111' if bright else '#ffffff'}"
+
+
+def confusion_plot(
+    counts: Counts, classes: Sequence[str], order: Sequence[int], rows: str, columns: str, *, key: str
+) -> tuple[int, int] | None:
+    """Counts K×K in that order of the classes; the cell that the visitor clicked, as (row's class, column's class)."""
+    order = list(order)
+    ordered = counts[np.ix_(order, order)]
+    names = [classes[n] for n in order]
+    large = len(order) > NAMED
+    there = np.argwhere(ordered > 0)
+    ticks = {"showticklabels": not large, "tickvals": list(range(len(order))), "ticktext": names}
+    custom = [(order[i], order[j], int(ordered[i, j])) for i, j in there]
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                z=np.log1p(ordered).astype(np.float32),
+                colorscale="Cividis",
+                showscale=False,
+                hoverinfo="skip",
+            ),
+            # A heat map gives no clicks; invisible marks on its cells do.
+            go.Scatter(
+                x=there[:, 1],
+                y=there[:, 0],
+                mode="markers",
+                customdata=custom,
+                text=[f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} pictures" for i, j in there],
+                hovertemplate="%{text}<extra></extra>",
+                marker={"symbol": "square", "size": 6 if large else 30, "opacity": 0},
+                selected={"marker": {"opacity": 0}},
+                unselected={"marker": {"opacity": 0}},
+            ),
+        ]
+    )
+    if not large:
+        figure.add_trace(
+            go.Scatter(
+                x=there[:, 1],
+                y=there[:, 0],
+                mode="text",
+                text=[str(ordered[i, j]) for i, j in there],
+                textfont={"color": [_ink(ordered, i, j) for i, j in there]},
+                hoverinfo="skip",
+            )
+        )
+    style(figure, height=620 if large else max(340, min(30 * len(order) + 130, 900)))
+    figure.update_layout(showlegend=False, dragmode="zoom" if large else False)
+    figure.update_xaxes(title=columns, **ticks)
+    figure.update_yaxes(title=rows, autorange="reversed", **ticks)
+    hits = int(np.trace(ordered))
+    event = st.plotly_chart(
+        figure,
+        key=key,
+        on_select="rerun",
+        selection_mode="points",
+        config={**CONFIG, "scrollZoom": large},
+        theme="streamlit",
+        alt=f"Confusion matrix, {rows} by {columns}: {hits} of {int(ordered.sum())} pictures on the diagonal",
+    )
+    saves(partial(_confusion_figure, ordered, names, rows, columns), key, "confusion")
+    for point in event["selection"]["points"]:
+        if point.get("customdata"):
+            return int(point["customdata"][0]), int(point["customdata"][1])
+    return None
+
+
+def _ink(counts: Counts, row: int, column: int) -> str:
+    share = np.log1p(counts[row, column]) / max(np.log1p(counts.max()), 1e-9)
+    return "#111111" if share > 0.6 else "#ffffff"
+
+
+def _confusion_figure(counts: Counts, names: Sequence[str], rows: str, columns: str) -> Figure:
+    side = min(10.0, 2 + 0.35 * len(names))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(np.log1p(counts), cmap="cividis")
+    axes.set(xlabel=columns, ylabel=rows)
+    if len(names) <= NAMED:
+        axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        for row, column in np.argwhere(counts > 0):
+            ink = _ink(counts, row, column)
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=7)
+    return figure
+
+
+def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
+    """Accuracy against eps with its intervals, a line a defense and attacker; False where no attack has several eps."""
+    plan = findings.plan
+    for number, group in enumerate(_by_attack(curves(findings, classifier))):
+        figure = go.Figure()
+        for curve in group:
+            spans = [wilson(share.hits, share.count) for share in curve.shares]
+            values = [share.value for share in curve.shares]
+            figure.add_trace(
+                go.Scatter(
+                    x=[255 * eps for eps in curve.eps],
+                    y=values,
+                    name=column_title(plan, curve.column),
+                    mode="lines+markers",
+                    line={"dash": DASHES[curve.column.attacker], "width": 2},
+                    error_y={
+                        "array": [high - v for (_, high), v in zip(spans, values, strict=True)],
+                        "arrayminus": [v - low for (low, _), v in zip(spans, values, strict=True)],
+                        "thickness": 1,
+                    },
+                )
+            )
+        figure.update_xaxes(title="eps (n/255)")
+        figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
+        style(figure, height=380)
+        st.plotly_chart(
+            figure,
+            key=f"{key}_{number}",
+            config=CONFIG,
+            theme="streamlit",
+            alt=f"Accuracy under {group[0].attack} by eps",
+        )
+        saves(partial(_curves_figure, plan, group), f"{key}_{number}", "accuracy_by_eps")
+    return bool(curves(findings, classifier))
+
+
+def _by_attack(found: Sequence[Curve]) -> list[list[Curve]]:
+    names = list(dict.fromkeys(curve.attack for curve in found))
+    return [[curve for curve in found if curve.attack == name] for name in names]
+
+
+def _curves_figure(plan: Plan, group: Sequence[Curve]) -> Figure:
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    lines = {"none": ":", "grey": "-", "adaptive": "--"}
+    for curve in group:
+        values = [share.value for share in curve.shares]
+        spans = [wilson(share.hits, share.count) for share in curve.shares]
+        errors = np.abs(np.array(spans).T - np.array(values))
+        axes.errorbar(
+            [255 * eps for eps in curve.eps],
+            values,
+            errors,
+            linestyle=lines[curve.column.attacker],
+            marker="o",
+            markersize=3,
+            capsize=2,
+            linewidth=1.2,
+            label=column_title(plan, curve.column),
+        )
+    axes.set(xlabel="eps (n/255)", ylabel="accuracy", ylim=(0, 1.02))
+    axes.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def times_plot(findings: Findings, classifier: int, *, key: str) -> None:
+    """What each defense takes for one picture, on a logarithmic axis (LGS, figure 3)."""
+    plan = findings.plan
+    seconds = {plan.defense_title(n): findings.seconds(n, classifier) for n in range(len(plan.defenses))}
+    ranked = sorted((s, title) for title, s in seconds.items() if np.isfinite(s) and s > 0)
+    if not ranked:
+        st.caption("No defense was measured yet.")
+        return
+    titles, values = [title for _, title in ranked], [1000 * s for s, _ in ranked]
+    words = [duration(s) for s, _ in ranked]
+    figure = go.Figure(
+        go.Bar(y=titles, x=values, orientation="h", marker_color="#009E73", text=words, textposition="outside")
+    )
+    figure.update_xaxes(
+        type="log", title="ms a picture", range=[np.log10(min(values)) - 0.5, np.log10(max(values)) + 0.7]
+    )
+    figure.update_yaxes(autorange="reversed")
+    style(figure, height=90 + 34 * len(titles))
+    st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt="Time of each defense: " + ", ".join(words))
+    saves(partial(_times_figure, titles, values, words), key, "times")
+
+
+def _times_figure(titles: Sequence[str], values: Sequence[float], words: Sequence[str]) -> Figure:
+    figure = Figure(figsize=(6, 0.6 + 0.32 * len(titles)), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(titles, values, color="#009E73")
+    axes.bar_label(bars, words, padding=3, fontsize=8)
+    axes.set(xscale="log", xlabel="ms a picture", xlim=(min(values) / 2, max(values) * 4))
+    axes.invert_yaxis()
+    return figure

@@ -1,0 +1,195 @@
+"""Local gradients smoothing step by step: which windows stand out, and what smoothing them gives back."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from app import live, session, theme
+from app.controls import strip, widget_key
+from app.pictures import Pixels, Tile, Tone, ahead, row
+from app.tables import table
+from app.windows import CIVIDIS, explorer, histogram, levels, outlined
+from app.words import duration, per_cent, prediction, windows_verdict
+from core import images
+from core.defenses import LGS
+from core.defenses.lgs import LGSTrace
+from core.evaluate.overlap import overlap
+from core.inputs import BadInput
+from core.recipe import Attacked, Method, Recipe, Scene
+from core.recipe.running import look
+
+NAMES = ("clean", "attacked")
+TONES: tuple[Tone, Tone] = ("clean", "adversarial")
+
+
+def held(recipe: Recipe) -> Method:
+    """The recipe's own gradients smoothing: the first among its defenses, else the usual one."""
+    return next((m for column in recipe.defenses for m in column if m.name == "lgs"), Method(name="lgs"))
+
+
+def change(params: dict[str, object]) -> None:
+    """Keep these parameters in the recipe: in place of its first gradients smoothing, else as a column of its own."""
+    columns, done = [], False
+    for column in session.recipe().defenses:
+        methods = []
+        for method in column:
+            if method.name == "lgs" and not done:
+                method, done = Method(name="lgs", params=params), True
+            methods.append(method.model_dump())
+        columns.append(methods)
+    if not done:
+        columns = [*columns[:11], [Method(name="lgs", params=params).model_dump()]]
+    session.change(defenses=columns)
+
+
+def moved(gamma: float) -> None:
+    """The line of the histogram was dragged: the threshold's slider follows."""
+    change({**held(session.recipe()).params, "threshold": gamma})
+    st.session_state.pop(widget_key("windows", LGS, "threshold"), None)
+
+
+Map = tuple[str, Pixels, str, Pixels | None]  # its title, its values, what is said of it, its palette
+
+
+def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
+    """What the defense computed on one picture, from its gradients to what is left."""
+    magnitude, normalised, suppression = (
+        getattr(trace, part)[which].mean(0).numpy() for part in ("magnitude", "normalised", "suppression")
+    )
+    region, top = trace.region[which, 0].numpy(), float(trace.magnitude.max())
+    kept, total = int(trace.kept[which].sum()), trace.kept[which].numel()
+    shares = f"{kept} of {total} windows, {per_cent(float(region.mean()))}"
+    return [
+        ("magnitude", levels(magnitude, top), f"0 to {top:.2f}", CIVIDIS),
+        ("normalised", levels(normalised), f"mean {normalised.mean():.3f}", CIVIDIS),
+        ("region", outlined(pixels, region), shares, None),
+        ("suppression", levels(suppression), f"mean {suppression.mean():.3f}", CIVIDIS),
+        ("result", images.to_pixels(trace.result[which]), "", None),
+    ]
+
+
+def tiles(which: int, pixels: Pixels, found: list[Map], before: str, after: str) -> list[Tile]:
+    """One picture and its maps from left to right, with the predictions at both ends."""
+    name = NAMES[which]
+    *between, (_, result, _, _) = found
+    return [
+        Tile(pixels, name, before, TONES[which], file_name=f"{name}.png"),
+        *(
+            Tile(
+                shown,
+                title,
+                words,
+                "neutral",
+                "→",
+                f"{name}_{title}.png",
+                f"{title} of the {name} picture",
+                (),
+                palette,
+            )
+            for title, shown, words, palette in between
+        ),
+        Tile(result, "result", after, "defended", "=", f"{name}_smoothed.png"),
+    ]
+
+
+@st.fragment
+def windows(scene: Scene, base: Attacked) -> None:
+    """All that depends on the sliders; only this runs again when one of them moves."""
+    recipe = session.recipe()
+    head = st.container()
+    if base.mask is None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            method = recipe.built_attack().title
+            st.info(f"{method} changes the whole picture; gradients smoothing is made against patches.")
+            if st.button("Attack with a patch", key="use_lavan", icon=":material/select_all:"):
+                session.change(attack={"name": "lavan"}, target="")
+                st.rerun()
+    given = held(recipe)
+    try:
+        chosen = strip(LGS, given.params, key="windows")
+        if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
+            change(chosen)
+            session.mirror()
+        defense = LGS(**chosen)
+        batch = torch.cat([scene.images, images.to_tensor(base.adversarial)])
+        with torch.no_grad():
+            trace = defense.trace(batch)
+    except BadInput as error:
+        with head:
+            theme.verdict("These windows do not fit.")
+        st.error(str(error))
+        return
+    classifier, label = scene.classifier, scene.label
+    pictures = (scene.clean, base.adversarial)
+    found = [maps(trace, which, pixels) for which, pixels in enumerate(pictures)]
+    ahead((shown, palette) for each in found for _, shown, _, palette in each)  # while the classifier looks
+    with torch.no_grad():
+        after = [look(classifier, trace.result[n : n + 1], label) for n in (0, 1)]
+    before = (scene.before, base.verdict)
+    shares = None
+    if base.mask is not None:
+        shares = overlap(trace.region, torch.from_numpy(np.array(base.mask)).permute(2, 0, 1)[None] > 0)
+    recall = None if shares is None else float(shares.recall[1])
+    with head:
+        theme.verdict(windows_verdict(int(trace.kept[1].sum()), recall, before[1], after[1], classifier.classes, label))
+    for which, pixels in enumerate(pictures):
+        said = [prediction(verdicts[which], classifier.classes, label) for verdicts in (before, after)]
+        row(
+            tiles(which, pixels, found[which], said[0], said[1]),
+            key=f"windows_{NAMES[which]}",
+            label=f"Gradients smoothing of the {NAMES[which]} picture",
+            width=130,
+        )
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Windows**")
+        shown = st.segmented_control(
+            "Picture", NAMES, default="attacked", required=True, key="windows_which", label_visibility="collapsed"
+        )
+        explorer(trace, NAMES.index(shown), defense.threshold, key=f"explorer_{shown}", label=f"The {shown} picture")
+    with right:
+        st.markdown("**Means of the windows** (counts in a logarithmic scale), and γ: drag the line")
+        histogram(trace, defense.threshold, key="gamma", moved=moved)
+    rows: list[dict[str, object]] = []
+    for which_, name in enumerate(NAMES):
+        entry: dict[str, object] = {
+            "": name,
+            "windows kept": f"{int(trace.kept[which_].sum())} of {trace.kept[which_].numel()}",
+            "region": per_cent(float(trace.region[which_].float().mean())),
+            "prediction": prediction(after[which_], classifier.classes, label),
+        }
+        if shares is not None:
+            is_attacked = which_ == 1
+            for word in ("precision", "recall", "iou"):
+                value = float(getattr(shares, word)[which_])
+                entry[word.replace("iou", "IoU")] = f"{value:.2f}" if is_attacked else "–"
+        rows.append(entry)
+    table(rows, key="windows_numbers", name="windows")
+    st.caption(
+        "Of the estimated region, precision is the part that lies in the patch; recall is the part of the patch that was found."
+        if shares is not None
+        else "Where the patch lies is not known for this attack, so there is no precision and no recall."
+    )
+
+
+scene = session.scene()
+if scene is None:
+    live.classifier()
+    st.stop()
+assert scene is not None
+recipe = session.recipe()
+session.mirror()
+base = session.attacked(recipe)
+if base is None and not session.failed(session.attack_key(recipe)):
+    session.start_attack(recipe, scene)
+    base = session.attacked(recipe)
+if base is None:
+    theme.verdict("The attack is running.")
+    live.running("attack ")
+    st.stop()
+assert base is not None
+windows(scene, base)
+st.caption(
+    f"The very arrays that the defense used; {theme.plain(base.method)} on {scene.classifier.title}, {duration(base.seconds)}, "
+    f"by an attacker who does not know the defense (grey box)."
+)
