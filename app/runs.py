@@ -97,11 +97,14 @@ def runs(listed: list[store.Listed], shown: str) -> None:
 def sure(name: str) -> None:
     """Nothing is lost by one click."""
     st.write("Its numbers and pictures go for good.")
-    if st.button("Delete it", type="primary", key="ev_sure"):
-        store.delete(name)
-        if st.query_params.get("run") == name:
-            del st.query_params["run"]
+    if st.button("Delete it", type="primary", key="ev_sure", on_click=_delete, args=(name,)):
         st.rerun()
+
+
+def _delete(name: str) -> None:
+    store.delete(name)
+    if st.query_params.get("run") == name:
+        del st.query_params["run"]
 
 
 def show(name: str) -> None:

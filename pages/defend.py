@@ -1,5 +1,6 @@
 """One attack, defenses side by side, and the attacker who knows them beside the one who does not."""
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ import streamlit as st
 from app import live, session, theme
 from app.controls import controls
 from app.flags import warnings
+from app.ordering import order
 from app.pictures import Tile, magnified, row
 from app.tables import table
 from app.words import defend_verdict, duration, mark, prediction, table_of_columns
@@ -52,6 +54,15 @@ def choose(recipe: Recipe) -> Recipe:
 def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
     """One column's chain; empty when the visitor removes it."""
     kept = []
+    if len(column) > 1:
+        titles = [defenses.get(method.name).title for method in column]
+        words = "-".join(method.name for method in column)
+        order(
+            titles,
+            key=f"order_{number}_{words}",
+            label="The chain, from first to last",
+            moved=partial(_reorder, number, column),
+        )
     for place, method in enumerate(column):
         about = defenses.get(method.name)
         st.markdown(f"**{'→ ' if place else ''}{about.title}**", help=f"{about.summary} {about.paper}.")
@@ -75,6 +86,15 @@ def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
         if st.button("Remove", key=f"remove_{number}"):
             return ()
     return tuple(kept)
+
+
+def _reorder(number: int, column: tuple[Method, ...], places: tuple[int, ...]) -> None:
+    """Put a column's chain into another order; its controls stand where the recipe says."""
+    columns = [[method.model_dump() for method in other] for other in session.recipe().defenses]
+    columns[number] = [column[place].model_dump() for place in places]
+    session.change(defenses=columns)
+    for key in [key for key in st.session_state if str(key).startswith((f"column_{number}_", f"order_{number}_"))]:
+        del st.session_state[key]
 
 
 def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:

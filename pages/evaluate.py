@@ -102,9 +102,8 @@ if scene is None:
     st.stop()
 head = st.container()
 listed = store.listed()
-shown = st.query_params.get("run", "")
-if not shown and listed and listed[0].plan is not None:
-    shown = listed[0].name
+readable = [one.name for one in listed if one.plan is not None]
+shown = st.query_params.get("run", "") or next(iter(readable), "")
 with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
     plan = settings(session.recipe())
     with st.container(horizontal=True, vertical_alignment="center"):
