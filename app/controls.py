@@ -23,7 +23,7 @@ def controls(method: type[Declared], params: Mapping[str, Any], *, key: str) -> 
             continue
         with shelf or st.expander("More settings"):
             for parameter in parameters:
-                value = _control(parameter, held[parameter.name], widget_key(key, method, parameter.name))
+                value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
                 if value != parameter.default:
                     chosen[parameter.name] = value
     return chosen
@@ -37,15 +37,10 @@ def strip(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dic
     with st.container(key=f"{key}_strip"):
         for column, parameter in zip(st.columns(len(declared), gap="medium"), declared, strict=True):
             with column:
-                value = _control(parameter, held[parameter.name], widget_key(key, method, parameter.name))
+                value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
             if value != parameter.default:
                 chosen[parameter.name] = value
     return chosen
-
-
-def widget_key(key: str, method: type[Declared], name: str) -> str:
-    """Under which key a parameter's control keeps its state."""
-    return f"{key}_{method.name}_{name}"
 
 
 def _control(parameter: Parameter, value: Any, key: str) -> Any:

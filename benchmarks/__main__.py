@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: `python -m benchmarks`, or `make bench`."""
 
-from benchmarks import attacks, filters, pgd
+from benchmarks import attacks, evaluation, filters, pgd
 
 if __name__ == "__main__":
     pgd.main([])
@@ -8,3 +8,5 @@ if __name__ == "__main__":
     attacks.main([])
     print()
     filters.main([])
+    print()
+    evaluation.main([])

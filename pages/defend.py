@@ -54,6 +54,7 @@ def choose(recipe: Recipe) -> Recipe:
 def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
     """One column's chain; empty when the visitor removes it."""
     kept = []
+    again = "_" * st.session_state.get("reordered", 0)
     if len(column) > 1:
         titles = [defenses.get(method.name).title for method in column]
         words = "-".join(method.name for method in column)
@@ -70,7 +71,7 @@ def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
             kept.append(
                 Method(
                     name=method.name,
-                    params=controls(about, method.params, key=f"column_{number}_{place}_{len(column)}"),
+                    params=controls(about, method.params, key=f"column_{number}_{place}_{len(column)}{again}"),
                 )
             )
         except BadInput as error:
@@ -89,12 +90,11 @@ def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
 
 
 def _reorder(number: int, column: tuple[Method, ...], places: tuple[int, ...]) -> None:
-    """Put a column's chain into another order; its controls stand where the recipe says."""
+    """Put a column's chain into another order. Controls keep to what the visitor did with them, so there are new ones then."""
     columns = [[method.model_dump() for method in other] for other in session.recipe().defenses]
     columns[number] = [column[place].model_dump() for place in places]
     session.change(defenses=columns)
-    for key in [key for key in st.session_state if str(key).startswith((f"column_{number}_", f"order_{number}_"))]:
-        del st.session_state[key]
+    st.session_state.reordered = st.session_state.get("reordered", 0) + 1
 
 
 def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:

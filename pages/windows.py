@@ -5,7 +5,7 @@ import streamlit as st
 import torch
 
 from app import live, session, theme
-from app.controls import strip, widget_key
+from app.controls import strip
 from app.pictures import Pixels, Tile, Tone, ahead, row
 from app.tables import table
 from app.windows import CIVIDIS, explorer, histogram, levels, outlined
@@ -45,7 +45,7 @@ def change(params: dict[str, object]) -> None:
 def moved(gamma: float) -> None:
     """The line of the histogram was dragged: the threshold's slider follows."""
     change({**held(session.recipe()).params, "threshold": gamma})
-    st.session_state.pop(widget_key("windows", LGS, "threshold"), None)
+    st.session_state.windows_drags = st.session_state.get("windows_drags", 0) + 1
 
 
 Map = tuple[str, Pixels, str, Pixels | None]  # its title, its values, what is said of it, its palette
@@ -106,10 +106,11 @@ def windows(scene: Scene, base: Attacked) -> None:
                 st.rerun()
     given = held(recipe)
     try:
-        chosen = strip(LGS, given.params, key="windows")
+        # A slider keeps to what the visitor did with it; after a drag of the line there are new ones.
+        chosen = strip(LGS, given.params, key=f"windows_{st.session_state.get('windows_drags', 0)}")
         if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
             change(chosen)
-            session.mirror()
+        session.mirror()
         defense = LGS(**chosen)
         batch = torch.cat([scene.images, images.to_tensor(base.adversarial)])
         with torch.no_grad():

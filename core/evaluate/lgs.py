@@ -178,18 +178,23 @@ class Table2(Experiment):
     def rows(self, findings: Findings) -> list[Row]:
         under = findings.cell(Place(0, 0, BARE, "none"))
         target = int(under.targets.max(initial=0))
-        counted = (under.predicted == target) & (under.confidence >= SURE) & (findings.labels != target)
+        became = (under.predicted == target) & (findings.labels != target)
+        groups = {"right": became, f"right, at {SURE:.0%} or more": became & (under.confidence >= SURE)}
         rows: list[Row] = []
         for number, title in enumerate(("no defense", *CHOSEN), BARE):
             right = findings.right(Place(0, 0, number, "grey" if number != BARE else "none"))
-            row: Row = {"Defense": title, "right": str(Share(int((right & counted).sum()), int(counted.sum())))}
+            row: Row = {"Defense": title}
+            row |= {head: str(Share(int((right & group).sum()), int(group.sum()))) for head, group in groups.items()}
             rows.append({**row, "published": f"{TABLE_2.get(title, 0.0):.1f}"})
         return rows
 
     def verdict(self, findings: Findings) -> str:
         right = {str(row["Defense"]): float(str(row["right"]).split("%")[0]) for row in self.rows(findings)}
-        best = max(right, key=lambda title: right[title])
-        return f"First: {best}."
+        ranked = sorted(right, key=lambda title: -right[title])
+        return (
+            f"In this order: {', '.join(ranked)}. 'right' counts all pictures that became the target; the paper only took those at "
+            "90 % or more, which a classifier trained with smoothed labels hardly ever reaches."
+        )
 
 
 class Table3(Experiment):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.conftest import PHONE, SHOTS, TALL, Open, finished, verdict
 
-PAGES = ("", "attack", "compare", "defend")
+PAGES = ("", "attack", "compare", "defend", "windows", "evaluate")
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import TimeoutError, expect
 
 from core.recipe import Method, Recipe
 from tests.browser.conftest import Open, finished, verdict
@@ -65,3 +66,38 @@ def test_a_column_more_and_a_column_less(server: str, browse: Open) -> None:
     page.get_by_role("button", name="Remove").last.click()
     finished(page)
     assert columns.count() == before
+
+
+def test_a_chain_is_dragged_into_another_order(server: str, browse: Open) -> None:
+    chain = (
+        Method(name="jpeg", params={"quality": 20}),
+        Method(name="median"),
+        Method(name="jpeg", params={"quality": 90}),
+    )
+    page = browse(f"{server}/defend?recipe={Recipe(defenses=(chain,)).to_link()}")
+    finished(page)
+    page.get_by_text("Defenses and their settings").click()
+    items = page.get_by_role("list", name="The chain").get_by_role("listitem")
+    expect(items).to_have_text(["JPEG", "Median filter", "JPEG"])
+    page.wait_for_timeout(600)  # the box opens slowly
+    first, last = items.nth(0).bounding_box(), items.nth(2).bounding_box()
+    page.mouse.move(first["x"] + 30, first["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 30, last["y"] + last["height"] / 2, steps=10)
+    page.mouse.up()
+    expect(items).to_have_text(["Median filter", "JPEG", "JPEG"])
+    page.wait_for_timeout(500)
+    finished(page)
+    assert chained(page) == [("median", None), ("jpeg", 90), ("jpeg", 20)]
+    items.nth(2).focus()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_timeout(1200)
+    finished(page)
+    assert chained(page) == [("median", None), ("jpeg", 20), ("jpeg", 90)]
+
+
+def chained(page: Any) -> list[tuple[str, int | None]]:
+    """The first column as the address has it."""
+    word = re.search("recipe=([^&]+)", page.url)
+    assert word
+    return [(m.name, m.params.get("quality")) for m in Recipe.from_link(word[1]).defenses[0]]

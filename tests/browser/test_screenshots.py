@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
-from core.recipe import Recipe
-from tests.browser.conftest import ROOT, SHOTS, Open, finished
+from core.recipe import Method, Recipe
+from tests.browser.conftest import ROOT, SHOTS, Open, finished, verdict
 
 WHERE = ROOT / "assets" / "screenshots" if os.environ.get("MIRAGE_SCREENSHOTS") == "1" else SHOTS
 SIZE = {"width": 1500, "height": 1050}
 
 
-@pytest.mark.parametrize("where", ["start", "attack", "compare", "defend"])
+@pytest.mark.parametrize("where", ["start", "attack", "compare", "defend", "windows", "evaluate"])
 def test_screens(where: str, server: str, browse: Open) -> None:
-    query = f"?recipe={Recipe(attacker='adaptive').to_link()}" if where == "defend" else ""
+    patch = Method(name="lavan", params={"steps": 200})
+    recipe = {"defend": Recipe(attacker="adaptive"), "windows": Recipe(attack=patch)}.get(where)
+    query = f"?recipe={recipe.to_link()}" if recipe else ""
     page = browse(f"{server}/{'' if where == 'start' else where}{query}", size=SIZE)
     finished(page)
+    if where == "evaluate" and not verdict(page).startswith("PGD"):
+        page.get_by_placeholder("or 2, 4, 8").fill("2, 4, 8")
+        page.keyboard.press("Tab")
+        finished(page)
+        page.get_by_role("button", name=re.compile("Run")).click()
+        finished(page)
     page.mouse.move(0, 0)
     WHERE.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=WHERE / f"{where}.png")

@@ -76,16 +76,16 @@ def test_precision_recall_and_iou_of_a_known_patch() -> None:
 def test_sliders_change_the_recipe_and_the_pictures() -> None:
     app = visit("windows", PATCH.to_link())
     before = tiles(app, ROWS[1])
-    app.slider(key="windows_lgs_lambda").set_value(0.5).run()
+    app.slider(key="windows_0_lgs_lambda").set_value(0.5).run()
     after = tiles(app, ROWS[1])
     assert after[5]["src"] != before[5]["src"] and after[3]["src"] == before[3]["src"]
     assert app.session_state["recipe"].defenses[2][0].params == {"lambda": 0.5}
-    app.slider(key="windows_lgs_threshold").set_value(0.9).run()
+    app.slider(key="windows_0_lgs_threshold").set_value(0.9).run()
     assert verdict(app).startswith("No window stands out")
-    app.slider(key="windows_lgs_window").set_value(5)
+    app.slider(key="windows_0_lgs_window").set_value(5)
     app.run()
     assert "must be less than the window" in app.error[0].value
-    app.slider(key="windows_lgs_overlap").set_value(1)
+    app.slider(key="windows_0_lgs_overlap").set_value(1)
     settled(app.run())
     assert not app.error
 

@@ -94,14 +94,15 @@ def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None,
         others = labels_ != target
         bare = np.where(np.arange(25) % 2 == 0, target, labels_).astype(np.int32)
         sure = np.where(np.arange(25) < 10, 0.95, 0.5).astype(np.float32)
-        counted = (bare == target) & (sure >= 0.9) & others
+        became = int(((bare == target) & others).sum())
+        surely = int(((bare == target) & others & (sure >= 0.9)).sum())
         answers = {judge: Answer(labels_.astype(np.int32), sure, sure, 0.0) for judge in range(5)}
         answers[BARE] = Answer(bare, sure, sure, 0.0)
         run.add(Unit(0, 0, BARE, 0), Found(answers, np.full(25, target, np.int32), 1.0))
         rows = experiment.rows(Findings(run))
-        assert f"(0 of {counted.sum()};" in str(rows[0]["right"]) and f"({counted.sum()} of {counted.sum()};" in str(
-            rows[1]["right"]
-        )
+        assert 0 < surely < became
+        assert f"(0 of {became};" in str(rows[0]["right"]) and f"({became} of {became};" in str(rows[1]["right"])
+        assert f"({surely} of {surely};" in str(rows[1]["right, at 90% or more"])
     with pytest.raises(BadInput, match="needs a target"):
         experiment.plan("mnist", "", 25, 0)
 

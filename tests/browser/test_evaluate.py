@@ -1,0 +1,80 @@
+"""The Evaluate screen, as a visitor uses it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from core.recipe import Method, Recipe
+from tests.browser.conftest import TALL, Open, finished, serving, verdict
+
+
+@pytest.fixture
+def alone(chromium: Any, tmp_path: Path) -> Any:
+    """A server of its own: what runs there is kept in its own folder."""
+    with serving(tmp_path) as address:
+        yield address
+
+
+def test_from_the_first_run_to_a_picture_in_another_screen(alone: str, browse: Open, tmp_path: Path) -> None:
+    page = browse(f"{alone}/evaluate?recipe={Recipe(attack=Method(name='fgsm')).to_link()}", size=TALL)
+    assert verdict(page).startswith("Choose attacks and defenses")
+    page.get_by_text("Detect by feature squeezing").click()
+    page.get_by_role("button", name=re.compile("Run")).click()
+    finished(page)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(
+        re.compile(r"FGSM leaves \d+ of 17 right \(17 without it\)")
+    )
+    assert re.search(r"brings back \d+ \(.*Known to the attacker: \d+", verdict(page)), verdict(page)
+    grid = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    page.mouse.click(grid["x"] + 300, grid["y"] + 90)  # the attack's row
+    finished(page)
+    heading = page.get_by_role("heading", level=3).first.inner_text()
+    assert heading.startswith("FGSM"), heading
+    pictures = page.get_by_role("list", name="Pictures of the cell").get_by_role("listitem")
+    assert pictures.count() == 12
+    board = page.locator("[class*=st-key-ev_confusion] .nsewdrag")
+    board.scroll_into_view_if_needed()
+    spot = page.locator("[class*=st-key-ev_confusion] .textpoint").first.bounding_box()
+    page.mouse.move(spot["x"] + 4, spot["y"] + 4)
+    page.mouse.click(spot["x"] + 4, spot["y"] + 4)
+    finished(page)
+    expect(page.get_by_text(re.compile(r"true class \w+, prediction \w+")).first).to_be_visible()
+    assert 1 <= pictures.count() < 12
+    with page.context.expect_page() as opened:
+        pictures.first.get_by_role("link", name=re.compile("in Windows")).click()
+    other = opened.value
+    finished(other)
+    assert "/windows" in other.url and "stand" in verdict(other)
+    other.close()
+    for name in ("CSV", "LaTeX", "Markdown", "Whole report", "Plan (JSON)", "Results (SQLite)"):
+        with page.expect_download() as download:
+            page.locator(".st-key-ev_saves").get_by_role("button", name=name, exact=True).click()
+        download.value.save_as(tmp_path / "saved")
+        assert (tmp_path / "saved").stat().st_size > 50, name
+
+
+def test_stop_keeps_what_is_done_and_go_on_finishes_it(alone: str, browse: Open) -> None:
+    slow = Method(name="pgd", params={"steps": 300, "early_stop": False, "eps": 1 / 255})
+    page = browse(
+        f"{alone}/evaluate?recipe={Recipe(attack=slow, defenses=((Method(name='jpeg'),),)).to_link()}", size=TALL
+    )
+    page.get_by_role("button", name=re.compile("Run")).click()
+    page.get_by_text(re.compile(r"\d of \d+ parts")).first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    finished(page)
+    go_on = page.get_by_role("button", name="Go on")
+    go_on.wait_for()
+    page.reload()
+    finished(page)
+    go_on.click()
+    page.get_by_role("button", name="Stop").wait_for()
+    page.reload()  # it goes on without its visitor, and is found again
+    page.get_by_role("button", name="Stop").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    finished(page)
+    assert page.locator("[data-testid=stException]").count() == 0

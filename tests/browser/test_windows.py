@@ -1,0 +1,69 @@
+"""The Windows screen, as a visitor uses it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.sync_api import expect
+
+from core.recipe import Method, Recipe
+from tests.browser.conftest import TALL, Open, finished, verdict
+
+LINK = Recipe(attack=Method(name="lavan", params={"steps": 60})).to_link()
+ROW = "Gradients smoothing of the attacked picture"
+
+
+def gamma(page: Any) -> float:
+    return float(page.get_by_role("slider", name="γ, the threshold").get_attribute("aria-valuenow"))
+
+
+def test_hovering_tells_a_windows_mean_and_a_click_isolates_it(server: str, browse: Open) -> None:
+    page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
+    finished(page)
+    assert re.search(r"windows? stands? out; (they hold|it holds) \d+ % of the patch", verdict(page)), verdict(page)
+    board = page.get_by_role("application", name=re.compile("The attacked picture"))
+    box = board.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    words = page.locator("output", has_text=re.compile(r"Window \d+, \d+, .*mean 0\.\d{4} [>≤] γ"))
+    expect(words).to_contain_text("Click to isolate it")
+    there = words.inner_text()
+    page.mouse.down()
+    page.mouse.up()
+    expect(words).to_contain_text("Click again for all")
+    assert board.locator("path").count() == 1
+    page.mouse.move(box["x"] + 30, box["y"] + 30)  # an isolated window stays where it is
+    assert words.inner_text()[:20] == there[:20]
+    page.keyboard.press("ArrowRight")
+    assert words.inner_text()[:20] != there[:20]
+    page.keyboard.press("Escape")
+    assert board.locator("path").count() == 0
+
+
+def test_the_line_is_dragged_and_the_slider_and_the_pictures_follow(server: str, browse: Open) -> None:
+    page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
+    finished(page)
+    assert gamma(page) == 0.1
+    images = page.get_by_role("list", name=ROW).get_by_role("img")
+    before, words = images.nth(5).get_attribute("src"), verdict(page)
+    line = page.get_by_role("slider", name="γ, the threshold")
+    start = line.bounding_box()
+    page.mouse.move(start["x"] + 1, start["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(start["x"] - 40, start["y"] + 60, steps=5)
+    page.mouse.up()
+    expect(page.get_by_role("slider", name="γ, the threshold")).not_to_have_attribute("aria-valuenow", "0.100")
+    finished(page)
+    low = gamma(page)
+    assert 0 < low < 0.1 and verdict(page) != words
+    assert images.nth(5).get_attribute("src") != before
+    assert f"{low:.2f}"[:4] in page.locator("[class*=st-key-windows_][class*=_strip]").inner_text()
+    line.focus()
+    page.keyboard.press("ArrowRight")
+    finished(page)
+    page.wait_for_timeout(600)
+    finished(page)
+    assert abs(gamma(page) - (low + 0.005)) < 1e-6
+    page.reload()
+    finished(page)
+    assert abs(gamma(page) - (low + 0.005)) < 1e-6, "the link carries it"
