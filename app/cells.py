@@ -51,7 +51,12 @@ def cell_view(findings: Findings, place: Place, classes: tuple[str, ...]) -> Non
         rows = "true class" if against == "true" else "prediction, clean"
         key = f"ev_confusion_{findings.run.path.stem}_{place}_{against}_{order}"
         picked = confusion_plot(counts, classes, ranks, rows, "prediction", key=key)
-        st.caption("Click a cell for its pictures." + (" Drag to zoom in." if len(classes) > NAMED else ""))
+        st.caption(
+            "A mark is a pair of classes: right ones green on the diagonal, the others vermilion, larger for more pictures. "
+            "Hover for names, click for pictures, drag to zoom in."
+            if len(classes) > NAMED
+            else "Click a cell for its pictures."
+        )
     with views[1]:
         st.markdown("**Best and worst classes**")
         table(reports.classes_table(findings, place), key="ev_classes", name="classes")

@@ -19,7 +19,7 @@ from core.evaluate.plan import BARE, CLEAN, Plan
 from core.evaluate.report import column_title
 from core.evaluate.share import Share, wilson
 
-TONES = {"none": "#8a8f98", "grey": "#009E73", "adaptive": "#D55E00"}
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # a defense's, for either attacker
 DASHES = {"none": "dot", "grey": "solid", "adaptive": "dash"}
 NAMED = 40  # classes that a confusion matrix names at its sides; more are told by hovering
 
@@ -87,35 +87,38 @@ def confusion_plot(
     counts: Counts, classes: Sequence[str], order: Sequence[int], rows: str, columns: str, *, key: str
 ) -> tuple[int, int] | None:
     """Counts K×K in that order of the classes; the cell that the visitor clicked, as (row's class, column's class)."""
-    order = list(order)
-    ordered = counts[np.ix_(order, order)]
-    names = [classes[n] for n in order]
+    # Of many classes only those that occur: a picture of one, or one taken for it.
     large = len(order) > NAMED
+    shown = [n for n in order if not large or counts[n].any() or counts[:, n].any()]
+    ordered = counts[np.ix_(shown, shown)]
+    names = [classes[n] for n in shown]
     there = np.argwhere(ordered > 0)
-    ticks = {"showticklabels": not large, "tickvals": list(range(len(order))), "ticktext": names}
-    custom = [(order[i], order[j], int(ordered[i, j])) for i, j in there]
-    figure = go.Figure(
-        [
-            go.Heatmap(
-                z=np.log1p(ordered).astype(np.float32),
-                colorscale="Cividis",
-                showscale=False,
-                hoverinfo="skip",
-            ),
-            # A heat map gives no clicks; invisible marks on its cells do.
-            go.Scatter(
-                x=there[:, 1],
-                y=there[:, 0],
-                mode="markers",
-                customdata=custom,
-                text=[f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} pictures" for i, j in there],
-                hovertemplate="%{text}<extra></extra>",
-                marker={"symbol": "square", "size": 6 if large else 30, "opacity": 0},
-                selected={"marker": {"opacity": 0}},
-                unselected={"marker": {"opacity": 0}},
-            ),
-        ]
+    words = [f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} pictures" for i, j in there]
+    if large:  # cells would be smaller than a pixel: a mark for each, the larger the more
+        marker = {
+            "size": [5 + 3 * np.log2(ordered[i, j]) for i, j in there],
+            "color": ["#009E73" if i == j else "#D55E00" for i, j in there],
+            "opacity": 0.85,
+            "line": {"width": 0},
+        }
+    else:
+        marker = {"symbol": "square", "size": 30, "opacity": 0}
+    marks = go.Scatter(
+        x=there[:, 1],
+        y=there[:, 0],
+        mode="markers",
+        customdata=[(shown[i], shown[j], int(ordered[i, j])) for i, j in there],
+        text=words,
+        hovertemplate="%{text}<extra></extra>",
+        marker=marker,
+        selected={"marker": {"opacity": marker["opacity"]}},
+        unselected={"marker": {"opacity": marker["opacity"]}},
     )
+    figure = go.Figure()
+    if not large:  # a heat map gives no clicks; invisible marks on its cells do
+        shades = np.log1p(ordered).astype(np.float32)
+        figure.add_trace(go.Heatmap(z=shades, colorscale="Cividis", showscale=False, hoverinfo="skip"))
+    figure.add_trace(marks)
     if not large:
         figure.add_trace(
             go.Scatter(
@@ -127,10 +130,12 @@ def confusion_plot(
                 hoverinfo="skip",
             )
         )
-    style(figure, height=620 if large else max(340, min(30 * len(order) + 130, 900)))
+    style(figure, height=620 if large else max(340, min(30 * len(shown) + 130, 900)))
     figure.update_layout(showlegend=False, dragmode="zoom" if large else False)
-    figure.update_xaxes(title=columns, **ticks)
-    figure.update_yaxes(title=rows, autorange="reversed", **ticks)
+    sides = {"tickvals": [], "showgrid": False} if large else {"tickvals": list(range(len(shown))), "ticktext": names}
+    edges = [-0.5, len(shown) - 0.5]
+    figure.update_xaxes(title=columns, range=edges, zeroline=False, **sides)
+    figure.update_yaxes(title=rows, range=edges[::-1], zeroline=False, **sides)
     hits = int(np.trace(ordered))
     event = st.plotly_chart(
         figure,
@@ -182,7 +187,7 @@ def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
                     y=values,
                     name=column_title(plan, curve.column),
                     mode="lines+markers",
-                    line={"dash": DASHES[curve.column.attacker], "width": 2},
+                    line={"dash": DASHES[curve.column.attacker], "width": 2, "color": _colour(curve.column)},
                     error_y={
                         "array": [high - v for (_, high), v in zip(spans, values, strict=True)],
                         "arrayminus": [v - low for (low, _), v in zip(spans, values, strict=True)],
@@ -204,6 +209,10 @@ def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
     return bool(curves(findings, classifier))
 
 
+def _colour(column: Place) -> str:
+    return "#8a8f98" if column.defense == BARE else COLOURS[column.defense % len(COLOURS)]
+
+
 def _by_attack(found: Sequence[Curve]) -> list[list[Curve]]:
     names = list(dict.fromkeys(curve.attack for curve in found))
     return [[curve for curve in found if curve.attack == name] for name in names]
@@ -222,6 +231,7 @@ def _curves_figure(plan: Plan, group: Sequence[Curve]) -> Figure:
             values,
             errors,
             linestyle=lines[curve.column.attacker],
+            color=_colour(curve.column),
             marker="o",
             markersize=3,
             capsize=2,
