@@ -77,10 +77,11 @@ def _words(share: Share | None) -> str:
 
 def shade(value: float) -> str:
     """The cell's colour in cividis, and a text colour that can be read on it."""
-    red, green, blue, _ = colormaps["cividis"](value)
-    bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45
-    colour = "".join(f"{round(255 * part):02x}" for part in (red, green, blue))
-    return f"background-color: #{colour}; color: {'#111111' if bright else '#ffffff'}"
+    rgb = np.array(colormaps["cividis"](value)[:3])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    bright = float(linear @ (0.2126, 0.7152, 0.0722)) > 0.179  # where black and white can be read equally well (WCAG)
+    colour = "".join(f"{round(255 * part):02x}" for part in rgb)
+    return f"background-color: #{colour}; color: {'#000000' if bright else '#ffffff'}"
 
 
 def confusion_plot(

@@ -1,4 +1,4 @@
-"""Tables that can be copied as CSV and LaTeX."""
+"""Tables that can be copied as CSV, LaTeX and Markdown."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ __all__ = ["Row", "csv", "latex", "markdown", "table"]
 
 
 def table(rows: Sequence[Row], *, key: str, name: str) -> None:
-    """The rows as a table, with its CSV and its LaTeX to save."""
+    """The rows as a table, with its CSV, its LaTeX and its Markdown to save."""
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key=f"{key}_table")
     with st.container(horizontal=True, key=f"{key}_saves"):
         st.download_button("CSV", csv(rows), f"{name}.csv", "text/csv", key=f"{key}_csv", on_click="ignore")
         st.download_button("LaTeX", latex(rows), f"{name}.tex", "text/x-tex", key=f"{key}_tex", on_click="ignore")
+        st.download_button(
+            "Markdown", markdown(rows), f"{name}.md", "text/markdown", key=f"{key}_md", on_click="ignore"
+        )
