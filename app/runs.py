@@ -12,7 +12,7 @@ from app.results import place as device_name
 from app.tables import table
 from app.words import duration
 from core import domains
-from core.evaluate import Findings, Plan, store
+from core.evaluate import Findings, Plan, shelf
 from core.evaluate import report as reports
 from core.inputs import BadInput
 
@@ -39,7 +39,7 @@ def progress(name: str) -> None:
         st.rerun()
 
 
-def comparison(name: str, listed: list[store.Listed]) -> None:
+def comparison(name: str, listed: list[shelf.Listed]) -> None:
     """Two runs beside each other, where both have the same attack and column."""
     others = [one.name for one in listed if one.plan is not None and one.name != name]
     if not others:
@@ -47,7 +47,7 @@ def comparison(name: str, listed: list[store.Listed]) -> None:
         return
     titles = {one.name: _title(one) for one in listed}
     other = st.selectbox("Compare with", others, format_func=titles.__getitem__, key="ev_other")
-    with store.opened(name) as here, store.opened(other) as there:
+    with shelf.opened(name) as here, shelf.opened(other) as there:
         rows = reports.compared(Findings(here), Findings(there))
     if rows:
         table(rows, key="ev_compare", name="comparison")
@@ -55,7 +55,7 @@ def comparison(name: str, listed: list[store.Listed]) -> None:
         st.caption("The two have no attack and defense in common.")
 
 
-def _title(one: store.Listed) -> str:
+def _title(one: shelf.Listed) -> str:
     if one.plan is None:
         return one.name
     domain = domains.get(one.plan.domain)
@@ -63,7 +63,7 @@ def _title(one: store.Listed) -> str:
     return f"{domain.title}, {one.plan.count:,} pictures: {what} · {one.name[-6:]}"
 
 
-def runs(listed: list[store.Listed], shown: str) -> None:
+def runs(listed: list[shelf.Listed], shown: str) -> None:
     """All runs that are kept: open, go on, delete; a damaged one says so."""
     if not listed:
         st.caption("No run is kept yet. What you run is kept on disk, and can be opened again here.")
@@ -102,7 +102,7 @@ def sure(name: str) -> None:
 
 
 def _delete(name: str) -> None:
-    store.delete(name)
+    shelf.delete(name)
     if st.query_params.get("run") == name:
         del st.query_params["run"]
 

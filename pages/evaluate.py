@@ -13,7 +13,7 @@ from app.runs import begin, comparison, progress, runs
 from app.tables import markdown, table
 from app.words import evaluate_verdict, plural
 from core import domains
-from core.evaluate import BARE, EXPERIMENTS, Findings, Place, store
+from core.evaluate import BARE, EXPERIMENTS, Findings, Place, shelf
 from core.evaluate import report as reports
 from core.evaluate.measures import MEASURES
 from core.evaluate.plan import units
@@ -24,7 +24,7 @@ WORDS = {"accuracy": "accuracy", "success": "attack success", "recovered": "reco
 
 def _report(name: str) -> str:
     """The whole report, made when it is asked for."""
-    with store.opened(name) as run:
+    with shelf.opened(name) as run:
         return reports.report(Findings(run))
 
 
@@ -101,7 +101,7 @@ if scene is None:
     live.classifier()
     st.stop()
 head = st.container()
-listed = store.listed()
+listed = shelf.listed()
 readable = [one.name for one in listed if one.plan is not None]
 shown = st.query_params.get("run", "") or next(iter(readable), "")
 with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
@@ -129,7 +129,7 @@ if busy:
 elif at is not None and at.error:
     st.error(at.error)
 try:
-    run = store.opened(shown) if shown else None
+    run = shelf.opened(shown) if shown else None
 except BadInput as error:
     st.warning(str(error))
     run = None

@@ -12,18 +12,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from core import attacks, domains
-from core import defenses as defense_methods
 from core.attacks.base import Attack
 from core.declaration import readable
-from core.defenses import Chain, Defense
+from core.defenses import Defense
 from core.guarded import Backward
 from core.inputs import BadInput
-from core.recipe.recipe import Attacker, Method
+from core.recipe.recipe import Attacker, Columns, Method, built_columns, checked_columns
 
 BARE = -1  # in place of a defense's number: none
 CLEAN = -1  # in place of an attack's number: none
-
-Columns = tuple[tuple[Method, ...], ...]
 
 
 class Plan(BaseModel):
@@ -76,12 +73,7 @@ class Plan(BaseModel):
     @field_validator("defenses")
     @classmethod
     def _known_defenses(cls, columns: Columns) -> Columns:
-        for column in columns:
-            if not 1 <= len(column) <= 6:
-                raise BadInput(f"A defense is a chain of 1 to 6 methods; this one has {len(column)}.")
-            for method in column:
-                defense_methods.build(method.name, method.params)
-        return _once(columns)
+        return _once(checked_columns(columns))
 
     @model_validator(mode="after")
     def _known_names(self) -> Plan:
@@ -107,9 +99,8 @@ class Plan(BaseModel):
 
     @cached_property
     def built_defenses(self) -> tuple[Defense, ...]:
-        """One a column; a column of several methods is a chain."""
-        built = [tuple(defense_methods.build(m.name, m.params) for m in column) for column in self.defenses]
-        return tuple(column[0] if len(column) == 1 else Chain(members=column) for column in built)
+        """One a column."""
+        return built_columns(self.defenses)
 
     def classifier_names(self) -> tuple[str, ...]:
         """The classifiers by name; the domain's default where none is named."""

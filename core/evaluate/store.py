@@ -19,7 +19,7 @@ import torch
 
 from core import domains, images
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
-from core.evaluate.work import Answer, Floats, Found, Ints, drawn
+from core.evaluate.work import Floats, Found, Ints, drawn
 from core.inputs import BadInput
 
 _SCHEMA = """
@@ -33,7 +33,7 @@ CREATE TABLE pictures (classifier INT, attack INT, known INT, position INT, png 
 CREATE TABLE extras (unit TEXT, name TEXT, shape TEXT, data BLOB, PRIMARY KEY (unit, name));
 """
 _VERSION = 1
-_ENDING = ".sqlite"
+ENDING = ".sqlite"
 
 
 def folder() -> Path:
@@ -98,7 +98,7 @@ class Run:
             BadInput: its file is damaged or holds another plan; the data are not here; the disk is full.
         """
         plan = plan.resolved()
-        path = path or folder() / f"{plan.name}{_ENDING}"
+        path = path or folder() / f"{plan.name}{ENDING}"
         if path.exists():
             run = cls(path)
             if run.plan != plan:
@@ -278,53 +278,3 @@ class Run:
 
 def _damaged(path: Path) -> str:
     return f"The results of {path.stem!r} are damaged; delete them, or put a copy into {path.parent}, and go on. Other runs are whole."
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One line of the list of runs; `problem` is a sentence where the file cannot be read."""
-
-    name: str
-    plan: Plan | None
-    began: float
-    done: int
-    total: int
-    bytes: int
-    problem: str = ""
-
-
-def listed() -> list[Listed]:
-    """All runs that are kept, the newest first."""
-    found = []
-    for path in folder().glob(f"*{_ENDING}") if folder().is_dir() else ():
-        size = path.stat().st_size
-        try:
-            with Run(path) as run:
-                found.append(Listed(path.stem, run.plan, run.began, *run.progress(), size))
-        except BadInput as error:
-            found.append(Listed(path.stem, None, path.stat().st_mtime, 0, 0, size, str(error)))
-    return sorted(found, key=lambda one: -one.began)
-
-
-def opened(name: str) -> Run:
-    """The run of that name.
-
-    Raises:
-        BadInput: there is none, or it is damaged.
-    """
-    return Run(_path(name))
-
-
-def delete(name: str) -> None:
-    """Delete a run for good."""
-    _path(name).unlink(missing_ok=True)
-
-
-def _path(name: str) -> Path:
-    """A run's file; a name that would lead out of the folder is none."""
-    if not name or Path(name).name != name or name.startswith("."):
-        raise BadInput(f"There is no run called {name[:60]!r}.")
-    return folder() / f"{name}{_ENDING}"
-
-
-__all__ = ["Answer", "Cell", "Listed", "Run", "delete", "folder", "listed", "opened"]

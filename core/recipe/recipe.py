@@ -31,6 +31,29 @@ class Method(_Plain):
     params: dict[str, Any] = {}
 
 
+Columns = tuple[tuple[Method, ...], ...]
+
+
+def checked_columns(columns: Columns) -> Columns:
+    """The same columns, each a chain of known defenses with parameters that they take.
+
+    Raises:
+        BadInput: one is not.
+    """
+    for column in columns:
+        if not 1 <= len(column) <= 6:
+            raise BadInput(f"A defense is a chain of 1 to 6 methods; this one has {len(column)}.")
+        for method in column:
+            defense_methods.build(method.name, method.params)
+    return columns
+
+
+def built_columns(columns: Columns) -> tuple[defense_methods.Defense, ...]:
+    """One defense a column; a column of one method is that method, of several a chain."""
+    built = [tuple(defense_methods.build(m.name, m.params) for m in column) for column in columns]
+    return tuple(column[0] if len(column) == 1 else defense_methods.Chain(members=column) for column in built)
+
+
 class Contest(_Plain):
     """Attacks to put beside each other, and the budget that each of them gets where it has one.
 
@@ -70,7 +93,7 @@ class Recipe(_Plain):
     picture: Picture = Picture()
     attack: Method = Method(name="pgd")
     target: Annotated[str, Field(max_length=80)] = ""
-    defenses: Annotated[tuple[tuple[Method, ...], ...], Field(max_length=12)] = (
+    defenses: Annotated[Columns, Field(max_length=12)] = (
         (Method(name="jpeg"),),
         (Method(name="median"),),
         (Method(name="lgs"),),
@@ -93,13 +116,8 @@ class Recipe(_Plain):
 
     @field_validator("defenses")
     @classmethod
-    def _known_defenses(cls, columns: tuple[tuple[Method, ...], ...]) -> tuple[tuple[Method, ...], ...]:
-        for column in columns:
-            if not 1 <= len(column) <= 6:
-                raise BadInput(f"A defense is a chain of 1 to 6 methods; this one has {len(column)}.")
-            for method in column:
-                defense_methods.build(method.name, method.params)
-        return columns
+    def _known_defenses(cls, columns: Columns) -> Columns:
+        return checked_columns(columns)
 
     @field_validator("attack")
     @classmethod
@@ -127,9 +145,8 @@ class Recipe(_Plain):
         return attacks.build(self.attack.name, self.attack.params)
 
     def built_defenses(self) -> tuple[defense_methods.Defense, ...]:
-        """One defense a column; a column of one method is that method, of several a chain."""
-        built = [tuple(defense_methods.build(m.name, m.params) for m in column) for column in self.defenses]
-        return tuple(column[0] if len(column) == 1 else defense_methods.Chain(members=column) for column in built)
+        """One defense a column."""
+        return built_columns(self.defenses)
 
     def but(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed, checked again."""

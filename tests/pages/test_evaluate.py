@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import evaluations
-from core.evaluate import BARE, CLEAN, Place, Plan, Run, store
+from core.evaluate import BARE, CLEAN, Place, Plan, Run, shelf
 from core.evaluate.running import evaluate
 from core.recipe import Method, Recipe
 from tests.pages.visits import tiles, verdict, visit
@@ -63,7 +63,7 @@ def test_the_first_visit_says_what_to_do_and_a_run_fills_it() -> None:
     app.run()
     app.button(key="ev_run").click().run()
     waited(app)
-    run = store.opened(store.listed()[0].name)
+    run = shelf.opened(shelf.listed()[0].name)
     with run:
         right = int((run.cell(0, CLEAN, BARE, BARE).predicted == run.labels).sum())
         left = int((run.cell(0, 0, BARE, BARE).predicted == run.labels).sum())
@@ -80,7 +80,7 @@ def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
     key = f"ev_matrix_{name}_0_accuracy"
     app.session_state[key] = {"selection": {"rows": [], "columns": [], "cells": [(2, "Median filter (known)")]}}
     app.run()
-    with store.opened(name) as run:
+    with shelf.opened(name) as run:
         said = run.cell(0, 1, 0, 0).predicted
         labels, numbers = run.labels.copy(), run.numbers.copy()
     heading = app.subheader[0].value.replace("\\", "")
@@ -137,7 +137,7 @@ def test_a_stopped_run_goes_on(runs: Path) -> None:
     assert any("3 of " in str(m.value) for m in app.markdown)
     app.button(key=f"go_{PLAN.name}").click().run()
     waited(app)
-    assert store.listed()[0].done == store.listed()[0].total
+    assert shelf.listed()[0].done == shelf.listed()[0].total
 
 
 def test_runs_are_compared_and_deleted(done: Plan) -> None:
@@ -149,7 +149,7 @@ def test_runs_are_compared_and_deleted(done: Plan) -> None:
     assert len(frame) == 13 and frame["difference"].str.endswith("points").all()
     app.button(key=f"delete_{done.name}").click().run()
     app.button(key="ev_sure").click().run()
-    assert [one.name for one in store.listed()] == [other.name]
+    assert [one.name for one in shelf.listed()] == [other.name]
 
 
 def test_a_damaged_run_says_so_and_can_be_deleted(done: Plan, runs: Path) -> None:

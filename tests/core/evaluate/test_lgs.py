@@ -72,7 +72,7 @@ def test_table_1_tells_the_shares_and_who_is_first(labels: None, tmp_path: Path)
         assert rows["LGS λ 2.3"]["2%, published"] == "70.9" and rows["no defense"]["4%, published"] == "0.8"
         verdict = experiment.verdict(findings)
         assert "2%: LGS is first (LGS λ 2.3 80.0%" in verdict and "3%: LGS is not first" in verdict
-        assert "costs 4.0 points (within 6)" in verdict
+        assert "LGS λ 2.3 costs 4.0 points (within 6)" in verdict
 
 
 def test_table_3_counts_the_target_and_knows_the_defense(labels: None, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 
 from core import domains
 from core.attacks import PGD
-from core.evaluate import store, work
+from core.evaluate import shelf, store, work
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
 from core.evaluate.running import Advance, evaluate
 from core.evaluate.store import Run
@@ -221,22 +221,22 @@ def test_a_damaged_file_gets_a_sentence_and_the_others_stay(
     else:
         data = bytearray()
     bad.write_bytes(data)
-    listed = {one.name: one for one in store.listed()}
+    listed = {one.name: one for one in shelf.listed()}
     assert listed["good"].plan == PLAN.resolved() and listed["good"].done == listed["good"].total
     assert (listed["bad"].plan is None and "damaged" in listed["bad"].problem) or "could not be" in listed[
         "bad"
     ].problem
     with pytest.raises(BadInput):
-        store.opened("bad")
-    store.delete("bad")
-    assert [one.name for one in store.listed()] == ["good"]
+        shelf.opened("bad")
+    shelf.delete("bad")
+    assert [one.name for one in shelf.listed()] == ["good"]
 
 
 @pytest.mark.parametrize("name", ["", "../good", "a/b", ".hidden", "nobody"])
 def test_no_path_is_taken_from_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     with pytest.raises(BadInput, match="no run called"):
-        store.opened(name)
+        shelf.opened(name)
 
 
 def test_a_file_of_another_plan_is_not_overwritten(whole: Run) -> None:
