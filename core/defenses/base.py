@@ -12,6 +12,7 @@ from torch import Tensor
 from core.declaration import Declared, Registry
 from core.inputs import BadInput, check_images
 from core.memory import empty_like
+from core.threads import spread
 
 
 class Defense(Declared, ABC):
@@ -90,8 +91,8 @@ def in_parts(work: Callable[[Tensor], Tensor], images: Tensor, values: int = 1 <
     if few >= len(images):
         return work(images)
     result = empty_like(images)
-    for part, place in zip(torch.split(images, few), torch.split(result, few), strict=True):
-        place.copy_(work(part))
+    parts = zip(torch.split(images, few), torch.split(result, few), strict=True)
+    spread(lambda pair: pair[1].copy_(work(pair[0])), parts)
     return result
 
 

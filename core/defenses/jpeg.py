@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +13,7 @@ from torchvision.io import decode_jpeg, encode_jpeg
 from core.declaration import number
 from core.defenses.base import Defense
 from core.memory import empty_like
+from core.threads import spread
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -38,27 +36,14 @@ class JPEG(Defense):
     def apply(self, images: Tensor) -> Tensor:
         given = images.detach().cpu()
         result = empty_like(given)
-        indices = iter(range(len(given)))  # shared: whoever is free takes the next picture
-
-        def work() -> None:
-            _through_files(given.numpy(), result.numpy(), indices, self.quality)
-
-        # The codec takes one picture at a time and lets go of the interpreter; so threads, one a core, this one among them.
-        others = min(len(given), torch.get_num_threads()) - 1
-        helping = [_helpers(others).submit(work) for _ in range(others)]
-        work()
-        for helper in helping:
-            helper.result()
+        few = max(1, len(given) // (4 * torch.get_num_threads()))
+        parts = [range(len(given))[start : start + few] for start in range(0, len(given), few)]
+        # The codec takes one picture at a time and lets go of the interpreter; so each core takes some.
+        spread(lambda indices: _through_files(given.numpy(), result.numpy(), indices, self.quality), parts)
         return result.to(images.device)
 
 
-@cache
-def _helpers(count: int) -> ThreadPoolExecutor:
-    """Threads that stay: a fresh one would touch fresh memory in every call."""
-    return ThreadPoolExecutor(count, thread_name_prefix="jpeg")
-
-
-def _through_files(given: Floats, result: Floats, indices: Iterator[int], quality: int) -> None:
+def _through_files(given: Floats, result: Floats, indices: range, quality: int) -> None:
     """Write the pictures `indices` of `given` (N×C×H×W) as files and read them into `result`."""
     channels, height, width = given.shape[1:]
     # Half of the time goes to memory, not to the codec; so it is touched as rarely as can be, and laid out as the codec wants.

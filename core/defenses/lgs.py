@@ -11,8 +11,9 @@ from pydantic import model_validator
 from torch import Tensor
 
 from core.declaration import Real, flag, number
-from core.defenses.base import Defense, fit_window
+from core.defenses.base import Defense, fit_window, in_parts
 
+CACHED = 1 << 20  # values worked on at once on a CPU
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's mode L
 
 
@@ -82,7 +83,7 @@ class LGS(Defense):
         return self
 
     def apply(self, images: Tensor) -> Tensor:
-        return self.trace(images).result
+        return in_parts(lambda part: self.trace(part).result, images, CACHED)
 
     def trace(self, images: Tensor) -> LGSTrace:
         """Defend images N×C×H×W in [0, 1] and keep every step; `apply` is this function's result.

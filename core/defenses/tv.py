@@ -10,11 +10,12 @@ from torch.utils.checkpoint import checkpoint
 
 from core.declaration import Real, number
 from core.defenses.base import Defense
+from core.threads import spread
 
 TOLERANCE = 2e-4  # stop when the energy changes by less than this share of its first value, as scikit-image does
 ITERATIONS = 200  # at most
 TAU = 0.25  # Chambolle's step, 1 / (2·dimensions), inside which the iteration converges
-CACHED = 1 << 19  # pixels worked on at once on a CPU, so that the iterates stay in its cache
+CACHED = 1 << 18  # pixels worked on at once on a CPU, so that the iterates stay in its cache
 
 
 class TotalVariation(Defense):
@@ -63,9 +64,15 @@ class TVM(Defense):
 def smoothed(images: Tensor, weight: float) -> Tensor:
     """The minimum of ½‖u − x‖² + weight·TV(u) for every channel of images N×C×H×W."""
     planes = images.flatten(0, 1)
-    rows = len(planes) if images.is_cuda else max(1, CACHED // planes[0].numel())
-    solve = _solved_with_graph if torch.is_grad_enabled() and images.requires_grad else _solved
-    return torch.cat([solve(part, weight)[0] for part in torch.split(planes, rows)]).view_as(images)
+    if torch.is_grad_enabled() and images.requires_grad:
+        return _solved_with_graph(planes, weight)[0].view_as(images)
+    if images.is_cuda:
+        return _solved(planes, weight)[0].view_as(images)
+    rows = max(1, CACHED // planes[0].numel())
+    result = torch.empty_like(planes)
+    pairs = zip(torch.split(planes, rows), torch.split(result, rows), strict=True)
+    spread(lambda pair: pair[1].copy_(_solved(pair[0], weight)[0]), pairs)
+    return result.view_as(images)
 
 
 @torch.no_grad()
@@ -77,16 +84,17 @@ def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
     p = image.new_zeros(2, *image.shape)
     g, out, d, norm = torch.zeros_like(p), torch.empty_like(image), torch.empty_like(image), torch.empty_like(image)
     first = previous = image.new_zeros(len(active))
+    one = image.new_ones(())
     for iteration in range(ITERATIONS):
-        # out = image + d, where d is minus the divergence of the dual field p
-        torch.add(p[0], p[1], out=d).neg_()
-        d[:, 1:] += p[0, :, :-1]
-        d[:, :, 1:] += p[1, :, :, :-1]
-        torch.add(image, d, out=out)
+        # out = image − d, where d is the divergence of the dual field p
+        torch.add(p[0], p[1], out=d)
+        d[:, 1:] -= p[0, :, :-1]
+        d[:, :, 1:] -= p[1, :, :, :-1]
+        torch.sub(image, d, out=out)
         torch.sub(out[:, 1:], out[:, :-1], out=g[0, :, :-1])
         torch.sub(out[:, :, 1:], out[:, :, :-1], out=g[1, :, :, :-1])
         torch.mul(g[0], g[0], out=norm).addcmul_(g[1], g[1]).sqrt_()
-        energy = d.square_().sum((1, 2)) + weight * norm.sum((1, 2))
+        energy = torch.linalg.vector_norm(d, dim=(1, 2)).square() + weight * norm.sum((1, 2))
         if iteration == 0:
             first = energy
             settled = [False] * len(active)
@@ -105,7 +113,7 @@ def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
                 break
             image, p, g, first, previous = image[keep], p[:, keep], g[:, keep], first[keep], previous[keep]
             norm, out, d = norm[keep], torch.empty_like(image), torch.empty_like(image)
-        p.sub_(g, alpha=TAU).div_(norm.mul_(TAU / weight).add_(1))
+        p.sub_(g, alpha=TAU).div_(torch.add(one, norm, alpha=TAU / weight, out=norm))
     return result, taken
 
 

@@ -1,0 +1,46 @@
+"""Work spread over threads: all of it, once, without a graph, and its errors arrive."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import torch
+
+from core.threads import spread
+
+
+def test_every_item_is_worked_on_once_and_by_several_threads() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def work(item: int) -> None:
+        time.sleep(0.01)
+        seen.append((item, threading.get_ident()))
+
+    spread(work, iter(range(20)))
+    assert sorted(item for item, _ in seen) == list(range(20))
+    assert len({thread for _, thread in seen}) == torch.get_num_threads() == 2
+
+
+def test_one_item_needs_no_other_thread() -> None:
+    seen: list[int] = []
+    spread(lambda _: seen.append(threading.get_ident()), [0])
+    assert seen == [threading.get_ident()]
+
+
+def test_no_graph_is_kept_in_the_threads_and_the_callers_threads_stay_as_they_were() -> None:
+    values = torch.ones(2, requires_grad=True)
+    made: list[torch.Tensor] = []
+    spread(lambda n: made.append(values[n] * 2), range(2))
+    assert not any(one.requires_grad for one in made)
+    assert torch.get_num_threads() == 2 and torch.is_grad_enabled()
+
+
+def test_an_error_in_a_thread_is_the_callers() -> None:
+    def work(item: int) -> None:
+        if item == 3:
+            raise ValueError("three")
+
+    with pytest.raises(ValueError, match="three"):
+        spread(work, range(6))
