@@ -229,8 +229,11 @@ def curves(findings: Findings, classifier: int = 0) -> list[Curve]:
 
 
 def extremes(shares: Sequence[Share], count: int = 10) -> tuple[list[int], list[int]]:
-    """The classes with the highest and with the lowest accuracy, of those that have pictures; no class is in both."""
+    """The classes with the highest and with the lowest accuracy, of those that have pictures.
+
+    No class is in both; one of which nothing is right is not among the best, one of which all is right not among the worst.
+    """
     there = [n for n, share in enumerate(shares) if share.count]
     ranked = sorted(there, key=lambda n: (-shares[n].value, n))
-    best = ranked[:count]
-    return best, [n for n in reversed(ranked) if n not in best][:count]
+    best = [n for n in ranked if shares[n].hits][:count]
+    return best, [n for n in reversed(ranked) if n not in best and shares[n].hits < shares[n].count][:count]

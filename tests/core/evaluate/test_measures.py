@@ -125,6 +125,8 @@ def test_best_and_worst_classes() -> None:
     shares = [Share(9, 10), Share(0, 0), Share(1, 10), Share(5, 10)]
     assert extremes(shares, 2) == ([0, 3], [2])
     assert extremes(shares, 1) == ([0], [2])
+    assert extremes([Share(2, 2), Share(0, 2), Share(2, 2)], 1) == ([0], [1])
+    assert extremes([Share(0, 2), Share(0, 1)]) == ([], [1, 0]) and extremes([Share(1, 1)]) == ([0], [])
 
 
 def test_a_curve_goes_by_eps_and_begins_at_the_clean_pictures(run: Run) -> None:
