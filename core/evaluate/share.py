@@ -32,5 +32,7 @@ class Share:
         return self.hits / self.count if self.count else 0.0
 
     def __str__(self) -> str:
+        if not self.count:
+            return "–"
         low, high = wilson(self.hits, self.count)
         return f"{self.value:.1%} ({self.hits} of {self.count}; {100 * low:.1f}-{100 * high:.1f})"

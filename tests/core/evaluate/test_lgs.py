@@ -84,7 +84,16 @@ def test_table_3_counts_the_target_and_knows_the_defense(labels: None, tmp_path:
         rows = {row["Defense"]: row for row in experiment.rows(findings)}
         assert str(rows["LGS λ 2.3"]["becomes the target"]).startswith("20.0% (10 of 50;")
         assert str(rows["no defense"]["becomes the target"]).startswith("80.0% (40 of 50;")
-        assert experiment.verdict(findings) == "Lowest: LGS λ 2.3."
+        assert experiment.verdict(findings).startswith("From the lowest: LGS λ 2.3, ")
+    with Run.create(plan, "cpu", tmp_path / "growing.sqlite") as run:
+        assert experiment.verdict(Findings(run)).startswith("No picture")
+        part = [unit for unit in units(plan) if unit.batch == 0]
+        for unit in part:
+            none, right = np.full(25, -1, np.int32), run.labels[:25].astype(np.int32)
+            sure = np.ones(25, np.float32)
+            run.add(unit, Found({judge: Answer(right, sure, sure, 0.0) for judge in judges(plan, unit)}, none, 1.0))
+        run.add(Unit(0, 0, 0, 1), Found({0: Answer(right, sure, sure, 0.0)}, none, 1.0))
+        assert all("0 of 25;" in str(row["any wrong class"]) for row in experiment.rows(Findings(run)))
 
 
 def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None, tmp_path: Path) -> None:
