@@ -15,6 +15,7 @@ from core import domains, images
 from core.evaluate import BARE, CLEAN, Findings, Place, Plan
 from core.evaluate import report as reports
 from core.evaluate.measures import clustered
+from core.inputs import BadInput
 from core.recipe import Method, Picture, Recipe
 
 SHOWN = 12  # pictures at once
@@ -74,19 +75,21 @@ def pictures(findings: Findings, place: Place, positions: list[int], words: str,
     if not positions:
         st.caption("No picture is here.")
         return
+    try:
+        findings.run.check_pictures()
+    except BadInput as error:
+        st.info(str(error))
+        return
     sheet = 1
     if len(positions) > SHOWN:
         sheet = st.pagination(-(-len(positions) // SHOWN), key=f"ev_sheet_{place}_{words}")
     plan, cell, domain = findings.plan, findings.cell(place), domains.get(findings.plan.domain)
     clean = findings.cell(Place(place.classifier, CLEAN, place.defense, "none"))
-    size, channels = _shape(plan, place)
+    size, channels = _shape(plan)
     tiles = []
     for position in positions[(sheet - 1) * SHOWN : sheet * SHOWN]:
-        number, label, said = (
-            int(findings.run.numbers[position]),
-            int(findings.labels[position]),
-            int(cell.predicted[position]),
-        )
+        number, label = int(findings.run.numbers[position]), int(findings.labels[position])
+        said = int(cell.predicted[position])
         shown = findings.run.picture(place.classifier, place.attack, place.known, position)
         kept = shown is not None
         if shown is None:
@@ -110,7 +113,7 @@ def pictures(findings: Findings, place: Place, positions: list[int], words: str,
     )
 
 
-def _shape(plan: Plan, place: Place) -> tuple[int, int]:
+def _shape(plan: Plan) -> tuple[int, int]:
     """Side and channels of the pictures that the classifier takes, as far as they are known without it."""
     scene = session.scene()
     if scene is not None and scene.classifier.domain == plan.domain:

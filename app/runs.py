@@ -72,13 +72,8 @@ def runs(listed: list[shelf.Listed], shown: str) -> None:
         at: Running | None = evaluations.running(one.name)
         busy = at is not None and not at.finished.is_set()
         with st.container(horizontal=True, vertical_alignment="center", key=f"run_{one.name}"):
-            state = (
-                "running"
-                if busy
-                else "done"
-                if one.plan and one.done == one.total
-                else f"{one.done} of {one.total} parts"
-            )
+            parts = "done" if one.done == one.total else f"{one.done} of {one.total} parts"
+            state = "running" if busy else parts
             when = datetime.fromtimestamp(one.began).strftime("%Y-%m-%d %H:%M")
             title = f"**{theme.plain(_title(one))}**" if one.name == shown else theme.plain(_title(one))
             if one.problem:

@@ -15,8 +15,9 @@ from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
 from core.evaluate.overlap import overlap
 from core.inputs import BadInput
-from core.recipe import Attacked, Method, Recipe, Scene
+from core.recipe import Attacked, Method, Recipe, Scene, Verdict
 from core.recipe.running import look
+from core.threads import spread
 
 NAMES = ("clean", "attacked")
 TONES: tuple[Tone, Tone] = ("clean", "adversarial")
@@ -124,8 +125,9 @@ def windows(scene: Scene, base: Attacked) -> None:
     pictures = (scene.clean, base.adversarial)
     found = [maps(trace, which, pixels) for which, pixels in enumerate(pictures)]
     ahead((shown, palette) for each in found for _, shown, _, palette in each)  # while the classifier looks
-    with torch.no_grad():
-        after = [look(classifier, trace.result[n : n + 1], label) for n in (0, 1)]
+    after: dict[int, Verdict] = {}
+    # Both at once, each on a core of its own: a slider is waiting.
+    spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
     before = (scene.before, base.verdict)
     shares = None
     if base.mask is not None:
@@ -134,7 +136,7 @@ def windows(scene: Scene, base: Attacked) -> None:
     with head:
         theme.verdict(windows_verdict(int(trace.kept[1].sum()), recall, before[1], after[1], classifier.classes, label))
     for which, pixels in enumerate(pictures):
-        said = [prediction(verdicts[which], classifier.classes, label) for verdicts in (before, after)]
+        said = [prediction(verdict, classifier.classes, label) for verdict in (before[which], after[which])]
         row(
             tiles(which, pixels, found[which], said[0], said[1]),
             key=f"windows_{NAMES[which]}",

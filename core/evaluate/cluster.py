@@ -38,6 +38,7 @@ def distribute(
     except ImportError:
         raise BadInput("Ray is not installed here; install requirements-ray.txt first.") from None
     _reach(address)
+    run.check_pictures()
     plan, done = run.plan, run.done()
     todo = [unit for unit in units(plan) if unit.key not in done]
     total = len(todo) + len(done)

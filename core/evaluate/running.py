@@ -81,6 +81,7 @@ def evaluate(
     Raises:
         BadInput: data or weights are missing, an attack does not fit its pictures, the disk is full. What was kept stays.
     """
+    run.check_pictures()
     plan, done = run.plan, run.done()
     todo = [unit for unit in units(plan) if unit.key not in done]
     total = len(todo) + len(done)

@@ -196,6 +196,19 @@ class Run:
 
     # Reading
 
+    def check_pictures(self) -> None:
+        """Make sure that the pictures of this run are those that are here now.
+
+        Raises:
+            BadInput: the data set is not on this machine, or is another one than this run began with.
+        """
+        domain = domains.get(self.plan.domain)
+        if self.plan.split not in domain.splits():
+            raise BadInput(domain.missing() or f"{domain.title} has no pictures in {self.plan.split!r} here.")
+        labels = domain.labels(self.plan.split)
+        if int(self.numbers.max()) >= len(labels) or not np.array_equal(labels[self.numbers], self.labels):
+            raise BadInput(f"The pictures of {domain.title} here are not those that {self.path.stem!r} began with.")
+
     def done(self) -> set[str]:
         """The keys of the units that are kept."""
         return {key for (key,) in self._ask("SELECT key FROM units")}

@@ -239,6 +239,21 @@ def test_no_path_is_taken_from_a_name(name: str, tmp_path: Path, monkeypatch: py
         shelf.opened(name)
 
 
+def test_other_pictures_than_it_began_with_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Run.create(PLAN, "cpu", tmp_path / "r.sqlite") as run:
+        run.check_pictures()
+        real = domains.get("mnist").labels("test")
+        monkeypatch.setattr("core.domains.mnist.Mnist.labels", lambda self, split: np.roll(real, 1))
+        with pytest.raises(BadInput, match="not those that 'r' began with"):
+            evaluate(run, device="cpu")
+        monkeypatch.setattr("core.domains.mnist.Mnist.labels", lambda self, split: real[:3])
+        with pytest.raises(BadInput, match="not those that"):
+            run.check_pictures()
+        monkeypatch.setattr("core.domains.mnist.Mnist.splits", lambda self: ())
+        with pytest.raises(BadInput, match="not on this machine"):
+            run.check_pictures()
+
+
 def test_a_file_of_another_plan_is_not_overwritten(whole: Run) -> None:
     with pytest.raises(BadInput, match="holds another evaluation"):
         Run.create(PLAN.model_copy(update={"seed": 1}), "cpu", whole.path)
