@@ -47,16 +47,16 @@ except ImportError:
     kornia = None
 
 SLOW = 4.0  # seconds; a run that takes longer is not repeated
-TARGET = 5.0  # ms a picture for LGS, which has no peer
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to do a defense's work: its library, a remark, and the call that is timed."""
+    """One way to do a defense's work: its library, a remark, the call that is timed, and the ratio that is asked for."""
 
     library: str
     remark: str
     work: Callable[[], object]
+    asked: float = 1.0
 
 
 def pictures(batch: int, size: int) -> torch.Tensor:
@@ -103,6 +103,7 @@ def contests(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
                 "SciPy",
                 "median_filter",
                 lambda w=window, n=few: scipy.ndimage.median_filter(array[:n], size=(1, 1, w, w), mode="mirror"),
+                3,
             )
         ]
         if window < 7:
@@ -114,6 +115,7 @@ def contests(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
                         skimage.filters.median(plane, np.ones((w, w)), mode="mirror")
                         for plane in array.reshape(-1, *array.shape[2:])
                     ],
+                    3,
                 ),
                 Peer("Pillow", "uint8", lambda w=window: [p.filter(ImageFilter.MedianFilter(w)) for p in pillow]),
             ]
@@ -143,6 +145,7 @@ def contests(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
             "scikit-image",
             "denoise_bilateral",
             lambda: [skimage.restoration.denoise_bilateral(i, 5, sigma_spatial=1, channel_axis=0) for i in few],
+            3,
         )
     ]
     if kornia is not None:
@@ -167,6 +170,7 @@ def contests(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
                 "scikit-image",
                 "denoise_tv_chambolle",
                 lambda: [skimage.restoration.denoise_tv_chambolle(i, 0.1, channel_axis=0) for i in array],
+                10,
             )
         ],
     )
@@ -180,7 +184,8 @@ def contests(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
             )
         ],
     )
-    yield LGS(), []
+    # Nobody else has it: within twice the time of a pass that reads and writes the batch twice.
+    yield LGS(), [Peer("torch", "reads and writes the batch twice", lambda: images.add(0).add(0), 0.5)]
 
 
 def through_file(picture: Image.Image, quality: int) -> Image.Image:
@@ -235,17 +240,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         with torch.no_grad():
             ours = timed(lambda d=defense: d.apply(images), given.runs) * 1e3 / given.batch  # type: ignore[misc]
             label = f"{defense.described():36}{ours:8.2f}   "
-            if not peers:
-                print(f"{label}{'none has it; target 5 ms':34}{'':>9}{TARGET / ours:8.1f}", flush=True)
-                behind += [defense.described()] if ours > TARGET else []
             for peer in peers:
                 few = 4 if isinstance(defense, Bilateral) else given.batch
                 few = 1 if isinstance(defense, Median) and defense.window >= 7 else few
                 theirs = timed(peer.work, given.runs) * 1e3 / few
                 print(f"{label}{peer.library + ' ' + peer.remark:34}{theirs:9.2f}{theirs / ours:8.1f}", flush=True)
-                behind += [f"{defense.described()} behind {peer.library}"] if theirs < ours else []
+                if theirs < peer.asked * ours:
+                    behind.append(
+                        f"{defense.described()}: {theirs / ours:.1f} times {peer.library}, {peer.asked:g} asked"
+                    )
                 label = f"{'':44}   "
-    print(f"\nBehind: {'; '.join(behind)}" if behind else "\nNo filter is slower than a peer.")
+    print(f"\nBehind: {'; '.join(behind)}" if behind else "\nEvery filter is as fast as asked.")
 
 
 if __name__ == "__main__":

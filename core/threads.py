@@ -26,8 +26,11 @@ def spread(work: Callable[[T], object], items: Iterable[T]) -> None:
             work(item)
         return
 
+    # Each thread has its own mode, too; what was made in inference mode can only be written in it.
+    mode = torch.inference_mode if torch.is_inference_mode_enabled() else torch.no_grad
+
     def alone(item: T) -> None:
-        with torch.no_grad():
+        with mode():
             work(item)
 
     for done in _workers(count).map(alone, waiting):

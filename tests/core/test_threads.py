@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -35,6 +36,14 @@ def test_no_graph_is_kept_in_the_threads_and_the_callers_threads_stay_as_they_we
     spread(lambda n: made.append(values[n] * 2), range(2))
     assert not any(one.requires_grad for one in made)
     assert torch.get_num_threads() == 2 and torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_results_are_written_in_any_mode(mode: Any) -> None:
+    with mode():
+        result = torch.zeros(6)
+        spread(lambda n: result[n : n + 1].copy_(torch.ones(1)), range(6))
+        assert torch.equal(result, torch.ones(6))
 
 
 def test_an_error_in_a_thread_is_the_callers() -> None:
