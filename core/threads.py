@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -11,6 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
+_here = threading.local()
 
 
 def spread(work: Callable[[T], object], items: Iterable[T]) -> None:
@@ -21,7 +23,7 @@ def spread(work: Callable[[T], object], items: Iterable[T]) -> None:
     """
     waiting = list(items)
     count = min(len(waiting), torch.get_num_threads())
-    if count < 2:
+    if count < 2 or hasattr(_here, "one_core"):  # one of these threads asks no others, which may all be waiting for it
         for item in waiting:
             work(item)
         return
@@ -45,3 +47,4 @@ def _workers(count: int) -> ThreadPoolExecutor:
 def _one_core() -> None:
     """OpenMP's setting is each thread's own: this one asks no others for help."""
     threadpool_limits(1, user_api="openmp")
+    _here.one_core = True

@@ -38,6 +38,12 @@ def test_no_graph_is_kept_in_the_threads_and_the_callers_threads_stay_as_they_we
     assert torch.get_num_threads() == 2 and torch.is_grad_enabled()
 
 
+def test_work_that_spreads_work_does_not_wait_for_itself() -> None:
+    seen: list[int] = []
+    spread(lambda n: spread(lambda m: seen.append(10 * n + m), range(3)), range(4))
+    assert sorted(seen) == [10 * n + m for n in range(4) for m in range(3)]
+
+
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
 def test_results_are_written_in_any_mode(mode: Any) -> None:
     with mode():
