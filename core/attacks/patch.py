@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi, sqrt
 from typing import ClassVar, Literal
 
@@ -152,9 +152,11 @@ class UniversalPatch(Attack):
         where = _moved(self.final(count, side, height, width, generator), device)
         # All pictures are judged so seldom that it costs less than the training does, however many there are.
         every = max(1, count // 4)
+        judged = self._judged(0, classifier, images, labels, goal, patch, mask, where, target)
         for number_ in range(self.iterations + 1):
-            if number_ % every == 0 or number_ == self.iterations:
-                yield self._judged(number_, classifier, images, labels, goal, patch, mask, where, target)
+            if number_ and (number_ % every == 0 or number_ == self.iterations):
+                judged = self._judged(number_, classifier, images, labels, goal, patch, mask, where, target)
+            yield judged if judged.number == number_ else replace(judged, number=number_)  # nothing new was looked at
             if number_ == self.iterations:
                 return
             chosen = torch.randint(count, (self.batch,), generator=generator).to(device)

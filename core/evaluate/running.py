@@ -104,8 +104,8 @@ def evaluate(
                 held = (names[unit.classifier], give(names[unit.classifier]))
             classifier = held[1]
 
-            def stop(_: Step, text: str = text) -> bool:
-                return asked(text)
+            def stop(step: Step, text: str = text) -> bool:
+                return asked(f"{text}, step {step.number} of {step.total}")
 
             work = _piece(run, unit, classifier, ahead, made, stop)
             try:

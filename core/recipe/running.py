@@ -303,8 +303,12 @@ class _Recorder:
         self.predicted: list[int] = []
         self.frames: dict[int, Pixels] = {}
         self.last: tuple[int, Pixels] | None = None
+        self.seen: Tensor | None = None
 
     def __call__(self, step: attacks.Step) -> bool | None:
+        if step.logits is self.seen:  # no more than a sign of life: nothing new was looked at
+            return self.watch(Progress(self.text, step.number, step.total, step)) if self.watch else None
+        self.seen = step.logits
         probabilities = step.logits[0].detach().float().softmax(0).cpu()
         others = probabilities.clone()
         others[self.label] = -1

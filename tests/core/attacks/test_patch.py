@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from core import BadInput
-from core.attacks import Goal, UniversalPatch
+from core.attacks import Goal, Step, UniversalPatch
 from core.attacks.patch import Placing, stencil, stick
 from tests.core.attacks.networks import classifier, curved, pictures
 
@@ -119,3 +119,22 @@ def test_nonsense_is_refused_in_a_sentence() -> None:
         UniversalPatch(iterations=1)(model, x, y, Goal((y + torch.tensor([1, 2, 3])) % 4))
     with pytest.raises(BadInput, match="does not fit a picture of 20×4"):
         UniversalPatch(area=0.5).side(4, 20)
+
+
+def test_training_can_be_watched_and_stopped_at_every_step() -> None:
+    """All pictures are judged seldom, but a sign of life comes at every step."""
+    x = pictures(24)
+    target = 2
+    y = torch.zeros(24, dtype=torch.int64)
+    seen = []
+
+    def watch(step: Step) -> bool:
+        seen.append(step)
+        return step.number == 8
+
+    result = UniversalPatch(area=0.2, iterations=30, batch=2)(
+        curved(), x, y, Goal(torch.full_like(y, target)), watch=watch
+    )
+    assert result.stopped and result.iterations == 8 and [step.number for step in seen] == list(range(9))
+    assert len({id(step.logits) for step in seen}) == 2  # judged at 0 and at 6 = 24 // 4
+    assert torch.equal(result.extras["patch"], seen[6].extras["patch"])
