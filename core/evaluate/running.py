@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor
 from core import domains
 from core.attacks import Step
 from core.device import pick
-from core.evaluate.plan import BARE, Plan, Unit, units
+from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
 from core.evaluate.store import Run
 from core.evaluate.work import Floats, Found, Stopped, compute, load, train
 from core.models.classifier import Classifier
@@ -41,6 +42,12 @@ class Pace:
         self.left: dict[tuple[int, int, int, bool], int] = {}
         for unit in todo:
             self.left[unit.kind] = self.left.get(unit.kind, 0) + 1
+        self.guesses: dict[tuple[int, int, int, bool], float] = {}
+
+    def at(self, unit: Unit, seconds: float, step: Step) -> None:
+        """A unit has come to that step in so many seconds: what its kind takes, until one is done."""
+        if step.number:
+            self.guesses[unit.kind] = seconds * step.total / step.number
 
     def took(self, unit: Unit, seconds: float) -> None:
         total, count = self.spent.get(unit.kind, (0.0, 0))
@@ -48,11 +55,13 @@ class Pace:
         self.left[unit.kind] -= 1
 
     def seconds(self) -> float | None:
-        """Seconds to go; a kind that was never seen counts as the mean of the others."""
-        if not self.spent:
+        """Seconds to go; an attack that was never seen counts as the mean of the others, and without any nobody can tell."""
+        means = self.guesses | {kind: total / count for kind, (total, count) in self.spent.items()}
+        attacks = [mean for (_, attack, _, _), mean in means.items() if attack != CLEAN]
+        unseen = [kind for kind, count in self.left.items() if count and kind not in means]
+        if unseen and not attacks:
             return None
-        means = {kind: total / count for kind, (total, count) in self.spent.items()}
-        usual = sum(means.values()) / len(means)
+        usual = sum(attacks) / len(attacks) if attacks else 0.0
         return sum(count * means.get(kind, usual) for kind, count in self.left.items())
 
 
@@ -104,7 +113,10 @@ def evaluate(
                 held = (names[unit.classifier], give(names[unit.classifier]))
             classifier = held[1]
 
-            def stop(step: Step, text: str = text) -> bool:
+            began = time.perf_counter()
+
+            def stop(step: Step, text: str = text, unit: Unit = unit, began: float = began) -> bool:
+                pace.at(unit, time.perf_counter() - began, step)
                 return asked(f"{text}, step {step.number} of {step.total}")
 
             work = _piece(run, unit, classifier, ahead, made, stop)

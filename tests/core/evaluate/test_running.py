@@ -16,10 +16,10 @@ import pytest
 import torch
 
 from core import domains
-from core.attacks import PGD
+from core.attacks import PGD, Step
 from core.evaluate import shelf, store, work
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
-from core.evaluate.running import Advance, evaluate
+from core.evaluate.running import Advance, Pace, evaluate
 from core.evaluate.store import Run
 from core.guarded import Guarded
 from core.images import quantise, to_pixels
@@ -117,6 +117,23 @@ def test_a_step_in_the_middle_can_be_stopped_and_leaves_nothing_half_done(tmp_pa
         assert time.monotonic() - began < 10
         assert run.done() == {Unit(0, CLEAN, BARE, 0).key}
         assert seen[-1].text.startswith("PGD") and seen[-1].total == len(list(units(slow)))
+
+
+def test_the_time_left_is_told_from_the_steps_of_the_first_unit_and_then_from_what_units_took(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"defenses": (), "count": 15})
+    with Run.create(plan, "cpu", tmp_path / "r.sqlite") as run:
+        todo = [unit for unit in units(plan) if unit.attack != CLEAN]
+        pace = Pace(run, list(units(plan)))
+        assert pace.seconds() is None
+        clean = Unit(0, CLEAN, BARE, 0)
+        pace.took(clean, 0.5)
+        assert pace.seconds() is None, "clean pictures tell nothing of an attack"
+        images = torch.zeros(1, 1, 2, 2)
+        half = Step(5, 10, images, torch.zeros(1, 2), torch.zeros(1), torch.zeros(1, dtype=torch.bool))
+        pace.at(todo[0], 2.0, half)
+        assert pace.seconds() == pytest.approx(2 * 0.5 + 6 * 4.0)  # three batches of each of two attacks, 4 s each
+        pace.took(todo[0], 3.0)
+        assert pace.seconds() == pytest.approx(2 * 0.5 + 5 * 3.0)
 
 
 def test_a_unit_is_the_attack_and_the_defenses_themselves(whole: Run) -> None:
