@@ -59,7 +59,7 @@ def test_a_column_more_and_a_column_less(server: str, browse: Open) -> None:
     finished(page)
     columns = page.get_by_role("list", name="Defended pictures").get_by_role("listitem")
     before = columns.count()
-    page.get_by_text("Defenses and their settings").click()
+    opened(page)
     page.get_by_role("button", name="Add a column").click()
     finished(page)
     assert columns.count() == before + 1
@@ -76,10 +76,9 @@ def test_a_chain_is_dragged_into_another_order(server: str, browse: Open) -> Non
     )
     page = browse(f"{server}/defend?recipe={Recipe(defenses=(chain,)).to_link()}")
     finished(page)
-    page.get_by_text("Defenses and their settings").click()
+    opened(page)
     items = page.get_by_role("list", name="The chain").get_by_role("listitem")
     expect(items).to_have_text(["JPEG", "Median filter", "JPEG"])
-    page.wait_for_timeout(600)  # the box opens slowly
     first, last = items.nth(0).bounding_box(), items.nth(2).bounding_box()
     page.mouse.move(first["x"] + 30, first["y"] + 10)
     page.mouse.down()
@@ -101,3 +100,9 @@ def chained(page: Any) -> list[tuple[str, int | None]]:
     word = re.search("recipe=([^&]+)", page.url)
     assert word
     return [(m.name, m.params.get("quality")) for m in Recipe.from_link(word[1]).defenses[0]]
+
+
+def opened(page: Any) -> None:
+    """Open the box with the settings, and wait until it has come to rest: it opens slowly, and what moves is missed."""
+    page.get_by_text("Defenses and their settings").click()
+    page.wait_for_timeout(600)
