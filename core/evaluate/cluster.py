@@ -9,7 +9,7 @@ from typing import Any
 
 from core import domains
 from core.device import pick
-from core.evaluate.plan import Plan, Unit, units
+from core.evaluate.plan import Plan, Unit
 from core.evaluate.running import Advance, Pace, Watch, described
 from core.evaluate.store import Run
 from core.evaluate.work import Floats, Found, compute, load, train
@@ -39,9 +39,7 @@ def distribute(
         raise BadInput("Ray is not installed here; install requirements-ray.txt first.") from None
     _reach(address)
     run.check_pictures()
-    plan, done = run.plan, run.done()
-    todo = [unit for unit in units(plan) if unit.key not in done]
-    total = len(todo) + len(done)
+    plan, todo, total = run.plan, *run.pending()
     pace = Pace(run, todo)
     try:
         ray.init(

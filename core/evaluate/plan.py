@@ -7,23 +7,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from core import attacks, domains
 from core.attacks.base import Attack
-from core.declaration import readable
 from core.defenses import Defense
 from core.guarded import Backward
 from core.inputs import BadInput
-from core.recipe.recipe import Attacker, Columns, Method, built_columns, checked_columns
+from core.recipe.recipe import Attacker, Columns, Method, Written, built_columns, checked_columns
 
 BARE = -1  # in place of a defense's number: none
 CLEAN = -1  # in place of an attack's number: none
 
 
-class Plan(BaseModel):
+class Plan(Written):
     """Every attack on every classifier, on pictures drawn by the seed, shown to every defense.
 
     `attacker`: 'grey' shows to each defense the attack on the bare classifier, 'adaptive' one that was made on that very defense,
@@ -35,9 +34,8 @@ class Plan(BaseModel):
         BadInput: it names something outside the registries or a value out of range, or nothing is chosen.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    what: ClassVar[str] = "an evaluation"
 
-    domain: Annotated[str, Field(max_length=40)] = "photos"
     classifiers: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     split: Annotated[str, Field(pattern="^[a-z]{1,16}$")] = "test"
     count: Annotated[int, Field(ge=1, le=1_000_000)] = 16
@@ -50,18 +48,6 @@ class Plan(BaseModel):
     batch: Annotated[int, Field(ge=1, le=1000)] = 25
     keep: Annotated[int, Field(ge=0, le=100_000)] = 100
     detect: bool = False
-
-    def __init__(self, /, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise BadInput(readable(error, "This evaluation")) from None
-
-    @field_validator("domain")
-    @classmethod
-    def _known_domain(cls, name: str) -> str:
-        domains.get(name)
-        return name
 
     @field_validator("attacks")
     @classmethod
@@ -121,26 +107,6 @@ class Plan(BaseModel):
     def resolved(self) -> Plan:
         """The same plan with the classifiers spelt out."""
         return self.model_copy(update={"classifiers": self.classifier_names()})
-
-    def to_json(self) -> str:
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Plan:
-        """The plan of that JSON.
-
-        Raises:
-            BadInput: it is not JSON, or not a plan.
-        """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
-            raise BadInput("This is no evaluation: the text is not JSON.") from None
-        if not isinstance(values, dict) or any(not str(key).isidentifier() for key in values):
-            raise BadInput(
-                "This is no evaluation: the JSON must be an object with fields such as 'domain' and 'attacks'."
-            )
-        return cls(**values)
 
 
 def _once(items: tuple[Any, ...]) -> tuple[Any, ...]:

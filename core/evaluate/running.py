@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +14,7 @@ from torch import Tensor
 from core import domains
 from core.attacks import Step
 from core.device import pick
-from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
+from core.evaluate.plan import BARE, CLEAN, Plan, Unit
 from core.evaluate.store import Run
 from core.evaluate.work import Floats, Found, Stopped, compute, load, train
 from core.models.classifier import Classifier
@@ -91,9 +91,7 @@ def evaluate(
         BadInput: data or weights are missing, an attack does not fit its pictures, the disk is full. What was kept stays.
     """
     run.check_pictures()
-    plan, done = run.plan, run.done()
-    todo = [unit for unit in units(plan) if unit.key not in done]
-    total = len(todo) + len(done)
+    plan, todo, total = run.plan, *run.pending()
     pace = Pace(run, todo)
     names = plan.classifier_names()
     give = classifiers or (lambda name: domains.get(plan.domain).classifier(name, device=str(pick(device))))
@@ -191,9 +189,3 @@ def _in_order(todo: list[Unit]) -> dict[int, int]:
 def devices_note(device: str) -> str:
     """The device as the run remembers it."""
     return f"{device}, {torch.get_num_threads()} threads" if device == "cpu" else device
-
-
-def pending(run: Run) -> Iterator[Unit]:
-    """The units of a run that are not there yet."""
-    done = run.done()
-    return (unit for unit in units(run.plan) if unit.key not in done)

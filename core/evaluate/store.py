@@ -213,6 +213,11 @@ class Run:
         """The keys of the units that are kept."""
         return {key for (key,) in self._ask("SELECT key FROM units")}
 
+    def pending(self) -> tuple[list[Unit], int]:
+        """The units that are still to be computed, in order, and how many there are in all."""
+        done, every = self.done(), list(units(self.plan))
+        return [unit for unit in every if unit.key not in done], len(every)
+
     def progress(self) -> tuple[int, int]:
         """How many units are done, of how many."""
         return int(self._ask("SELECT count(*) FROM units")[0][0]), sum(1 for _ in units(self.plan))

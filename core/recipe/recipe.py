@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -78,7 +78,54 @@ class Contest(_Plain):
         return tuple(dict.fromkeys(names))
 
 
-class Recipe(_Plain):
+class Written(_Plain):
+    """Plain data about a domain that people keep as JSON; what is wrong with it is told in a sentence.
+
+    Raises:
+        BadInput: a field is unknown, missing or out of range.
+    """
+
+    what: ClassVar[str]  # with its article: 'a recipe'
+
+    domain: Annotated[str, Field(max_length=40)] = "photos"
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise BadInput(readable(error, f"This {self.what.split()[-1]}")) from None
+
+    @field_validator("domain")
+    @classmethod
+    def _known_domain(cls, name: str) -> str:
+        domains.get(name)
+        return name
+
+    def to_json(self) -> str:
+        """All of it, every default written out, for people to read and keep."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """What that JSON says.
+
+        Raises:
+            BadInput: it is not JSON, or says something else.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise BadInput(f"This is not {cls.what}: the text is not JSON.") from None
+        if not isinstance(values, dict):
+            raise BadInput(
+                f"This is not {cls.what}: the JSON must be an object with fields such as 'domain' and 'seed'."
+            )
+        if any(not isinstance(key, str) or not key.isidentifier() for key in values):
+            raise BadInput(f"This is not {cls.what}: a field has no proper name.")
+        return cls(**values)
+
+
+class Recipe(Written):
     """One experiment on one picture; JSON in and out, and small enough for a link.
 
     `defenses` is a tuple of columns, each a chain of methods. `attacker` says whether the attack on each column knows the
@@ -88,7 +135,8 @@ class Recipe(_Plain):
         BadInput: it names something outside the registries, or a value out of range; the sentence says what to do.
     """
 
-    domain: Annotated[str, Field(max_length=40)] = "photos"
+    what: ClassVar[str] = "a recipe"
+
     classifier: Annotated[str, Field(max_length=80)] = ""
     picture: Picture = Picture()
     attack: Method = Method(name="pgd")
@@ -101,18 +149,6 @@ class Recipe(_Plain):
     attacker: Attacker = "grey"
     contest: Contest = Contest()
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-
-    def __init__(self, /, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise BadInput(readable(error, "This recipe")) from None
-
-    @field_validator("domain")
-    @classmethod
-    def _known_domain(cls, name: str) -> str:
-        domains.get(name)
-        return name
 
     @field_validator("defenses")
     @classmethod
@@ -152,30 +188,7 @@ class Recipe(_Plain):
         """The same recipe with some fields changed, checked again."""
         return type(self)(**{**self.model_dump(), **changes})
 
-    # JSON and links
-
-    def to_json(self) -> str:
-        """The whole recipe, every default written out, for people to read and keep."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Recipe:
-        """The recipe of that JSON.
-
-        Raises:
-            BadInput: it is not JSON, or not a recipe.
-        """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
-            raise BadInput("This is not a recipe: the text is not JSON.") from None
-        if not isinstance(values, dict):
-            raise BadInput(
-                "This is not a recipe: the JSON must be an object with fields such as 'picture' and 'attack'."
-            )
-        if any(not isinstance(key, str) or not key.isidentifier() for key in values):
-            raise BadInput("This is not a recipe: a field has no proper name.")
-        return cls(**values)
+    # Links
 
     def to_link(self) -> str:
         """The recipe as one URL-safe word: base64 of the JSON of what differs from the defaults."""
