@@ -151,8 +151,15 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
     """Small multiples over one parameter of one defense."""
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        names = defenses.names()
+        first = recipe.defenses[0][0].name if recipe.defenses else names[0]
         name = st.selectbox(
-            "Defense", defenses.names(), format_func=lambda n: defenses.get(n).title, key="sweep_name", width=220
+            "Defense",
+            names,
+            names.index(first),
+            format_func=lambda n: defenses.get(n).title,
+            key="sweep_name",
+            width=220,
         )
         parameters = {
             p.name: p for p in defenses.get(name).parameters() if p.kind in ("number", "integer", "choice", "flag")

@@ -71,11 +71,14 @@ def test_a_parameter_changes_its_column() -> None:
 
 def test_a_sweep_draws_a_picture_a_value() -> None:
     app = visit("defend")
-    app.selectbox(key="sweep_name").set_value("jpeg")
-    settled(app.run())
-    row = tiles(app, "jpeg over quality")
+    row = tiles(app, "jpeg over quality")  # it begins with the first column's defense
     assert len(row) == 7
     assert len({tile["src"] for tile in row}) == 7
+    app.selectbox(key="sweep_name").set_value("bitdepth")
+    settled(app.run())
+    row = tiles(app, "bitdepth over bits")
+    assert len(row) == 8
+    assert len({tile["src"] for tile in row}) == 8
 
 
 def test_a_new_defense_reaches_the_screen(plugins: None) -> None:  # noqa: F811
