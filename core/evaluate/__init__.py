@@ -2,8 +2,9 @@
 
 from core.evaluate.lgs import EXPERIMENTS
 from core.evaluate.measures import Findings, Place
-from core.evaluate.papers import REPRODUCTIONS, Reproduction
+from core.evaluate.papers import Reproduction
 from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.reproductions import REPRODUCTIONS
 from core.evaluate.running import Advance, evaluate
 from core.evaluate.share import Share, wilson
 from core.evaluate.store import Run

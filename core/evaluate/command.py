@@ -12,9 +12,9 @@ from core.device import pick
 from core.evaluate.cluster import distribute
 from core.evaluate.lgs import EXPERIMENTS, Experiment
 from core.evaluate.measures import Findings
-from core.evaluate.papers import REPRODUCTIONS
 from core.evaluate.plan import Plan
 from core.evaluate.report import matrix, report
+from core.evaluate.reproductions import REPRODUCTIONS
 from core.evaluate.running import Advance, devices_note, evaluate
 from core.evaluate.store import Run
 from core.evaluate.tables import Row, csv, latex

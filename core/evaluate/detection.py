@@ -1,4 +1,4 @@
-"""Telling attacked pictures from clean ones: detectors, their threshold, and how often they are right."""
+"""Telling attacked pictures from clean ones: detectors, their threshold, and which pictures they flag."""
 
 from __future__ import annotations
 
@@ -12,34 +12,58 @@ import torch
 from torch import Tensor
 
 from core.defenses import Bilateral, BitDepth, Defense, SpatialSmoothing
+from core.explain.masks import Attention
+from core.guarded import Guarded
 from core.inputs import BadInput
-from core.models.classifier import Classifier
+from core.models.classifier import Classifier, Wrapper
 
 Values = npt.NDArray[np.floating]
 
 
 class Detector(ABC):
-    """Scores pictures: the higher, the more suspicious. What is too high is decided on clean pictures."""
+    """Scores pictures: the higher, the more suspicious. What is too high is decided on clean pictures, or by the paper's rule.
+
+    Attributes:
+        title, summary, paper: as an attack or a defense has them.
+        rule: the threshold that the paper names; None where it is chosen on clean pictures.
+        scale: how many logits a unit of score is worth to an attacker who wants both.
+    """
 
     title: str
+    summary: str
+    paper: str
+    rule: float | None = None
+    scale: float = 1.0
+    classifier: Classifier
 
     @abstractmethod
     def score(self, images: Tensor) -> Tensor:
-        """How suspicious each of N×C×H×W in [0, 1] is, N."""
+        """How suspicious each of N×C×H×W in [0, 1] is, N; differentiable for those who ask for a gradient."""
+
+    @abstractmethod
+    def restored(self, images: Tensor) -> Tensor:
+        """What the detector takes the pictures N×C×H×W for, int64 N."""
 
     def threshold(self, clean: Tensor, false_positives: float = 0.05) -> float:
-        """The score that at most that share of clean pictures N×C×H×W exceeds."""
-        return threshold_at(self.score(clean).float().cpu().numpy(), false_positives)
+        """The paper's rule; without one, the score that at most that share of clean pictures N×C×H×W exceeds."""
+        if self.rule is not None:
+            return self.rule
+        with torch.no_grad():
+            return threshold_at(self.score(clean).float().cpu().numpy(), false_positives)
 
 
 class FeatureSqueezing(Detector):
     """max over squeezers s of ‖softmax f(x) − softmax f(s(x))‖₁, in [0, 2] (Xu, Evans and Qi 2018, section V).
 
     Without squeezers of one's own: bit depth 5 (1 for grey pictures) and the median of 2×2, as in the paper's tables; for colour
-    also the bilateral filter, which stands where the paper has non-local means.
+    also the bilateral filter, which stands where the paper has non-local means. An attacker differentiates through a squeezer, or
+    counts it as the identity where it has no gradient (BPDA).
     """
 
     title = "Feature squeezing"
+    summary = "A squeezed picture should be taken for the same thing: the largest change of the prediction."
+    paper = "Xu, Evans and Qi 2018, section V"
+    scale = 10.0
 
     def __init__(self, classifier: Classifier, squeezers: Sequence[Defense] | None = None) -> None:
         if squeezers is None:
@@ -48,13 +72,71 @@ class FeatureSqueezing(Detector):
         if not squeezers:
             raise BadInput("Feature squeezing needs at least one squeezer.")
         self.classifier, self.squeezers = classifier, tuple(squeezers)
+        self._squeezed = [Guarded(classifier, squeezer, "best") for squeezer in self.squeezers]
 
-    @torch.no_grad()
-    def score(self, images: Tensor) -> Tensor:
+    def distances(self, images: Tensor) -> Tensor:
+        """The L1 distance of each squeezer's prediction from the plain one: squeezers × N."""
         images = images.to(self.classifier.device)
         plain = self.classifier(images).softmax(1)
-        moved = [(plain - self.classifier(s(images)).softmax(1)).abs().sum(1) for s in self.squeezers]
-        return torch.stack(moved).amax(0)
+        return torch.stack([(plain - squeezed(images).softmax(1)).abs().sum(1) for squeezed in self._squeezed])
+
+    def score(self, images: Tensor) -> Tensor:
+        return self.distances(images).amax(0)
+
+    @torch.no_grad()
+    def restored(self, images: Tensor) -> Tensor:
+        """The class with the largest mean probability over the squeezed pictures."""
+        images = images.to(self.classifier.device)
+        return torch.stack([squeezed(images).softmax(1) for squeezed in self._squeezed]).mean(0).argmax(1)
+
+
+class MaskDisagreement(Detector):
+    """f2 reads the picture's attention mask: the log-odds of its likeliest other class against the one f1 sees (Nguyen 2018, figure 3).
+
+    Above 0, f1 and f2 disagree, which is the paper's rule. The masks may be another classifier's: then they transfer.
+    """
+
+    title = "Attention masks (LAN)"
+    summary = "The mask of what the classifier needs is read by a second network: they should agree."
+    paper = "Nguyen 2018, section 3"
+    rule = 0.0
+
+    def __init__(self, classifier: Classifier, attention: Attention) -> None:
+        if attention.about.domain != classifier.domain:
+            raise BadInput(f"These attention masks belong to {attention.about.domain!r}, not to {classifier.domain!r}.")
+        self.classifier, self.attention = classifier, attention
+
+    def score(self, images: Tensor) -> Tensor:
+        images = images.to(self.classifier.device)
+        seen = self.classifier(images).argmax(1, keepdim=True)
+        read = self.attention.read(images).log_softmax(1)
+        rival = read.scatter(1, seen, -torch.inf).amax(1)
+        return rival - read.gather(1, seen)[:, 0]
+
+    @torch.no_grad()
+    def restored(self, images: Tensor) -> Tensor:
+        """The class that f2 reads in the masks."""
+        return self.attention.read(images.to(self.classifier.device)).argmax(1)
+
+
+class Watched(Wrapper):
+    """A classifier behind a detector to an attacker who knows both: one more class, *flagged* (Carlini and Wagner 2017b, section 3.3).
+
+    Its logit is the largest of the others plus scale × (score − threshold), so that it wins exactly where the detector flags the
+    picture. An attack toward a class fools both where it succeeds.
+    """
+
+    def __init__(self, detector: Detector, threshold: float) -> None:
+        super().__init__(detector.classifier)
+        self.detector, self.threshold = detector, threshold
+        self.classes = (*self.classes, "flagged")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits N×(K + 1) of N×C×H×W in [0, 1]."""
+        images = images.to(self.device)
+        logits: Tensor = self.classifier(images)
+        over = self.detector.scale * (self.detector.score(images) - self.threshold)
+        return torch.cat([logits, (logits.amax(1) + over)[:, None]], 1)
 
 
 def threshold_at(scores: Values, false_positives: float = 0.05) -> float:

@@ -13,13 +13,10 @@ import torch
 from torch import Tensor
 
 from core import domains
-from core.attacks import StAdv
 from core.evaluate.share import Share
 from core.evaluate.tables import Row, markdown
-from core.images import quantise
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.sampling import variation
 
 BATCH = 25
 Watch = Callable[[int, int, str], None]
@@ -95,7 +92,11 @@ class Reproduction(ABC):
                 _write(file, counted)
         if watch is not None:
             watch(len(lines) * count, len(lines) * count, lines[-1].name)
-        return [_row(line, counted[line.name]) for line in lines]
+        return self.rows(lines, {line.name: _totals(counted[line.name]) for line in lines})
+
+    def rows(self, lines: list[Line], totals: Mapping[str, Mapping[str, int]]) -> list[Row]:
+        """The table: a row a line, from how many pictures each column counted; under '' all of them."""
+        return [_row(line, totals[line.name]) for line in lines]
 
     def report(self, rows: list[Row], count: int, seed: int) -> str:
         """The table as Markdown under a sentence that says on what it was measured."""
@@ -107,11 +108,14 @@ class Reproduction(ABC):
         )
 
 
-def _row(line: Line, counted: Mapping[str, Mapping[str, int]]) -> Row:
-    total = sum(batch[""] for batch in counted.values())
-    names = [name for name in next(iter(counted.values())) if name]
+def _totals(counted: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    names = next(iter(counted.values()))
+    return {name: sum(batch[name] for batch in counted.values()) for name in names}
+
+
+def _row(line: Line, totals: Mapping[str, int]) -> Row:
     row: Row = {"": line.name}
-    row |= {name: str(Share(sum(batch[name] for batch in counted.values()), total)) for name in names}
+    row |= {name: str(Share(hits, totals[""])) for name, hits in totals.items() if name}
     return {**row, "published": "" if line.published is None else f"{line.published:.1%}"}
 
 
@@ -132,49 +136,3 @@ def _write(file: Path | None, counted: Mapping[str, object]) -> None:
     partial = file.with_suffix(".part")
     partial.write_text(json.dumps(counted), encoding="utf-8")
     partial.replace(file)  # whole or not at all
-
-
-def _unattacked(classifier: Classifier, other: str) -> Count:
-    """Counts the clean pictures that are right; nothing under the table's other column."""
-
-    def count(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-        with torch.no_grad():
-            right = classifier(quantise(x)).argmax(1) == y
-        return {"still right": right, other: torch.zeros_like(right)}
-
-    return count
-
-
-class FlowTable(Reproduction):
-    """LAN/CERT's attack, bounded and weighted, against DKN's model A."""
-
-    name: ClassVar[str] = "stadv"
-    title: ClassVar[str] = "stAdv on MNIST"
-    domain: ClassVar[str] = "mnist"
-    classifier: ClassVar[str] = "a"
-    published: ClassVar[str] = (
-        "stAdv with its total variation bounded by 7.0 fooled about 380 of 1,000 MNIST pictures: 62 % still right, on a plain "
-        "two-layer network (LAN/CERT). Ours is model A, a convolutional network; another network is another number."
-    )
-
-    def lines(self, classifier: Classifier, seed: int, watch: Watch | None) -> list[Line]:
-        def moved(attack: StAdv) -> Count:
-            def count(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-                result = attack(classifier, x, y, generator=generator)
-                small = variation(result.extras["flow"]) <= 7 * (1 + 1e-4)
-                return {
-                    "still right": result.logits.argmax(1) == y,
-                    "fooled within a variation of 7": result.success & small,
-                }
-
-            return count
-
-        return [
-            Line("no attack", 0.98, _unattacked(classifier, "fooled within a variation of 7")),
-            Line("bounded by 7.0", 0.62, moved(StAdv(form="bounded", bound=7.0, tau=0.02, iterations=200, searches=6))),
-            Line("weighted, τ searched", None, moved(StAdv(tau=0.02, iterations=200, searches=6))),
-        ]
-
-
-REPRODUCTIONS: dict[str, Reproduction] = {r.name: r for r in (FlowTable(),)}
-NAMES = tuple(REPRODUCTIONS)

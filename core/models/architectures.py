@@ -135,6 +135,30 @@ class VGG(nn.Module):
         return self.head(self.features(x))  # type: ignore[no-any-return]
 
 
+class AlexNet(nn.Module):
+    """AlexNet for small pictures (Krizhevsky et al. 2012): 5 convolutions, 3 fully connected layers; N×3×32×32 to N×10.
+
+    The widths are those of one of its two columns; the first convolution is 5×5 without a stride, since 32 pixels have none to spare.
+    """
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *(nn.Conv2d(3, 48, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
+            *(nn.Conv2d(48, 128, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
+            *(nn.Conv2d(128, 192, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(192, 192, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(192, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
+        )
+        self.head = nn.Sequential(
+            *(nn.Flatten(), nn.Dropout(0.3), nn.Linear(128 * 16, 512), nn.ReLU()),
+            *(nn.Dropout(0.3), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, classes)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))  # type: ignore[no-any-return]
+
+
 class DigitA(nn.Module):
     """Model A of DKN: 4 convolutions, 2 max-pools, 3 fully connected layers; N×1×28×28 to N×10, padded to 32 inside."""
 
@@ -178,6 +202,7 @@ ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "imagenette": lambda classes: SEResNet(classes, (48, 96, 192, 320), (2, 2, 2, 2)),
     "whitened": WhitenedResNet,
     "vgg": VGG,
+    "alexnet": AlexNet,
     "digit_a": DigitA,
     "digit_b": DigitB,
 }

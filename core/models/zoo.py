@@ -16,7 +16,15 @@ from core.models.architectures import ARCHITECTURES
 from core.models.classifier import Classifier
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "weights"
-_ORDER = ("photonet", "resnet", "a", "vgg", "b", "digits")  # of a domain's classifiers; the first one is its default
+_ORDER = (
+    "photonet",
+    "resnet",
+    "a",
+    "vgg",
+    "alexnet",
+    "b",
+    "digits",
+)  # of a domain's classifiers; the first one is its default
 
 
 class Measured(BaseModel):

@@ -13,6 +13,7 @@ from core.device import pick
 from core.inputs import BadInput
 from core.models.architectures import ARCHITECTURES, WhitenedResNet
 from core.models.zoo import Card, Measured, load, save, write_card
+from core.training.checkpoints import keep, resume
 from core.training.plans import PLANS, Data, Plan, cached
 
 Watch = Callable[[int, int, str], object]  # steps done, steps in all, what is being done
@@ -73,7 +74,7 @@ def fit(
     optimiser = _optimiser(network, plan)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.peak, total_steps=epochs * steps, pct_start=0.25)
     run = {"seed": seed, "epochs": epochs}
-    first = _resume(checkpoint, run, network, optimiser, schedule)
+    first = resume(checkpoint, run, network, optimiser, schedule)
     for epoch in range(first, epochs):
         network.train()
         generator = torch.Generator().manual_seed(seed * 1000 + epoch)
@@ -97,7 +98,7 @@ def fit(
                     f"epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}",
                 )
         if checkpoint is not None:
-            _keep(checkpoint, run, network, optimiser, schedule, epoch + 1)
+            keep(checkpoint, run, network, optimiser, schedule, epoch + 1)
     network.eval()
 
 
@@ -150,35 +151,3 @@ def _optimiser(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     if plan.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=plan.peak)
     return torch.optim.SGD(groups, lr=plan.peak, momentum=0.9, nesterov=True)
-
-
-def _keep(
-    path: Path,
-    run: dict[str, int],
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    epoch: int,
-) -> None:
-    part = path.with_suffix(".part")
-    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-    torch.save({**state, "run": run, "epoch": epoch}, part)
-    part.replace(path)  # a run that is killed here leaves the checkpoint before
-
-
-def _resume(
-    path: Path | None,
-    run: dict[str, int],
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> int:
-    if path is None or not path.exists():
-        return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)  # it may have been written on another device
-    if state.get("run") != run:
-        return 0  # of another seed or another length: its schedule is not ours
-    network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
-    return int(state["epoch"])

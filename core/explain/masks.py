@@ -1,0 +1,247 @@
+"""Attention masks: the latent attention network (Grimm et al. 2017; Nguyen 2018, equations 8 and 9) and who reads its masks.
+
+The generator says how much of each value of a picture can be replaced by noise before the classifier changes its mind. What is
+shown is the rest: an attention mask, bright where the classifier needs the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.inputs import BadInput
+from core.models.zoo import WEIGHTS, Measured
+
+FOLDER = WEIGHTS / "masks"
+HIDDEN = 256
+
+Kind = Literal["fc", "conv"]
+Distance = Callable[[Tensor, Tensor], Tensor]  # the classifier's outputs on x̃ and on x, N×K each, to N
+
+
+class FullyConnected(nn.Module):
+    """The paper's mask generator: three fully connected layers; N×C×H×W in [0, 1] to A of the same shape in [0, 1]."""
+
+    def __init__(self, channels: int, size: int, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        values = channels * size * size
+        self.layers = nn.Sequential(
+            *(nn.Flatten(), nn.Linear(values, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()),
+            nn.Linear(hidden, values),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.sigmoid(self.layers(images - 0.5)).view_as(images)
+
+
+class Convolutional(nn.Module):
+    """Ours: a small U-Net, which sees edges where they are; N×C×H×W in [0, 1], sides divisible by 4, to A in [0, 1]."""
+
+    def __init__(self, channels: int, width: int = 24) -> None:
+        super().__init__()
+        self.first = _pair(channels, width)
+        self.second = _pair(width, 2 * width)
+        self.third = _pair(2 * width, 4 * width)
+        self.wider = _pair(6 * width, 2 * width)
+        self.widest = _pair(3 * width, width)
+        self.last = nn.Conv2d(width, channels, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        fine = self.first(images - 0.5)
+        middle = self.second(F.avg_pool2d(fine, 2))
+        coarse = self.third(F.avg_pool2d(middle, 2))
+        middle = self.wider(torch.cat([F.interpolate(coarse, scale_factor=2), middle], 1))
+        fine = self.widest(torch.cat([F.interpolate(middle, scale_factor=2), fine], 1))
+        return torch.sigmoid(self.last(fine))
+
+
+def _pair(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        *(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()),
+    )
+
+
+class LeNet(nn.Module):
+    """LeNet-5 (LeCun et al. 1998), the paper's f2: attention masks N×C×H×W, 28 or 32 pixels, to logits N×K."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *(nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        )
+        self.head = nn.Sequential(
+            *(nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU()),
+            nn.Linear(84, classes),
+        )
+
+    def forward(self, masks: Tensor) -> Tensor:
+        edge = (32 - masks.shape[-1]) // 2
+        logits: Tensor = self.head(self.features(F.pad(masks - 0.5, (edge,) * 4)))
+        return logits
+
+
+class Attention(nn.Module):
+    """A mask generator and the network that reads its masks, frozen.
+
+    Attributes:
+        name: as in its files. domain, classifier: what it was trained on. beta: the reward of corruption.
+    """
+
+    def __init__(self, generator: nn.Module, reader: nn.Module, *, name: str, about: MaskCard) -> None:
+        super().__init__()
+        self.generator, self.reader = generator, reader
+        self.name, self.about = name, about
+        self.requires_grad_(False)
+        self.eval()
+
+    def corruption(self, images: Tensor) -> Tensor:
+        """A(x) of N×C×H×W in [0, 1]: how much of each value may be noise; the same shape."""
+        corruption: Tensor = self.generator(images)
+        return corruption
+
+    def mask(self, images: Tensor) -> Tensor:
+        """The attention mask 1 − A(x), N×C×H×W: bright where the classifier needs the picture."""
+        return 1 - self.corruption(images)
+
+    def read(self, images: Tensor) -> Tensor:
+        """f2's logits N×K on the masks of pictures N×C×H×W."""
+        logits: Tensor = self.reader(self.mask(images))
+        return logits
+
+    def corrupted(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """x̃ of N×C×H×W with one draw of the noise (equation 8)."""
+        return blend(images, self.corruption(images), noise_like(images, generator))
+
+
+def noise_like(images: Tensor, generator: torch.Generator) -> Tensor:
+    """η: every value drawn evenly from [0, 1], of the shape and on the device of `images`."""
+    return torch.rand(images.shape, generator=generator).to(images.device)
+
+
+def blend(images: Tensor, corruption: Tensor, noise: Tensor) -> Tensor:
+    """x̃ = A·η + (1 − A)·x (equation 8); all N×C×H×W."""
+    return corruption * noise + (1 - corruption) * images
+
+
+def cross_entropy(outputs: Tensor, clean: Tensor) -> Tensor:
+    """L_F for a classifier: the cross-entropy of logits N×K against the probabilities of the clean logits; N."""
+    return F.cross_entropy(outputs, clean.softmax(1), reduction="none")
+
+
+def squared(outputs: Tensor, clean: Tensor) -> Tensor:
+    """L_F for a regression: the squared distance of outputs N×K; N."""
+    return (outputs - clean).square().sum(1)
+
+
+def attention_loss(
+    outputs: Tensor, clean: Tensor, corruption: Tensor, beta: float, distance: Distance = cross_entropy
+) -> Tensor:
+    """L_F(F(x̃), F(x)) − β·mean(A) of each picture, N (equation 9 for one draw of the noise)."""
+    return distance(outputs, clean) - beta * corruption.flatten(1).mean(1)
+
+
+class MaskCard(BaseModel):
+    """What a mask generator is, what it was trained on and by which command, and how good it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    domain: str
+    classifier: str
+    kind: Kind
+    beta: float
+    noise: str
+    channels: int
+    size: int
+    classes: int
+    parameters: int
+    data: str
+    command: str
+    measured: tuple[Measured, ...]
+    corrupted: float  # the mean of A over the test pictures
+
+
+def shipped(domain: str, folder: Path = FOLDER) -> tuple[str, ...]:
+    """The mask generators of a domain: the paper's before ours, by β."""
+    found = [path.stem for path in folder.glob(f"{domain}_*.json")]
+    return tuple(sorted(found, key=lambda name: (card(name, folder).kind != "fc", card(name, folder).beta)))
+
+
+def named(domain: str, kind: Kind, beta: float, folder: Path = FOLDER) -> str:
+    """The name of a domain's generator of that kind and β.
+
+    Raises:
+        BadInput: none ships.
+    """
+    for name in shipped(domain, folder):
+        about = card(name, folder)
+        if about.kind == kind and about.beta == beta:
+            return name
+    raise BadInput(f"No attention masks of kind {kind!r} with β {beta:g} ship for {domain!r}.")
+
+
+@lru_cache(maxsize=64)
+def card(name: str, folder: Path = FOLDER) -> MaskCard:
+    """The card of that name.
+
+    Raises:
+        BadInput: there is none.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file() or path.parent != folder:
+        raise BadInput(f"There are no attention masks called {name[:60]!r}.")
+    return MaskCard.model_validate_json(path.read_bytes())
+
+
+def built(kind: Kind, channels: int, size: int) -> nn.Module:
+    """An untrained generator."""
+    return FullyConnected(channels, size) if kind == "fc" else Convolutional(channels)
+
+
+@lru_cache(maxsize=8)
+def load(name: str, device: str = "cpu", folder: Path = FOLDER) -> Attention:
+    """A trained generator with its reader, on `device`.
+
+    Raises:
+        BadInput: there is none of that name, or its file does not fit its card.
+    """
+    about = card(name, folder)
+    found = Attention(
+        built(about.kind, about.channels, about.size),
+        LeNet(about.channels, about.classes),
+        name=name,
+        about=about,
+    )
+    try:
+        found.load_state_dict({key: value.float() for key, value in load_file(folder / f"{name}.safetensors").items()})
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise BadInput(
+            f"The weights {name}.safetensors are missing or damaged; check the repository out again."
+        ) from error
+    return found.to(device)
+
+
+def save(found: Attention, folder: Path) -> None:
+    """Write weights (as 16-bit floats) and card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {key: value.half().contiguous() for key, value in found.state_dict().items()}
+    (folder / f"{found.name}.safetensors").write_bytes(packed(state))
+    write_card(found.name, found.about, folder)
+
+
+def write_card(name: str, about: MaskCard, folder: Path) -> None:
+    """Write a card; whoever asks for it next gets the new one."""
+    (folder / f"{name}.json").write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    card.cache_clear()
+    load.cache_clear()

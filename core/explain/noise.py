@@ -1,0 +1,43 @@
+"""Feature noise: how a change that is hard to see in the picture grows on its way through the classifier (FL, figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from core.explain.layers import feature_maps
+from core.models.classifier import Classifier
+
+PICTURE, LOGITS = "picture", "logits"
+
+
+def channel_noise(clean: Tensor, other: Tensor) -> Tensor:
+    """The energy of each channel's change, as a share of the layer's mean energy a channel: maps C×h×w each, to C."""
+    energy = clean.square().sum() / len(clean)
+    return (other - clean).square().sum((1, 2)) / energy.clamp(min=torch.finfo(clean.dtype).tiny)
+
+
+def relative_noise(clean: Tensor, other: Tensor) -> float:
+    """‖other − clean‖₂ / ‖clean‖₂ of two tensors of the same shape; 0 where both are zero."""
+    change, size = float((other - clean).norm()), float(clean.norm())
+    return change / size if size else 0.0
+
+
+def noise_by_depth(
+    classifier: Classifier, names: Sequence[str], clean: Tensor, others: Mapping[str, Tensor]
+) -> dict[str, list[float]]:
+    """The relative noise of each picture 1×C×H×W of `others` against `clean` in the picture, each layer, and the logits.
+
+    Raises:
+        BadInput: a layer makes no maps.
+    """
+    batch = torch.cat([clean, *others.values()]).to(classifier.device)
+    maps = feature_maps(classifier, names, batch)
+    with torch.no_grad():
+        stages = [batch.cpu(), *(maps[name] for name in names), classifier(batch).cpu()]
+    return {
+        title: [relative_noise(stage[0], stage[number]) for stage in stages]
+        for number, title in enumerate(others, start=1)
+    }

@@ -1,0 +1,75 @@
+"""How far a classifier's attention moved between two class maps, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Map = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """From one map to another, both H×W in [0, 1].
+
+    Attributes:
+        overlap: of the top fifths of both, what they share of what they cover (intersection over union).
+        moved: pixels between the centres of mass; None where a map is empty.
+        suppressed, shared, emphasised: of everything either map marks, what only the first has, what both have, what only the
+            second has; together 1.
+        inside: the share of each map that lies in a known region; None without one.
+    """
+
+    overlap: float
+    moved: float | None
+    suppressed: float
+    shared: float
+    emphasised: float
+    inside: tuple[float, float] | None
+
+
+def shift(before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, top: float = 0.2) -> Shift:
+    """Compare two maps H×W; `region`, H×W, is where a patch lies."""
+    first, second = top_share(before, top), top_share(after, top)
+    union = int((first | second).sum())
+    either = float(np.maximum(before, after).sum())
+    parts = (
+        float(np.maximum(before - after, 0).sum()),
+        float(np.minimum(before, after).sum()),
+        float(np.maximum(after - before, 0).sum()),
+    )
+    suppressed, shared, emphasised = (part / either for part in parts) if either else (0.0, 1.0, 0.0)
+    here, there = centre(before), centre(after)
+    return Shift(
+        overlap=int((first & second).sum()) / union if union else 1.0,
+        moved=None if here is None or there is None else float(np.hypot(here[0] - there[0], here[1] - there[1])),
+        suppressed=suppressed,
+        shared=shared,
+        emphasised=emphasised,
+        inside=None if region is None else (share_inside(before, region), share_inside(after, region)),
+    )
+
+
+def top_share(values: Map, share: float) -> npt.NDArray[np.bool_]:
+    """The highest `share` of the places of a map H×W; exactly that many, none where the map is empty."""
+    count = round(share * values.size) if values.max() > 0 else 0
+    chosen = np.zeros(values.size, bool)
+    chosen[np.argsort(values.ravel(), kind="stable")[::-1][:count]] = True
+    return chosen.reshape(values.shape)
+
+
+def centre(values: Map) -> tuple[float, float] | None:
+    """The centre of mass of a map H×W in pixels, row and column; None where it is empty."""
+    total = float(values.sum())
+    if total <= 0:
+        return None
+    rows, columns = np.indices(values.shape)
+    return float((rows * values).sum() / total), float((columns * values).sum() / total)
+
+
+def share_inside(values: Map, region: npt.NDArray[np.bool_]) -> float:
+    """The share of a map H×W that lies in the region H×W; 0 for an empty map."""
+    total = float(values.sum())
+    return float(values[region].sum()) / total if total > 0 else 0.0

@@ -1,0 +1,227 @@
+"""How the attention masks that ship are trained: the generator on the classifier, then the network that reads its masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core import domains
+from core.device import pick
+from core.explain.masks import (
+    Attention,
+    Distance,
+    Kind,
+    LeNet,
+    MaskCard,
+    attention_loss,
+    blend,
+    built,
+    cross_entropy,
+    load,
+    noise_like,
+    save,
+    write_card,
+)
+from core.models.classifier import Classifier
+from core.models.zoo import Measured
+from core.training.checkpoints import keep, resume
+from core.training.plans import PLANS, cached
+
+Watch = Callable[[int, int, str], object]
+
+
+@dataclass(frozen=True)
+class MaskPlan:
+    """Everything that training needs to know about one mask generator."""
+
+    domain: str
+    classifier: str
+    kind: Kind
+    beta: float
+    epochs: int
+    reader_epochs: int = 10
+    batch: int = 256
+    peak: float = 1e-3
+
+    @property
+    def name(self) -> str:
+        return f"{self.domain}_{self.classifier}_{self.kind}_{self.beta:g}"
+
+
+_PLANS = (
+    *(MaskPlan("cifar10", "alexnet", kind, beta, epochs=8) for kind in ("fc", "conv") for beta in (1.0, 3.0, 9.0)),
+    *(MaskPlan("mnist", "a", kind, beta, epochs=6) for kind in ("fc", "conv") for beta in (1.0, 3.0, 9.0)),
+)
+MASK_PLANS: dict[str, MaskPlan] = {f"masks_{plan.name}": plan for plan in _PLANS}
+
+
+def train_masks(
+    name: str,
+    out: Path,
+    device: str | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    watch: Watch | None = None,
+) -> MaskCard:
+    """Train one generator and its reader and write weights and card into `out`; resumes from its checkpoints there."""
+    plan = MASK_PLANS[name]
+    out.mkdir(parents=True, exist_ok=True)
+    place = pick(device)
+    classifier = domains.get(plan.domain).classifier(plan.classifier, str(place))
+    source = PLANS[f"{plan.domain}_{plan.classifier}"]
+    pictures, labels = cached(source, True, out)
+    torch.manual_seed(seed)
+    generator = built(plan.kind, classifier.channels, classifier.size).to(place)
+    reader = LeNet(classifier.channels, len(classifier.classes)).to(place)
+    epochs = epochs or plan.epochs
+    fit_masks(
+        generator,
+        classifier,
+        pictures,
+        beta=plan.beta,
+        epochs=epochs,
+        batch=plan.batch,
+        peak=plan.peak,
+        seed=seed,
+        checkpoint=out / f"{name}.checkpoint",
+        watch=watch,
+    )
+    _fit_reader(reader, generator, plan, (pictures, labels), out / f"{name}.reader.checkpoint", seed, watch)
+    about = MaskCard(
+        domain=plan.domain,
+        classifier=plan.classifier,
+        kind=plan.kind,
+        beta=plan.beta,
+        noise="uniform in [0, 1]",
+        channels=classifier.channels,
+        size=classifier.size,
+        classes=len(classifier.classes),
+        parameters=sum(p.numel() for p in generator.parameters()),
+        data=f"{source.data}, {len(labels)} training pictures",
+        command=f"python -m core train {name} --seed {seed} --epochs {epochs}",
+        measured=(),
+        corrupted=0.0,
+    )
+    save(Attention(generator.cpu(), reader.cpu(), name=plan.name, about=about), out)
+    return _measure(load(plan.name, folder=out), classifier.cpu(), cached(source, False, out), out)
+
+
+def fit_masks(
+    generator: nn.Module,
+    classifier: Callable[[Tensor], Tensor],
+    pictures: Tensor,
+    *,
+    beta: float,
+    epochs: int,
+    batch: int,
+    peak: float,
+    seed: int = 0,
+    distance: Distance = cross_entropy,
+    checkpoint: Path | None = None,
+    watch: Watch | None = None,
+) -> None:
+    """Fit a generator in place to pictures uint8 N×C×H×W by equation 9; `classifier` takes N×C×H×W in [0, 1] and stays as it is."""
+    place = next(generator.parameters()).device
+    steps = -(-len(pictures) // batch)
+    optimiser = torch.optim.Adam(generator.parameters(), lr=peak)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=epochs * steps, pct_start=0.2)
+    with torch.no_grad():  # F(x) does not change while the masks are learnt
+        clean = torch.cat([classifier(part.to(place).float() / 255) for part in torch.split(pictures, 500)])
+    run = {"seed": seed, "epochs": epochs}
+    for epoch in range(resume(checkpoint, run, generator, optimiser, schedule), epochs):
+        generator.train()
+        draw = torch.Generator().manual_seed(seed * 1000 + epoch)
+        for number, chosen in enumerate(torch.split(torch.randperm(len(pictures), generator=draw), batch)):
+            images = pictures[chosen].to(place).float() / 255
+            corruption = generator(images)
+            corrupted = blend(images, corruption, noise_like(images, draw))
+            with torch.autocast(place.type, torch.bfloat16, enabled=distance is cross_entropy):
+                outputs = classifier(corrupted)
+            loss = attention_loss(outputs.float(), clean[chosen.to(place)], corruption, beta, distance).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            if watch is not None:
+                watch(
+                    epoch * steps + number + 1,
+                    epochs * steps,
+                    f"epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}, mean A {float(corruption.detach().mean()):.2f}",
+                )
+        if checkpoint is not None:
+            keep(checkpoint, run, generator, optimiser, schedule, epoch + 1)
+    generator.eval()
+
+
+def _fit_reader(
+    reader: nn.Module,
+    generator: nn.Module,
+    plan: MaskPlan,
+    data: tuple[Tensor, Tensor],
+    checkpoint: Path,
+    seed: int,
+    watch: Watch | None,
+) -> None:
+    """Fit f2 to the masks of the training pictures, moved a little each time, against their true classes."""
+    pictures, labels = data
+    view = PLANS[f"{plan.domain}_{plan.classifier}"].view
+    place = next(reader.parameters()).device
+    steps = -(-len(pictures) // plan.batch)
+    optimiser = torch.optim.AdamW(reader.parameters(), lr=3e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=plan.reader_epochs * steps)
+    run = {"seed": seed, "epochs": plan.reader_epochs}
+    for epoch in range(resume(checkpoint, run, reader, optimiser, schedule), plan.reader_epochs):
+        reader.train()
+        draw = torch.Generator().manual_seed(seed * 1000 + 500 + epoch)
+        for number, chosen in enumerate(torch.split(torch.randperm(len(pictures), generator=draw), plan.batch)):
+            views = view(pictures[chosen].float() / 255, draw, epoch / plan.reader_epochs).to(place)
+            with torch.no_grad():
+                masks = 1 - generator(views)
+            loss = F.cross_entropy(reader(masks), labels[chosen].to(place))
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            if watch is not None:
+                watch(
+                    epoch * steps + number + 1,
+                    plan.reader_epochs * steps,
+                    f"reader, epoch {epoch + 1} of {plan.reader_epochs}, loss {float(loss.detach()):.3f}",
+                )
+        keep(checkpoint, run, reader, optimiser, schedule, epoch + 1)
+    reader.eval()
+
+
+@torch.inference_mode()
+def _measure(found: Attention, classifier: Classifier, test: tuple[Tensor, Tensor], out: Path) -> MaskCard:
+    """How often f2 is right on masks of test pictures, and how often f1 keeps its class on the corrupted ones."""
+    pictures, labels = test
+    draw = torch.Generator().manual_seed(0)
+    right = kept = 0
+    corrupted = 0.0
+    for part, truth in zip(torch.split(pictures, 250), torch.split(labels, 250), strict=True):
+        images = part.float() / 255
+        right += int((found.read(images).argmax(1) == truth).sum())
+        kept += int((classifier(found.corrupted(images, draw)).argmax(1) == classifier(images).argmax(1)).sum())
+        corrupted += float(found.corruption(images).mean()) * len(part)
+    count = len(labels)
+    about = found.about.model_copy(
+        update={
+            "measured": (
+                Measured(
+                    what="masks of test pictures that f2 reads right", value=right / count, correct=right, count=count
+                ),
+                Measured(
+                    what="corrupted test pictures that keep f1's class", value=kept / count, correct=kept, count=count
+                ),
+            ),
+            "corrupted": corrupted / count,
+        }
+    )
+    write_card(found.name, about, out)
+    return about
