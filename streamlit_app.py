@@ -14,44 +14,31 @@ if __name__ == "__main__":
     theme.apply()
     st.logo("assets/logo.svg", size="large")
     page = st.navigation(
-        [
-            st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),
-            st.Page(
-                "pages/attack.py",
-                title="Attack",
-                icon=":material/bolt:",
-                url_path="attack",
-                help="Fool the classifier.",
-            ),
-            st.Page(
-                "pages/compare.py",
-                title="Compare",
-                icon=":material/view_column:",
-                url_path="compare",
-                help="Several attacks at the same budget.",
-            ),
-            st.Page(
-                "pages/defend.py",
-                title="Defend",
-                icon=":material/shield:",
-                url_path="defend",
-                help="Put defenses side by side.",
-            ),
-            st.Page(
-                "pages/windows.py",
-                title="Windows",
-                icon=":material/window:",
-                url_path="windows",
-                help="Gradients smoothing, step by step.",
-            ),
-            st.Page(
-                "pages/evaluate.py",
-                title="Evaluate",
-                icon=":material/grid_on:",
-                url_path="evaluate",
-                help="Attacks and defenses on many pictures.",
-            ),
-        ],
+        {
+            "": [
+                st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),
+                *(
+                    st.Page(f"pages/{name}.py", title=title, icon=f":material/{icon}:", url_path=name, help=words)
+                    for name, title, icon, words in (
+                        ("attack", "Attack", "bolt", "Fool the classifier."),
+                        ("compare", "Compare", "view_column", "Several attacks at the same budget."),
+                        ("defend", "Defend", "shield", "Put defenses side by side."),
+                        ("windows", "Windows", "window", "Gradients smoothing, step by step."),
+                        ("detect", "Detect", "troubleshoot", "Tell attacked pictures from clean ones."),
+                        ("evaluate", "Evaluate", "grid_on", "Attacks and defenses on many pictures."),
+                    )
+                ),
+            ],
+            "See why": [
+                st.Page(f"pages/{name}.py", title=title, icon=f":material/{icon}:", url_path=name, help=words)
+                for name, title, icon, words in (
+                    ("gradcam", "Grad-CAM", "thermostat", "Where the classifier looks."),
+                    ("features", "Feature noise", "layers", "How a small change grows from layer to layer."),
+                    ("masks", "Attention masks", "blur_on", "What the classifier needs of a picture."),
+                    ("landscape", "Landscape", "landscape", "The ground around a picture."),
+                )
+            ],
+        },
         position="top",
     )
     session.recipe()

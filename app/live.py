@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import streamlit as st
 
-from app import session
+from app import jobs, session
 from app.jobs import Job
-from app.theme import crisp_key, plain
+from app.theme import crisp_key, plain, verdict
 from app.words import duration, per_cent
 from core import domains
+from core.recipe import Attacked, Progress, Scene
 
 
 def running(key_prefix: str, *, picture: bool = True) -> bool:
@@ -44,6 +48,49 @@ def classifier() -> None:
         return
     st.write("The classifier is not here. Try again, or choose another one in the sidebar.")
     if st.button("Try again", key="retry", icon=":material/refresh:"):
+        session.forget(key)
+        st.rerun()
+
+
+Reports = Callable[[Progress], bool]  # what work reports to; True: stop
+
+
+def attacked() -> tuple[Scene, Attacked]:
+    """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is."""
+    scene = session.scene()
+    if scene is None:
+        classifier()
+        st.stop()
+    assert scene is not None
+    recipe = session.recipe()
+    session.mirror()
+    base = session.attacked(recipe)
+    if base is None and not session.failed(session.attack_key(recipe)):
+        session.start_attack(recipe, scene)
+        base = session.attacked(recipe)
+    if base is None:
+        verdict("The attack is running." if session.job() else "The attack was stopped.")
+        if not running("attack "):
+            again(session.attack_key(recipe))
+        st.stop()
+    assert base is not None
+    return scene, base
+
+
+def worked(key: str, text: str, work: jobs.Work) -> Any:
+    """What `work` finds, computed once and kept under `key`; None while it runs or after it was stopped, which is shown here."""
+    if key not in session.results():
+        session.start(key, text, work)
+    if key in session.results():
+        return session.results()[key]
+    if not running(key):
+        again(key)
+    return None
+
+
+def again(key: str) -> None:
+    """A button that begins what was stopped or failed."""
+    if st.button("Run", key=f"again_{key.split()[0]}", type="primary", icon=":material/play_arrow:"):
         session.forget(key)
         st.rerun()
 

@@ -31,6 +31,8 @@ from app.results import results as results
 from app.results import scene_key as scene_key
 from app.results import transfer_key as transfer_key
 from core import domains, images
+from core.explain import layers as explain
+from core.explain.layers import Layer
 from core.fetching import Watch as Bytes
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -177,20 +179,29 @@ def _classifier(wanted: Recipe) -> Classifier | None:
     return held
 
 
+def layers(of: Classifier) -> tuple[Layer, ...]:
+    """The classifier's layers, looked up once."""
+    key = f"layers {of.domain} {of.name}"
+    if key not in results():
+        keep(key, explain.layers(of))
+    found: tuple[Layer, ...] = results()[key]
+    return found
+
+
 def start_attack(wanted: Recipe, on: Scene) -> None:
     """Begin the attack; whatever else this visitor had running is stopped."""
-    _start(key_of("attack", wanted), wanted.built_attack().title, lambda watch: fool(wanted, on, watch=watch))
+    start(key_of("attack", wanted), wanted.built_attack().title, lambda watch: fool(wanted, on, watch=watch))
 
 
 def start_columns(wanted: Recipe, on: Scene, base: Attacked, attacker: Attacker) -> None:
     """Begin to put the defenses beside each other."""
     asked = wanted.but(attacker=attacker)
-    _start(key_of("columns", wanted, attacker), "Defenses", lambda watch: defend(asked, on, base, watch=watch))
+    start(key_of("columns", wanted, attacker), "Defenses", lambda watch: defend(asked, on, base, watch=watch))
 
 
 def start_contest(wanted: Recipe, on: Scene) -> None:
     """Begin to put the contest's attacks beside each other."""
-    _start(key_of("contest", wanted), "Attacks", lambda watch: contend(wanted, on, watch=watch))
+    start(key_of("contest", wanted), "Attacks", lambda watch: contend(wanted, on, watch=watch))
 
 
 def start_transfer(wanted: Recipe, names: tuple[str, ...]) -> None:
@@ -202,12 +213,12 @@ def start_transfer(wanted: Recipe, names: tuple[str, ...]) -> None:
         return prepare(wanted.but(classifier=name), classifier=loaded, uploads=held)
 
     scenes = {name: partial(scene_of, name) for name in names}
-    _start(key_of("transfer", wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch))
+    start(key_of("transfer", wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch))
 
 
 def start_places(wanted: Recipe, on: Scene, target: int) -> None:
     """Begin to try the patch over a grid of places."""
-    _start(places_key(wanted), "Trying places", lambda watch: place_map(wanted, on, target, watch=watch))
+    start(places_key(wanted), "Trying places", lambda watch: place_map(wanted, on, target, watch=watch))
 
 
 def place_patch(row: float, column: float) -> None:
@@ -242,7 +253,8 @@ def start_download(key: str, text: str, fetch: Callable[[Bytes], object]) -> Non
     collect()
 
 
-def _start(key: str, text: str, work: jobs.Work) -> None:
+def start(key: str, text: str, work: jobs.Work) -> None:
+    """Begin work whose result is kept under `key`; whatever else this visitor had running is stopped."""
     if failed(key) or (collect() and key in results()):
         return  # given up, or it ended between the last look and this run
     running = job()

@@ -8,22 +8,16 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from app.palettes import CIVIDIS, levels
 from app.pictures import COLOURS, CRISP, Pixels, uri
 from app.plots import saves
 from core.defenses.lgs import LGSTrace
 
-CIVIDIS = (255 * colormaps["cividis"](np.arange(256))[:, :3]).round().astype(np.uint8)
 BINS = 40
 
 Values = npt.NDArray[np.floating]
-
-
-def levels(values: Values, top: float = 1.0) -> Pixels:
-    """A map H×W of values in [0, top] in 256 steps, H×W×1, to be shown in `CIVIDIS`."""
-    return np.clip(values * (255 / top) if top > 0 else values, 0, 255).round().astype(np.uint8)[..., None]
 
 
 def outlined(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from core.evaluate import BARE, CLEAN, Findings, Place, wilson
-from core.recipe import Column, Matrix, Outcome, Results, Verdict
+from core.evaluate.trial import Trial
+from core.recipe import Column, Explained, Matrix, Outcome, Results, Verdict
 
 _UNNAMED = "the class that the classifier gave it"
 
@@ -225,6 +226,76 @@ def windows_verdict(
 def _counted(kept: int) -> str:
     small = ("", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
     return f"{small[kept] if kept < len(small) else kept} window{'' if kept == 1 else 's'}"
+
+
+def cam_verdict(found: tuple[Explained, ...], classes: tuple[str, ...], label: int) -> str:
+    """Where the classifier's attention went, and which defense brings most of it back."""
+    clean, attacked, *defended = found
+    assert attacked.shift is not None
+    name, now = classes[label], classes[attacked.verdict.label]
+    if attacked.shift.inside is not None:
+        words = (
+            f"{per_cent(attacked.shift.inside[1])} of the classifier's attention lies inside the patch; "
+            f"of the clean picture's it was {per_cent(attacked.shift.inside[0])}"
+        )
+    elif attacked.shift.overlap > 0.7:
+        words = f"The classifier still looks at the same place ({per_cent(attacked.shift.overlap)} of the top fifth)"
+        words += f" and sees {a(now)}" if attacked.verdict.label != label else ""
+    else:
+        words = f"The attack moved the classifier's attention: the top fifths of its maps share {per_cent(attacked.shift.overlap)}"
+    back = [one for one in defended if one.shift is not None]
+    if back:
+        best = max(back, key=lambda one: one.shift.shared if one.shift else 0.0)
+        assert best.shift is not None
+        if best.shift.shared > attacked.shift.shared + 0.02:
+            saved = f", and the {name}" if best.verdict.label == label != attacked.verdict.label else ""
+            words += f". {best.title} returns {per_cent(best.shift.shared)} of the map{saved}"
+    return words + "."
+
+
+def noise_verdict(picture: float, deepest: float, shuffled: float, title: str) -> str:
+    """How a change grows on its way through the classifier, beside the same change in another order."""
+    grows = "grows to" if deepest > 1.5 * picture else "is"
+    return (
+        f"A change of {per_cent(picture)} of the picture {grows} {per_cent(deepest)} of {title}; "
+        f"the same change with its pixels shuffled is {per_cent(shuffled)} there."
+    )
+
+
+def masks_verdict(seen: str, read: str, truth: str, attacked: bool) -> str:
+    """What the classifier sees in the attacked picture, and what its mask says."""
+    if not attacked:
+        return f"The attack did not fool the classifier: it sees {a(seen)}, and the mask reads as {a(read)}."
+    if seen == read:
+        return f"The classifier sees {a(seen)}, and so does who reads the mask: the attack goes unnoticed."
+    back = ", which it is" if read == truth else ""
+    return f"The classifier sees {a(seen)}; its attention mask still reads as {a(read)}{back}: they disagree, so the picture is flagged."
+
+
+def detect_verdict(detector: str, clean: bool, attacked: bool, fooled: bool) -> str:
+    """What the detector says of the picture at hand."""
+    if not fooled:
+        return (
+            f"The attack did not fool the classifier, and {detector} {'flags' if attacked else 'passes'} the picture."
+        )
+    if attacked:
+        return f"{detector} flags the attacked picture" + (
+            ", but the clean one too." if clean else " and passes the clean one."
+        )
+    return f"{detector} does not notice the attack" + ("; it flags the clean picture instead." if clean else ".")
+
+
+def trial_verdict(detector: str, trial: Trial, threshold: float) -> str:
+    """How often the detector is right, first of the attacker who knows it."""
+    known, plain = (trial.true_positive(side, threshold) for side in (trial.adaptive, trial.oblivious))
+    if not known.count and not plain.count:
+        return "The attack fooled the classifier on none of these pictures."
+    words = f"{detector} flags {plain.hits} of {plain.count} fooling pictures ({per_cent(plain.value)})"
+    if not known.count:
+        return f"{words}; known to the attacker, none fooled the classifier."
+    passes = trial.unnoticed(trial.adaptive, threshold)
+    words += f". Known to the attacker, {known.hits} of {known.count} ({per_cent(known.value)})"
+    return f"{words}: {passes.hits} of {passes.count} go unnoticed."
 
 
 def evaluate_verdict(findings: Findings) -> str:

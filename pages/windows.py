@@ -6,9 +6,10 @@ import torch
 
 from app import live, session, theme
 from app.controls import strip
+from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, ahead, row
 from app.tables import table
-from app.windows import CIVIDIS, explorer, histogram, levels, outlined
+from app.windows import explorer, histogram, outlined
 from app.words import duration, per_cent, prediction, windows_verdict
 from core import images
 from core.defenses import LGS
@@ -175,22 +176,7 @@ def windows(scene: Scene, base: Attacked) -> None:
     )
 
 
-scene = session.scene()
-if scene is None:
-    live.classifier()
-    st.stop()
-assert scene is not None
-recipe = session.recipe()
-session.mirror()
-base = session.attacked(recipe)
-if base is None and not session.failed(session.attack_key(recipe)):
-    session.start_attack(recipe, scene)
-    base = session.attacked(recipe)
-if base is None:
-    theme.verdict("The attack is running.")
-    live.running("attack ")
-    st.stop()
-assert base is not None
+scene, base = live.attacked()
 windows(scene, base)
 st.caption(
     f"The very arrays that the defense used; {theme.plain(base.method)} on {scene.classifier.title}, {duration(base.seconds)}, "

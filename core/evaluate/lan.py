@@ -136,7 +136,7 @@ def _knowing(detector: MaskDisagreement, squeezing: FeatureSqueezing, limit: flo
         attacked = x.clone()
         if bool(known.any()):
             seed = int(torch.randint(2**31, (1,), generator=generator))
-            attacked[known] = attack_both(detector, detector.rule or 0.0, attack, x[known], y[known], seed)
+            attacked[known] = attack_both(detector, detector.rule or 0.0, attack, x[known], y[known], seed).images
         return _told(detector, squeezing, limit, x, attacked, y)
 
     return count

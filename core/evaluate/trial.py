@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.attacks import Attack, Goal
+from core.attacks import Attack, AttackResult, Goal, Step
 from core.evaluate.detection import Detector, Watched
 from core.evaluate.share import Share
 from core.images import quantise
@@ -87,9 +87,15 @@ def judge(detector: Detector, images: Tensor) -> Judged:
 
 
 def attack_both(
-    detector: Detector, threshold: float, attack: Attack, images: Tensor, labels: Tensor, seed: int
-) -> Tensor:
-    """The attack of somebody who wants the classifier to err and the detector to be silent: N×C×H×W.
+    detector: Detector,
+    threshold: float,
+    attack: Attack,
+    images: Tensor,
+    labels: Tensor,
+    seed: int,
+    watch: Callable[[Step], bool | None] | None = None,
+) -> AttackResult:
+    """The attack of somebody who wants the classifier to err and the detector to be silent.
 
     Toward the likeliest other class: to be away from the true one is not enough where one of the ways to be away is to be flagged.
     """
@@ -97,8 +103,7 @@ def attack_both(
         logits = detector.classifier(images).cpu()
     targets = logits.scatter(1, labels.cpu()[:, None], -torch.inf).argmax(1)
     generator = torch.Generator().manual_seed(seed)
-    result = attack(Watched(detector, threshold), images, labels, Goal(targets), generator)
-    return result.images
+    return attack(Watched(detector, threshold), images, labels, Goal(targets), generator, watch=watch)
 
 
 def on_trial(
@@ -119,7 +124,12 @@ def on_trial(
     kept: list[tuple[Judged, Judged, Judged, Classes]] = []
     total = 2 * len(images)
     for number, start in enumerate(range(0, len(images), batch)):
-        if watch is not None and watch(2 * start, total):
+        done = 2 * start
+
+        def told(_step: Step | None = None) -> bool:
+            return watch is not None and bool(watch(done, total))  # noqa: B023
+
+        if told():
             break
         x, y = images[start : start + batch], labels[start : start + batch]
         clean = judge(detector, x)
@@ -127,12 +137,13 @@ def on_trial(
         if not bool(known.any()):
             continue
         x, y = x[known].to(detector.classifier.device), y[known]
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
-        plain = attack(detector.classifier, x, y, generator=generator).images
-        if watch is not None and watch(2 * start + len(x), total):
-            break
-        knowing = attack_both(detector, threshold, attack, x, y, seed * 1_000_003 + number)
-        kept.append((judge(detector, x), judge(detector, plain), judge(detector, knowing), y.numpy()))
+        own = seed * 1_000_003 + number
+        plain = attack(detector.classifier, x, y, generator=torch.Generator().manual_seed(own), watch=told)
+        done += len(x)
+        knowing = plain if plain.stopped else attack_both(detector, threshold, attack, x, y, own, told)
+        if knowing.stopped:
+            break  # what was done of this batch is not whole
+        kept.append((judge(detector, x), judge(detector, plain.images), judge(detector, knowing.images), y.numpy()))
     if not kept:
         return None
     clean, oblivious, adaptive = kept[0][:3]

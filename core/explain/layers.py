@@ -95,8 +95,12 @@ def layers(classifier: Classifier) -> tuple[Layer, ...]:
 
 
 def by_depth(found: Sequence[Layer]) -> tuple[Layer, ...]:
-    """The layers from the picture to the logits: convolutions, or norms where a transformer has none but the first."""
-    convolutions = tuple(layer for layer in found if layer.kind == "Conv2d")
+    """The layers from the picture to the logits, shortcuts left out: convolutions, or a transformer's norms."""
+    convolutions = tuple(
+        layer
+        for layer in found
+        if layer.kind == "Conv2d" and not {"shortcut", "downsample"} & set(layer.name.split("."))
+    )
     return convolutions if len(convolutions) > 2 else tuple(layer for layer in found if layer.kind == "LayerNorm")
 
 

@@ -2,6 +2,7 @@
 
 from core.domains.chosen import Picture
 from core.recipe.contest import Entry, Matrix, Results, contend, flags_of, transfer
+from core.recipe.explaining import Explained, explain, shown_pictures
 from core.recipe.outcome import Attacked, Column, Guard, Norms, Outcome, Trace, Verdict
 from core.recipe.placing import PlaceMap, place_map
 from core.recipe.recipe import Attacker, Contest, Method, Recipe
@@ -14,6 +15,7 @@ __all__ = [
     "Column",
     "Contest",
     "Entry",
+    "Explained",
     "Guard",
     "Matrix",
     "Method",
@@ -32,11 +34,13 @@ __all__ = [
     "assemble",
     "contend",
     "defend",
+    "explain",
     "flags_of",
     "fool",
     "place_map",
     "prepare",
     "run",
+    "shown_pictures",
     "stick_on",
     "sticker",
     "sweep",

@@ -1,0 +1,204 @@
+"""The ground around a picture on the screen: a surface that turns, regions of a plane, spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+import streamlit as st
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from app.palettes import BLUE, CLASSES, VERMILION
+from app.plots import CONFIG, saves, style
+from app.words import per_cent
+from core.explain.landscape import Grid
+from core.recipe.surroundings import Regions
+
+Values = npt.NDArray[np.float32]
+GREY = "#8a8f98"
+
+Spectrum = tuple[str, Values, Values, str]  # its name, frequencies, powers and colour
+
+
+def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, key: str) -> None:
+    """The loss over two directions as a surface that turns; the picture itself stands in the middle."""
+    across, down = grid.across * 255, grid.down * 255
+    names = np.array([classes[int(number)] for number in grid.predicted.ravel()]).reshape(grid.predicted.shape)
+    middle = len(grid.down) // 2, len(grid.across) // 2
+    figure = go.Figure(
+        [
+            go.Surface(
+                x=across,
+                y=down,
+                z=grid.loss,
+                colorscale="Cividis",
+                showscale=False,
+                text=names,
+                hovertemplate="gradient %{x:.1f}/255, random %{y:.1f}/255<br>loss %{z:.2f}, sees %{text}<extra></extra>",
+            ),
+            go.Scatter3d(
+                x=[0],
+                y=[0],
+                z=[float(grid.loss[middle])],
+                mode="markers+text",
+                marker={"size": 5, "color": BLUE},
+                text=["the picture"],
+                textposition="top center",
+                hoverinfo="skip",
+            ),
+        ]
+    )
+    style(figure, height=480)
+    axis = {"showbackground": False, "gridcolor": "rgba(138,143,152,.35)", "zerolinecolor": GREY}
+    figure.update_layout(
+        dragmode="turntable",
+        showlegend=False,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        scene={
+            "xaxis": {**axis, "title": "gradient sign (n/255)"},
+            "yaxis": {**axis, "title": "random signs (n/255)"},
+            "zaxis": {**axis, "title": "loss"},
+            "camera": {"eye": {"x": -1.5, "y": -1.6, "z": 0.9}},
+        },
+    )
+    wrong = float((grid.predicted != label).mean())
+    alt = (
+        f"Loss from {grid.loss.min():.2f} to {grid.loss.max():.2f}, {grid.loss[middle]:.2f} at the picture; "
+        f"{per_cent(wrong)} of the plane is wrong"
+    )
+    st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
+    saves(partial(_surface_figure, grid), key, "loss_surface")
+
+
+def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
+    """The classes that the classifier sees on the plane, and where the three pictures lie."""
+    grid = found.grid
+    present, places = shown_classes(grid)
+    count = max(2, len(present))
+    colours = [_css(n) for n in range(count)]
+    scale = [[bound / count, colour] for n, colour in enumerate(colours) for bound in (n, n + 1)]
+    said = zip(grid.predicted.ravel(), grid.confidence.ravel(), strict=True)
+    words = np.array([f"{classes[int(number)]} {per_cent(float(share))}" for number, share in said])
+    figure = go.Figure(
+        go.Heatmap(
+            x=grid.across,
+            y=grid.down,
+            z=places,
+            zmin=-0.5,
+            zmax=count - 0.5,
+            colorscale=scale,
+            showscale=False,
+            text=words.reshape(grid.predicted.shape),
+            hovertemplate="%{text}<extra></extra>",
+            opacity=0.75,
+        )
+    )
+    for n, number in enumerate(present):
+        square = {"size": 12, "symbol": "square", "color": colours[n]}
+        figure.add_trace(
+            go.Scatter(
+                x=[None],
+                y=[None],
+                mode="markers",
+                name=classes[number],
+                marker=square,
+            )
+        )
+    titles = ("clean", "adversarial", found.third_title)
+    figure.add_trace(
+        go.Scatter(
+            x=[place[0] for place in found.plane.places],
+            y=[place[1] for place in found.plane.places],
+            mode="markers+text",
+            text=[f"<b>{title}</b>" for title in titles],
+            textposition="top center",
+            textfont={"color": "#111111", "size": 14},
+            marker={"size": 12, "color": ["#ffffff"] * 3, "line": {"width": 3, "color": [BLUE, VERMILION, "#111111"]}},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    )
+    style(figure, height=460)
+    figure.update_layout(legend={"y": -0.18})
+    figure.update_xaxes(title="from clean to adversarial (L2)", showgrid=False, zeroline=False)
+    figure.update_yaxes(title=f"toward {found.third_title} (L2)", showgrid=False, zeroline=False)
+    alt = "Decision regions: " + ", ".join(classes[number] for number in present)
+    st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
+    saves(partial(_regions_figure, found, tuple(classes)), key, "decision_regions")
+
+
+def shown_classes(grid: Grid) -> tuple[list[int], npt.NDArray[np.int64]]:
+    """The classes on a plane, the largest regions first, and each place's number among them."""
+    numbers, counts = np.unique(grid.predicted, return_counts=True)
+    present = [int(number) for number in numbers[np.argsort(-counts, kind="stable")]]
+    ranks = {number: rank for rank, number in enumerate(present)}
+    return present, np.vectorize(ranks.__getitem__, otypes=[np.int64])(grid.predicted)
+
+
+def _css(n: int) -> str:
+    return "rgb({},{},{})".format(*CLASSES[n % len(CLASSES)])
+
+
+def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
+    """Power by frequency, each line's name, frequencies, powers and colour; both axes' scales as a spectrum is read."""
+    figure = go.Figure()
+    for name, frequencies, powers, colour in lines:
+        figure.add_trace(
+            go.Scatter(
+                x=frequencies[1:],
+                y=np.maximum(powers[1:], 1e-12),
+                name=name,
+                mode="lines",
+                line={"color": colour, "width": 2},
+                hovertemplate="%{x:.2f} cycles a pixel: %{y:.3g}<extra>" + name + "</extra>",
+            )
+        )
+    style(figure, height=360)
+    figure.update_xaxes(title="cycles a pixel", range=[0, 0.5])
+    figure.update_yaxes(title="mean power", type="log", exponentformat="power")
+    st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt="Mean power by distance from frequency 0")
+    saves(partial(_spectrum_figure, lines), key, "spectrum")
+
+
+def _surface_figure(grid: Grid) -> Figure:
+    figure = Figure(figsize=(5, 4.4), layout="constrained")
+    axes = figure.add_subplot(projection="3d")
+    columns, rows = np.meshgrid(grid.across * 255, grid.down * 255)
+    axes.plot_surface(columns, rows, grid.loss, cmap="cividis", rstride=1, cstride=1, linewidth=0)
+    axes.set(xlabel="gradient sign (n/255)", ylabel="random signs (n/255)", zlabel="loss")
+    axes.view_init(25, -135)
+    return figure
+
+
+def _regions_figure(found: Regions, classes: tuple[str, ...]) -> Figure:
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    grid = found.grid
+    present, places = shown_classes(grid)
+    colours = ListedColormap([CLASSES[n % len(CLASSES)] / 255 for n in range(len(present))])
+    axes.pcolormesh(
+        grid.across, grid.down, places, cmap=colours, vmin=-0.5, vmax=len(present) - 0.5, alpha=0.75, shading="nearest"
+    )
+    titles, edges = ("clean", "adversarial", found.third_title), (BLUE, VERMILION, "#111111")
+    for (x, y), title, edge in zip(found.plane.places, titles, edges, strict=True):
+        axes.plot(x, y, "o", color="white", markeredgecolor=edge, markeredgewidth=2)
+        axes.annotate(title, (x, y), xytext=(0, 7), textcoords="offset points", ha="center")
+    for n, number in enumerate(present):
+        axes.plot([], [], "s", color=colours(n), label=classes[number])
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set(xlabel="from clean to adversarial (L2)", ylabel=f"toward {found.third_title} (L2)")
+    return figure
+
+
+def _spectrum_figure(lines: Sequence[Spectrum]) -> Figure:
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for name, frequencies, powers, colour in lines:
+        axes.semilogy(frequencies[1:], np.maximum(powers[1:], 1e-12), color=colour, label=name)
+    axes.set(xlabel="cycles a pixel", ylabel="mean power", xlim=(0, 0.5))
+    axes.legend(frameon=False)
+    return figure

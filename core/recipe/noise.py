@@ -1,0 +1,45 @@
+"""Feature noise of one recipe: attacks, with and without each defense, at every depth of the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core import images
+from core.explain.noise import noise_by_depth
+from core.recipe.recipe import Recipe
+from core.recipe.running import Scene
+
+Pixels = npt.NDArray[np.uint8]
+SHUFFLED = "the same change, shuffled"
+
+
+def feature_noise(
+    recipe: Recipe, scene: Scene, attacked: Mapping[str, Pixels], names: Sequence[str]
+) -> dict[str, list[float]]:
+    """Relative noise by depth (picture, the layers `names`, logits) of each attacked picture and of it behind each defense.
+
+    The first attack's change with its pixels in another order stands beside them: as large, but of no design.
+    """
+    titles = list(attacked)
+    others = {title: images.to_tensor(attacked[title]) for title in titles}
+    place = scene.classifier.device
+    with torch.no_grad():
+        behind = {
+            f"{title} + {defense.described()}": images.to_tensor(images.to_pixels(defense(others[title].to(place)))[0])
+            for title in titles
+            for defense in recipe.built_defenses()
+        }
+    first = {SHUFFLED: images.to_tensor(shuffled(scene.clean, attacked[titles[0]], recipe.seed))}
+    return noise_by_depth(scene.classifier, names, scene.images, {**others, **behind, **first})
+
+
+def shuffled(clean: Pixels, other: Pixels, seed: int) -> Pixels:
+    """The clean picture H×W×C with the other's change at other pixels; cut to 8 bits, so it may be a little smaller."""
+    change = (other.astype(np.int16) - clean).reshape(-1, clean.shape[2])
+    moved = np.random.default_rng(seed).permutation(change).reshape(clean.shape)
+    result: Pixels = np.clip(clean + moved, 0, 255).astype(np.uint8)
+    return result

@@ -1,0 +1,95 @@
+"""The ground around one recipe's picture: its loss surface, and the decision regions of a plane through it and its attacked form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from core import domains, images
+from core.explain.landscape import Grid, Plane, directions, plane, steps_around, surface
+from core.recipe.outcome import Attacked
+from core.recipe.recipe import Recipe
+from core.recipe.running import Progress, Scene, Watch
+
+Pixels = npt.NDArray[np.uint8]
+STEPS = 41
+
+
+def loss_surface(recipe: Recipe, scene: Scene, reach: float, *, watch: Watch | None = None) -> Grid | None:
+    """The loss up to `reach` (in [0, 1] a value) from the clean picture, toward the gradient's sign and random signs.
+
+    None where `watch` stopped it.
+    """
+    generator = torch.Generator().manual_seed(recipe.seed)
+    uphill, random = directions(scene.classifier, scene.images, scene.label, generator)
+    steps = np.linspace(-reach, reach, STEPS, dtype=np.float32)
+    steps[STEPS // 2] = 0  # exactly: there lies the picture itself
+    return surface(
+        scene.classifier, scene.images, scene.label, uphill, random, steps, steps, watch=_told(watch, "Loss surface")
+    )
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The decision regions of a plane, and the three pictures it goes through: clean, adversarial, and a third one."""
+
+    grid: Grid
+    plane: Plane
+    third: Pixels
+    third_title: str
+
+
+def decision_regions(recipe: Recipe, scene: Scene, attacked: Attacked, *, watch: Watch | None = None) -> Regions | None:
+    """The plane through the clean picture, the attacked one, and one of the class it was pushed toward.
+
+    Where there is no picture of that class, a random change as long as the attack's stands in. None where `watch` stopped it.
+
+    Raises:
+        BadInput: the attack changed nothing.
+    """
+    adversarial = images.to_tensor(attacked.adversarial)
+    third, title = _third(recipe, scene, attacked)
+    found = plane(scene.images, adversarial, third)
+    across = steps_around(tuple(place[0] for place in found.places), STEPS)
+    down = steps_around(tuple(place[1] for place in found.places), STEPS)
+    grid = surface(
+        scene.classifier,
+        scene.images,
+        scene.label,
+        found.first,
+        found.second,
+        across,
+        down,
+        watch=_told(watch, "Decision regions"),
+    )
+    return None if grid is None else Regions(grid, found, images.to_pixels(third)[0], title)
+
+
+def _third(recipe: Recipe, scene: Scene, attacked: Attacked) -> tuple[Tensor, str]:
+    """A picture of the target, or of the class that the attacked picture is taken for."""
+    domain, classifier = domains.get(recipe.domain), scene.classifier
+    wanted = attacked.target if attacked.target is not None else attacked.verdict.label
+    name = classifier.classes[wanted]
+    if wanted != scene.label:
+        for item in domain.gallery():
+            if item.label == wanted:
+                pixels = domain.gallery_pixels(item.name)
+                return images.to_tensor(images.fit(pixels, classifier.size, classifier.channels, "crop")), name
+        for split in domain.splits():
+            places = np.flatnonzero(domain.labels(split) == wanted)
+            if len(places):
+                pixels = domain.pixels(split, int(places[0]))
+                return images.to_tensor(images.fit(pixels, classifier.size, classifier.channels, "crop")), name
+    generator = torch.Generator().manual_seed(recipe.seed)
+    noise = torch.randn(scene.images.shape, generator=generator)
+    length = float((images.to_tensor(attacked.adversarial) - scene.images).norm())
+    return (scene.images + noise * length / noise.norm()).clamp(0, 1), "a random change"
+
+
+def _told(watch: Watch | None, text: str) -> Callable[[int, int], bool] | None:
+    return None if watch is None else lambda done, total: bool(watch(Progress(text, done, total)))

@@ -1,0 +1,281 @@
+"""Detectors: is this picture attacked, how often are they right on many, and what of an attacker who knows them."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from app import live, session, theme
+from app.detecting import roc_plot
+from app.palettes import CIVIDIS, levels
+from app.pictures import Tile, Tone, row
+from app.tables import Row, table
+from app.words import detect_verdict, per_cent, plural, trial_verdict
+from core import domains, images
+from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement, threshold_at
+from core.evaluate.roc import roc
+from core.evaluate.trial import Trial, on_trial
+from core.explain import masks
+from core.inputs import BadInput
+from core.recipe import Attacked, Progress, Recipe, Scene
+
+CALM = 200  # clean pictures that a threshold is chosen on
+MOST = 1000
+
+
+def detectors(scene: Scene) -> dict[str, Detector]:
+    """What there is to ask for this classifier, by title."""
+    found: list[Detector] = []
+    names = masks.shipped(scene.classifier.domain)
+    if names:
+        middle = [name for name in names if masks.card(name).kind == "fc"]
+        attention = masks.load(middle[len(middle) // 2], str(scene.classifier.device))
+        found.append(MaskDisagreement(scene.classifier, attention))
+    found.append(FeatureSqueezing(scene.classifier))
+    return {detector.title: detector for detector in found}
+
+
+def calm(recipe: Recipe, scene: Scene, detector: Detector) -> tuple[np.ndarray, str] | None:
+    """The detector's scores of clean pictures that have no part in anything else, and where they come from."""
+    domain = domains.get(recipe.domain)
+    if not domain.splits():
+        items = domain.gallery()
+        batch = torch.cat(
+            [
+                images.to_tensor(
+                    images.fit(domain.gallery_pixels(i.name), scene.classifier.size, scene.classifier.channels, "crop")
+                )
+                for i in items
+            ]
+        )
+        words = f"the {plural(len(items), 'picture')} of the gallery"
+    else:
+        split = "train" if "train" in domain.splits() else domain.splits()[0]
+        count = min(CALM, domain.count(split))
+        batch, _ = domain.sample(count, split=split, seed=recipe.seed + 1)
+        words = f"{count} clean pictures of {split!r}"
+
+    def work(watch: object) -> np.ndarray:
+        with torch.no_grad():
+            parts = [detector.score(part).float().cpu().numpy() for part in torch.split(batch, 25)]
+        return np.concatenate(parts)
+
+    key = f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}"
+    scores = live.worked(key, f"{detector.title} on clean pictures", work)
+    return None if scores is None else (scores, words)
+
+
+@torch.no_grad()
+def evidence(detector: Detector, scene: Scene, base: Attacked, threshold: float) -> tuple[list[Row], list[Tile]]:
+    """What the detector makes of the clean and of the attacked picture, and what it goes by."""
+    rows: list[Row] = []
+    tiles: list[Tile] = []
+    classes = scene.classifier.classes
+    for name, pixels in (("clean", scene.clean), ("adversarial", base.adversarial)):
+        image = images.to_tensor(pixels).to(scene.classifier.device)
+        score = float(detector.score(image))
+        seen = classes[int(scene.classifier(image).argmax())]
+        entry: Row = {
+            "": name,
+            "classifier sees": seen,
+            "score": f"{score:.2f}",
+            "threshold": f"{threshold:.2f}",
+            "verdict": "flagged" if score > threshold else "passes",
+        }
+        tone: Tone = "clean" if name == "clean" else "adversarial"
+        tiles.append(Tile(pixels, name, f"sees {seen}", tone, file_name=f"{name}.png"))
+        if isinstance(detector, MaskDisagreement):
+            mask = detector.attention.mask(image)
+            read = classes[int(detector.restored(image))]
+            entry["mask reads"] = read
+            tiles.append(
+                Tile(
+                    levels(mask[0].mean(0).cpu().numpy()),
+                    f"{name}, mask",
+                    f"reads {read}",
+                    tone,
+                    file_name=f"mask_{name}.png",
+                    palette=CIVIDIS,
+                )
+            )
+        elif isinstance(detector, FeatureSqueezing):
+            for squeezer, distance in zip(detector.squeezers, detector.distances(image)[:, 0], strict=True):
+                entry[squeezer.described()] = f"{float(distance):.2f}"
+                squeezed = images.to_pixels(squeezer(image))[0]
+                tiles.append(
+                    Tile(
+                        squeezed,
+                        squeezer.described(),
+                        f"{name}: moved by {float(distance):.2f}",
+                        tone,
+                        file_name=f"squeezed_{name}.png",
+                    )
+                )
+        rows.append(entry)
+    return rows, tiles
+
+
+def many(recipe: Recipe, scene: Scene, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
+    """The trial on many pictures, and the threshold as the visitor moved it."""
+    domain = domains.get(recipe.domain)
+    attack = recipe.built_attack()
+    if not domain.splits():
+        st.info(domain.missing() or "This domain has no data set to try a detector on.")
+        return None
+    if attack.universal:
+        st.info(
+            f"{attack.title} makes one change for all pictures; choose an attack on single pictures on the Attack page."
+        )
+        return None
+    split = "test" if "test" in domain.splits() else domain.splits()[0]
+    most = min(MOST, domain.count(split))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        count = int(
+            st.number_input(
+                "Pictures",
+                2,
+                most,
+                min(100, most),
+                25 if most > 50 else 1,
+                key=f"detect_count_{domain.name}",
+                width=160,
+            )
+        )
+        key = f"trial {detector.title} {threshold:.6f} {count} {split} {session.attack_key(recipe.but(picture={}, target=''))}"
+        pressed = st.button(
+            f"Attack {count} pictures, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
+        )
+    st.caption(
+        f"{theme.plain(attack.described())} on those that {theme.plain(scene.classifier.title)} knows: once by an attacker who does not "
+        "know the detector, once by one who wants it silent too, toward the likeliest other class."
+    )
+    if pressed:
+        session.forget(key)
+        st.session_state.detect_wanted = key
+
+        def work(watch: live.Reports) -> Trial | None:
+            pictures, labels = domain.sample(count, split=split, seed=recipe.seed)
+            return on_trial(
+                detector,
+                attack,
+                pictures,
+                labels,
+                threshold=threshold,
+                seed=recipe.seed,
+                watch=lambda done, total: watch(Progress(f"{attack.title}, both attackers", done, total)),
+            )
+
+        session.start(key, f"{attack.title}, both attackers", work)
+    if live.running("trial "):
+        return None
+    trial: Trial | None = session.results().get(key)
+    if trial is None:
+        return None
+    return trial, _threshold(trial, key)
+
+
+def _threshold(trial: Trial, key: str) -> float:
+    scores = np.concatenate([trial.clean.score, trial.oblivious.score, trial.adaptive.score])
+    low, high = float(scores.min()), float(scores.max())
+    step = max((high - low) / 200, 1e-4)
+    return float(
+        st.slider(
+            "Threshold",
+            min(low, trial.threshold) - step,
+            max(high, trial.threshold) + step,
+            trial.threshold,
+            step,
+            format="%.3f",
+            key=f"detect_threshold_{hash(key)}",
+            help="Scores above it are flagged. The attacker who knows the detector aimed below the one it began with.",
+        )
+    )
+
+
+def told(trial: Trial, threshold: float) -> list[Row]:
+    """One row an attacker."""
+    return [
+        {
+            "the attacker": name,
+            "fooled": f"{int(trial.fooled(side).sum())} of {len(trial.labels)}",
+            "true positive": str(trial.true_positive(side, threshold)),
+            "true negative": str(trial.true_negative(side, threshold)),
+            "class restored": str(trial.recovered(side, threshold)),
+            "fooled and unnoticed": str(trial.unnoticed(side, threshold)),
+        }
+        for name, side in (("does not know it (oblivious)", trial.oblivious), ("knows it (adaptive)", trial.adaptive))
+    ]
+
+
+scene, base = live.attacked()
+recipe = session.recipe()
+head = st.container()
+found = detectors(scene)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    title = st.segmented_control(
+        "Detector", list(found), default=next(iter(found)), required=True, key=f"detector_{recipe.domain}"
+    )
+    detector = found[title]
+    share = 0.05
+    if detector.rule is None:
+        share = st.slider(
+            "Clean pictures flagged, at most",
+            0.0,
+            0.3,
+            0.05,
+            0.01,
+            format="percent",
+            key="detect_share",
+            width=260,
+            help="The threshold follows from it.",
+        )
+st.caption(f"{detector.summary} {detector.paper}.")
+if detector.rule is None:
+    quiet = calm(recipe, scene, detector)
+    if quiet is None:
+        with head:
+            theme.verdict("The detector is looking at clean pictures.")
+        st.stop()
+    try:
+        threshold = threshold_at(quiet[0], share)
+    except BadInput as error:
+        st.error(str(error))
+        st.stop()
+    source = f"Threshold: exceeded by at most {per_cent(share)} of {quiet[1]}."
+else:
+    threshold, source = detector.rule, "Threshold: the paper's rule, at which classifier and mask reader disagree."
+rows, tiles = evidence(detector, scene, base, threshold)
+row(tiles, key="detect_evidence", label="What the detector goes by", width=120)
+table(rows, key="detect_picture", name="detector")
+st.caption(source)
+st.subheader("On many pictures", anchor=False)
+trial = many(recipe, scene, detector, threshold)
+with head:
+    flags = [entry["verdict"] == "flagged" for entry in rows]
+    if trial is None:
+        theme.verdict(detect_verdict(detector.title, flags[0], flags[1], base.success))
+    else:
+        theme.verdict(trial_verdict(detector.title, trial[0], trial[1]))
+if trial is not None:
+    result, moved = trial
+    left, right = st.columns([1, 1], gap="large")
+    curves = {}
+    for name, side in (("does not know it", result.oblivious), ("knows it", result.adaptive)):
+        fooled = result.fooled(side)
+        if fooled.any():
+            curves[name] = roc(result.clean.score, side.score[fooled])
+    with left:
+        roc_plot(curves, moved, key="detect_roc")
+    with right:
+        table(told(result, moved), key="detect_trial", name="trial")
+        st.caption(
+            "Of the pictures that fool the classifier as 8-bit files: true positives are flagged, true negatives are their clean forms "
+            "that pass. 95 % intervals: Wilson's for shares, DeLong's for areas."
+        )
+        plain, known = (result.true_positive(side, moved) for side in (result.oblivious, result.adaptive))
+        if plain.count and known.count and known.value < plain.value - 0.2:
+            st.warning(
+                f"The detection does not hold: {per_cent(plain.value)} of the fooling pictures are flagged when the attacker does not "
+                f"know the detector, {per_cent(known.value)} when he does."
+                + (" The paper measured only the first." if isinstance(detector, MaskDisagreement) else ""),
+                icon=":material/warning:",
+            )

@@ -1,0 +1,160 @@
+"""Feature noise: a change that is hard to see in the picture, and what becomes of it from layer to layer."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from app import live, session, theme
+from app.depth import depth_plot, lines_of
+from app.palettes import CIVIDIS, DIVERGING, levels, signed
+from app.pictures import Pixels, Tile, Tone, magnified, row
+from app.tables import table
+from app.words import noise_verdict, per_cent
+from core import images
+from core.explain.layers import by_depth, feature_maps
+from core.explain.noise import LOGITS, PICTURE, channel_noise
+from core.recipe import Attacked, Recipe, Scene
+from core.recipe.noise import SHUFFLED, feature_noise
+
+CHANNELS = 6  # shown at once
+Shown = tuple[np.ndarray, np.ndarray, np.ndarray]  # clean and attacked maps, and each channel's noise
+
+
+def attacks_of(recipe: Recipe, base: Attacked) -> dict[str, Pixels]:
+    """The recipe's attack, and those of Compare where they have been made for this picture."""
+    found = {recipe.built_attack().title: base.adversarial}
+    contest = session.contest(recipe)
+    for entry in contest.entries if contest else ():
+        found.setdefault(entry.attack.title, entry.attacked.adversarial)
+    return found
+
+
+def maps_of(scene: Scene, name: str, other: Pixels) -> Shown:
+    """One layer's maps of the clean and of another picture."""
+    batch = torch.cat([scene.images, images.to_tensor(other)]).to(scene.classifier.device)
+    clean, changed = feature_maps(scene.classifier, [name], batch)[name]
+    return clean.numpy(), changed.numpy(), channel_noise(clean, changed).numpy()
+
+
+def channels(scene: Scene, shown: Shown, other: Pixels, title: str, sheet: int) -> None:
+    """The clean and the attacked picture and the noisiest channels of both, and the difference."""
+    clean, changed, noise = shown
+    order = np.argsort(-noise, kind="stable")[CHANNELS * sheet : CHANNELS * (sheet + 1)]
+    difference, factor = magnified(scene.clean, other)
+    tops = {n: max(float(clean[n].max()), float(changed[n].max())) for n in order}
+    lows = {n: min(float(clean[n].min()), float(changed[n].min())) for n in order}
+    both: tuple[tuple[str, np.ndarray, Pixels, Tone], ...] = (
+        ("clean", clean, scene.clean, "clean"),
+        (title, changed, other, "adversarial"),
+    )
+    for name, maps, picture, tone in both:
+        row(
+            [
+                Tile(picture, name, "picture", tone, file_name=f"{tone}.png"),
+                *(
+                    Tile(
+                        levels(maps[n] - lows[n], tops[n] - lows[n]),
+                        f"channel {n}",
+                        f"{lows[n]:.2g} to {tops[n]:.2g}",
+                        tone,
+                        file_name=f"{tone}_channel_{n}.png",
+                        palette=CIVIDIS,
+                    )
+                    for n in order
+                ),
+            ],
+            key=f"features_{tone}",
+            label=f"Feature maps, {name}",
+            width=110,
+        )
+    limits = {n: float(np.abs(changed[n] - clean[n]).max()) for n in order}
+    row(
+        [
+            Tile(difference, "difference", f"× {factor}", "neutral", file_name="difference.png"),
+            *(
+                Tile(
+                    signed(changed[n] - clean[n], limits[n]),
+                    f"channel {n}",
+                    f"±{limits[n]:.2g}; noise {per_cent(float(noise[n]))}",
+                    "neutral",
+                    file_name=f"difference_channel_{n}.png",
+                    palette=DIVERGING,
+                )
+                for n in order
+            ),
+        ],
+        key="features_difference",
+        label="What changed in the feature maps",
+        width=110,
+    )
+
+
+scene, base = live.attacked()
+recipe = session.recipe()
+head = st.container()
+if "features_contest" in st.session_state and session.contest(recipe) is None:
+    session.start_contest(recipe, scene)
+    live.running("contest ", picture=False)
+layers = by_depth(session.layers(scene.classifier))
+names = [layer.name for layer in layers]
+attacked = attacks_of(recipe, base)
+first = next(iter(attacked))
+titles = list(attacked)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    if len(titles) > 1:
+        picked = st.pills("Attacks", titles, selection_mode="multi", default=titles, key=f"features_attacks_{titles}")
+        titles = [title for title in titles if title in picked] or [first]
+    elif st.button("Add the attacks of Compare", key="features_more", icon=":material/add:"):
+        st.session_state.features_contest = True
+        st.rerun()
+chosen = {title: attacked[title] for title in titles}
+key = f"noise {session.attack_key(recipe)} {recipe.defenses} {recipe.contest} {titles}"
+found = live.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
+if found is None:
+    with head:
+        theme.verdict(
+            "The feature noise is being measured." if session.job() else "There is no feature noise here yet."
+        )
+    st.stop()
+stages = [PICTURE, *names, LOGITS]
+usual = len(names) - 1
+with head:
+    base_line = found[titles[0]]
+    theme.verdict(
+        noise_verdict(base_line[0], base_line[usual + 1], found[SHUFFLED][usual + 1], "the last feature maps")
+    )
+name = st.selectbox(
+    "Layer",
+    names,
+    usual,
+    format_func={layer.name: layer.title for layer in layers}.__getitem__,
+    key=f"features_layer_{recipe.domain}_{scene.classifier.name}",
+    width=420,
+)
+depth_plot(stages, lines_of(found, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
+st.caption(
+    "At each depth: the L2 size of the change as a share of the clean maps' own. Look for the line that rises where the shuffled "
+    "change stays flat: the attack is made for these layers. A defense that works keeps its line low to the end."
+)
+shown = maps_of(scene, name, attacked[titles[0]])
+st.subheader("The noisiest channels first", anchor=False)
+sheets = -(-len(shown[2]) // CHANNELS)
+sheet = st.pagination(min(sheets, 40), key=f"features_sheet_{name}") - 1 if sheets > 1 else 0
+channels(scene, shown, attacked[titles[0]], titles[0], sheet)
+st.caption(
+    "Clean and attacked maps of a channel share one scale. Noise is the energy of the channel's change as a share of the layer's mean "
+    "energy a channel."
+)
+with st.expander("Numbers"):
+    table(
+        [
+            {"": title, **{stage: per_cent(value) for stage, value in zip(stages, values, strict=True)}}
+            for title, values in found.items()
+        ],
+        key="features_numbers",
+        name="feature_noise",
+    )
+st.caption(
+    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}; one picture, an attacker who does not know "
+    "the defenses (grey box)."
+)

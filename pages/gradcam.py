@@ -1,0 +1,189 @@
+"""Where the classifier looks: class maps of the clean, the attacked and the defended picture, and how they moved."""
+
+import numpy as np
+import streamlit as st
+
+from app import live, session, theme
+from app.palettes import DIVERGING, heat, levels, signed
+from app.pictures import Tile, Tone, row
+from app.tables import Row, table
+from app.words import cam_verdict, per_cent, prediction
+from core.explain.cams import METHODS
+from core.explain.layers import Layer, layer
+from core.recipe import Attacked, Explained, Recipe, Scene, explain
+
+ABOUT = ("predicted", "true", "target", "another")
+TONES: dict[str, Tone] = {"clean": "clean", "adversarial": "adversarial", "defended": "defended"}
+SCALE = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 256))[..., None].transpose(1, 0, 2)  # from −1 to 1
+
+
+def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, str]:
+    """Method, layer, and the class that is explained."""
+    found = session.layers(scene.classifier)
+    names = [one.name for one in found]
+    usual = scene.classifier.cam_layer
+    columns = st.columns([1.1, 1.6, 1.6], gap="medium")
+    with columns[0]:
+        method = st.selectbox(
+            "Method",
+            list(METHODS),
+            format_func=lambda name: METHODS[name].title,
+            key="cam_method",
+            bind="query-params",
+            help="How a channel of the layer is weighed.",
+        )
+    with columns[1]:
+        titles = {one.name: one.title for one in found}
+        chosen = st.selectbox(
+            "Layer",
+            names,
+            names.index(usual) if usual in names else len(names) - 1,
+            format_func=lambda name: titles[name] + (" (usual)" if name == usual else ""),
+            key=f"cam_layer_{scene.classifier.domain}_{scene.classifier.name}",
+            help="Deep layers know what, early layers know where.",
+            disabled=METHODS[method].anywhere,
+        )
+    with columns[2]:
+        about = st.segmented_control("Explain the class", ABOUT, default="predicted", key="cam_about", required=True)
+        if about == "another":
+            about = str(
+                st.selectbox(
+                    "Class",
+                    range(len(scene.classifier.classes)),
+                    scene.label,
+                    format_func=scene.classifier.classes.__getitem__,
+                    key=f"cam_class_{recipe.domain}",
+                )
+            )
+    said = METHODS[method]
+    st.caption(f"{said.summary} {said.paper}." + (" The layer plays no part." if said.anywhere else ""))
+    return method, layer(found, chosen), str(about)
+
+
+@st.fragment
+def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int) -> None:
+    """Pictures, maps, maps over pictures and what moved, one row each; only this runs again when the opacity is moved."""
+    words = [f"explains {classes[one.number]}" for one in found]
+    row(
+        [
+            Tile(
+                one.pixels,
+                one.title,
+                prediction(one.verdict, classes, label),
+                TONES[one.kind],
+                file_name=f"{one.kind}_{n}.png",
+            )
+            for n, one in enumerate(found)
+        ],
+        key="cam_pictures",
+        label="Pictures",
+        width=150,
+    )
+    opacity = st.slider("Opacity of the heat", 0.0, 1.0, 0.55, 0.05, key="cam_opacity", width=320)
+    row(
+        [
+            Tile(
+                heat(one.pixels, one.map, opacity),
+                one.title,
+                text,
+                TONES[one.kind],
+                file_name=f"heat_{n}.png",
+                alt=f"Heat map, {text}",
+            )
+            for n, (one, text) in enumerate(zip(found, words, strict=True))
+        ],
+        key="cam_heat",
+        label="Heat maps over the pictures",
+        width=150,
+    )
+    row(
+        [
+            Tile(
+                levels(one.map),
+                f"{one.title}, map",
+                _inside(one),
+                TONES[one.kind],
+                file_name=f"map_{n}.png",
+                alt=f"Class map, {text}",
+            )
+            for n, (one, text) in enumerate(zip(found, words, strict=True))
+        ],
+        key="cam_maps",
+        label="Class maps in grey",
+        width=150,
+    )
+    row(
+        [
+            Tile(SCALE, "shift", "suppressed −1 · shared 0 · emphasised 1", palette=DIVERGING, file_name="scale.png"),
+            *(
+                Tile(
+                    signed(one.map - found[0].map, 1.0),
+                    f"{one.title}, shift",
+                    f"{per_cent(one.shift.shared)} shared",
+                    TONES[one.kind],
+                    file_name=f"shift_{n}.png",
+                    palette=DIVERGING,
+                )
+                for n, one in enumerate(found)
+                if one.shift is not None
+            ),
+        ],
+        key="cam_shift",
+        label="What moved against the clean picture",
+        width=150,
+    )
+
+
+def _inside(one: Explained) -> str:
+    if one.shift is None or one.shift.inside is None:
+        return ""
+    return f"{per_cent(one.shift.inside[1])} inside the patch"
+
+
+def numbers(found: tuple[Explained, ...], classes: tuple[str, ...]) -> list[Row]:
+    """One row a picture that was changed."""
+    rows: list[Row] = []
+    for one in found:
+        if one.shift is None:
+            continue
+        entry: Row = {
+            "": one.title,
+            "explains": classes[one.number],
+            "top fifths overlap": per_cent(one.shift.overlap),
+            "centre moved": "–" if one.shift.moved is None else f"{one.shift.moved:.1f} px",
+            "suppressed": per_cent(one.shift.suppressed),
+            "shared": per_cent(one.shift.shared),
+            "emphasised": per_cent(one.shift.emphasised),
+        }
+        if one.shift.inside is not None:
+            entry["clean map inside the patch"], entry["its map inside"] = map(per_cent, one.shift.inside)
+        rows.append(entry)
+    return rows
+
+
+scene, base = live.attacked()
+recipe = session.recipe()
+head = st.container()
+method, chosen, about = choose(recipe, scene, base)
+key = f"cam {session.attack_key(recipe)} {recipe.defenses} {method} {chosen.name} {about}"
+with st.container():
+    found = live.worked(
+        key,
+        METHODS[method].title,
+        lambda watch: explain(recipe, scene, base, method=method, layer=chosen, about=about, watch=watch),
+    )
+if found is None:
+    with head:
+        theme.verdict("The class maps are at work." if session.job() else "There are no class maps here yet.")
+    st.stop()
+classes = scene.classifier.classes
+with head:
+    theme.verdict(cam_verdict(found, classes, scene.label))
+maps(found, classes, scene.label)
+table(numbers(found, classes), key="cam_numbers", name="class_maps")
+st.caption(
+    "Of everything that either map marks, *suppressed* is what only the clean picture's map has, *emphasised* what only the other has. "
+    "Each map is scaled to its own maximum, so the strengths of two maps cannot be compared, only their places. "
+    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}; an attacker who does not know the defenses "
+    "(grey box). Add or change defenses on the Defend page."
+)

@@ -1,0 +1,163 @@
+"""The ground around a picture: how the loss rises, which classes lie near, and what the change is made of."""
+
+import numpy as np
+import streamlit as st
+import torch
+
+from app import live, session, theme
+from app.grounds import regions_plot, spectrum_plot, surface_plot
+from app.palettes import BLUE, CIVIDIS, VERMILION, levels
+from app.pictures import Tile, magnified, row
+from app.plots import GREY
+from app.tables import table
+from app.words import a, budget, per_cent
+from core import images
+from core.explain.landscape import Grid, high_share, radial, spectrum
+from core.recipe import Attacked, Recipe, Scene
+from core.recipe.noise import shuffled
+from core.recipe.surroundings import Regions, decision_regions, loss_surface
+
+VIEWS = ("Loss surface", "Decision regions", "Spectrum")
+
+
+def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
+    """The loss over the gradient's sign and random signs."""
+    given = max(1, round(base.norms.linf * 255))
+    reach = st.slider(
+        "How far (n/255)",
+        1,
+        64,
+        min(64, 2 * given),
+        key=f"landscape_reach_{recipe.domain}",
+        width=320,
+        help="Of each value, in both directions.",
+    )
+    key = f"surface {reach} {session.scene_key(recipe)} {recipe.seed}"
+    grid: Grid | None = live.worked(
+        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / 255, watch=watch)
+    )
+    st.caption(
+        "Look for a steep rise along the gradient and a flat line along the random direction: few directions are dangerous. "
+        "Drag to turn."
+    )
+    if grid is None:
+        return "The loss surface is being measured." if session.job() else "There is no loss surface here yet."
+    surface_plot(grid, scene.classifier.classes, scene.label, key="landscape_surface")
+    middle = grid.loss[len(grid.down) // 2]
+    aside = grid.loss[:, len(grid.across) // 2]
+    first = np.flatnonzero(grid.predicted[len(grid.down) // 2, len(grid.across) // 2 :] != scene.label)
+    name = scene.classifier.classes[scene.label]
+    if len(first):
+        step = float(grid.across[len(grid.across) // 2 + first[0]])
+        words = (
+            f"Along the gradient the {name} is gone at {budget(step)}"
+            if step
+            else f"The {name} is not recognised to begin with"
+        )
+    else:
+        words = f"Along the gradient the {name} stays up to {reach}/255"
+    return f"{words}: the loss climbs to {middle.max():.1f} there, and to {aside.max():.1f} in a random direction."
+
+
+def regions_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
+    """The plane through the clean, the attacked, and a picture of the other class."""
+    key = f"regions {session.attack_key(recipe)}"
+    found: Regions | None = live.worked(
+        key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch)
+    )
+    st.caption(
+        "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell into."
+    )
+    if found is None:
+        return (
+            "The decision regions are being measured." if session.job() else "There are no decision regions here yet."
+        )
+    left, right = st.columns([2.4, 1], gap="large")
+    with left:
+        regions_plot(found, scene.classifier.classes, key="landscape_regions")
+    with right:
+        row(
+            [
+                Tile(scene.clean, "clean", "", "clean", file_name="clean.png"),
+                Tile(base.adversarial, "adversarial", "", "adversarial", file_name="adversarial.png"),
+                Tile(found.third, found.third_title, "the third corner", "neutral", file_name="third.png"),
+            ],
+            key="landscape_corners",
+            label="The three pictures that the plane goes through",
+            width=120,
+        )
+    (_, _), (far, _), (along, aside) = found.plane.places
+    classes = scene.classifier.classes
+    seen = len(np.unique(found.grid.predicted))
+    return (
+        f"The attack went {far:.2g} (L2) to become {a(classes[base.verdict.label])}; the picture of {a(found.third_title)} is "
+        f"{float(np.hypot(along, aside)):.2g} away. {seen} classes lie on this plane."
+        if found.third_title in classes
+        else f"The attack went {far:.2g} (L2); {seen} classes lie on the plane through it and a random change."
+    )
+
+
+def spectrum_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
+    """The frequencies of the change beside those of the picture and of the same change shuffled."""
+    clean = scene.images[0]
+    change = images.to_tensor(base.adversarial)[0] - clean
+    random = images.to_tensor(shuffled(scene.clean, base.adversarial, recipe.seed))[0] - clean
+    powers = {
+        "the picture": spectrum(clean - clean.mean((1, 2), keepdim=True)),
+        "the change": spectrum(change),
+        "the same change, shuffled": spectrum(random),
+    }
+    st.caption(
+        "Look for a change with most of its power in high frequencies: smoothing removes it. A change like the picture's own "
+        "survives smoothing."
+    )
+    factor_picture, factor = magnified(scene.clean, base.adversarial)
+    tiles = [Tile(factor_picture, "the change", f"× {factor}", "adversarial", file_name="change.png")]
+    for name, power in powers.items():
+        logs = np.log10(np.maximum(power, power.max() * 1e-6 if power.max() else 1.0))
+        span = float(logs.max() - logs.min())
+        tiles.append(
+            Tile(
+                levels(logs - logs.min(), span),
+                f"spectrum of {name}",
+                f"{per_cent(high_share(power))} above 1/4 cycle a pixel",
+                "clean" if name == "the picture" else "adversarial" if name == "the change" else "neutral",
+                file_name=f"spectrum_{name.replace(' ', '_')}.png",
+                palette=CIVIDIS,
+            )
+        )
+    row(tiles, key="landscape_spectra", label="Spectra, frequency 0 in the middle, in logarithms", width=170)
+    colours = (BLUE, VERMILION, GREY)
+    spectrum_plot(
+        [(name, *radial(power), colour) for (name, power), colour in zip(powers.items(), colours, strict=True)],
+        key="landscape_spectrum",
+    )
+    table(
+        [
+            {"": name, "above 1/4 cycle a pixel": per_cent(high_share(power)), "energy": f"{float(power.mean()):.4g}"}
+            for name, power in powers.items()
+        ],
+        key="landscape_spectra_table",
+        name="spectra",
+    )
+    high, own = high_share(powers["the change"]), high_share(powers["the picture"])
+    if not float(torch.as_tensor(change).abs().max()):
+        return "The attack changed nothing."
+    return (
+        f"{per_cent(high)} of the change lies above a quarter of a cycle a pixel; of the picture it is {per_cent(own)}."
+    )
+
+
+scene, base = live.attacked()
+recipe = session.recipe()
+head = st.container()
+view = st.segmented_control(
+    "View", VIEWS, default=VIEWS[0], required=True, key="landscape_view", label_visibility="collapsed"
+)
+draw = {"Loss surface": surface_view, "Decision regions": regions_view, "Spectrum": spectrum_view}[view]
+sentence = draw(recipe, scene, base)
+with head:
+    theme.verdict(sentence)
+st.caption(
+    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, one picture, seed {recipe.seed} (grey box)."
+)
