@@ -132,9 +132,11 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
 
 
 def shown_classes(grid: Grid) -> tuple[list[int], npt.NDArray[np.int64]]:
-    """The classes on a plane, the largest regions first, and each place's number among them."""
+    """The classes on a plane, that at the clean picture first and then the largest regions, and each place's number among them."""
     numbers, counts = np.unique(grid.predicted, return_counts=True)
+    home = int(grid.predicted[np.abs(grid.down).argmin(), np.abs(grid.across).argmin()])
     present = [int(number) for number in numbers[np.argsort(-counts, kind="stable")]]
+    present.sort(key=lambda number: number != home)
     ranks = {number: rank for rank, number in enumerate(present)}
     return present, np.vectorize(ranks.__getitem__, otypes=[np.int64])(grid.predicted)
 

@@ -65,10 +65,12 @@ def calm(recipe: Recipe, scene: Scene, detector: Detector) -> tuple[np.ndarray, 
 
 
 @torch.no_grad()
-def evidence(detector: Detector, scene: Scene, base: Attacked, threshold: float) -> tuple[list[Row], list[Tile]]:
+def evidence(
+    detector: Detector, scene: Scene, base: Attacked, threshold: float
+) -> tuple[list[Row], dict[str, list[Tile]]]:
     """What the detector makes of the clean and of the attacked picture, and what it goes by."""
     rows: list[Row] = []
-    tiles: list[Tile] = []
+    lines: dict[str, list[Tile]] = {}
     classes = scene.classifier.classes
     for name, pixels in (("clean", scene.clean), ("adversarial", base.adversarial)):
         image = images.to_tensor(pixels).to(scene.classifier.device)
@@ -82,7 +84,7 @@ def evidence(detector: Detector, scene: Scene, base: Attacked, threshold: float)
             "verdict": "flagged" if score > threshold else "passes",
         }
         tone: Tone = "clean" if name == "clean" else "adversarial"
-        tiles.append(Tile(pixels, name, f"sees {seen}", tone, file_name=f"{name}.png"))
+        tiles = [Tile(pixels, name, f"sees {seen}", tone, file_name=f"{name}.png")]
         if isinstance(detector, MaskDisagreement):
             mask = detector.attention.mask(image)
             read = classes[int(detector.restored(image))]
@@ -99,19 +101,20 @@ def evidence(detector: Detector, scene: Scene, base: Attacked, threshold: float)
             )
         elif isinstance(detector, FeatureSqueezing):
             for squeezer, distance in zip(detector.squeezers, detector.distances(image)[:, 0], strict=True):
-                entry[squeezer.described()] = f"{float(distance):.2f}"
+                entry[squeezer.title] = f"{float(distance):.2f}"
                 squeezed = images.to_pixels(squeezer(image))[0]
                 tiles.append(
                     Tile(
                         squeezed,
-                        squeezer.described(),
-                        f"{name}: moved by {float(distance):.2f}",
+                        squeezer.title,
+                        f"the prediction moved by {float(distance):.2f}",
                         tone,
                         file_name=f"squeezed_{name}.png",
                     )
                 )
         rows.append(entry)
-    return rows, tiles
+        lines[name] = tiles
+    return rows, lines
 
 
 def many(recipe: Recipe, scene: Scene, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
@@ -243,8 +246,10 @@ if detector.rule is None:
     source = f"Threshold: exceeded by at most {per_cent(share)} of {quiet[1]}."
 else:
     threshold, source = detector.rule, "Threshold: the paper's rule, at which classifier and mask reader disagree."
-rows, tiles = evidence(detector, scene, base, threshold)
-row(tiles, key="detect_evidence", label="What the detector goes by", width=120)
+rows, lines = evidence(detector, scene, base, threshold)
+for half, (name, tiles) in zip(st.columns(2, gap="large"), lines.items(), strict=True):
+    with half:
+        row(tiles, key=f"detect_{name}", label=f"What the detector goes by, {name}", width=105)
 table(rows, key="detect_picture", name="detector")
 st.caption(source)
 st.subheader("On many pictures", anchor=False)
@@ -257,20 +262,15 @@ with head:
         theme.verdict(trial_verdict(detector.title, trial[0], trial[1]))
 if trial is not None:
     result, moved = trial
-    left, right = st.columns([1, 1], gap="large")
     curves = {}
     for name, side in (("does not know it", result.oblivious), ("knows it", result.adaptive)):
         fooled = result.fooled(side)
         if fooled.any():
             curves[name] = roc(result.clean.score, side.score[fooled])
+    left, right = st.columns([1.2, 1], gap="large")
     with left:
         roc_plot(curves, moved, key="detect_roc")
     with right:
-        table(told(result, moved), key="detect_trial", name="trial")
-        st.caption(
-            "Of the pictures that fool the classifier as 8-bit files: true positives are flagged, true negatives are their clean forms "
-            "that pass. 95 % intervals: Wilson's for shares, DeLong's for areas."
-        )
         plain, known = (result.true_positive(side, moved) for side in (result.oblivious, result.adaptive))
         if plain.count and known.count and known.value < plain.value - 0.2:
             st.warning(
@@ -279,3 +279,18 @@ if trial is not None:
                 + (" The paper measured only the first." if isinstance(detector, MaskDisagreement) else ""),
                 icon=":material/warning:",
             )
+        elif known.count < plain.count // 2:
+            st.info(
+                f"The attacker who knows the detector fools {known.count}, the one who does not {plain.count}. Who knows more should not "
+                "do worse: this attack is too weak to tell whether the detector holds. Try more steps or a larger eps.",
+                icon=":material/info:",
+            )
+        st.caption(
+            "The attacker who knows the detector aimed below the threshold that it began with, so his curve rises where that threshold "
+            "is. AUC is how often a fooling picture scores above a clean one; its interval is DeLong's."
+        )
+    table(told(result, moved), key="detect_trial", name="trial")
+    st.caption(
+        "Of the pictures that fool the classifier as 8-bit files: true positives are flagged, true negatives are their clean forms that "
+        "pass. 95 % intervals (Wilson)."
+    )

@@ -66,7 +66,8 @@ def regions_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
         key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch)
     )
     st.caption(
-        "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell into."
+        "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell "
+        "into. The axes have scales of their own."
     )
     if found is None:
         return (

@@ -132,9 +132,15 @@ if not masks.shipped(domain.name):
     st.stop()
 scene, base = live.attacked()
 head = st.container()
+there = [kind for kind in KINDS if any(masks.card(name).kind == kind for name in masks.shipped(domain.name))]
 with st.container(horizontal=True, vertical_alignment="bottom"):
     kind: Kind = st.segmented_control(
-        "Mask network", list(KINDS), format_func=KINDS.__getitem__, default="fc", required=True, key="masks_kind"
+        "Mask network",
+        there,
+        format_func=KINDS.__getitem__,
+        default=there[0],
+        required=True,
+        key=f"masks_kind_{domain.name}",
     )
     betas = [masks.card(name).beta for name in masks.shipped(domain.name) if masks.card(name).kind == kind]
     beta = st.select_slider(

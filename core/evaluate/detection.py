@@ -26,14 +26,12 @@ class Detector(ABC):
     Attributes:
         title, summary, paper: as an attack or a defense has them.
         rule: the threshold that the paper names; None where it is chosen on clean pictures.
-        scale: how many logits a unit of score is worth to an attacker who wants both.
     """
 
     title: str
     summary: str
     paper: str
     rule: float | None = None
-    scale: float = 1.0
     classifier: Classifier
 
     @abstractmethod
@@ -63,7 +61,6 @@ class FeatureSqueezing(Detector):
     title = "Feature squeezing"
     summary = "A squeezed picture should be taken for the same thing: the largest change of the prediction."
     paper = "Xu, Evans and Qi 2018, section V"
-    scale = 10.0
 
     def __init__(self, classifier: Classifier, squeezers: Sequence[Defense] | None = None) -> None:
         if squeezers is None:
@@ -96,7 +93,7 @@ class MaskDisagreement(Detector):
     Above 0, f1 and f2 disagree, which is the paper's rule. The masks may be another classifier's: then they transfer.
     """
 
-    title = "Attention masks (LAN)"
+    title = "Mask disagreement (LAN)"
     summary = "The mask of what the classifier needs is read by a second network: they should agree."
     paper = "Nguyen 2018, section 3"
     rule = 0.0
@@ -122,7 +119,7 @@ class MaskDisagreement(Detector):
 class Watched(Wrapper):
     """A classifier behind a detector to an attacker who knows both: one more class, *flagged* (Carlini and Wagner 2017b, section 3.3).
 
-    Its logit is the largest of the others plus scale × (score − threshold), so that it wins exactly where the detector flags the
+    Its logit is the largest of the others plus score − threshold, so that it wins exactly where the detector flags the
     picture. An attack toward a class fools both where it succeeds.
     """
 
@@ -135,7 +132,7 @@ class Watched(Wrapper):
         """Logits N×(K + 1) of N×C×H×W in [0, 1]."""
         images = images.to(self.device)
         logits: Tensor = self.classifier(images)
-        over = self.detector.scale * (self.detector.score(images) - self.threshold)
+        over = self.detector.score(images) - self.threshold
         return torch.cat([logits, (logits.amax(1) + over)[:, None]], 1)
 
 

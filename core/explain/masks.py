@@ -47,7 +47,7 @@ class FullyConnected(nn.Module):
 class Convolutional(nn.Module):
     """Ours: a small U-Net, which sees edges where they are; N×C×H×W in [0, 1], sides divisible by 4, to A in [0, 1]."""
 
-    def __init__(self, channels: int, width: int = 24) -> None:
+    def __init__(self, channels: int, width: int = 12) -> None:
         super().__init__()
         self.first = _pair(channels, width)
         self.second = _pair(width, 2 * width)

@@ -1,0 +1,218 @@
+"""Detectors, the attacker who knows them, their curves, and a trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from core import BadInput, domains
+from core.attacks import FGSM, PGD, Goal
+from core.defenses import BitDepth, SpatialSmoothing
+from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement, Watched
+from core.evaluate.roc import delong, roc
+from core.evaluate.trial import attack_both, judge, on_trial
+from core.explain import masks
+from core.images import quantise
+
+DIGITS = domains.get("mnist")
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    return DIGITS.sample(40, seed=1)
+
+
+@pytest.fixture(scope="module", params=["masks", "squeezing"])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    classifier = DIGITS.classifier("a", "cpu")
+    if request.param == "masks":
+        return MaskDisagreement(classifier, masks.load("mnist_a_fc_3"))
+    return FeatureSqueezing(classifier)
+
+
+def test_masks_disagree_exactly_above_zero(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    images, labels = digits
+    classifier, attention = DIGITS.classifier("a", "cpu"), masks.load("mnist_a_fc_3")
+    detector = MaskDisagreement(classifier, attention)
+    attacked = FGSM(eps=0.25)(classifier, images, labels).images
+    for batch in (images, attacked):
+        with torch.no_grad():
+            seen, read = classifier(batch).argmax(1), attention.read(batch).argmax(1)
+            assert torch.equal(detector.score(batch) > 0, seen != read)
+            assert torch.equal(detector.restored(batch), read)
+    assert detector.threshold(images) == 0, "the paper's rule, whatever the clean pictures are"
+    assert bool((detector.score(attacked) > 0).any()) and bool((detector.score(images) <= 0).any())
+
+
+def test_squeezing_restores_by_the_squeezed_pictures(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    images, _ = digits
+    classifier = DIGITS.classifier("a", "cpu")
+    detector = FeatureSqueezing(classifier)
+    with torch.no_grad():
+        squeezed = [classifier(s(images)).softmax(1) for s in (BitDepth(bits=1), SpatialSmoothing(window=2))]
+        plain = classifier(images).softmax(1)
+        assert torch.equal(detector.restored(images), torch.stack(squeezed).mean(0).argmax(1))
+        wanted = torch.stack([(plain - s).abs().sum(1) for s in squeezed]).amax(0)
+    assert torch.allclose(detector.score(images), wanted, atol=1e-6)
+
+
+def test_a_score_has_a_gradient_for_who_asks(detector: Detector, digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    x = digits[0][:6].clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(detector.score(x).sum(), x)
+    assert torch.isfinite(slope).all() and float(slope.abs().amax()) > 0
+
+
+def test_watched_names_flagged_exactly_where_the_score_is_above(
+    detector: Detector, digits: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    images, _ = digits
+    with torch.no_grad():
+        scores = detector.score(images)
+        threshold = float(scores.median())
+        watched = Watched(detector, threshold)
+        logits = watched(images)
+        assert logits.shape == (40, 11) and watched.classes[-1] == "flagged"
+        assert torch.equal(logits[:, :10], detector.classifier(images))
+        assert torch.equal(logits.argmax(1) == 10, scores > threshold)
+    assert 5 < int((scores > threshold).sum()) < 35
+
+
+def test_who_knows_the_detector_fools_both(detector: Detector, digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    images, labels = digits
+    with torch.no_grad():
+        known = detector.classifier(images).argmax(1) == labels
+    images, labels = images[known], labels[known]
+    threshold = detector.threshold(images)
+    attack = PGD(eps=0.3, steps=60)
+    plain = attack(detector.classifier, images, labels).images
+    both = attack_both(detector, threshold, attack, images, labels, seed=0)
+    assert float((both.images - images).abs().max()) <= 0.3 + 1e-5
+    with torch.no_grad():
+        unnoticed = {
+            name: float(
+                ((detector.classifier(quantise(x)).argmax(1) != labels) & (detector.score(quantise(x)) <= threshold))
+                .float()
+                .mean()
+            )
+            for name, x in (("plain", plain), ("both", both.images))
+        }
+    assert unnoticed["both"] > unnoticed["plain"] + 0.2, unnoticed
+    assert torch.equal(
+        both.success, Goal(both.targets).reached(Watched(detector, threshold)(quantise(both.images)), labels)
+    )
+
+
+def test_masks_of_another_domain_are_refused() -> None:
+    with pytest.raises(BadInput, match="belong to 'mnist'"):
+        MaskDisagreement(domains.get("photos").classifier(device="cpu"), masks.load("mnist_a_fc_3"))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_curve_and_its_area_are_scikit_learns(ties: bool) -> None:
+    chance = np.random.default_rng(0)
+    clean, attacked = chance.normal(0, 1, 70), chance.normal(0.8, 1.3, 50)
+    if ties:
+        clean, attacked = clean.round(), attacked.round()
+    found = roc(clean, attacked)
+    truth = np.concatenate([np.zeros(70), np.ones(50)])
+    scores = np.concatenate([clean, attacked])
+    false, true, thresholds = roc_curve(truth, scores)
+    np.testing.assert_array_equal(found.false_positives, false)
+    np.testing.assert_array_equal(found.true_positives, true)
+    np.testing.assert_array_equal(found.thresholds, thresholds)
+    assert found.area == pytest.approx(roc_auc_score(truth, scores))
+    pairs = [(a > c) + 0.5 * (a == c) for a in attacked for c in clean]
+    assert found.area == pytest.approx(np.mean(pairs)), "how often an attacked picture scores above a clean one"
+
+
+def test_the_areas_interval_is_as_wide_as_the_areas_of_other_draws_are_far() -> None:
+    chance = np.random.default_rng(0)
+    draws = [delong(chance.normal(0, 1, 60), chance.normal(1, 1, 60)) for _ in range(600)]
+    spread = np.std([area for area, _, _ in draws])
+    halves = [(high - low) / 2 / 1.96 for _, low, high in draws if high < 1]
+    assert np.mean(halves) == pytest.approx(spread, rel=0.1)
+    truth = 0.7602  # of normal scores one standard deviation apart
+    held = np.mean([low <= truth <= high for _, low, high in draws])
+    assert 0.91 < held < 0.98
+
+
+def test_a_curve_needs_both_kinds() -> None:
+    with pytest.raises(BadInput, match="one of them has none"):
+        roc(np.zeros(3), np.zeros(0))
+    assert delong(np.array([1.0]), np.array([2.0])) == (1.0, 1.0, 1.0)
+
+
+def test_a_trial_counts_what_was_done(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    images, labels = digits
+    detector = MaskDisagreement(DIGITS.classifier("a", "cpu"), masks.load("mnist_a_fc_3"))
+    trial = on_trial(detector, FGSM(eps=0.25), images, labels, threshold=0.0, batch=15)
+    assert trial is not None
+    with torch.no_grad():
+        known = detector.classifier(images).argmax(1) == labels
+    assert len(trial.labels) == int(known.sum())
+    attacked = torch.cat(
+        [
+            FGSM(eps=0.25)(detector.classifier, x[k], y[k]).images
+            for x, y, k in zip(images.split(15), labels.split(15), known.split(15), strict=True)
+        ]
+    )
+    judged = judge(detector, attacked)
+    np.testing.assert_allclose(trial.oblivious.score, judged.score, atol=1e-4)
+    fooled = judged.predicted != labels[known].numpy()
+    assert 5 < fooled.sum() < len(fooled)
+    for threshold in (0.0, 2.5):
+        flags = judged.score > threshold
+        positive = trial.true_positive(trial.oblivious, threshold)
+        assert (positive.hits, positive.count) == ((flags & fooled).sum(), fooled.sum())
+        negative = trial.true_negative(trial.oblivious, threshold)
+        assert (negative.hits, negative.count) == ((trial.clean.score[fooled] <= threshold).sum(), fooled.sum())
+        back = trial.recovered(trial.oblivious, threshold)
+        assert back.hits == (flags & fooled & (judged.restored == labels[known].numpy())).sum()
+        free = trial.unnoticed(trial.oblivious, threshold)
+        assert (free.hits, free.count) == ((fooled & ~flags).sum(), len(fooled))
+
+
+def test_a_stopped_trial_keeps_whole_batches(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    images, labels = digits
+    detector = FeatureSqueezing(DIGITS.classifier("a", "cpu"))
+    none = on_trial(detector, FGSM(), images, labels, threshold=0.1, batch=10, watch=lambda done, total: True)
+    assert none is None
+    some = on_trial(detector, FGSM(), images, labels, threshold=0.1, batch=10, watch=lambda done, total: done >= 25)
+    assert some is not None and 0 < len(some.labels) <= 20
+
+
+@pytest.mark.data
+def test_the_tables_count_what_their_words_say(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.attacks import CW
+    from core.evaluate import lan
+
+    monkeypatch.setattr(lan, "ATTACKS", {"FGSM": lan.ATTACKS["FGSM"], "C&W": CW(searches=2, steps=10)})
+    monkeypatch.setattr(lan, "VICTIMS", {"alexnet": "AlexNet"})
+    monkeypatch.setattr(lan, "CALIBRATION", 50)
+    rows = lan.MaskTables().run(20, 0, "cpu", tmp_path)
+    text = lan.MaskTables().report(rows, 20, 0)
+    assert "### 2: AlexNet" in text and "published" in text and "### Not in the paper: AlexNet" in text
+    found = {(r["table"], r["attack"], r[""]): str(r["measured"]) for r in rows}
+    cifar = domains.get("cifar10")
+    images, labels = cifar.sample(20, seed=0)
+    classifier = cifar.classifier("alexnet", "cpu")
+    attention = masks.load(masks.named("cifar10", "fc", lan.BETA))
+    attacked = quantise(lan.ATTACKS["FGSM"](classifier, images, labels).images)
+    with torch.no_grad():
+        before, after = classifier(images).argmax(1), classifier(attacked).argmax(1)
+        read, reread = attention.read(images).argmax(1), attention.read(attacked).argmax(1)
+    fooled = (before == labels) & (after != labels)
+    count = int(fooled.sum())
+    for key, hits in (
+        (("1: masks that keep their class", "FGSM", "masks that keep their class"), fooled & (reread == read)),
+        (("2: AlexNet", "FGSM", "true positive"), fooled & (reread != after)),
+        (("2: AlexNet", "FGSM", "true negative"), fooled & (read == before)),
+    ):
+        assert f"({int(hits.sum())} of {count};" in found[key], key
+    readable = fooled & (read == labels)
+    key = ("4: AlexNet, only pictures whose clean mask is read right", "FGSM", "true class restored")
+    assert f"({int((readable & (reread == labels)).sum())} of {int(readable.sum())};" in found[key]

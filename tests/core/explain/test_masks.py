@@ -1,0 +1,152 @@
+"""Attention masks: the loss, its optimum where that is known, and what ships."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core import BadInput, domains
+from core.explain import masks
+from core.explain.masks import FOLDER, Attention, FullyConnected, LeNet, attention_loss, blend, cross_entropy, squared
+from core.training.masks import fit_masks
+
+SHIPPED = sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def test_the_loss_is_equation_9() -> None:
+    chance = torch.Generator().manual_seed(0)
+    outputs, clean = torch.randn((4, 3), generator=chance), torch.randn((4, 3), generator=chance)
+    corruption = torch.rand((4, 1, 5, 5), generator=chance)
+    found = attention_loss(outputs, clean, corruption, 2.5)
+    for n in range(4):
+        likely = clean[n].softmax(0)
+        wanted = -float((likely * outputs[n].log_softmax(0)).sum()) - 2.5 * float(corruption[n].mean())
+        assert float(found[n]) == pytest.approx(wanted, rel=1e-5)
+    assert torch.allclose(squared(outputs, clean), ((outputs - clean) ** 2).sum(1))
+    assert cross_entropy(clean, clean).shape == (4,)
+
+
+def test_corruption_is_equation_8() -> None:
+    image, corruption, noise = torch.rand(2, 1, 3, 3), torch.rand(2, 1, 3, 3), torch.rand(2, 1, 3, 3)
+    assert torch.allclose(blend(image, corruption, noise), noise * corruption + image * (1 - corruption))
+    assert torch.equal(blend(image, torch.zeros_like(image), noise), image)
+
+
+def test_the_generator_finds_the_optimum_of_a_linear_network() -> None:
+    """F(x) = w·x, squared distance, x at the noise's mean: E(Σ w A (η − x))² − β·mean(A) is least at A = β / (2·d·w²·σ²), cut to [0, 1]."""
+    side, beta = 4, 0.4
+    weights = torch.linspace(0.2, 1.4, side * side)
+    wanted = (beta / (2 * side * side * weights**2 / 12)).clamp(0, 1).view(side, side)
+    assert float(wanted.min()) > 0.05 and int((wanted == 1).sum()) >= 2 and int((wanted < 0.9).sum()) >= 8
+
+    def linear(images: Tensor) -> Tensor:
+        return images.flatten(1) @ weights[:, None]
+
+    torch.manual_seed(0)
+    generator = FullyConnected(1, side, hidden=32)
+    pictures = torch.full(
+        (4096, 1, side, side), 128, dtype=torch.uint8
+    )  # as near to the mean of the noise as 8 bits come
+    fit_masks(generator, linear, pictures, beta=beta, epochs=60, batch=512, peak=3e-3, distance=squared)
+    with torch.no_grad():
+        found = generator(pictures[:1].float() / 255)[0, 0]
+    assert torch.allclose(found, wanted, atol=0.06), (found - wanted).abs().max()
+
+
+def test_training_does_not_touch_the_classifier_and_repeats() -> None:
+    classifier = domains.get("mnist").classifier("a", "cpu")
+    pictures = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
+    before = [p.clone() for p in classifier.parameters()]
+
+    def trained(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        generator = masks.built("conv", 1, 28)
+        fit_masks(generator, classifier, pictures, beta=3, epochs=1, batch=32, peak=1e-3, seed=seed)
+        with torch.no_grad():
+            found: Tensor = generator(pictures[:1].float() / 255)
+        return found
+
+    assert torch.equal(trained(0), trained(0)) and not torch.equal(trained(0), trained(1))
+    assert all(torch.equal(a, b) for a, b in zip(before, classifier.parameters(), strict=True))
+    assert all(p.grad is None for p in classifier.parameters())
+
+
+def test_what_ships_is_listed_the_papers_first() -> None:
+    assert masks.shipped("photos") == ()
+    for domain, classifier in (("mnist", "a"), ("cifar10", "alexnet")):
+        names = masks.shipped(domain)
+        assert names == tuple(f"{domain}_{classifier}_{kind}_{beta}" for kind in ("fc", "conv") for beta in (1, 3, 9))
+    assert masks.named("mnist", "fc", 3) == "mnist_a_fc_3"
+    with pytest.raises(BadInput, match="β 2"):
+        masks.named("mnist", "fc", 2)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_generator_fits_its_card(name: str) -> None:
+    found, about = masks.load(name), masks.card(name)
+    images = torch.rand(3, about.channels, about.size, about.size)
+    mask = found.mask(images)
+    assert mask.shape == images.shape and float(mask.min()) >= 0 and float(mask.max()) <= 1
+    assert torch.allclose(mask, 1 - found.corruption(images))
+    assert found.read(images).shape == (3, 10) and torch.allclose(found.read(images), found.reader(mask))
+    assert sum(p.numel() for p in found.generator.parameters()) == about.parameters
+    assert not any(p.requires_grad for p in found.parameters()) and not found.training
+    assert (FOLDER / f"{name}.safetensors").stat().st_size < 16e6
+    if about.kind == "fc":
+        assert sum(isinstance(layer, torch.nn.Linear) for layer in found.generator.modules()) == 3
+    assert f"train masks_{name} " in about.command
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.data
+def test_the_cards_figures_are_true(name: str, data: Path) -> None:
+    found, about = masks.load(name), masks.card(name)
+    domain = domains.get(about.domain)
+    images, labels = domain.sample(400, seed=5)
+    classifier = domain.classifier(about.classifier, "cpu")
+    with torch.no_grad():
+        read = float((found.read(images).argmax(1) == labels).float().mean())
+        corrupted = found.corrupted(images, torch.Generator().manual_seed(0))
+        kept = float((classifier(corrupted).argmax(1) == classifier(images).argmax(1)).float().mean())
+        share = float(found.corruption(images).mean())
+    assert read == pytest.approx(about.measured[0].value, abs=0.09)
+    assert kept == pytest.approx(about.measured[1].value, abs=0.09)
+    assert share == pytest.approx(about.corrupted, abs=0.03)
+
+
+def test_saving_and_loading(tmp_path: Path) -> None:
+    about = masks.card("mnist_a_fc_3").model_copy(update={"beta": 5.0})
+    torch.manual_seed(0)
+    fresh = Attention(FullyConnected(1, 28), LeNet(1, 10), name="mnist_a_fc_5", about=about)
+    masks.save(fresh, tmp_path)
+    back = masks.load("mnist_a_fc_5", folder=tmp_path)
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.allclose(back.mask(images), fresh.mask(images), atol=2e-3), "16 bits"
+    assert masks.shipped("mnist", tmp_path) == ("mnist_a_fc_5",)
+
+
+def test_what_is_not_there_or_damaged_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no attention masks called"):
+        masks.card("../cifar10_vgg")
+    shutil.copy(FOLDER / "mnist_a_fc_3.json", tmp_path)
+    with pytest.raises(BadInput, match="missing or damaged"):
+        masks.load("mnist_a_fc_3", folder=tmp_path)
+    (tmp_path / "mnist_a_fc_3.safetensors").write_bytes(json.dumps({}).encode())
+    with pytest.raises(BadInput, match="missing or damaged"):
+        masks.load("mnist_a_fc_3", folder=tmp_path)
+
+
+def test_lenet_takes_both_sizes() -> None:
+    for size in (28, 32):
+        assert LeNet(1, 10)(torch.rand(2, 1, size, size)).shape == (2, 10)
+    reader = LeNet(1, 10)
+    small = torch.rand(1, 1, 28, 28)
+    assert torch.allclose(reader(small), reader(F.pad(small - 0.5, (2, 2, 2, 2)) + 0.5)), (
+        "grey, which counts as nothing"
+    )

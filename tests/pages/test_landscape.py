@@ -1,0 +1,76 @@
+"""The screen of the ground around a picture."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.grounds import shown_classes
+from core import images
+from core.explain.landscape import high_share, spectrum
+from core.recipe import Method, Recipe, fool, prepare
+from core.recipe.surroundings import STEPS, decision_regions, loss_surface
+from tests.pages.visits import settled, tiles, verdict, visit
+
+RECIPE = Recipe(domain="mnist", attack=Method(name="pgd", params={"eps": "64/255"}))
+
+
+def chart(app: AppTest) -> list[dict[str, object]]:
+    data: list[dict[str, object]] = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    return data
+
+
+def decoded(values: object) -> np.ndarray:
+    """Plotly writes arrays as base64."""
+    if not isinstance(values, dict):
+        return np.array(values, float)
+    shape = [int(n) for n in str(values.get("shape", "-1")).split(",")]
+    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).reshape(shape)
+
+
+def test_the_loss_surface_turns_and_its_reach_is_set() -> None:
+    app = visit("landscape", RECIPE.to_link())
+    scene = prepare(RECIPE, device="cpu")
+    grid = loss_surface(RECIPE, scene, 64 / 255)  # the attack's budget twice is more than the slider has
+    assert grid is not None
+    shown = chart(app)[0]
+    assert shown["type"] == "surface" and decoded(shown["z"]) == pytest.approx(grid.loss, rel=1e-2, abs=1e-4)
+    assert "Along the gradient the" in verdict(app)
+    app.slider(key="landscape_reach_mnist").set_value(8)
+    settled(app.run())
+    assert decoded(chart(app)[0]["x"]).max() == pytest.approx(8, rel=1e-4)
+    assert decoded(chart(app)[0]["z"]).shape == (STEPS, STEPS)
+
+
+def test_the_decision_regions_go_through_three_pictures() -> None:
+    app = visit("landscape", RECIPE.to_link())
+    app.button_group(key="landscape_view").set_value("Decision regions")
+    settled(app.run())
+    scene = prepare(RECIPE, device="cpu")
+    found = decision_regions(RECIPE, scene, fool(RECIPE, scene))
+    assert found is not None
+    present, places = shown_classes(found.grid)
+    assert present[0] == scene.label and places.shape == found.grid.predicted.shape
+    names = [line["name"] for line in chart(app) if line.get("name")]
+    assert names == [scene.classifier.classes[n] for n in present]
+    corners = tiles(app, "The three pictures that the plane goes through")
+    assert [tile["title"] for tile in corners] == ["clean", "adversarial", found.third_title]
+    assert f"{len(present)} classes lie on this plane" in verdict(app)
+
+
+def test_the_spectrum_is_of_the_change() -> None:
+    app = visit("landscape", RECIPE.to_link())
+    app.button_group(key="landscape_view").set_value("Spectrum")
+    settled(app.run())
+    scene = prepare(RECIPE, device="cpu")
+    change = (images.to_tensor(fool(RECIPE, scene).adversarial) - scene.images)[0]
+    high = high_share(spectrum(change))
+    assert verdict(app).startswith(f"{100 * high:.0f} % of the change lies above")
+    rows = app.dataframe[0].value
+    assert rows.iloc[1]["above 1/4 cycle a pixel"] == f"{100 * high:.0f} %"
+    assert float(rows.iloc[1]["energy"]) == pytest.approx(float(change.square().sum()), rel=1e-3)
+    assert len(tiles(app, "Spectra, frequency 0 in the middle, in logarithms")) == 4
