@@ -139,4 +139,7 @@ def links(plan: Plan, place: Place, number: int) -> tuple[tuple[str, str], ...]:
         seed=plan.seed,
     )
     word = recipe.to_link()
-    return tuple((title, f"{title.lower()}?recipe={word}") for title in ("Attack", "Defend", "Windows"))
+    return tuple(
+        (title, f"{title.lower().replace('-', '')}?recipe={word}")
+        for title in ("Attack", "Defend", "Windows", "Grad-CAM")
+    )

@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: `python -m benchmarks`, or `make bench`."""
 
-from benchmarks import attacks, evaluation, filters, pgd
+from benchmarks import attacks, evaluation, explain, filters, pgd
 
 if __name__ == "__main__":
     pgd.main([])
@@ -10,3 +10,5 @@ if __name__ == "__main__":
     filters.main([])
     print()
     evaluation.main([])
+    print()
+    explain.main([])

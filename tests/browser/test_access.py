@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from core.recipe import Recipe
 from tests.browser.conftest import PHONE, SHOTS, TALL, Open, finished, verdict
 
-PAGES = ("", "attack", "compare", "defend", "windows", "evaluate")
+PAGES = (
+    *("", "attack", "compare", "defend", "windows", "detect", "evaluate", "gradcam", "features", "masks", "landscape"),
+    "masks?recipe=" + Recipe(domain="mnist", classifier="a").to_link(),
+)
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 
@@ -26,7 +30,12 @@ def violations(page: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("where", PAGES)
+def name(where: str) -> str:
+    """What a page's screenshot is called."""
+    return where.replace("masks?recipe=", "masks-of-")[:12] or "start"
+
+
+@pytest.mark.parametrize("where", PAGES, ids=name)
 def test_nothing_serious_for_axe_in_both_themes(where: str, server: str, browse: Open) -> None:
     page = browse(f"{server}/{where}", size=TALL)
     finished(page)
@@ -37,16 +46,16 @@ def test_nothing_serious_for_axe_in_both_themes(where: str, server: str, browse:
             "theme => getComputedStyle(document.querySelector('.stApp')).colorScheme === theme", arg=theme
         )
         finished(page)
-        page.screenshot(path=SHOTS / f"{where or 'start'}-{theme}.png")
+        page.screenshot(path=SHOTS / f"{name(where)}-{theme}.png")
         found += [f"{theme}: {line}" for line in violations(page)]
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("where", PAGES)
+@pytest.mark.parametrize("where", PAGES, ids=name)
 def test_a_phone_scrolls_one_way_only(where: str, server: str, browse: Open) -> None:
     page = browse(f"{server}/{where}", size=PHONE)
     finished(page)
-    page.screenshot(path=SHOTS / f"{where or 'start'}-phone.png", full_page=True)
+    page.screenshot(path=SHOTS / f"{name(where)}-phone.png", full_page=True)
     heading = page.get_by_role("heading", level=1).bounding_box()
     header = page.locator("[data-testid=stHeader]").bounding_box()
     assert verdict(page) and heading["y"] >= header["y"] + header["height"] - 1, "the header covers the verdict"

@@ -14,10 +14,19 @@ WHERE = ROOT / "assets" / "screenshots" if os.environ.get("MIRAGE_SCREENSHOTS") 
 SIZE = {"width": 1500, "height": 1050}
 
 
-@pytest.mark.parametrize("where", ["start", "attack", "compare", "defend", "windows", "evaluate"])
+@pytest.mark.parametrize(
+    "where", ["start", "attack", "compare", "defend", "windows", "evaluate", "gradcam", "landscape", "masks", "detect"]
+)
 def test_screens(where: str, server: str, browse: Open) -> None:
     patch = Method(name="lavan", params={"steps": 200})
-    recipe = {"defend": Recipe(attacker="adaptive"), "windows": Recipe(attack=patch)}.get(where)
+    digit = Recipe(domain="mnist", classifier="a", attack=Method(name="pgd", params={"eps": "64/255"}))
+    recipe = {
+        "defend": Recipe(attacker="adaptive"),
+        "windows": Recipe(attack=patch),
+        "gradcam": Recipe(attack=patch, defenses=((Method(name="lgs"),), (Method(name="median"),))),
+        "masks": digit,
+        "detect": digit,
+    }.get(where)
     query = f"?recipe={recipe.to_link()}" if recipe else ""
     page = browse(f"{server}/{'' if where == 'start' else where}{query}", size=SIZE)
     finished(page)
@@ -26,6 +35,9 @@ def test_screens(where: str, server: str, browse: Open) -> None:
         page.keyboard.press("Tab")
         finished(page)
         page.get_by_role("button", name=re.compile("Run")).click()
+        finished(page)
+    if where == "detect":
+        page.get_by_role("button", name=re.compile("Attack .* twice")).click()
         finished(page)
     page.mouse.move(0, 0)
     WHERE.mkdir(parents=True, exist_ok=True)
