@@ -46,7 +46,7 @@ def depth_plot(stages: Sequence[str], lines: Sequence[Line], at: int, *, key: st
         )
     figure.add_vline(x=at, line={"color": SHUFFLED, "width": 1, "dash": "dot"})
     style(figure, height=340)
-    figure.update_layout(hovermode="closest", legend={"y": -0.45})
+    figure.update_layout(hovermode="closest", legend={"y": 1.02, "yanchor": "bottom"})
     figure.update_xaxes(tickvals=places, ticktext=[_short(stage) for stage in stages], tickangle=-45, showgrid=False)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="relative noise")
     worst = max(lines, key=lambda line: line[1][-1])

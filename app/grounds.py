@@ -62,7 +62,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, key: str) ->
             "xaxis": {**axis, "title": "gradient sign (n/255)"},
             "yaxis": {**axis, "title": "random signs (n/255)"},
             "zaxis": {**axis, "title": "loss"},
-            "camera": {"eye": {"x": -1.5, "y": -1.6, "z": 0.9}},
+            "camera": {"eye": {"x": -1.75, "y": -1.85, "z": 1.0}},
         },
     )
     wrong = float((grid.predicted != label).mean())

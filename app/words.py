@@ -12,7 +12,9 @@ _UNNAMED = "the class that the classifier gave it"
 def per_cent(share: float) -> str:
     """A confidence: whole per cent, one decimal below 1 and above 99."""
     value = 100 * share
-    if value in (0.0, 100.0) or 1 <= round(value, 1) <= 99:
+    if (
+        value in (0.0, 100.0) or 1 <= round(value, 1) <= 99 or value > 100.5
+    ):  # noise can be more than what it is a share of
         return f"{value:.0f} %"
     return f"{min(max(value, 0.1), 99.9):.1f} %"
 

@@ -56,7 +56,7 @@ def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
         )
     else:
         words = f"Along the gradient the {name} stays up to {reach}/255"
-    return f"{words}: the loss climbs to {middle.max():.1f} there, and to {aside.max():.1f} in a random direction."
+    return f"{words}: the loss climbs to {middle.max():.2g} there, and to {aside.max():.2g} in a random direction."
 
 
 def regions_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
