@@ -37,11 +37,7 @@ class Layer:
 def twin(module: M) -> M:
     """A copy with modules of its own and the very same weights: hooks on it are nobody else's, and it costs no memory."""
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    copied = copy.deepcopy(module, shared)
-    for part in copied.modules():
-        if getattr(part, "inplace", False):
-            part.inplace = False  # type: ignore[assignment]  # it would write over what a hook was shown
-    return copied
+    return copy.deepcopy(module, shared)
 
 
 def as_maps(output: Tensor) -> Tensor:

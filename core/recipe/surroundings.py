@@ -28,7 +28,6 @@ def loss_surface(recipe: Recipe, scene: Scene, reach: float, *, watch: Watch | N
     generator = torch.Generator().manual_seed(recipe.seed)
     uphill, random = directions(scene.classifier, scene.images, scene.label, generator)
     steps = np.linspace(-reach, reach, STEPS, dtype=np.float32)
-    steps[STEPS // 2] = 0  # exactly: there lies the picture itself
     return surface(
         scene.classifier, scene.images, scene.label, uphill, random, steps, steps, watch=_told(watch, "Loss surface")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,9 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None
     assert different.corrupted != whole.corrupted
 
 
-def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
+def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts: list[str] = []
+    monkeypatch.setitem(MASK_PLANS, "masks_small", replace(PLAN, reader_epochs=25))
     about = train_masks("masks_small", tmp_path, "cpu", epochs=12, watch=lambda done, total, text: texts.append(text))
     losses = [float(text.split("loss ")[1].split(",")[0]) for text in texts if text.startswith("epoch")]
     assert losses[-1] < losses[0] - 0.2
@@ -74,5 +76,6 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
         kept = int((classifier(left).argmax(1) == classifier(images).argmax(1)).sum())
     assert (about.measured[0].correct, about.measured[0].count) == (right, len(labels))
     assert about.measured[1].correct == kept
+    assert right > 100, "f2 learnt to read these masks: 25 would be chance"
     assert about.corrupted == pytest.approx(float(found.corruption(images).mean()), abs=1e-4)
     assert about.command.endswith("train masks_small --seed 0 --epochs 12")
