@@ -20,7 +20,7 @@ from core.images import quantise
 from core.models.classifier import Classifier
 
 EPS = 8 / 255
-BETA = 1.0
+BETA = 3.0
 ATTACKS: dict[str, Attack] = {"FGSM": FGSM(eps=EPS), "JSMA": JSMA(), "C&W": CW()}
 KNOWING = "PGD"
 VICTIMS = {"alexnet": "AlexNet", "vgg": "VGG-like"}

@@ -16,7 +16,7 @@ PICTURE, LOGITS = "picture", "logits"
 def channel_noise(clean: Tensor, other: Tensor) -> Tensor:
     """The energy of each channel's change, as a share of the layer's mean energy a channel: maps C×h×w each, to C."""
     energy = clean.square().sum() / len(clean)
-    return (other - clean).square().sum((1, 2)) / energy.clamp(min=torch.finfo(clean.dtype).tiny)
+    return (other - clean).square().sum((1, 2)) / energy.clamp(min=1e-12)  # a layer may be silent
 
 
 def relative_noise(clean: Tensor, other: Tensor) -> float:

@@ -95,7 +95,7 @@ def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
     recipe = Recipe.from_link(word.split("recipe=")[1])
     assert recipe.picture.index == numbers[0] and recipe.attack.params["eps"] == pytest.approx(80 / 255)
     assert recipe.defenses == ((Method(name="median"),),) and recipe.attacker == "adaptive"
-    assert word.startswith("windows?") and {t for t, _ in first["links"]} == {"Attack", "Defend", "Windows"}
+    assert word.startswith("windows?") and {t for t, _ in first["links"]} == {"Attack", "Defend", "Windows", "Grad-CAM"}
     wrong = next(n for n in range(30) if said[n] != labels[n])
     chosen = {
         "points": [{"customdata": [int(labels[wrong]), int(said[wrong]), 1]}],
