@@ -131,34 +131,53 @@ def fit_masks(
 ) -> None:
     """Fit a generator in place to pictures uint8 N×C×H×W by equation 9; `classifier` takes N×C×H×W in [0, 1] and stays as it is."""
     place = next(generator.parameters()).device
-    steps = -(-len(pictures) // batch)
     optimiser = torch.optim.Adam(generator.parameters(), lr=peak)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=epochs * steps, pct_start=0.2)
     with torch.no_grad():  # F(x) does not change while the masks are learnt
         clean = torch.cat([classifier(part.to(place).float() / 255) for part in torch.split(pictures, 500)])
+
+    def loss_of(chosen: Tensor, draw: torch.Generator) -> Tensor:
+        images = (pictures[chosen].to(place).float() / 255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(place.type, torch.bfloat16, enabled=distance is cross_entropy):
+            corruption = generator(images).float()
+            outputs = classifier(blend(images, corruption, noise_like(images, draw)))
+        return attention_loss(outputs.float(), clean[chosen.to(place)], corruption, beta, distance).mean()
+
+    _learn(generator, loss_of, optimiser, len(pictures), batch, epochs, seed * 1000, checkpoint, "mask network", watch)
+
+
+def _learn(
+    network: nn.Module,
+    loss_of: Callable[[Tensor, torch.Generator], Tensor],
+    optimiser: torch.optim.Optimizer,
+    count: int,
+    batch: int,
+    epochs: int,
+    seed: int,
+    checkpoint: Path | None,
+    what: str,
+    watch: Watch | None,
+    warm: float = 0.2,
+) -> None:
+    """One cycle over `count` pictures, `batch` at a time, its rate rising for the share `warm`; every epoch draws from a generator of its own, as in `loop.fit`."""
+    steps = -(-count // batch)
+    peak = optimiser.param_groups[0]["lr"]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=epochs * steps, pct_start=warm)
     run = {"seed": seed, "epochs": epochs}
-    for epoch in range(resume(checkpoint, run, generator, optimiser, schedule), epochs):
-        generator.train()
-        draw = torch.Generator().manual_seed(seed * 1000 + epoch)
-        for number, chosen in enumerate(torch.split(torch.randperm(len(pictures), generator=draw), batch)):
-            images = (pictures[chosen].to(place).float() / 255).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(place.type, torch.bfloat16, enabled=distance is cross_entropy):
-                corruption = generator(images).float()
-                outputs = classifier(blend(images, corruption, noise_like(images, draw)))
-            loss = attention_loss(outputs.float(), clean[chosen.to(place)], corruption, beta, distance).mean()
+    for epoch in range(resume(checkpoint, run, network, optimiser, schedule), epochs):
+        network.train()
+        draw = torch.Generator().manual_seed(seed + epoch)
+        for number, chosen in enumerate(torch.split(torch.randperm(count, generator=draw), batch)):
+            loss = loss_of(chosen, draw)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             if watch is not None:
-                watch(
-                    epoch * steps + number + 1,
-                    epochs * steps,
-                    f"epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}, mean A {float(corruption.detach().mean()):.2f}",
-                )
+                text = f"{what}, epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}"
+                watch(epoch * steps + number + 1, epochs * steps, text)
         if checkpoint is not None:
-            keep(checkpoint, run, generator, optimiser, schedule, epoch + 1)
-    generator.eval()
+            keep(checkpoint, run, network, optimiser, schedule, epoch + 1)
+    network.eval()
 
 
 def _fit_reader(
@@ -174,30 +193,17 @@ def _fit_reader(
     pictures, labels = data
     view = PLANS[f"{plan.domain}_{plan.classifier}"].view
     place = next(reader.parameters()).device
-    steps = -(-len(pictures) // plan.batch)
     optimiser = torch.optim.AdamW(reader.parameters(), lr=3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=plan.reader_epochs * steps)
-    run = {"seed": seed, "epochs": plan.reader_epochs}
-    for epoch in range(resume(checkpoint, run, reader, optimiser, schedule), plan.reader_epochs):
-        reader.train()
-        draw = torch.Generator().manual_seed(seed * 1000 + 500 + epoch)
-        for number, chosen in enumerate(torch.split(torch.randperm(len(pictures), generator=draw), plan.batch)):
-            views = view(pictures[chosen].float() / 255, draw, epoch / plan.reader_epochs).to(place)
-            with torch.no_grad():
-                masks = 1 - generator(views)
-            loss = F.cross_entropy(reader(masks), labels[chosen].to(place))
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            if watch is not None:
-                watch(
-                    epoch * steps + number + 1,
-                    plan.reader_epochs * steps,
-                    f"reader, epoch {epoch + 1} of {plan.reader_epochs}, loss {float(loss.detach()):.3f}",
-                )
-        keep(checkpoint, run, reader, optimiser, schedule, epoch + 1)
-    reader.eval()
+
+    def loss_of(chosen: Tensor, draw: torch.Generator) -> Tensor:
+        with torch.no_grad():
+            masks = 1 - generator(view(pictures[chosen].float() / 255, draw, 0.0).to(place))
+        return F.cross_entropy(reader(masks), labels[chosen].to(place))
+
+    epochs = plan.reader_epochs
+    _learn(
+        reader, loss_of, optimiser, len(labels), plan.batch, epochs, seed * 1000 + 500, checkpoint, "reader", watch, 0.3
+    )
 
 
 @torch.inference_mode()

@@ -42,7 +42,7 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None
         pass
 
     def cut(done: int, total: int, text: str) -> None:
-        if text.startswith("epoch 3") or text.startswith("reader, epoch 2"):
+        if text.startswith("mask network, epoch 3") or text.startswith("reader, epoch 2"):
             raise Cut
 
     seen = 0
@@ -63,7 +63,7 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path, monkeypat
     texts: list[str] = []
     monkeypatch.setitem(MASK_PLANS, "masks_small", replace(PLAN, reader_epochs=25))
     about = train_masks("masks_small", tmp_path, "cpu", epochs=12, watch=lambda done, total, text: texts.append(text))
-    losses = [float(text.split("loss ")[1].split(",")[0]) for text in texts if text.startswith("epoch")]
+    losses = [float(text.split("loss ")[1]) for text in texts if text.startswith("mask network")]
     assert losses[-1] < losses[0] - 0.2
     found = masks.load(PLAN.name, folder=tmp_path)
     domain = domains.get("mnist")
