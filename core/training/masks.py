@@ -158,7 +158,10 @@ def _learn(
     watch: Watch | None,
     warm: float = 0.2,
 ) -> None:
-    """One cycle over `count` pictures, `batch` at a time, its rate rising for the share `warm`; every epoch draws from a generator of its own, as in `loop.fit`."""
+    """One cycle over `count` pictures, `batch` at a time, its rate rising for the share `warm` of the steps.
+
+    Every epoch draws from a generator of its own, so that a run which was cut off ends as one which was not.
+    """
     steps = -(-count // batch)
     peak = optimiser.param_groups[0]["lr"]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=epochs * steps, pct_start=warm)
