@@ -22,6 +22,7 @@ MARKS = {
     "longdashdot": (0, (8, 3, 1, 3)),
 }
 SHUFFLED = "#8a8f98"
+LABELS = 24
 COLOURS = ("#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#0072B2", "#009E73")
 
 Line = tuple[str, Sequence[float], str, str]  # its name, its values by depth, its colour, its dash
@@ -47,7 +48,10 @@ def depth_plot(stages: Sequence[str], lines: Sequence[Line], at: int, *, key: st
     figure.add_vline(x=at, line={"color": SHUFFLED, "width": 1, "dash": "dot"})
     style(figure, height=340)
     figure.update_layout(hovermode="closest", legend={"y": 1.02, "yanchor": "bottom"})
-    figure.update_xaxes(tickvals=places, ticktext=[_short(stage) for stage in stages], tickangle=-45, showgrid=False)
+    some = slice(None, None, -(-len(stages) // LABELS))  # of a deep network not every layer's name has room
+    figure.update_xaxes(
+        tickvals=places[some], ticktext=[_short(stage) for stage in stages[some]], tickangle=-45, showgrid=False
+    )
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="relative noise")
     worst = max(lines, key=lambda line: line[1][-1])
     alt = f"Relative noise by depth; at the logits the largest is {worst[0]} with {per_cent(worst[1][-1])}"
@@ -64,7 +68,10 @@ def _figure(stages: Sequence[str], lines: Sequence[Line]) -> Figure:
     axes = figure.subplots()
     for name, values, colour, dash in lines:
         axes.plot(range(len(stages)), values, color=colour, linestyle=MARKS[dash], label=name, marker=".")
-    axes.set_xticks(range(len(stages)), [_short(stage) for stage in stages], rotation=60, ha="right", fontsize=7)
+    some = slice(None, None, -(-len(stages) // LABELS))
+    axes.set_xticks(
+        range(len(stages))[some], [_short(stage) for stage in stages[some]], rotation=60, ha="right", fontsize=7
+    )
     axes.set(ylabel="relative noise", ylim=(0, None))
     axes.legend(frameon=False, fontsize=8)
     return figure

@@ -54,9 +54,13 @@ def calm(recipe: Recipe, scene: Scene, detector: Detector) -> tuple[np.ndarray, 
         batch, _ = domain.sample(count, split=split, seed=recipe.seed + 1)
         words = f"{count} clean pictures of {split!r}"
 
-    def work(watch: object) -> np.ndarray:
-        with torch.no_grad():
-            parts = [detector.score(part).float().cpu().numpy() for part in torch.split(batch, 25)]
+    def work(watch: live.Reports) -> np.ndarray | None:
+        parts = []
+        for start in range(0, len(batch), 10):
+            if watch(Progress(f"{detector.title} on clean pictures", start, len(batch))):
+                return None
+            with torch.no_grad():
+                parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())
         return np.concatenate(parts)
 
     key = f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}"
@@ -236,7 +240,9 @@ if detector.rule is None:
     quiet = calm(recipe, scene, detector)
     if quiet is None:
         with head:
-            theme.verdict("The detector is looking at clean pictures.")
+            theme.verdict(
+                "The detector is looking at clean pictures." if session.job() else "The detector has no threshold yet."
+            )
         st.stop()
     try:
         threshold = threshold_at(quiet[0], share)
@@ -249,7 +255,7 @@ else:
 rows, lines = evidence(detector, scene, base, threshold)
 for half, (name, tiles) in zip(st.columns(2, gap="large"), lines.items(), strict=True):
     with half:
-        row(tiles, key=f"detect_{name}", label=f"What the detector goes by, {name}", width=105)
+        row(tiles, key=f"detect_{name}", label=f"What the detector goes by, {name}", width=90)
 table(rows, key="detect_picture", name="detector")
 st.caption(source)
 st.subheader("On many pictures", anchor=False)
