@@ -111,7 +111,7 @@ class MaskTables(Reproduction):
         about = masks.card(masks.named(self.domain, self.kind, BETA))
         parts = [
             f"## {self.title}\n\n{count} test pictures of CIFAR-10, seed {seed}; the pictures that f1 knows and that fool it after 8-bit "
-            f"rounding, and as many clean ones; 95 % intervals (Wilson).\nAttacks: "
+            f"rounding, and as many clean ones; 95 % intervals (Wilson).\nAttacks, L∞ at 8/255: "
             + "; ".join(attack.described() for attack in (*ATTACKS.values(), PGD(eps=EPS)))
             + f". Masks: {self.kind}, β {BETA:g}, made by {about.classifier}'s network for both classifiers; "
             f"f2 reads {about.measured[0].value:.1%} of the clean test masks right.\nPublished: {self.published}\n"

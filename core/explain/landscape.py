@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.threads import spread
 
 Values = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
@@ -65,18 +66,24 @@ def surface(
     a, d = (
         torch.from_numpy(values.ravel().astype(np.float32)).to(place)[:, None, None, None] for values in (columns, rows)
     )
-    logits = []
     size = BATCH.get(place.type, LARGE)
+    starts = range(0, len(a), size)
+    logits: dict[int, Tensor] = {}
+
+    def look(start: int) -> None:
+        part = slice(start, start + size)
+        batch = image + a[part] * first + d[part] * second
+        batch = batch.clamp(0, 1) if clip else batch
+        # A convolution without a gradient takes half the time on channels that lie side by side.
+        logits[start] = classifier(batch.contiguous(memory_format=torch.channels_last)).float()
+
+    together = 4 * torch.get_num_threads()
     with torch.no_grad():
-        for start in range(0, len(a), size):
-            if watch is not None and watch(start, len(a)):
+        for number in range(0, len(starts), together):
+            if watch is not None and watch(starts[number], len(a)):
                 return None
-            part = slice(start, start + size)
-            batch = image + a[part] * first + d[part] * second
-            batch = batch.clamp(0, 1) if clip else batch
-            # A convolution without a gradient takes half the time on channels that lie side by side.
-            logits.append(classifier(batch.contiguous(memory_format=torch.channels_last)).float())
-    everything = torch.cat(logits)
+            spread(look, starts[number : number + together])
+    everything = torch.cat([logits[start] for start in starts])
     loss = F.cross_entropy(everything, torch.full((len(everything),), label, device=place), reduction="none")
     confidence, predicted = everything.softmax(1).max(1)
     shape = rows.shape
