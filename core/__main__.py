@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add_flags(judging)
     judging.set_defaults(act=_evaluate)
 
-    learning = commands.add_parser("train", help="train a classifier that ships")
+    learning = commands.add_parser("train", help="train what ships: a classifier, or attention masks")
     learning.add_argument("name", choices=training.NAMES)
     learning.add_argument(
         "--out", type=Path, default=Path("out/train"), help="where the weights, the card and the checkpoints go"

@@ -14,6 +14,7 @@ from core import domains
 from core.device import pick
 from core.explain.masks import (
     Attention,
+    Convolutional,
     Distance,
     Kind,
     LeNet,
@@ -47,6 +48,7 @@ class MaskPlan:
     reader_epochs: int = 10
     batch: int = 256
     peak: float = 1e-3
+    start: float = 0.0  # A's logit before training, where weights are shared: half noise everywhere can be a trap
 
     @property
     def name(self) -> str:
@@ -58,7 +60,7 @@ _PLANS = (
     *(MaskPlan("cifar10", "alexnet", "fc", beta, epochs=8) for beta in _BETAS),
     *(MaskPlan("mnist", "a", "fc", beta, epochs=6) for beta in _BETAS),
     # Weights that are shared by all places are learnt from fewer pictures.
-    *(MaskPlan("cifar10", "alexnet", "conv", beta, epochs=3) for beta in _BETAS),
+    *(MaskPlan("cifar10", "alexnet", "conv", beta, epochs=3, start=start) for beta, start in ((2, -2), (3, 0))),
     *(MaskPlan("mnist", "a", "conv", beta, epochs=3) for beta in _BETAS),
 )
 MASK_PLANS: dict[str, MaskPlan] = {f"masks_{plan.name}": plan for plan in _PLANS}
@@ -81,6 +83,8 @@ def train_masks(
     pictures, labels = cached(source, True, out)
     torch.manual_seed(seed)
     generator = built(plan.kind, classifier.channels, classifier.size).to(place)
+    if isinstance(generator, Convolutional):
+        nn.init.constant_(generator.last.bias, plan.start)  # type: ignore[arg-type]
     reader = LeNet(classifier.channels, len(classifier.classes)).to(place)
     epochs = epochs or plan.epochs
     fit_masks(
