@@ -94,7 +94,6 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
             showscale=False,
             text=words.reshape(grid.predicted.shape),
             hovertemplate="%{text}<extra></extra>",
-            opacity=0.75,
         )
     )
     for n, number in enumerate(present):
@@ -142,7 +141,12 @@ def shown_classes(grid: Grid) -> tuple[list[int], npt.NDArray[np.int64]]:
 
 
 def _css(n: int) -> str:
-    return "rgb({},{},{})".format(*CLASSES[n % len(CLASSES)])
+    return "rgb({:.0f},{:.0f},{:.0f})".format(*_light(n))
+
+
+def _light(n: int) -> npt.NDArray[np.floating]:
+    """A class's colour, light enough for dark words on it in both themes."""
+    return 0.6 * CLASSES[n % len(CLASSES)] + 0.4 * 255
 
 
 def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
@@ -181,10 +185,8 @@ def _regions_figure(found: Regions, classes: tuple[str, ...]) -> Figure:
     axes = figure.subplots()
     grid = found.grid
     present, places = shown_classes(grid)
-    colours = ListedColormap([CLASSES[n % len(CLASSES)] / 255 for n in range(len(present))])
-    axes.pcolormesh(
-        grid.across, grid.down, places, cmap=colours, vmin=-0.5, vmax=len(present) - 0.5, alpha=0.75, shading="nearest"
-    )
+    colours = ListedColormap([_light(n) / 255 for n in range(len(present))])
+    axes.pcolormesh(grid.across, grid.down, places, cmap=colours, vmin=-0.5, vmax=len(present) - 0.5, shading="nearest")
     titles, edges = ("clean", "adversarial", found.third_title), (BLUE, VERMILION, "#111111")
     for (x, y), title, edge in zip(found.plane.places, titles, edges, strict=True):
         axes.plot(x, y, "o", color="white", markeredgecolor=edge, markeredgewidth=2)
