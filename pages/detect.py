@@ -157,7 +157,6 @@ def many(recipe: Recipe, scene: Scene, detector: Detector, threshold: float) -> 
     )
     if pressed:
         session.forget(key)
-        st.session_state.detect_wanted = key
 
         def work(watch: live.Reports) -> Trial | None:
             pictures, labels = domain.sample(count, split=split, seed=recipe.seed)

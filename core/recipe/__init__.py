@@ -2,7 +2,7 @@
 
 from core.domains.chosen import Picture
 from core.recipe.contest import Entry, Matrix, Results, contend, flags_of, transfer
-from core.recipe.explaining import Explained, explain, shown_pictures
+from core.recipe.explaining import Explained, explain
 from core.recipe.outcome import Attacked, Column, Guard, Norms, Outcome, Trace, Verdict
 from core.recipe.placing import PlaceMap, place_map
 from core.recipe.recipe import Attacker, Contest, Method, Recipe
@@ -40,7 +40,6 @@ __all__ = [
     "place_map",
     "prepare",
     "run",
-    "shown_pictures",
     "stick_on",
     "sticker",
     "sweep",

@@ -39,7 +39,7 @@ class Explained:
     shift: Shift | None
 
 
-def shown_pictures(recipe: Recipe, scene: Scene, attacked: Attacked) -> list[tuple[str, str, Pixels]]:
+def _pictures(recipe: Recipe, scene: Scene, attacked: Attacked) -> list[tuple[str, str, Pixels]]:
     """Title, kind and pixels of the clean picture, of the attacked one, and of that behind each defense of the recipe (grey box)."""
     found = [("clean", "clean", scene.clean), ("adversarial", "adversarial", attacked.adversarial)]
     batch = images.to_tensor(attacked.adversarial).to(scene.classifier.device)
@@ -65,7 +65,7 @@ def explain(
         BadInput: the method cannot work on the layer, or there is no such class.
     """
     classifier = scene.classifier
-    pictures = shown_pictures(recipe, scene, attacked)
+    pictures = _pictures(recipe, scene, attacked)
     verdicts = [look(classifier, images.to_tensor(pixels), scene.label) for _, _, pixels in pictures]
     numbers = [_class(about, scene, attacked, verdict) for verdict in verdicts]
     batch = torch.cat([images.to_tensor(pixels) for _, _, pixels in pictures])
