@@ -35,7 +35,6 @@ FLAGS = (
 DESKTOP, TALL, PHONE = {"width": 1400, "height": 1000}, {"width": 1400, "height": 1800}, {"width": 390, "height": 844}
 
 Open = Callable[..., Any]
-collect_ignore = [] if os.environ.get("MIRAGE_SCREENSHOTS") == "1" else ["test_screenshots.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

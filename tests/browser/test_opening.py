@@ -10,12 +10,7 @@ import pytest
 
 from tests.browser.conftest import Open, serving, settle
 
-PAGES = (
-    "",
-    "attack",
-    "evaluate",
-    "gradcam",
-)  # one of each kind: the first, a plain one, one of its own, one in a section
+PAGES = ("", "attack", "compare", "defend", "windows", "evaluate", "gradcam")
 
 
 @pytest.mark.parametrize("where", PAGES)
