@@ -14,6 +14,7 @@ from torch import nn
 from core.fetching import Watch, fetch
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.models.folding import fold
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
 OWN = "_own"  # ends the name of a classifier with the user's own weights
@@ -93,13 +94,14 @@ def load(name: str, root: Path, device: str = "cpu", watch: Watch | None = None)
         _fill(network, path)
     else:
         network = _published(architecture, root, watch)
+    size = int(about["size"])
     classifier = Classifier(
-        network,
+        fold(network, torch.full((1, 3, size, size), 0.5)),
         name=name,
         title=title(name),
         domain="imagenet",
         classes=categories(),
-        size=int(about["size"]),
+        size=size,
         channels=3,
         mean=about["mean"],
         std=about["std"],
