@@ -66,7 +66,11 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of images N×C×H×W in [0, 1], on this classifier's device."""
-        logits: Tensor = self.network((images.to(self.device) - self.mean) / self.std)
+        images = images.to(self.device)
+        if images.device.type == "cpu" and not (images.requires_grad and torch.is_grad_enabled()):
+            # Without a gradient, a convolution is up to twice as fast on channels that lie side by side.
+            images = images.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.network((images - self.mean) / self.std)
         return logits
 
 

@@ -20,7 +20,8 @@ def test_feature_maps_are_what_the_network_computes() -> None:
     x = torch.rand(2, 3, 160, 160)
     network = classifier.network
     with torch.no_grad():
-        stem = network.stem((x - classifier.mean) / classifier.std)
+        last = x.contiguous(memory_format=torch.channels_last)  # as the classifier lays out what needs no gradient
+        stem = network.stem((last - classifier.mean) / classifier.std)
         first = network.stages[0](stem)
     found = feature_maps(classifier, ["stem", "stages.0"], x)
     assert torch.allclose(found["stem"], stem) and torch.allclose(found["stages.0"], first)
