@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,15 +43,21 @@ def uri(pixels: Pixels, palette: Pixels | None = None) -> str:
 
     At the next movement of a slider most pictures are as they were: those are not encoded again.
     """
+    return _source(pixels, palette)[1]
+
+
+def _source(pixels: Pixels, palette: Pixels | None) -> tuple[str, str]:
+    """A name that only this picture has, and its data URI."""
     made = _encoded if pixels.size <= LARGE else _encoded.__wrapped__
     return made(pixels.tobytes(), pixels.shape, b"" if palette is None else palette.tobytes())
 
 
 @lru_cache(maxsize=96)
-def _encoded(data: bytes, shape: tuple[int, ...], palette: bytes) -> str:
+def _encoded(data: bytes, shape: tuple[int, ...], palette: bytes) -> tuple[str, str]:
     pixels = np.frombuffer(data, np.uint8).reshape(shape)
     colours = np.frombuffer(palette, np.uint8).reshape(-1, 3) if palette else None
-    return "data:image/png;base64," + base64.b64encode(images.png(pixels, 1, colours)).decode()
+    source = "data:image/png;base64," + base64.b64encode(images.png(pixels, 1, colours)).decode()
+    return hashlib.blake2b(source.encode(), digest_size=12).hexdigest(), source
 
 
 @st.cache_resource(show_spinner=False)
@@ -86,8 +93,13 @@ dialog p{color:#fff;margin:8px 0;font:1rem var(--st-font)}
 dialog button{font:1rem var(--st-font);padding:8px 18px;border-radius:6px;border:1px solid #333;background:#fff;color:#111;cursor:pointer}
 """,
     js="""
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const row = parentElement.querySelector('#row'), large = parentElement.querySelector('#large');
+  // A picture that is here already is not sent again. Should one be missing all the same, the whole row is asked for.
+  const here = row.sources || new Map();
+  for (const item of data.items) item.src = item.src || here.get(item.name);
+  row.sources = new Map(data.items.map((item) => [item.name, item.src]));
+  if (data.items.some((item) => !item.src)) { setTriggerValue('missing', true); return; }
   row.style.setProperty('--tile', data.tile + 'px');
   row.className = data.signs ? 'signs' : '';
   row.setAttribute('aria-label', data.label);
@@ -134,12 +146,22 @@ def ahead(pictures: Iterable[tuple[Pixels, Pixels | None]]) -> None:
         _encoders().submit(uri, pixels, palette)
 
 
+def all_again() -> None:
+    """The whole page runs, and with it every row is sent whole; when only a fragment does, its rows are still there."""
+    st.session_state.pictures_there = {}
+
+
 def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> None:
     """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way."""
-    sources = list(_encoders().map(lambda tile: uri(tile.pixels, tile.palette), tiles))
+    sources = list(_encoders().map(lambda tile: _source(tile.pixels, tile.palette), tiles))
+    box = f"dim_{key}" if dimmed else f"tiles_{key}"
+    there: dict[str, set[str]] = st.session_state.setdefault("pictures_there", {})
+    known = there.get(box, set())
+    there[box] = {name for name, _ in sources}
     items = [
         {
-            "src": source,
+            "name": name,
+            "src": None if name in known else source,
             "title": tile.title,
             "caption": tile.caption,
             "colour": COLOURS[tile.tone],
@@ -150,10 +172,14 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
             "links": [list(link) for link in tile.links],
             "ratio": f"{tile.pixels.shape[1]}/{tile.pixels.shape[0]}",
         }
-        for tile, source in zip(tiles, sources, strict=True)
+        for tile, (name, source) in zip(tiles, sources, strict=True)
     ]
-    with st.container(key=f"dim_{key}" if dimmed else f"tiles_{key}"):
-        _ROW(key=key, data={"items": items, "tile": width, "label": label, "signs": any(tile.sign for tile in tiles)})
+    with st.container(key=box):
+        _ROW(
+            key=key,
+            data={"items": items, "tile": width, "label": label, "signs": any(tile.sign for tile in tiles)},
+            on_missing_change=lambda: there.pop(box, None),
+        )
 
 
 def magnified(clean: Pixels, other: Pixels) -> tuple[Pixels, int]:

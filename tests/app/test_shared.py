@@ -8,11 +8,13 @@ import io
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from app import jobs, pictures, plots, tables
 from app.session import Uploads
 from core import BadInput, images
 from core.recipe import Progress, Trace
+from tests.pages.visits import tiles
 
 ROWS: list[tables.Row] = [{"Defense": "LGS_2 & {co}", "Right %": 70.9}, {"Defense": "✓ 100 $", "Right %": 3}]
 
@@ -45,6 +47,30 @@ def test_differences_are_magnified_exactly() -> None:
 def test_a_picture_travels_bit_for_bit() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
     assert np.array_equal(images.decode(base64.b64decode(pictures.uri(noise).partition(",")[2])), noise)
+
+
+def test_a_row_sends_only_what_is_not_there_yet() -> None:
+    def page() -> None:
+        import numpy as np
+        import streamlit as st
+
+        from app.pictures import Tile, all_again, row
+
+        if st.session_state.get("whole"):
+            all_again()
+        greys = (10, st.session_state.get("grey", 20))
+        row([Tile(np.full((4, 4, 3), grey, np.uint8), "one") for grey in greys], key="row", label="Row")
+
+    app = AppTest.from_function(page).run()
+    first = tiles(app, "Row")
+    assert all(item["src"].startswith("data:image/png;base64,") for item in first)
+    app.session_state.grey = 30
+    second = tiles(app.run(), "Row")
+    assert second[0] == {**first[0], "src": None}
+    assert second[1]["src"] not in (None, first[1]["src"])
+    app.session_state.whole = True
+    third = tiles(app.run(), "Row")
+    assert [item["src"] for item in third] == [first[0]["src"], second[1]["src"]]
 
 
 @pytest.mark.parametrize(("kind", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])

@@ -67,3 +67,30 @@ def test_the_line_is_dragged_and_the_slider_and_the_pictures_follow(server: str,
     page.reload()
     finished(page)
     assert abs(gamma(page) - (low + 0.005)) < 1e-6, "the link carries it"
+
+
+def test_pictures_that_are_there_are_not_sent_again_and_what_got_lost_is_asked_for(server: str, browse: Open) -> None:
+    page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
+    finished(page)
+    images = page.get_by_role("list", name=ROW).get_by_role("img")
+    before = [image.get_attribute("src") for image in images.all()]
+    assert all(image.evaluate("picture => picture.naturalWidth") > 0 for image in images.all())
+    page.evaluate("""() => { window.largest = 0; const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (data) { if (!this.seen) { this.seen = true; this.addEventListener('message',
+            event => { window.largest = Math.max(window.largest, event.data.byteLength || event.data.size || 0); }); }
+            return send.call(this, data); }; }""")
+    strength = page.get_by_role("slider", name=re.compile("lambda")).first
+    strength.focus()
+    page.keyboard.press("ArrowRight")
+    expect(images.nth(5)).not_to_have_attribute("src", str(before[5]))
+    after = [image.get_attribute("src") for image in images.all()]
+    assert after[:3] == before[:3], "the picture and its gradients are as they were"
+    assert 0 < page.evaluate("window.largest") < sum(len(str(source)) for source in after) / 2
+    # A visitor's browser that has lost what the server thinks it has.
+    page.evaluate("""() => { const under = (root) => [...root.querySelectorAll('*')].flatMap(
+        element => [element, ...(element.shadowRoot ? under(element.shadowRoot) : [])]);
+        under(document).filter(element => element.sources).forEach(element => element.sources.clear()); }""")
+    page.keyboard.press("ArrowRight")
+    expect(images.nth(5)).not_to_have_attribute("src", str(after[5]))
+    assert [image.get_attribute("src") for image in images.all()][:3] == before[:3]
+    assert all(image.evaluate("picture => picture.naturalWidth") > 0 for image in images.all())
