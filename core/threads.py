@@ -46,5 +46,6 @@ def _workers(count: int) -> ThreadPoolExecutor:
 
 def _one_core() -> None:
     """OpenMP's setting is each thread's own: this one asks no others for help."""
+    torch.get_num_threads()  # torch sets every new thread to the process's number, once, when it is first asked
     threadpool_limits(1, user_api="openmp")
     _here.one_core = True

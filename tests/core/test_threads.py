@@ -24,6 +24,19 @@ def test_every_item_is_worked_on_once_and_by_several_threads() -> None:
     assert len({thread for _, thread in seen}) == torch.get_num_threads() == 2
 
 
+def test_each_thread_computes_on_one_core() -> None:
+    """Otherwise there are as many threads as the square of the cores, which wait for each other."""
+    seen: list[int] = []
+
+    def work(item: int) -> None:
+        time.sleep(0.01)
+        torch.ones(1 << 16).add_(item)
+        seen.append(torch.get_num_threads())
+
+    spread(work, range(8))
+    assert seen == [1] * 8
+
+
 def test_one_item_needs_no_other_thread() -> None:
     seen: list[int] = []
     spread(lambda _: seen.append(threading.get_ident()), [0])
