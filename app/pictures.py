@@ -174,11 +174,15 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
         }
         for tile, (name, source) in zip(tiles, sources, strict=True)
     ]
+
+    def lost() -> None:
+        there.pop(box, None)
+
     with st.container(key=box):
         _ROW(
             key=key,
             data={"items": items, "tile": width, "label": label, "signs": any(tile.sign for tile in tiles)},
-            on_missing_change=lambda: there.pop(box, None),
+            on_missing_change=lost,
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -15,7 +18,6 @@ from core.threads import spread
 TOLERANCE = 2e-4  # stop when the energy changes by less than this share of its first value, as scikit-image does
 ITERATIONS = 200  # at most
 TAU = 0.25  # Chambolle's step, 1 / (2·dimensions), inside which the iteration converges
-CACHED = 1 << 18  # pixels worked on at once on a CPU, so that the iterates stay in its cache
 
 
 class TotalVariation(Defense):
@@ -66,18 +68,39 @@ def smoothed(images: Tensor, weight: float) -> Tensor:
     planes = images.flatten(0, 1)
     if torch.is_grad_enabled() and images.requires_grad:
         return _solved_with_graph(planes, weight)[0].view_as(images)
-    if images.is_cuda:
-        return _solved(planes, weight)[0].view_as(images)
-    rows = max(1, CACHED // planes[0].numel())
-    result = torch.empty_like(planes)
-    pairs = zip(torch.split(planes, rows), torch.split(result, rows), strict=True)
-    spread(lambda pair: pair[1].copy_(_solved(pair[0], weight)[0]), pairs)
-    return result.view_as(images)
+    return _solved(planes, weight)[0].view_as(images)
 
 
 @torch.no_grad()
 def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
     """Denoise planes P×H×W, each until its own energy settles; the result and the iterations each took."""
+    solve = _compiled()
+    if planes.device.type != "cpu" or planes.dtype not in (torch.float32, torch.float64) or solve is None:
+        return _solved_together(planes, weight)
+    result, taken = torch.empty_like(planes, memory_format=torch.contiguous_format), [0] * len(planes)
+
+    def alone(number: int) -> None:
+        image = planes[number].contiguous().numpy()
+        down, right = np.zeros((2, *image.shape), image.dtype)
+        taken[number] = solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy(), down, right)
+
+    spread(alone, range(len(planes)))
+    return result, taken
+
+
+@cache
+def _compiled() -> Callable[..., int] | None:
+    """The compiled iteration; None where numba is not installed, as it need not be beside a GPU. Here: its import takes a second."""
+    try:
+        from core.defenses.chambolle import solve
+    except ImportError:
+        return None
+    return solve
+
+
+@torch.no_grad()
+def _solved_together(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
+    """The same on all planes at once, in operations that a GPU has too."""
     result, taken = torch.empty_like(planes), [0] * len(planes)
     active = list(range(len(planes)))
     image = planes

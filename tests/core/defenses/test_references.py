@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.defenses import JPEG, LGS, TVM, Bilateral, BitDepth, Gaussian, Median, SpatialSmoothing, TotalVariation
+from core.defenses import JPEG, LGS, TVM, Bilateral, BitDepth, Gaussian, Median, SpatialSmoothing, TotalVariation, tv
 
 SIZES = [(8, 8), (31, 17), (513, 300)]
 
@@ -170,6 +170,26 @@ def test_total_variation_is_scikit_images(size: tuple[int, int], weight: float) 
             start, drop = energy(before, before, weight), energy(before, before, weight) - energy(after, before, weight)
             assert drop == pytest.approx(start - energy(reference, before, weight), rel=1e-3, abs=1e-9)
             assert min(size) == 1 or drop > 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (31, 17), (160, 120)])
+def test_compiled_total_variation_is_that_of_tensors(size: tuple[int, int]) -> None:
+    """What runs on a processor and what runs on a GPU: the same planes, and each settles at the same iteration."""
+    planes = torch.cat([noise(2, 2, *size, dtype=torch.float64).flatten(0, 1), torch.full((1, *size), 0.3).double()])
+    planes[1] *= 0.1
+    assert tv._compiled() is not None
+    for weight in (0.03, 0.2):
+        result, taken = tv._solved(planes, weight)
+        wanted, steps = tv._solved_together(planes, weight)
+        torch.testing.assert_close(result, wanted, rtol=0, atol=1e-12)
+        assert taken == steps and taken[-1] == 1, "a flat plane settles at once"
+
+
+def test_total_variation_without_a_compiler_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = scene(2, 3, 40, 30, dtype=torch.float64)
+    compiled = TotalVariation()(images)
+    monkeypatch.setattr(tv, "_compiled", lambda: None)
+    torch.testing.assert_close(TotalVariation()(images), compiled, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("weight", [10, 20, 30])
