@@ -1,7 +1,8 @@
-"""What was computed for a visitor, kept under the part of the recipe that it depends on."""
+"""What was computed, kept under the part of the recipe that it depends on: for each visitor, and the newest of it for all."""
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Any
 
@@ -33,10 +34,36 @@ def results() -> OrderedDict[str, Any]:
 
 
 def keep(key: str, result: Any) -> None:
-    results()[key] = result
-    results().move_to_end(key)
-    while len(results()) > 1 and (len(results()) > KEPT or sum(map(_bytes, results().values())) > BYTES):
-        results().popitem(last=False)
+    _put(results(), key, result)
+
+
+def _put(kept: OrderedDict[str, Any], key: str, result: Any) -> None:
+    kept[key] = result
+    kept.move_to_end(key)
+    while len(kept) > 1 and (len(kept) > KEPT or sum(map(_bytes, kept.values())) > BYTES):
+        kept.popitem(last=False)
+
+
+class Shared:
+    """The newest results of all visitors: when a class opens one link, the attack runs once."""
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[str, Any] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def add(self, key: str, result: Any) -> None:
+        with self.lock:
+            _put(self.kept, key, result)
+
+    def find(self, key: str) -> Any:
+        """What was computed under that key for anybody; None where nobody asked for it lately."""
+        with self.lock:
+            return self.kept.get(key)
+
+
+@st.cache_resource(show_spinner=False)
+def shared() -> Shared:
+    return Shared()
 
 
 def _bytes(result: Any) -> int:

@@ -29,6 +29,7 @@ from app.results import places as places
 from app.results import places_key as places_key
 from app.results import results as results
 from app.results import scene_key as scene_key
+from app.results import shared as shared
 from app.results import transfer_key as transfer_key
 from core import domains, images
 from core.explain import layers as explain
@@ -262,6 +263,10 @@ def start(key: str, text: str, work: jobs.Work) -> None:
         if running.key == key:
             return
         running.cancel.set()
+    found = shared().find(key)
+    if found is not None:
+        keep(key, found)
+        return
     st.session_state.job = started = jobs.submit(key, text, work)
     started.finished.wait(jobs.PATIENCE)  # short work needs no progress bar
     collect()
@@ -280,6 +285,8 @@ def collect() -> bool:
         finished: Job = st.session_state.pop(slot)
         if finished.result is not None:
             keep(finished.key, finished.result)
+            if slot == "job" and not finished.cancel.is_set():  # what was stopped is half of it
+                shared().add(finished.key, finished.result)
             continue
         st.session_state.setdefault("failed", set()).add(finished.key)  # also what was stopped before its turn came
         if finished.error:

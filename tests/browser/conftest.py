@@ -109,7 +109,7 @@ def serving(data: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """One browser process for all tests."""
+    """One browser for all tests."""
     from playwright.sync_api import sync_playwright
 
     from tests.browser.find import present
@@ -119,7 +119,8 @@ def chromium() -> Iterator[Any]:
         pytest.skip(NO_BROWSER)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield browser
+        # One profile: the files of Streamlit, which no test is about, are fetched and compiled once.
+        yield browser.new_context(accept_downloads=True, device_scale_factor=1)
         browser.close()
 
 
@@ -144,11 +145,10 @@ def browse(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
             outside.append(asked.url)
 
     def browse(address: str, theme: str = "light", size: dict[str, int] = DESKTOP, wait: bool = True) -> Any:
-        context = chromium.new_context(
-            viewport=size, color_scheme=theme, accept_downloads=True, device_scale_factor=1, reduced_motion="reduce"
-        )
-        context.set_default_timeout(20_000)
-        page = context.new_page()
+        page = chromium.new_page()
+        page.set_default_timeout(20_000)
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.on("request", watch)
         opened.append(page)
         page.goto(address)
@@ -164,7 +164,8 @@ def browse(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
             name = re.sub(r"\W+", "-", request.node.name)
             page.screenshot(path=SHOTS / f"failed-{name}-{number}.png", full_page=True)
         complaints += page.locator("[data-testid=stException]").all_inner_texts()
-        page.context.close()
+        page.close()
+    chromium.clear_cookies()
     assert not outside, f"the page asked for {outside}"
     assert failed or not complaints, complaints
 

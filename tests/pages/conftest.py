@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
+from app import results
+
 
 @pytest.fixture(autouse=True)
 def past_the_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,3 +20,9 @@ def past_the_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
         PagesManager.uses_pages_directory = False
 
     monkeypatch.setattr(PagesManager, "__init__", later)
+
+
+@pytest.fixture(autouse=True)
+def nobody_was_here_before() -> None:
+    """Each test has a server of its own: nothing that another one computed."""
+    results.shared.clear()

@@ -6,11 +6,13 @@ import base64
 import json
 import re
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app import session
 from core import Recipe, attacks, images
 from core.attacks.fgsm import FGSM
 from core.inputs import BadInput
@@ -123,6 +125,32 @@ def test_a_failing_attack_gets_one_sentence_and_is_not_begun_again_by_itself(mon
     app.button(key="run").click()
     settled(app.run())
     assert not app.warning and "the classifier sees" in verdict(app)
+
+
+def test_a_link_that_many_open_is_attacked_once_but_never_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def counted(recipe: Recipe, *arguments: Any, **options: Any) -> Any:
+        begun.append(recipe.seed)
+        return fool(recipe, *arguments, **options)
+
+    fool = session.fool
+    monkeypatch.setattr(session, "fool", counted)
+    word = Recipe(seed=4711).to_link()
+    first, second = visit("attack", word), visit("attack", word)
+    assert begun == [4711] and verdict(first) == verdict(second)
+    assert tiles(first, ROW) == tiles(second, ROW)
+    visit("attack", Recipe(seed=4712).to_link())
+    assert begun == [4711, 4712]
+    long = Recipe(attack=Method(name="pgd", params={"steps": 1000, "early_stop": False}), seed=4713).to_link()
+    for _ in range(2):
+        app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+        app.query_params["recipe"] = long
+        app.run()
+        app.switch_page("pages/attack.py").run()
+        app.session_state["job"].cancel.set()
+        settled(app)
+    assert begun == [4711, 4712, 4713, 4713], "what one visitor stopped is no answer for another"
 
 
 def test_stop_keeps_what_was_found() -> None:
