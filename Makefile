@@ -6,6 +6,8 @@ PEERS := .venv-peers
 BIN := $(VENV)/bin
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The workers of the tests share the cores: a thread that waits gives its core away instead of spinning on it.
+test unit browser screenshots peers: export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: run test lint types unit browser screenshots peers bench clean
 
@@ -22,12 +24,12 @@ types: $(VENV)/.installed-tests
 	$(BIN)/mypy
 
 unit: $(VENV)/.installed-tests
-	$(BIN)/python -m pytest -n $(WORKERS) --ignore tests/browser --ignore tests/peers
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/browser --ignore tests/peers
 
 # The browser's absence is the one thing that may skip a test; it says so in the last lines.
 browser: $(VENV)/.installed-tests
 	@$(BIN)/python tests/browser/find.py --install > $(VENV)/.browser || true
-	CHROMIUM="$$(cat $(VENV)/.browser)" $(BIN)/python -m pytest -n $(WORKERS) tests/browser
+	CHROMIUM="$$(cat $(VENV)/.browser)" $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/browser
 
 screenshots: $(VENV)/.installed-tests
 	@$(BIN)/python tests/browser/find.py --install > $(VENV)/.browser

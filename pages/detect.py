@@ -1,5 +1,7 @@
 """Detectors: is this picture attacked, how often are they right on many, and what of an attacker who knows them."""
 
+from typing import get_args
+
 import numpy as np
 import streamlit as st
 import torch
@@ -25,11 +27,11 @@ MOST = 1000
 def detectors(scene: Scene) -> dict[str, Detector]:
     """What there is to ask for this classifier, by title."""
     found: list[Detector] = []
-    names = masks.shipped(scene.classifier.domain)
-    if names:
-        middle = [name for name in names if masks.card(name).kind == "fc"]
-        attention = masks.load(middle[len(middle) // 2], str(scene.classifier.device))
-        found.append(MaskDisagreement(scene.classifier, attention))
+    for kind in get_args(masks.Kind):  # of each kind that with the middle β
+        names = [name for name in masks.shipped(scene.classifier.domain) if masks.card(name).kind == kind]
+        if names:
+            attention = masks.load(names[len(names) // 2], str(scene.classifier.device))
+            found.append(MaskDisagreement(scene.classifier, attention))
     found.append(FeatureSqueezing(scene.classifier))
     return {detector.title: detector for detector in found}
 

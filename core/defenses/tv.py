@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from core import memory
 from core.declaration import Real, number
 from core.defenses.base import Defense
 from core.threads import spread
@@ -77,12 +77,11 @@ def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
     solve = _compiled()
     if planes.device.type != "cpu" or planes.dtype not in (torch.float32, torch.float64) or solve is None:
         return _solved_together(planes, weight)
-    result, taken = torch.empty_like(planes, memory_format=torch.contiguous_format), [0] * len(planes)
+    result, taken = memory.empty_like(planes), [0] * len(planes)
 
     def alone(number: int) -> None:
         image = planes[number].contiguous().numpy()
-        down, right = np.zeros((2, *image.shape), image.dtype)
-        taken[number] = solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy(), down, right)
+        taken[number] = solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy())
 
     spread(alone, range(len(planes)))
     return result, taken

@@ -102,6 +102,8 @@ class MaskDisagreement(Detector):
         if attention.about.domain != classifier.domain:
             raise BadInput(f"These attention masks belong to {attention.about.domain!r}, not to {classifier.domain!r}.")
         self.classifier, self.attention = classifier, attention
+        if attention.about.kind == "conv":
+            self.title = "Convolutional masks (ours)"
 
     def score(self, images: Tensor) -> Tensor:
         images = images.to(self.classifier.device)

@@ -122,6 +122,14 @@ class MaskTables(Reproduction):
         return "\n".join(parts)
 
 
+class ConvolutionalMaskTables(MaskTables):
+    """The same tables with our convolutional masks."""
+
+    name: ClassVar[str] = "lan-conv"
+    title: ClassVar[str] = "Our convolutional attention masks as a detector on CIFAR-10 (LAN, tables 1 to 4)"
+    kind: ClassVar[masks.Kind] = "conv"
+
+
 def _oblivious(detector: MaskDisagreement, squeezing: FeatureSqueezing, limit: float, attack: Attack) -> Count:
     def count(x: Tensor, y: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
         return _told(detector, squeezing, limit, x, attack(detector.classifier, x, y, generator=generator).images, y)

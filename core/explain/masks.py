@@ -19,7 +19,9 @@ from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core import domains
 from core.inputs import BadInput
+from core.models.classifier import Classifier
 from core.models.zoo import WEIGHTS, Measured
 
 FOLDER = WEIGHTS / "masks"
@@ -45,31 +47,61 @@ class FullyConnected(nn.Module):
 
 
 class Convolutional(nn.Module):
-    """Ours: a small U-Net, which sees edges where they are; N×C×H×W in [0, 1], sides divisible by 4, to A in [0, 1]."""
+    """Ours: from what the classifier's own convolutions say, coarse to fine, so that an object is found wherever it lies.
 
-    def __init__(self, channels: int, width: int = 12) -> None:
+    N×C×H×W in [0, 1] to A of the same shape in [0, 1]. What stands before each pooling is read side by side (hypercolumns; Hariharan et al.
+    2015, section 2), as the masks of Dabkowski and Gal (2017, section 4.1) read a classifier. A network of convolutions that saw
+    the pixels alone gave up one side of CIFAR-10's pictures whatever was in them: the edge told it where it was.
+
+    Raises:
+        BadInput: the classifier's convolutions are not one sequence.
+    """
+
+    def __init__(self, classifier: Classifier, width: int = 24) -> None:
         super().__init__()
-        self.first = _pair(channels, width)
-        self.second = _pair(width, 2 * width)
-        self.third = _pair(2 * width, 4 * width)
-        self.wider = _pair(6 * width, 2 * width)
-        self.widest = _pair(3 * width, width)
-        self.last = nn.Conv2d(width, channels, 1)
+        features = getattr(classifier.network, "features", None)
+        if not isinstance(features, nn.Sequential):
+            raise BadInput(f"{classifier.title} has no sequence of convolutions that masks could be made from.")
+        self._eyes = (
+            features,
+            classifier.mean,
+            classifier.std,
+        )  # in a tuple: they are the classifier's, not weights of this
+        with torch.no_grad():
+            levels = self._seen(
+                torch.zeros(1, classifier.channels, classifier.size, classifier.size, device=classifier.device)
+            )
+        self.levels = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(level.shape[1], width, 1, bias=False), nn.BatchNorm2d(width)) for level in levels
+        )
+        self.mixed = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect", bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            )
+            for _ in levels
+        )
+        self.last = nn.Conv2d(width, classifier.channels, 1)
+
+    def _seen(self, images: Tensor) -> list[Tensor]:
+        """What the classifier's convolutions say before each pooling, and in the end; the coarsest first."""
+        features, mean, std = self._eyes
+        seen: list[Tensor] = []
+        h = (images - mean) / std
+        for layer in features:
+            if isinstance(layer, nn.MaxPool2d):
+                seen.append(h)
+            h = layer(h)
+        return [h, *reversed(seen)]
 
     def forward(self, images: Tensor) -> Tensor:
-        fine = self.first(images - 0.5)
-        middle = self.second(F.avg_pool2d(fine, 2))
-        coarse = self.third(F.avg_pool2d(middle, 2))
-        middle = self.wider(torch.cat([F.interpolate(coarse, scale_factor=2), middle], 1))
-        fine = self.widest(torch.cat([F.interpolate(middle, scale_factor=2), fine], 1))
-        return torch.sigmoid(self.last(fine))
-
-
-def _pair(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        *(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()),
-        *(nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()),
-    )
+        h: Tensor | None = None
+        for level, mixed, seen in zip(self.levels, self.mixed, self._seen(images), strict=True):
+            fine = level(seen)
+            h = mixed(F.relu(fine if h is None else fine + F.interpolate(h, size=fine.shape[2:])))
+        assert h is not None
+        return torch.sigmoid(self.last(h))
 
 
 class LeNet(nn.Module):
@@ -204,9 +236,10 @@ def card(name: str, folder: Path = FOLDER) -> MaskCard:
     return MaskCard.model_validate_json(path.read_bytes())
 
 
-def built(kind: Kind, channels: int, size: int) -> nn.Module:
-    """An untrained generator."""
-    return FullyConnected(channels, size) if kind == "fc" else Convolutional(channels)
+def built(kind: Kind, classifier: Classifier) -> nn.Module:
+    """An untrained generator of masks for that classifier, on its device."""
+    made = FullyConnected(classifier.channels, classifier.size) if kind == "fc" else Convolutional(classifier)
+    return made.to(classifier.device)
 
 
 @lru_cache(maxsize=8)
@@ -217,8 +250,9 @@ def load(name: str, device: str = "cpu", folder: Path = FOLDER) -> Attention:
         BadInput: there is none of that name, or its file does not fit its card.
     """
     about = card(name, folder)
+    classifier = domains.get(about.domain).classifier(about.classifier, device)
     found = Attention(
-        built(about.kind, about.channels, about.size),
+        built(about.kind, classifier),
         LeNet(about.channels, about.classes),
         name=name,
         about=about,

@@ -60,8 +60,8 @@ _PLANS = (
     *(MaskPlan("cifar10", "alexnet", "fc", beta, epochs=8) for beta in _BETAS),
     *(MaskPlan("mnist", "a", "fc", beta, epochs=6) for beta in _BETAS),
     # Weights that are shared by all places are learnt from fewer pictures.
-    *(MaskPlan("cifar10", "alexnet", "conv", beta, epochs=3, start=start) for beta, start in ((2, -2), (3, 0))),
-    *(MaskPlan("mnist", "a", "conv", beta, epochs=3) for beta in _BETAS),
+    *(MaskPlan("cifar10", "alexnet", "conv", beta, epochs=4, peak=3e-3) for beta in _BETAS),
+    *(MaskPlan("mnist", "a", "conv", beta, epochs=2, reader_epochs=6, peak=3e-3) for beta in _BETAS),
 )
 MASK_PLANS: dict[str, MaskPlan] = {f"masks_{plan.name}": plan for plan in _PLANS}
 
@@ -82,7 +82,7 @@ def train_masks(
     source = PLANS[f"{plan.domain}_{plan.classifier}"]
     pictures, labels = cached(source, True, out)
     torch.manual_seed(seed)
-    generator = built(plan.kind, classifier.channels, classifier.size).to(place)
+    generator = built(plan.kind, classifier)
     if isinstance(generator, Convolutional):
         nn.init.constant_(generator.last.bias, plan.start)  # type: ignore[arg-type]
     reader = LeNet(classifier.channels, len(classifier.classes)).to(place)

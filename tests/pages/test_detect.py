@@ -16,11 +16,17 @@ from tests.pages.visits import settled, tiles, verdict, visit
 RECIPE = Recipe(domain="mnist", classifier="a", attack=Method(name="pgd", params={"eps": "64/255", "steps": 20}))
 
 
-def test_the_picture_at_hand_with_the_evidence() -> None:
+@pytest.mark.parametrize(
+    ("name", "title"), [("mnist_a_fc_3", "Mask disagreement (LAN)"), ("mnist_a_conv_3", "Convolutional masks (ours)")]
+)
+def test_the_picture_at_hand_with_the_evidence(name: str, title: str) -> None:
     app = visit("detect", RECIPE.to_link())
+    assert app.button_group(key="detector_mnist").value == "Mask disagreement (LAN)", "the paper's first"
+    app.button_group(key="detector_mnist").set_value(title)
+    settled(app.run())
     scene = prepare(RECIPE, device="cpu")
     attacked = fool(RECIPE, scene)
-    detector = MaskDisagreement(scene.classifier, masks.load("mnist_a_fc_3"))
+    detector = MaskDisagreement(scene.classifier, masks.load(name))
     rows = app.dataframe[0].value
     for n, pixels in enumerate((scene.clean, attacked.adversarial)):
         with torch.no_grad():

@@ -195,6 +195,8 @@ def test_the_tables_count_what_their_words_say(data: Path, tmp_path: Path, monke
     monkeypatch.setattr(lan, "CALIBRATION", 50)
     rows = lan.MaskTables().run(20, 0, "cpu", tmp_path)
     text = lan.MaskTables().report(rows, 20, 0)
+    ours = lan.ConvolutionalMaskTables().report(rows, 20, 0)
+    assert "Masks: fc, β 3" in text and "Masks: conv, β 3" in ours and "convolutional" in ours.split("\n")[0]
     assert "### 2: AlexNet" in text and "published" in text and "### Not in the paper: AlexNet" in text
     found = {(r["table"], r["attack"], r[""]): str(r["measured"]) for r in rows}
     cifar = domains.get("cifar10")

@@ -136,7 +136,7 @@ def test_a_command_writes_weights_and_a_card_with_what_they_measure(tmp_path: Pa
 
 
 def test_a_plan_that_is_not_there_or_has_no_data_is_one_sentence(tmp_path: Path) -> None:
-    assert len(NAMES) == len(set(NAMES)) == 8 + 11
+    assert len(NAMES) == len(set(NAMES)) == 8 + 12
     with pytest.raises(BadInput, match="nothing called"):
         train("resnet", tmp_path)
     for name in ("cifar10_vgg", "imagenette_resnet"):
