@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -29,8 +27,7 @@ def solve(image: Plane, weight: float, tolerance: float, iterations: int, tau: f
     # The dual field, whose row before the first and column before the first stay zero; u has a row more, a copy of its last one.
     down, right = np.zeros(size + width, image.dtype), np.zeros(size + 1, image.dtype)
     u, edge = np.empty(size + width, image.dtype), np.empty(ROWS + 1, image.dtype)
-    first: Any = 0.0
-    previous: Any = 0.0
+    first = previous = 0.0
     last = iterations - 1
     for iteration in range(iterations):
         energy, done = 0.0, 0
@@ -72,7 +69,7 @@ def solve(image: Plane, weight: float, tolerance: float, iterations: int, tau: f
                 variation += abs(g) - np.sqrt(g * g + h * h)
                 down[k + width] = (edge[i - done] - step * g) / (one + slope * abs(g))
                 right[k + 1] = zero
-            energy += square + weight * variation
+            energy += float(square + weight * variation)
             done = stop
         if iteration == 0:
             first = energy
