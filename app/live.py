@@ -20,7 +20,8 @@ def running(key_prefix: str, *, picture: bool = True) -> bool:
 
     Without `picture`, the picture so far is left to `so_far`, at another place.
     """
-    session.collect()
+    if session.collect():
+        st.rerun()  # it ended between the look for its result and this one
     job = session.job()
     if job is None or not job.key.startswith(key_prefix):
         return False
@@ -32,7 +33,8 @@ def running(key_prefix: str, *, picture: bool = True) -> bool:
 
 def downloading(key: str) -> bool:
     """The same for the download of that key."""
-    session.collect()
+    if session.collect():
+        st.rerun()
     job: Job | None = st.session_state.get("download")
     if job is None or job.key != key:
         return False

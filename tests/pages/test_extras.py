@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from app import jobs, session
 from core import domains
 from core.recipe import Method, Picture, Recipe
 from tests.pages.visits import settled, tiles, verdict, visit
@@ -73,3 +78,24 @@ def test_a_kept_patch_is_stuck_onto_another_picture() -> None:
     app.button(key="drop_patch").click()
     settled(app.run())
     assert "kept_patch" not in app.session_state and not app.exception
+
+
+def test_a_job_that_ends_while_the_page_is_drawn_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page looks for the map, finds none, and only then the job ends: the map must stand there, not the button again."""
+    lavan = Method(name="lavan", params={"steps": 10})
+    app = visit("attack", Recipe(domain="mnist", attack=lavan).to_link())
+    look = session.places
+
+    def late(recipe: Recipe) -> Any:
+        found = look(recipe)
+        job = session.job()
+        if job is not None:
+            assert job.finished.wait(30)
+        return found
+
+    monkeypatch.setattr(session, "places", late)
+    monkeypatch.setattr(jobs, "PATIENCE", 0.0)
+    app.button(key="map_places").click()
+    app.run()
+    assert any("of 25 places" in caption.value for caption in app.caption)
+    assert not [button for button in app.button if button.key == "map_places"]
