@@ -58,6 +58,8 @@ class Shared:
     def find(self, key: str) -> Any:
         """What was computed under that key for anybody; None where nobody asked for it lately."""
         with self.lock:
+            if key in self.kept:
+                self.kept.move_to_end(key)
             return self.kept.get(key)
 
 

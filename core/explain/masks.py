@@ -50,8 +50,8 @@ class Convolutional(nn.Module):
     """Ours: from what the classifier's own convolutions say, coarse to fine, so that an object is found wherever it lies.
 
     N×C×H×W in [0, 1] to A of the same shape in [0, 1]. What stands before each pooling is read side by side (hypercolumns; Hariharan et al.
-    2015, section 2), as the masks of Dabkowski and Gal (2017, section 4.1) read a classifier. A network of convolutions that saw
-    the pixels alone gave up one side of CIFAR-10's pictures whatever was in them: the edge told it where it was.
+    2015), as the masks of Dabkowski and Gal (2017) read a classifier. A network of convolutions that saw the pixels alone gave up one
+    side of CIFAR-10's pictures whatever was in them: the edge told it where it was.
 
     Raises:
         BadInput: the classifier's convolutions are not one sequence.
@@ -62,11 +62,8 @@ class Convolutional(nn.Module):
         features = getattr(classifier.network, "features", None)
         if not isinstance(features, nn.Sequential):
             raise BadInput(f"{classifier.title} has no sequence of convolutions that masks could be made from.")
-        self._eyes = (
-            features,
-            classifier.mean,
-            classifier.std,
-        )  # in a tuple: they are the classifier's, not weights of this
+        # In a tuple: these weights are the classifier's and do not belong to this network.
+        self._eyes = (features, classifier.mean, classifier.std)
         with torch.no_grad():
             levels = self._seen(
                 torch.zeros(1, classifier.channels, classifier.size, classifier.size, device=classifier.device)
@@ -83,6 +80,7 @@ class Convolutional(nn.Module):
             for _ in levels
         )
         self.last = nn.Conv2d(width, classifier.channels, 1)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # half noise everywhere, at first
 
     def _seen(self, images: Tensor) -> list[Tensor]:
         """What the classifier's convolutions say before each pooling, and in the end; the coarsest first."""

@@ -14,7 +14,6 @@ from core import domains
 from core.device import pick
 from core.explain.masks import (
     Attention,
-    Convolutional,
     Distance,
     Kind,
     LeNet,
@@ -48,7 +47,6 @@ class MaskPlan:
     reader_epochs: int = 10
     batch: int = 256
     peak: float = 1e-3
-    start: float = 0.0  # A's logit before training, where weights are shared: half noise everywhere can be a trap
 
     @property
     def name(self) -> str:
@@ -83,8 +81,6 @@ def train_masks(
     pictures, labels = cached(source, True, out)
     torch.manual_seed(seed)
     generator = built(plan.kind, classifier)
-    if isinstance(generator, Convolutional):
-        nn.init.constant_(generator.last.bias, plan.start)  # type: ignore[arg-type]
     reader = LeNet(classifier.channels, len(classifier.classes)).to(place)
     epochs = epochs or plan.epochs
     fit_masks(
