@@ -104,6 +104,10 @@ class MaskDisagreement(Detector):
         self.classifier, self.attention = classifier, attention
         if attention.about.kind == "conv":
             self.title = "Convolutional masks (ours)"
+            self.summary = (
+                "Masks made from what the classifier's own convolutions say: sharper and with fewer false alarms, but an attack on this "
+                "very classifier moves them along."
+            )
 
     def score(self, images: Tensor) -> Tensor:
         images = images.to(self.classifier.device)
