@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.explain.layers import twin
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.models.folding import fold
 from core.threads import spread
 
 Values = npt.NDArray[np.float32]
@@ -62,6 +64,9 @@ def surface(
     """
     place = classifier.device
     image, first, second = (tensor.to(place) for tensor in (image, first, second))
+    # Thousands of passes: worth a copy with fewer layers. A twin, since folding looks at layers that others may be using.
+    quick = twin(classifier)
+    quick.network = fold(quick.network, (image - classifier.mean) / classifier.std)
     columns, rows = np.meshgrid(across, down)
     a, d = (
         torch.from_numpy(values.ravel().astype(np.float32)).to(place)[:, None, None, None] for values in (columns, rows)
@@ -74,7 +79,7 @@ def surface(
         part = slice(start, start + size)
         batch = image + a[part] * first + d[part] * second
         batch = batch.clamp(0, 1) if clip else batch
-        logits[start] = classifier(batch).float()
+        logits[start] = quick(batch).float()
 
     together = 4 * torch.get_num_threads()
     with torch.no_grad():
