@@ -133,7 +133,7 @@ def server(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def browse(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Open an address in a visitor's own browser: browse(address, theme="light", size=DESKTOP, motion=True).
+    """Open an address as a new visitor without cookies: browse(address, theme="light", size=DESKTOP, motion=True).
 
     Afterwards: not one request may have left this machine, no exception box may stand on a page, and a failed test
     leaves a screenshot.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser.conftest import Open, serving, settle
 
-PAGES = ("", "attack", "compare", "defend", "windows", "evaluate", "gradcam")
+PAGES = ("", "attack", "compare", "defend", "windows", "evaluate", "gradcam", "detect")
 
 
 @pytest.mark.parametrize("where", PAGES)

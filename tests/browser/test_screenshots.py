@@ -10,8 +10,7 @@ import pytest
 from core.recipe import Method, Recipe
 from tests.browser.conftest import ROOT, SHOTS, Open, finished, verdict
 
-ASKED = os.environ.get("MIRAGE_SCREENSHOTS") == "1"  # the long runs are for the README; other tests make shorter ones
-WHERE = ROOT / "assets" / "screenshots" if ASKED else SHOTS
+WHERE = ROOT / "assets" / "screenshots" if os.environ.get("MIRAGE_SCREENSHOTS") == "1" else SHOTS
 SIZE = {"width": 1500, "height": 1050}
 
 
@@ -31,13 +30,13 @@ def test_screens(where: str, server: str, browse: Open) -> None:
     query = f"?recipe={recipe.to_link()}" if recipe else ""
     page = browse(f"{server}/{'' if where == 'start' else where}{query}", size=SIZE)
     finished(page)
-    if ASKED and where == "evaluate" and not verdict(page).startswith("PGD"):
+    if where == "evaluate" and not verdict(page).startswith("PGD"):
         page.get_by_placeholder("or 2, 4, 8").fill("2, 4, 8")
         page.keyboard.press("Tab")
         finished(page)
         page.get_by_role("button", name=re.compile("Run")).click()
         finished(page)
-    if ASKED and where == "detect":
+    if where == "detect":
         page.get_by_role("button", name=re.compile("Attack .* twice")).click()
         finished(page)
     page.mouse.move(0, 0)
