@@ -8,6 +8,9 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from app import live, pictures, session, theme
 from app.sidebar import sidebar
+from core import memory
+
+memory.keep()
 
 if __name__ == "__main__":
     st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")

@@ -36,6 +36,7 @@ class Tile:
     alt: str = ""
     links: tuple[tuple[str, str], ...] = ()  # words and addresses that stand under the caption
     palette: Pixels | None = None  # 256×3: what the values of a picture of one channel stand for
+    late: bool = False  # its caption follows, by `captioned`; until then the last one stands there, faint
 
 
 def uri(pixels: Pixels, palette: Pixels | None = None) -> str:
@@ -84,6 +85,7 @@ color:var(--st-text-color);font-size:.95rem}
 .head b{font-weight:600;overflow-wrap:anywhere}
 .sign{font-size:1.5rem;line-height:1;font-weight:400;margin-right:6px}
 a{color:var(--st-text-color);font-size:.85rem;text-underline-offset:2px;padding:4px 2px;white-space:nowrap}
+figcaption.stale{opacity:.4}
 figcaption{color:var(--st-text-color);font-size:.95rem;padding-top:6px;overflow-wrap:anywhere;font-variant-numeric:tabular-nums;min-height:1.5em}
 .links{display:flex;gap:10px;flex-wrap:wrap}
 dialog{border:0;border-radius:10px;padding:16px;background:#777;max-width:96vw;max-height:96vh;text-align:center}
@@ -103,8 +105,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   row.style.setProperty('--tile', data.tile + 'px');
   row.className = data.signs ? 'signs' : '';
   row.setAttribute('aria-label', data.label);
+  if (row.token !== data.token) { row.token = data.token; row.fresh = false; }
   const before = new Map([...row.querySelectorAll('img')].map((image) => [image.src, image]));
-  row.replaceChildren(...data.items.map((item) => {
+  row.replaceChildren(...data.items.map((item, number) => {
     const figure = document.createElement('figure'); figure.setAttribute('role', 'listitem');
     figure.style.setProperty('--tone', item.colour); figure.style.setProperty('--ratio', item.ratio);
     const head = document.createElement('div'); head.className = 'head';
@@ -124,6 +127,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     mat.onclick = () => { const i = large.querySelector('img'); i.src = item.src; i.alt = item.alt; i.className = item.crisp ? 'crisp' : '';
       large.querySelector('p').textContent = item.title + (item.caption ? ': ' + item.caption : ''); large.showModal(); };
     const caption = document.createElement('figcaption'); caption.textContent = item.caption;
+    if (item.late) { caption.textContent = item.caption = row.said || ''; caption.className = row.fresh ? '' : 'stale'; }
     if (item.links.length) {
       const links = document.createElement('div'); links.className = 'links';
       links.append(...item.links.map(([word, href]) => { const a = document.createElement('a'); a.textContent = word; a.href = href;
@@ -134,7 +138,28 @@ export default function ({ data, parentElement, setTriggerValue }) {
     figure.append(head, mat, caption);
     return figure;
   }));
+  row.caption = (words) => { row.said = words; row.fresh = true; data.items.forEach((item, number) => { if (!item.late) return;
+    const figure = row.children[number], caption = figure.querySelector('figcaption');
+    item.caption = caption.textContent = words; caption.className = '';
+    figure.querySelector('img').alt = `${item.alt}. ${words}`; }); };
   large.onclick = (event) => { if (event.target === large) large.close(); };
+}
+""",
+)
+
+
+_CAPTIONS = st.components.v2.component(
+    "mirage_captions",
+    js="""
+export default function ({ data }) {
+  // The row is a component of its own, so it is looked for on the page; it may come a moment later than its words.
+  const told = (tries) => {
+    const hosts = document.querySelectorAll('.st-key-' + data.box + ' *');
+    const row = [...hosts].map((e) => e.shadowRoot && e.shadowRoot.querySelector('#row')).find((e) => e);
+    if (row && row.caption && row.token === data.token) row.caption(data.words);
+    else if (tries) setTimeout(() => told(tries - 1), 20);
+  };
+  told(200);
 }
 """,
 )
@@ -151,10 +176,14 @@ def all_again() -> None:
     st.session_state.pictures_there = {}
 
 
-def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> None:
-    """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way."""
+def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> str:
+    """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way.
+
+    Returned is what tells these pictures from those that stood there before, for `captioned`.
+    """
     sources = list(_encoders().map(lambda tile: _source(tile.pixels, tile.palette), tiles))
     box = f"dim_{key}" if dimmed else f"tiles_{key}"
+    token = "".join(name[:6] for name, _ in sources)
     there: dict[str, set[str]] = st.session_state.setdefault("pictures_there", {})
     known = there.get(box, set())
     there[box] = {name for name, _ in sources}
@@ -167,7 +196,8 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
             "colour": COLOURS[tile.tone],
             "sign": tile.sign,
             "file": tile.file_name,
-            "alt": tile.alt or f"{tile.title}. {tile.caption}",
+            "alt": tile.alt or (tile.title if tile.late else f"{tile.title}. {tile.caption}"),
+            "late": tile.late,
             "crisp": max(tile.pixels.shape[:2]) <= CRISP,
             "links": [list(link) for link in tile.links],
             "ratio": f"{tile.pixels.shape[1]}/{tile.pixels.shape[0]}",
@@ -181,9 +211,22 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
     with st.container(key=box):
         _ROW(
             key=key,
-            data={"items": items, "tile": width, "label": label, "signs": any(tile.sign for tile in tiles)},
+            data={
+                "items": items,
+                "tile": width,
+                "label": label,
+                "signs": any(tile.sign for tile in tiles),
+                "token": token,
+            },
             on_missing_change=lost,
         )
+    return token
+
+
+def captioned(token: str, caption: str, *, key: str) -> None:
+    """The late caption of the row `key`, so that its pictures need not wait for a classifier; `token` is what the row returned."""
+    with st.container(key=f"captions_{key}"):
+        _CAPTIONS(key=f"{key}_captions", data={"box": f"tiles_{key}", "token": token, "words": caption})
 
 
 def magnified(clean: Pixels, other: Pixels) -> tuple[Pixels, int]:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from core import attacks, defenses, domains, images, training
+from core import attacks, defenses, domains, images, memory, training
 from core.declaration import Declared, Parameter, shown
 from core.evaluate import command as evaluating
 from core.inputs import BadInput
@@ -31,6 +31,7 @@ from core.recipe import Method, Outcome, Picture, Progress, Recipe, run
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 2 with one sentence on standard error when it could not."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    memory.keep()
     try:
         # The flags of `attack` depend on which attack it is, so the rest of the line is read in a second pass.
         options, rest = _parser().parse_known_args(arguments)

@@ -7,7 +7,7 @@ import torch
 from app import live, session, theme
 from app.controls import strip
 from app.palettes import CIVIDIS, levels
-from app.pictures import Pixels, Tile, Tone, ahead, row
+from app.pictures import Pixels, Tile, Tone, ahead, captioned, row
 from app.tables import table
 from app.windows import explorer, histogram, outlined
 from app.words import duration, per_cent, prediction, windows_verdict
@@ -70,8 +70,8 @@ def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
     ]
 
 
-def tiles(which: int, pixels: Pixels, found: list[Map], before: str, after: str) -> list[Tile]:
-    """One picture and its maps from left to right, with the predictions at both ends."""
+def tiles(which: int, pixels: Pixels, found: list[Map], before: str) -> list[Tile]:
+    """One picture and its maps from left to right; what the classifier says of the result follows."""
     name = NAMES[which]
     *between, (_, result, _, _) = found
     return [
@@ -90,7 +90,7 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, after: str)
             )
             for title, shown, words, palette in between
         ),
-        Tile(result, "result", after, "defended", "=", f"{name}_smoothed.png"),
+        Tile(result, "result", "", "defended", "=", f"{name}_smoothed.png", late=True),
     ]
 
 
@@ -125,25 +125,28 @@ def windows(scene: Scene, base: Attacked) -> None:
     classifier, label = scene.classifier, scene.label
     pictures = (scene.clean, base.adversarial)
     found = [maps(trace, which, pixels) for which, pixels in enumerate(pictures)]
-    ahead((shown, palette) for each in found for _, shown, _, palette in each)  # while the classifier looks
-    after: dict[int, Verdict] = {}
-    # Both at once, each on a core of its own: a slider is waiting.
-    spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
+    ahead((shown, palette) for each in found for _, shown, _, palette in each)
     before = (scene.before, base.verdict)
+    tokens = [
+        row(
+            tiles(which, pixels, found[which], prediction(before[which], classifier.classes, label)),
+            key=f"windows_{NAMES[which]}",
+            label=f"Gradients smoothing of the {NAMES[which]} picture",
+            width=130,
+        )
+        for which, pixels in enumerate(pictures)
+    ]
+    after: dict[int, Verdict] = {}
+    # Both at once, each on a core of its own, while the pictures are on their way: a slider is waiting.
+    spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
+    for which, token in enumerate(tokens):
+        captioned(token, prediction(after[which], classifier.classes, label), key=f"windows_{NAMES[which]}")
     shares = None
     if base.mask is not None:
         shares = overlap(trace.region, torch.from_numpy(np.array(base.mask)).permute(2, 0, 1)[None] > 0)
     recall = None if shares is None else float(shares.recall[1])
     with head:
         theme.verdict(windows_verdict(int(trace.kept[1].sum()), recall, before[1], after[1], classifier.classes, label))
-    for which, pixels in enumerate(pictures):
-        said = [prediction(verdict, classifier.classes, label) for verdict in (before[which], after[which])]
-        row(
-            tiles(which, pixels, found[which], said[0], said[1]),
-            key=f"windows_{NAMES[which]}",
-            label=f"Gradients smoothing of the {NAMES[which]} picture",
-            width=130,
-        )
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Windows**")

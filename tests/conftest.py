@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from core import memory
+
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = os.environ.setdefault("MIRAGE_DATA_OF_THE_USER", os.environ.get("MIRAGE_DATA", ""))  # workers inherit it
 LOOPBACK = ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::")
@@ -26,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["MIRAGE_DATA"] = empty
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     torch.set_num_threads(2)
+    memory.keep()  # as the app does
 
 
 @pytest.fixture(scope="session", autouse=True)

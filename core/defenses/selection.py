@@ -8,15 +8,34 @@ eights, again once for all; the last two lists need no merging, because the midd
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from core.defenses.compiled import compiled
+from core.threads import spread
+
 CPU_CHUNK, CUDA_CHUNK = 1 << 17, 1 << 21  # pixels at once: a CPU's cache holds them; a GPU is kept busy
+SHARE, BLOCK = 1 << 15, 1 << 10  # of the compiled network: pixels a thread takes at a time, and those its cache holds
 
 Value = tuple[int, int]  # a plane's number, and how far to the right of the window's corner it is read
 Values = list[Value]
 Operation = tuple[bool, Value, Value]  # maximum or minimum, of two values
+
+
+NONE = -1  # the slot of a result that nobody needs
+
+
+class Program(NamedTuple):
+    """A network's operations, one a row: the slot and shift of both inputs, the slots of minimum and maximum, the extra length."""
+
+    operations: npt.NDArray[np.int64]
+    slots: int  # rows of memory that it needs
+    middle: int  # the slot in which the median stands,
+    shift: int  # and how far to the right
 
 
 class Network:
@@ -123,6 +142,29 @@ class Network:
         spare.extend(buffers.values())
         return planes[self.median[0]][self.median[1] :][:count]
 
+    def program(self) -> Program:
+        """The operations as the compiled loop takes them; a minimum and a maximum of the same two values are one operation."""
+        slot = {row: row for row in range(self.window)}
+        slots, spare = self.window, list[int]()
+        rows: list[list[int]] = []
+        number = 0
+        while number < len(self.operations):
+            larger, a, b = self.operations[number]
+            both = self.operations[number + 1 : number + 2] == [(not larger, a, b)]
+            results = [NONE, NONE]
+            extra, freed = 0, list[int]()
+            for k in range(number, number + 1 + both):
+                if not spare:
+                    spare.append(slots)
+                    slots += 1
+                slot[self.window + k] = results[self.operations[k][0]] = spare.pop()
+                extra = max(extra, self.reach[k])
+                freed += self.freed[k]
+            rows.append([slot[a[0]], a[1], slot[b[0]], b[1], *results, extra])
+            spare += [slot.pop(plane) for plane in freed]
+            number += 1 + both
+        return Program(np.array(rows, np.int64).reshape(-1, 7), slots, slot[self.median[0]], self.median[1])
+
 
 @lru_cache(maxsize=8)
 def network(window: int) -> Network:
@@ -130,12 +172,34 @@ def network(window: int) -> Network:
     return Network(window)
 
 
+@lru_cache(maxsize=8)
+def _program(window: int) -> Program:
+    return network(window).program()
+
+
 def median_of_windows(padded: Tensor, window: int) -> Tensor:
     """Medians N×C×(H−w+1)×(W−w+1) of all windows that fit into N×C×H×W; no gradient."""
     flat, (height, width) = padded.detach().contiguous().view(-1), padded.shape[2:]
     # All pictures lie end to end; windows that run over an edge are computed like the others and cut away.
-    result = torch.empty_like(flat)
     total = len(flat) - (window - 1) * (width + 1)
+    exchange = compiled("exchange")
+    if flat.device.type != "cpu" or flat.dtype not in (torch.float32, torch.float64) or exchange is None:
+        result = _together(flat, width, window, total)
+    else:
+        result = torch.empty_like(flat)
+        given, found, program = flat.numpy(), result.numpy(), _program(window)
+
+        def share(start: int) -> None:
+            part = found[start : min(start + SHARE, total)]
+            exchange.run(given[start:], width, window, *program, BLOCK, part)
+
+        spread(share, range(0, total, SHARE))
+    return result.view_as(padded)[:, :, : height - window + 1, : width - window + 1].contiguous()
+
+
+def _together(flat: Tensor, width: int, window: int, total: int) -> Tensor:
+    """The same in operations that a GPU has too."""
+    result = torch.empty_like(flat)
     chunk = CUDA_CHUNK if flat.is_cuda else CPU_CHUNK
     spare: list[Tensor] = []
     for start in range(0, total, chunk):
@@ -143,4 +207,4 @@ def median_of_windows(padded: Tensor, window: int) -> Tensor:
         if count < chunk:
             spare = []
         result[start : start + count] = network(window).run(flat, width, start, count, spare)
-    return result.view_as(padded)[:, :, : height - window + 1, : width - window + 1].contiguous()
+    return result

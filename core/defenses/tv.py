@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import ClassVar
 
 import torch
@@ -13,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from core import memory
 from core.declaration import Real, number
 from core.defenses.base import Defense
+from core.defenses.compiled import compiled
 from core.threads import spread
 
 TOLERANCE = 2e-4  # stop when the energy changes by less than this share of its first value, as scikit-image does
@@ -74,27 +73,17 @@ def smoothed(images: Tensor, weight: float) -> Tensor:
 @torch.no_grad()
 def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
     """Denoise planes P×H×W, each until its own energy settles; the result and the iterations each took."""
-    solve = _compiled()
-    if planes.device.type != "cpu" or planes.dtype not in (torch.float32, torch.float64) or solve is None:
+    chambolle = compiled("chambolle")
+    if planes.device.type != "cpu" or planes.dtype not in (torch.float32, torch.float64) or chambolle is None:
         return _solved_together(planes, weight)
     result, taken = memory.empty_like(planes), [0] * len(planes)
 
     def alone(number: int) -> None:
         image = planes[number].contiguous().numpy()
-        taken[number] = solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy())
+        taken[number] = chambolle.solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy())
 
     spread(alone, range(len(planes)))
     return result, taken
-
-
-@cache
-def _compiled() -> Callable[..., int] | None:
-    """The compiled iteration; None where numba is not installed, as it need not be beside a GPU. Here: its import takes a second."""
-    try:
-        from core.defenses.chambolle import solve
-    except ImportError:
-        return None
-    return solve
 
 
 @torch.no_grad()

@@ -63,7 +63,8 @@ def surface(
     None where `watch` stopped it.
     """
     place = classifier.device
-    image, first, second = (tensor.to(place) for tensor in (image, first, second))
+    # All batches come from these three, so they come in the layout that a convolution wants (see Classifier).
+    image, first, second = (t.to(place, memory_format=torch.channels_last) for t in (image, first, second))
     # Thousands of passes: worth a copy with fewer layers. A twin, since folding looks at layers that others may be using.
     quick = twin(classifier)
     quick.network = fold(quick.network, (image - classifier.mean) / classifier.std)

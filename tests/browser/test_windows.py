@@ -7,7 +7,11 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from core.recipe import Method, Recipe
+from app.words import prediction
+from core import images
+from core.defenses import LGS
+from core.recipe import Method, Recipe, fool, prepare
+from core.recipe.running import look
 from tests.browser.conftest import TALL, Open, finished, verdict
 
 LINK = Recipe(attack=Method(name="lavan", params={"steps": 60})).to_link()
@@ -67,6 +71,28 @@ def test_the_line_is_dragged_and_the_slider_and_the_pictures_follow(server: str,
     page.reload()
     finished(page)
     assert abs(gamma(page) - (low + 0.005)) < 1e-6, "the link carries it"
+
+
+def test_what_the_classifier_says_of_the_result_follows_its_picture(server: str, browse: Open) -> None:
+    recipe = Recipe.from_link(LINK)
+    scene = prepare(recipe, device="cpu")
+    attacked = images.to_tensor(fool(recipe, scene).adversarial)
+    page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
+    finished(page)
+    result = page.get_by_role("list", name=ROW).get_by_role("listitem").nth(5)
+    strength = page.get_by_role("slider", name=re.compile("lambda")).first
+    told = []
+    for _ in range(3):
+        smoothed = LGS(**{"lambda": float(strength.input_value())})(attacked)
+        told.append(prediction(look(scene.classifier, smoothed, scene.label), scene.classifier.classes, scene.label))
+        expect(result.locator("figcaption:not(.stale)")).to_have_text(told[-1])
+        expect(result.get_by_role("img")).to_have_attribute("alt", f"result. {told[-1]}")
+        strength.focus()
+        page.keyboard.press("PageDown")
+        page.wait_for_timeout(100)
+        finished(page)
+    assert len(set(told)) == 3, "each strength has words of its own"
+    assert page.locator("[class*=st-key-captions_]").first.bounding_box() is None, "it takes no room"
 
 
 def test_pictures_that_are_there_are_not_sent_again_and_what_got_lost_is_asked_for(server: str, browse: Open) -> None:

@@ -1,6 +1,9 @@
 """Memory that is used again: never while anything of it lives."""
 
 import gc
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -57,3 +60,28 @@ def test_a_defended_picture_outlives_the_next() -> None:
     for _ in range(3):
         JPEG()(1 - images)
     assert torch.equal(kept, want)
+
+
+FAULTS = """
+import resource
+import torch
+from core import memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        torch.ones(20_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+given = faults()
+memory.keep()
+faults()
+print(given, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what it sets is glibc's")
+def test_a_process_that_keeps_memory_is_given_it_without_clearing() -> None:
+    ended = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
+    given, kept = map(int, ended.stdout.split())
+    assert given > 100 and kept < 0.1 * given

@@ -11,12 +11,15 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from app.windows import levels
-from core import images
+from app.words import prediction
+from core import domains, images
 from core.defenses import LGS
 from core.evaluate.overlap import overlap
 from core.recipe import Method, Recipe, fool, prepare
+from core.recipe.running import look
 from tests.pages.visits import settled, tiles, verdict, visit
 
+CLASSES = domains.get("photos").classes
 PATCH = Recipe(attack=Method(name="lavan", params={"steps": 60}))
 ROWS = tuple(f"Gradients smoothing of the {name} picture" for name in ("clean", "attacked"))
 
@@ -34,6 +37,15 @@ def pixels(source: str) -> images.Pixels:
     return images.decode(base64.b64decode(source.split(",")[1]))
 
 
+def late(app: AppTest, box: str) -> str:
+    """The caption that follows the row in that box; it is meant for the pictures that were sent."""
+    sent = [json.loads(e.proto.json) for e in app.get("bidi_component") if e.proto.json]
+    (words,) = [data for data in sent if data.get("box") == box]
+    tokens = [data["token"] for data in sent if "items" in data and data.get("token") == words["token"]]
+    assert len(tokens) == 1
+    return str(words["words"])
+
+
 def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
     app = visit("windows", PATCH.to_link())
     scene = prepare(PATCH, device="cpu")
@@ -47,6 +59,8 @@ def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
         assert np.array_equal(pixels(shown[5]["src"]), result)
         kept = int(trace.kept[which].sum())
         assert shown[3]["caption"].startswith(f"{kept} of {trace.kept[which].numel()} windows")
+        said = prediction(look(scene.classifier, trace.result[which : which + 1], scene.label), CLASSES, scene.label)
+        assert shown[5]["late"] and late(app, f"tiles_windows_{('clean', 'attacked')[which]}") == said
     explorer = component(app, "tops")
     assert explorer["tops"] == list(trace.tops) and explorer["lefts"] == list(trace.lefts)
     np.testing.assert_array_equal(np.array(explorer["means"], np.float32), trace.means[1].numpy())

@@ -12,7 +12,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.defenses import JPEG, LGS, TVM, Bilateral, BitDepth, Gaussian, Median, SpatialSmoothing, TotalVariation, tv
+from core.defenses import (
+    JPEG,
+    LGS,
+    TVM,
+    Bilateral,
+    BitDepth,
+    Gaussian,
+    Median,
+    SpatialSmoothing,
+    TotalVariation,
+    selection,
+    tv,
+)
 
 SIZES = [(8, 8), (31, 17), (513, 300)]
 
@@ -64,6 +76,21 @@ def test_median_equals_scipys(window: int, shape: tuple[int, ...]) -> None:
     for images in (noise(*shape), (noise(*shape, dtype=torch.float64) * 4).round() / 4):  # without and with ties
         theirs = scipy.ndimage.median_filter(images.numpy(), size=(1, 1, window, window), mode="mirror")
         assert np.array_equal(Median(window=window)(images).numpy(), theirs)
+
+
+@pytest.mark.parametrize("window", [2, 3, 4, 5, 9, 15])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_medians_without_a_compiler_are_the_same(
+    window: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs on a processor and what runs on a GPU, to the bit; in more pieces than one."""
+    monkeypatch.setattr(selection, "SHARE", 1000)
+    monkeypatch.setattr(selection, "BLOCK", 300)
+    images = noise(2, 3, 40, 33, dtype=dtype)
+    assert selection.compiled("exchange") is not None
+    compiled = selection.median_of_windows(images, window)
+    monkeypatch.setattr(selection, "compiled", lambda name: None)
+    assert torch.equal(selection.median_of_windows(images, window), compiled)
 
 
 @pytest.mark.parametrize("window", [3, 5])
@@ -177,7 +204,7 @@ def test_compiled_total_variation_is_that_of_tensors(size: tuple[int, int]) -> N
     """What runs on a processor and what runs on a GPU: the same planes, and each settles at the same iteration."""
     planes = torch.cat([noise(2, 2, *size, dtype=torch.float64).flatten(0, 1), torch.full((1, *size), 0.3).double()])
     planes[1] *= 0.1
-    assert tv._compiled() is not None
+    assert tv.compiled("chambolle") is not None
     for weight in (0.03, 0.2):
         result, taken = tv._solved(planes, weight)
         wanted, steps = tv._solved_together(planes, weight)
@@ -188,7 +215,7 @@ def test_compiled_total_variation_is_that_of_tensors(size: tuple[int, int]) -> N
 def test_total_variation_without_a_compiler_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     images = scene(2, 3, 40, 30, dtype=torch.float64)
     compiled = TotalVariation()(images)
-    monkeypatch.setattr(tv, "_compiled", lambda: None)
+    monkeypatch.setattr(tv, "compiled", lambda name: None)
     torch.testing.assert_close(TotalVariation()(images), compiled, rtol=0, atol=1e-12)
 
 

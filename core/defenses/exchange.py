@@ -1,0 +1,58 @@
+"""A network of minima and maxima on long rows, compiled: a block of windows at a time, whose rows stay in the cache."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Row = npt.NDArray[np.floating]
+Operations = npt.NDArray[np.int64]  # as `selection.Program` has them
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def run(
+    flat: Row,
+    stride: int,
+    window: int,
+    operations: Operations,
+    slots: int,
+    middle: int,
+    shift: int,
+    block: int,
+    out: Row,
+) -> None:
+    """Write the medians of the windows whose corners are at flat[0 : len(out)], in rows `stride` apart, into `out`.
+
+    Slots 0 … window − 1 hold the window's rows; the median stands in slot `middle`, `shift` to the right.
+    """
+    rows = np.empty((slots, block + window - 1), flat.dtype)
+    for start in range(0, len(out), block):
+        count = min(block, len(out) - start)
+        for row in range(window):
+            given = flat[start + row * stride : start + row * stride + count + window - 1]
+            held = rows[row]
+            for k in range(count + window - 1):
+                held[k] = given[k]
+        for number in range(len(operations)):
+            one, at, other, beside, least, largest, extra = operations[number]
+            size = count + extra
+            a, b = rows[one][at : at + size], rows[other][beside : beside + size]
+            # Slices that begin at zero and one result a loop or two: only such loops become vector instructions.
+            if largest < 0:
+                low = rows[least][:size]
+                for k in range(size):
+                    low[k] = a[k] if a[k] < b[k] else b[k]
+            elif least < 0:
+                high = rows[largest][:size]
+                for k in range(size):
+                    high[k] = b[k] if a[k] < b[k] else a[k]
+            else:
+                low, high = rows[least][:size], rows[largest][:size]
+                for k in range(size):
+                    p, q = a[k], b[k]
+                    low[k] = p if p < q else q
+                    high[k] = q if p < q else p
+        found, result = rows[middle][shift : shift + count], out[start : start + count]
+        for k in range(count):
+            result[k] = found[k]
