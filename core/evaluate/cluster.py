@@ -40,6 +40,8 @@ def distribute(
     _reach(address)
     run.check_pictures()
     plan, todo, total = run.plan, *run.pending()
+    for number, name in enumerate(plan.classifier_names()):
+        run.check_classifier(number, domains.get(plan.domain).classifier(name, "cpu"))
     pace = Pace(run, todo)
     try:
         ray.init(

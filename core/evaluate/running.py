@@ -88,7 +88,8 @@ def evaluate(
         turn: computes a unit when its turn on the device comes, where others use it too.
 
     Raises:
-        BadInput: data or weights are missing, an attack does not fit its pictures, the disk is full. What was kept stays.
+        BadInput: data or weights are missing or others than the run began with, an attack does not fit its pictures, the disk is
+            full. What was kept stays.
     """
     run.check_pictures()
     plan, todo, total = run.plan, *run.pending()
@@ -96,6 +97,8 @@ def evaluate(
     names = plan.classifier_names()
     give = classifiers or (lambda name: domains.get(plan.domain).classifier(name, device=str(pick(device))))
     held: tuple[str, Classifier] | None = None
+    for number in run.classifiers_met():
+        run.check_classifier(number, give(names[number]))
     made: dict[str, dict[str, Floats]] = {}
 
     def asked(text: str) -> bool:
@@ -109,6 +112,7 @@ def evaluate(
                 return False
             if held is None or held[0] != names[unit.classifier]:
                 held = (names[unit.classifier], give(names[unit.classifier]))
+                run.check_classifier(unit.classifier, held[1])
             classifier = held[1]
 
             began = time.perf_counter()

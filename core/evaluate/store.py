@@ -19,8 +19,9 @@ import torch
 
 from core import domains, images
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
-from core.evaluate.work import Floats, Found, Ints, drawn
+from core.evaluate.work import Floats, Found, Ints, drawn, signature
 from core.inputs import BadInput
+from core.models.classifier import Classifier
 
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -208,6 +209,36 @@ class Run:
         labels = domain.labels(self.plan.split)
         if int(self.numbers.max()) >= len(labels) or not np.array_equal(labels[self.numbers], self.labels):
             raise BadInput(f"The pictures of {domain.title} here are not those that {self.path.stem!r} began with.")
+
+    def check_classifier(self, number: int, classifier: Classifier) -> None:
+        """Make sure that the plan's classifier of that number is the one that this run began with; the first one is remembered.
+
+        A file of weights may be another one today under the same name.
+
+        Raises:
+            BadInput: it is another one, or the run began before classifiers were remembered.
+        """
+        said = signature(classifier).astype("<f4")
+        with self._speaking(), self._base:
+            kept = self._base.execute("SELECT value FROM about WHERE key = ?", (f"classifier {number}",)).fetchone()
+            (units_,) = self._base.execute("SELECT COUNT(*) FROM units WHERE classifier = ?", (number,)).fetchone()
+            if kept is None and not units_:
+                row = (f"classifier {number}", said.tobytes())
+                self._base.execute("INSERT INTO about VALUES (?, ?)", row)
+                return
+        before = np.frombuffer(kept[0], "<f4") if kept is not None else np.empty(0, "<f4")
+        # Another device or number of threads rounds otherwise; other weights say something else.
+        if before.size != said.size or not np.allclose(
+            before, said.ravel(), rtol=0, atol=0.01 * float(np.abs(said).max())
+        ):
+            raise BadInput(
+                f"{classifier.title} is not the classifier here that {self.path.stem!r} began with: its weights are others now. "
+                "Delete the run to begin anew."
+            )
+
+    def classifiers_met(self) -> list[int]:
+        """The numbers of the plan's classifiers that something was computed with."""
+        return [number for (number,) in self._ask("SELECT DISTINCT classifier FROM units ORDER BY classifier")]
 
     def done(self) -> set[str]:
         """The keys of the units that are kept."""

@@ -86,6 +86,15 @@ def load(domain: Domain, split: str, numbers: Sequence[int], classifier: Classif
     return torch.cat(fitted), torch.from_numpy(domain.labels(split)[np.asarray(numbers)])
 
 
+def signature(classifier: Classifier) -> Floats:
+    """By which a classifier is known again, on any device: its logits of two fixed pictures, float32 2×K."""
+    size = (2, classifier.channels, classifier.size, classifier.size)
+    fixed = torch.rand(size, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.5, 1.0]).view(2, 1, 1, 1)
+    with torch.no_grad():
+        logits: Floats = classifier(fixed.to(classifier.device)).float().cpu().numpy()
+    return logits
+
+
 def attacked_as(plan: Plan, known: int, classifier: Classifier) -> Classifier:
     """The classifier as an attacker who knows that defense (or none) attacks it."""
     if known == BARE:

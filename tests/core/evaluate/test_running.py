@@ -271,6 +271,36 @@ def test_other_pictures_than_it_began_with_are_refused(tmp_path: Path, monkeypat
             run.check_pictures()
 
 
+def test_other_weights_than_it_began_with_are_refused_and_nothing_is_lost(whole: Run, tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    mnist = domains.get("mnist")
+    nearly, other = (mnist.classifier(name, "cpu") for name in (PLAN.classifier_names()[0], "b"))
+    with torch.no_grad():  # as another device rounds
+        nearly.get_submodule("network.features.0").weight.mul_(1 + 1e-5)
+    with Run.create(PLAN, "cpu", path) as run:
+        evaluate(run, device="cpu", watch=lambda advance: advance.done >= 4)
+        kept = run.done()
+        with pytest.raises(BadInput, match="its weights are others now"):
+            evaluate(run, device="cpu", classifiers=lambda name: other)
+        assert run.done() == kept
+        evaluate(run, device="cpu", classifiers=lambda name: nearly, watch=lambda advance: advance.done >= 5)
+        assert len(run.done()) == 5
+        assert evaluate(run, device="cpu")
+        with pytest.raises(BadInput, match="its weights are others now"):  # also where nothing is left to do
+            evaluate(run, device="cpu", classifiers=lambda name: other)
+
+
+def test_a_run_that_remembers_no_classifier_is_not_gone_on_with(tmp_path: Path) -> None:
+    with Run.create(PLAN, "cpu", tmp_path / "r.sqlite") as run:
+        evaluate(run, device="cpu", watch=lambda advance: advance.done >= 2)
+        base = sqlite3.connect(run.path)
+        with base:
+            base.execute("DELETE FROM about WHERE key LIKE 'classifier %'")
+        base.close()
+        with pytest.raises(BadInput, match="Delete the run"):
+            evaluate(run, device="cpu")
+
+
 def test_a_file_of_another_plan_is_not_overwritten(whole: Run) -> None:
     with pytest.raises(BadInput, match="holds another evaluation"):
         Run.create(PLAN.model_copy(update={"seed": 1}), "cpu", whole.path)
