@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from core import memory
 from core.declaration import Real, number
 from core.defenses.base import Defense
-from core.defenses.compiled import compiled
+from core.kernels import compiled
 from core.threads import spread
 
 TOLERANCE = 2e-4  # stop when the energy changes by less than this share of its first value, as scikit-image does

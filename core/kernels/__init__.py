@@ -9,8 +9,8 @@ from typing import Any
 
 @cache
 def compiled(name: str) -> Any:
-    """This room's module of that name, or None without numba. Asked for when it is needed: the import takes a second."""
+    """The module of this room of that name, or None without numba. Asked for when it is needed: the import takes a second."""
     try:
-        return import_module(f"core.defenses.{name}")
+        return import_module(f"core.kernels.{name}")
     except ImportError:
         return None
