@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor
 
+from core import memory
 from core.declaration import Real, flag, number
 from core.defenses.base import Defense, fit_window, in_parts
+from core.kernels import compiled
+from core.threads import spread
 
 CACHED = 1 << 20  # values worked on at once on a CPU
+AT_ONCE = 4  # pictures that a thread takes at a time
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's mode L
 
 
@@ -83,7 +88,18 @@ class LGS(Defense):
         return self
 
     def apply(self, images: Tensor) -> Tensor:
-        return in_parts(lambda part: self.trace(part).result, images, CACHED)
+        fit_window(self.title, self.window, images)
+        kernels = self._kernels(images)
+        if kernels is None:
+            return in_parts(lambda part: self.trace(part).result, images, CACHED)
+        images = images.contiguous()
+        result = memory.empty_like(images)
+
+        def some(pictures: tuple[Tensor, Tensor]) -> None:
+            self._smoothed(kernels, *pictures, whole=False)
+
+        spread(some, zip(torch.split(images, AT_ONCE), torch.split(result, AT_ONCE), strict=True))
+        return result
 
     def trace(self, images: Tensor) -> LGSTrace:
         """Defend images N×C×H×W in [0, 1] and keep every step; `apply` is this function's result.
@@ -93,6 +109,10 @@ class LGS(Defense):
         """
         fit_window(self.title, self.window, images)
         height, width = images.shape[2:]
+        kernels = self._kernels(images)
+        if kernels is not None:
+            images = images.contiguous()
+            return self._smoothed(kernels, images, torch.empty_like(images), whole=True)
         magnitude = gradient_magnitude(images if self.per_channel else luma(images))
         normalised = min_max(magnitude)
         tops, lefts = self._starts(height), self._starts(width)
@@ -105,6 +125,33 @@ class LGS(Defense):
             region = ((rows @ kept.to(images.dtype) @ columns.T) > 0).unsqueeze(1)
         suppression = (normalised * region * self.smoothing).clamp(0, 1)
         result = images * (1 - suppression)
+        return LGSTrace(magnitude, normalised, tops, lefts, self.window, means, kept, region, suppression, result)
+
+    def _kernels(self, images: Tensor) -> Any:
+        """The compiled loops, where they can take these images: on a CPU, in the usual types, without a graph."""
+        tracked = torch.is_grad_enabled() and images.requires_grad
+        usual = images.device.type == "cpu" and images.dtype in (torch.float32, torch.float64)
+        apart = self.per_channel and images.shape[1] > 1
+        return compiled("gradients") if usual and not tracked and not apart else None
+
+    def _smoothed(self, kernels: Any, images: Tensor, result: Tensor, whole: bool) -> LGSTrace:
+        """The trace of images N×C×H×W by compiled loops, up to rounding that of tensors; `whole` or only its result."""
+        height, width = images.shape[2:]
+        tops, lefts = self._starts(height), self._starts(width)
+        room = len(images) if whole else 1
+        magnitude = images.new_empty(room, 1, height, width)
+        normalised, suppression = images.new_empty(2, room, 1, height if whole else 1, width)
+        means = images.new_empty(room, len(tops), len(lefts))
+        kept = torch.empty_like(means, dtype=torch.bool)
+        region = torch.empty_like(magnitude, dtype=torch.bool)
+        given = images.numpy()
+        parts = (magnitude[:, 0], normalised[:, 0], means, kept, region[:, 0], suppression[:, 0], result)
+        kernels.smooth(
+            given,
+            tuple(map(given.dtype.type, LUMA)),
+            *(np.array(tops), np.array(lefts), self.window, self.threshold, float(self.smoothing)),
+            *(part.numpy() for part in parts),
+        )
         return LGSTrace(magnitude, normalised, tops, lefts, self.window, means, kept, region, suppression, result)
 
     def _starts(self, side: int) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from core.defenses import (
     Median,
     SpatialSmoothing,
     TotalVariation,
+    lgs,
     selection,
     tv,
 )
@@ -292,6 +293,26 @@ def test_lgs_equals_the_naive_loop_in_every_array_it_shows(shape: tuple[int, ...
             np.testing.assert_allclose(found, expected, atol=1e-12, err_msg=name)
     assert np.array_equal(trace.kept.numpy(), trace.means.numpy() > defense.threshold)
     assert trace.tops[-1] == shape[2] - defense.window and trace.lefts[-1] == shape[3] - defense.window
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 2e-6), (torch.float64, 1e-13)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_compiled_lgs_is_that_of_tensors(
+    dtype: torch.dtype, most: float, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a gradient on a processor, and everywhere else: every array; and the result alone is that of the whole trace."""
+    images = torch.cat([scene(9, channels, 97, 80, dtype=dtype), torch.full((1, channels, 97, 80), 0.3, dtype=dtype)])
+    images *= torch.linspace(0.5, 1, 10, dtype=dtype).view(-1, 1, 1, 1)
+    assert lgs.compiled("gradients") is not None
+    trace = LGS()(images), LGS().trace(images)
+    assert torch.equal(trace[0], trace[1].result)
+    monkeypatch.setattr(lgs, "compiled", lambda name: None)
+    wanted = LGS().trace(images)
+    assert 0 < int(wanted.kept[0].sum()) < wanted.kept[0].numel() and not wanted.kept[9].any()
+    for name in ("kept", "region", "tops", "lefts"):
+        assert np.array_equal(getattr(trace[1], name), getattr(wanted, name)), name
+    for name in ("magnitude", "normalised", "means", "suppression", "result"):
+        torch.testing.assert_close(getattr(trace[1], name), getattr(wanted, name), rtol=0, atol=most, msg=name)
 
 
 def test_lgs_per_channel_smooths_each_channel_by_its_own_gradient() -> None:
