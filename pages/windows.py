@@ -132,7 +132,7 @@ def windows(scene: Scene, base: Attacked) -> None:
             tiles(which, pixels, found[which], prediction(before[which], classifier.classes, label)),
             key=f"windows_{NAMES[which]}",
             label=f"Gradients smoothing of the {NAMES[which]} picture",
-            width=130,
+            width=118,
         )
         for which, pixels in enumerate(pictures)
     ]

@@ -201,7 +201,7 @@ class Table2(Experiment):
         ranked = sorted(right, key=lambda title: -right[title])
         return (
             f"In this order: {', '.join(ranked)}. 'right' counts all pictures that became the target; the paper only took those at "
-            "90 % or more, which a classifier trained with smoothed labels hardly ever reaches."
+            "90 % or more."
         )
 
 

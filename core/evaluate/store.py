@@ -48,7 +48,7 @@ class Cell:
 
     Attributes:
         predicted: int32 N. confidence: of that class, N. true_confidence: N. targets: −1 for none, N.
-        seconds: what the defense took for one picture on average; NaN where nothing was measured.
+        seconds: what the defense took for one picture, in the middle one of the batches; NaN where nothing was measured.
     """
 
     predicted: Ints
@@ -258,7 +258,7 @@ class Run:
         count = len(self.labels)
         predicted, targets = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
         confidence, true = np.full(count, np.nan, np.float32), np.full(count, np.nan, np.float32)
-        seconds, seen = 0.0, 0
+        seconds: list[float] = []
         rows = self._ask(
             "SELECT batch, targets, predicted, confidence, true_confidence, answers.seconds FROM units JOIN answers "
             "ON unit = key WHERE classifier = ? AND attack = ? AND known = ? AND defense = ? AND batch IS NOT NULL",
@@ -270,8 +270,9 @@ class Run:
             place = slice(first, first + len(values))
             predicted[place], targets[place] = values, np.frombuffer(aims, "<i4")
             confidence[place], true[place] = np.frombuffer(shares, "<f4"), np.frombuffer(true_shares, "<f4")
-            seconds, seen = seconds + spent, seen + len(values)
-        return Cell(predicted, confidence, true, targets, seconds / seen if seen else float("nan"))
+            seconds.append(spent / len(values))
+        # The middle one of the batches: in the first one, what is compiled may still be loading.
+        return Cell(predicted, confidence, true, targets, float(np.median(seconds)) if seconds else float("nan"))
 
     def scores(self, classifier: int, attack: int) -> Floats:
         """The detector's scores under one attack on the bare classifier, N; NaN where there are none yet."""

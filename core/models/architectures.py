@@ -48,19 +48,19 @@ class SEBlock(nn.Module):
 
 
 class SEResNet(nn.Module):
-    """A residual network with squeeze-and-excitation for photographs; N×3×H×W to N×K."""
+    """A residual network with squeeze-and-excitation for photographs; N×3×H×W to N×K.
 
-    def __init__(self, classes: int, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
+    The stem's first convolution has `first` channels; its second one strides or, with `pool`, is followed by a max-pool.
+    """
+
+    def __init__(
+        self, classes: int, widths: tuple[int, ...], blocks: tuple[int, ...], first: int, pool: bool = False
+    ) -> None:
         super().__init__()
-        half = widths[0] // 2
         self.stem = nn.Sequential(
-            _conv(3, half, 2),
-            nn.BatchNorm2d(half),
-            nn.ReLU(),
-            _conv(half, widths[0]),
-            nn.BatchNorm2d(widths[0]),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            *(_conv(3, first, 2), nn.BatchNorm2d(first), nn.ReLU()),
+            *(_conv(first, widths[0], 1 if pool else 2), nn.BatchNorm2d(widths[0]), nn.ReLU()),
+            *((nn.MaxPool2d(2),) if pool else ()),
         )
         stages: list[nn.Module] = []
         inputs = widths[0]
@@ -198,8 +198,8 @@ def _to_32(x: Tensor) -> Tensor:
 
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
-    "photonet": lambda classes: SEResNet(classes, (32, 64, 128, 256), (1, 1, 1, 1)),
-    "imagenette": lambda classes: SEResNet(classes, (48, 96, 192, 320), (2, 2, 2, 2)),
+    "photonet": lambda classes: SEResNet(classes, (32, 64, 128, 256), (1, 1, 1, 1), first=16, pool=True),
+    "imagenette": lambda classes: SEResNet(classes, (32, 64, 160, 320), (1, 2, 2, 1), first=24),
     "whitened": WhitenedResNet,
     "vgg": VGG,
     "alexnet": AlexNet,

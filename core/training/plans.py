@@ -213,11 +213,11 @@ _PLANS = (
         note="A small residual network with squeeze-and-excitation.",
         load=_domain("imagenette"),
         view=_imagenette_view,
-        epochs=30,
-        batch=64,
-        peak=0.1,
+        epochs=80,
+        batch=128,
+        peak=0.2,
         decay=5e-4,
-        smoothing=0.1,
+        smoothing=0.05,
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,18 @@ def test_shares_are_counted_picture_by_picture(run: Run) -> None:
     broken = sum(b == t != d for b, d, t in zip(bare, behind, labels, strict=True))
     assert findings.damaged(Place(0, 0, 0, "grey")) == Share(broken, int((bare == labels).sum()))
     assert findings.seconds(0) == pytest.approx(0.002)
+
+
+def test_a_slow_first_batch_does_not_count_as_the_defenses_time(run: Run) -> None:
+    base = sqlite3.connect(run.path)
+    with base:
+        run.add(
+            Unit(0, CLEAN, BARE, 2), Found({0: answer(run.labels[40:])}, np.full(len(run.labels) - 40, -1, np.int32))
+        )
+        base.execute("UPDATE answers SET seconds = 100 * seconds WHERE unit = ?", (Unit(0, CLEAN, BARE, 0).key,))
+        base.execute("UPDATE answers SET seconds = 0 WHERE unit = ?", (Unit(0, CLEAN, BARE, 2).key,))
+    base.close()
+    assert Findings(run).seconds(0) == pytest.approx(0.002)
 
 
 def test_confusions_and_the_pictures_behind_them(run: Run) -> None:
