@@ -82,12 +82,9 @@ def surface(
         batch = batch.clamp(0, 1) if clip else batch
         logits[start] = quick(batch).float()
 
-    together = 4 * torch.get_num_threads()
     with torch.no_grad():
-        for number in range(0, len(starts), together):
-            if watch is not None and watch(starts[number], len(a)):
-                return None
-            spread(look, starts[number : number + together])
+        if not spread(look, starts, lambda done: watch is not None and watch(starts[done], len(a))):
+            return None
     everything = torch.cat([logits[start] for start in starts])
     loss = F.cross_entropy(everything, torch.full((len(everything),), label, device=place), reduction="none")
     confidence, predicted = everything.softmax(1).max(1)

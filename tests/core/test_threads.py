@@ -72,3 +72,29 @@ def test_an_error_in_a_thread_is_the_callers() -> None:
 
     with pytest.raises(ValueError, match="three"):
         spread(work, range(6))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("most", [0, 3])
+def test_who_watches_can_stop_and_what_has_not_begun_never_does(threads: int, most: int) -> None:
+    begun: list[int] = []
+    told: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.02)
+
+    def watch(done: int) -> bool:
+        told.append(done)
+        return done == most
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert not spread(work, range(40), watch)
+        time.sleep(0.2)
+        assert told == list(range(most + 1))
+        assert most <= len(begun) <= most + (2 * threads if most else 0)
+        assert spread(work, range(3))
+    finally:
+        torch.set_num_threads(before)
