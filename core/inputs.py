@@ -18,6 +18,23 @@ def check_images(images: Tensor) -> None:
     Raises:
         BadInput: wrong type, shape or range.
     """
+    check_form(images)
+    low, high = (float(value) for value in torch.aminmax(images.detach()))
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also true for NaN, which compares false with everything
+        if not bool(torch.isfinite(images).all()):
+            raise BadInput("Images contain NaN or infinite values; every value must lie in [0, 1].")
+        raise BadInput(
+            f"Images must lie in [0, 1]; these lie in [{low:.3g}, {high:.3g}]: "
+            "divide 8-bit values by 255, and leave the normalisation to the classifier."
+        )
+
+
+def check_form(images: Tensor) -> None:
+    """Refuse anything but a float batch N×C×H×W, whatever its values.
+
+    Raises:
+        BadInput: wrong type or shape.
+    """
     if not isinstance(images, Tensor):
         raise BadInput(f"Images must be a torch tensor N×C×H×W; this is a {type(images).__name__}.")
     if images.dim() != 4:
@@ -30,14 +47,6 @@ def check_images(images: Tensor) -> None:
         raise BadInput(f"This batch is empty: {_shape(images)}; hand in at least one picture.")
     if not images.is_floating_point():
         raise BadInput(f"Images must be floats in [0, 1]; these are {images.dtype}: divide 8-bit values by 255 first.")
-    low, high = (float(value) for value in torch.aminmax(images.detach()))
-    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also true for NaN, which compares false with everything
-        if not bool(torch.isfinite(images).all()):
-            raise BadInput("Images contain NaN or infinite values; every value must lie in [0, 1].")
-        raise BadInput(
-            f"Images must lie in [0, 1]; these lie in [{low:.3g}, {high:.3g}]: "
-            "divide 8-bit values by 255, and leave the normalisation to the classifier."
-        )
 
 
 def check_labels(labels: Tensor, count: int, classes: int, what: str = "labels") -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from core import memory
 from core.declaration import Real, flag, number
 from core.defenses.base import Defense, fit_window, in_parts
+from core.inputs import check_form, check_images
 from core.kernels import compiled
 from core.threads import spread
 
@@ -87,19 +88,36 @@ class LGS(Defense):
             )
         return self
 
-    def apply(self, images: Tensor) -> Tensor:
-        fit_window(self.title, self.window, images)
+    def __call__(self, images: Tensor) -> Tensor:
+        check_form(images)
         kernels = self._kernels(images)
         if kernels is None:
+            return super().__call__(images)
+        # To look at the values alone would take as long as all the rest: the loops do it on their way.
+        result, fine = self._apply(kernels, images)
+        if not fine:
+            check_images(images)
+        return result
+
+    def apply(self, images: Tensor) -> Tensor:
+        kernels = self._kernels(images)
+        if kernels is None:
+            fit_window(self.title, self.window, images)
             return in_parts(lambda part: self.trace(part).result, images, CACHED)
-        images = images.contiguous()
+        return self._apply(kernels, images)[0]
+
+    def _apply(self, kernels: Any, images: Tensor) -> tuple[Tensor, bool]:
+        """`apply` by compiled loops, and whether all values lie in [0, 1]; a round-off beyond counts as outside."""
+        fit_window(self.title, self.window, images)
+        images = images.detach().contiguous()
         result = memory.empty_like(images)
+        fine = []
 
         def some(pictures: tuple[Tensor, Tensor]) -> None:
-            self._smoothed(kernels, *pictures, whole=False)
+            fine.append(self._smoothed(kernels, *pictures, whole=False)[1])
 
         spread(some, zip(torch.split(images, AT_ONCE), torch.split(result, AT_ONCE), strict=True))
-        return result
+        return result, all(fine)
 
     def trace(self, images: Tensor) -> LGSTrace:
         """Defend images N×C×H×W in [0, 1] and keep every step; `apply` is this function's result.
@@ -111,8 +129,10 @@ class LGS(Defense):
         height, width = images.shape[2:]
         kernels = self._kernels(images)
         if kernels is not None:
-            images = images.contiguous()
-            return self._smoothed(kernels, images, torch.empty_like(images), whole=True)
+            images = images.detach().contiguous()
+            trace, _ = self._smoothed(kernels, images, torch.empty_like(images), whole=True)
+            assert trace is not None
+            return trace
         magnitude = gradient_magnitude(images if self.per_channel else luma(images))
         normalised = min_max(magnitude)
         tops, lefts = self._starts(height), self._starts(width)
@@ -134,25 +154,32 @@ class LGS(Defense):
         apart = self.per_channel and images.shape[1] > 1
         return compiled("gradients") if usual and not tracked and not apart else None
 
-    def _smoothed(self, kernels: Any, images: Tensor, result: Tensor, whole: bool) -> LGSTrace:
-        """The trace of images N×C×H×W by compiled loops, up to rounding that of tensors; `whole` or only its result."""
+    def _smoothed(self, kernels: Any, images: Tensor, result: Tensor, whole: bool) -> tuple[LGSTrace | None, bool]:
+        """The trace of images N×C×H×W by compiled loops, up to rounding that of tensors, or without `whole` only its result; and
+        whether the images lie in [0, 1]."""
         height, width = images.shape[2:]
         tops, lefts = self._starts(height), self._starts(width)
-        room = len(images) if whole else 1
-        magnitude = images.new_empty(room, 1, height, width)
-        normalised, suppression = images.new_empty(2, room, 1, height if whole else 1, width)
-        means = images.new_empty(room, len(tops), len(lefts))
-        kept = torch.empty_like(means, dtype=torch.bool)
-        region = torch.empty_like(magnitude, dtype=torch.bool)
         given = images.numpy()
-        parts = (magnitude[:, 0], normalised[:, 0], means, kept, region[:, 0], suppression[:, 0], result)
-        kernels.smooth(
-            given,
+        # NumPy's, which cost a tenth of torch's: threads that prepare their work wait for each other.
+        room, rows = (len(given), height) if whole else (1, 1)
+        magnitude = np.empty((room, height, width), given.dtype)
+        normalised, suppression = np.empty((2, room, rows, width), given.dtype)
+        means = np.empty((room, len(tops), len(lefts)), given.dtype)
+        kept, region = np.empty(means.shape, np.bool_), np.zeros(suppression.shape, np.bool_)
+        fine = kernels.smooth(
+            *(given, given.view(f"i{given.itemsize}")),
             tuple(map(given.dtype.type, LUMA)),
             *(np.array(tops), np.array(lefts), self.window, self.threshold, float(self.smoothing)),
-            *(part.numpy() for part in parts),
+            *(magnitude, magnitude.view(f"i{given.itemsize}")),
+            *(normalised, means, kept, region, suppression, result.numpy()),
         )
-        return LGSTrace(magnitude, normalised, tops, lefts, self.window, means, kept, region, suppression, result)
+        if not whole:
+            return None, fine
+        steep, even, union, taken = (
+            torch.from_numpy(part[:, None]) for part in (magnitude, normalised, region, suppression)
+        )
+        shares, strong = torch.from_numpy(means), torch.from_numpy(kept)
+        return LGSTrace(steep, even, tops, lefts, self.window, shares, strong, union, taken, result), fine
 
     def _starts(self, side: int) -> tuple[int, ...]:
         """Where windows start along a side: every τ − o pixels, the last one shifted inward."""

@@ -1,4 +1,4 @@
-"""Local gradients smoothing, compiled: three passes over a picture that stays in the cache."""
+"""Local gradients smoothing, compiled: two passes over a picture, and between them one over the sums of its strips."""
 
 from __future__ import annotations
 
@@ -12,16 +12,38 @@ Places = npt.NDArray[np.int64]
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz", "contract"})
-def steepness(image: Values, luma: tuple[float, float, float], magnitude: Values) -> tuple[np.floating, np.floating]:
-    """Write the gradient magnitude H×W of a picture C×H×W (LGS, equation 5); its least value and 1 / (largest − least), or 1."""
+def steepness(
+    image: Values,
+    words: Places,
+    luma: tuple[float, float, float],
+    cuts: Places,
+    magnitude: Values,
+    bits: Places,
+    strips: Values,
+) -> tuple[np.floating, bool]:
+    """Write the gradient magnitude H×W of a picture C×H×W (LGS, equation 5), and S×W its sums over the rows from one of the S + 1 `cuts`
+    to the next; 1 / its largest value, or 1, and whether the picture lies in [0, 1].
+
+    The far corner has no gradient, so that the least value is 0 and equation 6 is a product.
+
+    `words` and `bits` are the picture's and the magnitude's bits as integers: of numbers that are not negative the larger one has the
+    larger bits, NaN more than all, and integers are compared eight at a time.
+    """
     height, width = magnitude.shape
     kind = image.dtype.type
-    low, high = kind(np.inf), kind(-np.inf)
     grey = np.empty((2, width), image.dtype)  # this row and the next one
+    top = np.ones(1, image.dtype).view(bits.dtype)[0]
+    steepest = brightest = bits.dtype.type(0)
+    darkest = top
     of_red, of_green, of_blue = luma
+    strip = -1
     for i in range(height + 1):
         if i < height:
             mixed = grey[i % 2]
+            for c in range(len(image)):
+                coded = words[c, i]
+                for j in range(width):
+                    darkest, brightest = min(darkest, coded[j]), max(brightest, coded[j])
             if len(image) == 3:
                 red, green, blue = image[0, i], image[1, i], image[2, i]
                 for j in range(width):
@@ -36,79 +58,107 @@ def steepness(image: Values, luma: tuple[float, float, float], magnitude: Values
             across, down = beside[j] - here[j], below[j] - here[j]
             out[j] = np.sqrt(across * across + down * down)
         out[width - 1] = abs(below[width - 1] - here[width - 1])
+        if i - 1 == cuts[strip + 1]:
+            strip += 1
+            strips[strip] = 0
+        sums = strips[strip]
         for j in range(width):
-            low, high = min(low, out[j]), max(high, out[j])
-    return low, kind(1) / (high - low) if high > low else kind(1)
+            sums[j] += out[j]
+        coded = bits[i - 1]
+        for j in range(width):
+            steepest = max(steepest, coded[j])
+    largest = np.array([steepest], bits.dtype).view(image.dtype)[0]
+    return kind(1) / largest if largest > 0 else kind(1), darkest >= 0 and brightest <= top
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def look(
-    magnitude: Values,
-    low: np.floating,
+    strips: Values,
     scale: np.floating,
     tops: Places,
     lefts: Places,
+    cuts: Places,
     window: int,
     threshold: float,
     means: Values,
     kept: Mask,
-    region: Mask,
 ) -> None:
-    """Write each window's mean R×C of (magnitude − low)·scale, whether it exceeds the threshold, and the union H×W of those that
-    do (equation 7)."""
-    width = magnitude.shape[1]
-    column = np.empty(width, magnitude.dtype)
-    region[:] = False
+    """Write each window's mean R×C of magnitude·scale, and whether it exceeds the threshold (equation 7)."""
+    column, totals = np.empty(strips.shape[1], strips.dtype), np.empty(len(lefts))
+    first, end = np.searchsorted(cuts, tops), np.searchsorted(cuts, tops + window)
     for r in range(len(tops)):
-        column[:] = 0
-        for i in range(tops[r], tops[r] + window):
-            given = magnitude[i]
-            for j in range(width):
-                column[j] += given[j]
+        column[:] = strips[first[r]]
+        for strip in range(first[r] + 1, end[r]):
+            sums = strips[strip]
+            for j in range(len(column)):
+                column[j] += sums[j]
+        totals[:] = 0
+        for j in range(window):
+            for c in range(len(lefts)):
+                totals[c] += column[lefts[c] + j]
         for c in range(len(lefts)):
-            total = 0.0
-            for j in range(lefts[c], lefts[c] + window):
-                total += column[j]
-            means[r, c] = (total / (window * window) - low) * scale
+            means[r, c] = totals[c] / (window * window) * scale
             kept[r, c] = means[r, c] > threshold
-            if kept[r, c]:
-                for i in range(tops[r], tops[r] + window):
-                    region[i, lefts[c] : lefts[c] + window] = True
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
 def darken(
     image: Values,
     magnitude: Values,
-    low: np.floating,
     scale: np.floating,
-    region: Mask,
+    tops: Places,
+    lefts: Places,
+    cuts: Places,
+    window: int,
+    kept: Mask,
     strength: float,
     normalised: Values,
+    region: Mask,
     suppression: Values,
     out: Values,
 ) -> None:
-    """Write ĝ = (magnitude − low)·scale (equation 6), inside the region clip(λ·ĝ, 0, 1), and what that leaves of a picture C×H×W
-    (equation 8); where `normalised` and `suppression` have one row, each row of them takes the last one's place."""
+    """Write ĝ = magnitude·scale (equation 6), the union of the kept windows, inside it clip(λ·ĝ, 0, 1), and what that leaves of
+    a picture C×H×W (equation 8); where `suppression` has one row, each row of it takes the last one's place and the other two are
+    left alone."""
     height, width = magnitude.shape
     kind = image.dtype.type
-    least, by, factor, zero, one = kind(low), kind(scale), kind(strength), kind(0), kind(1)
-    for i in range(height):
-        given, inside = magnitude[i], region[i]
-        even, taken = normalised[i % len(normalised)], suppression[i % len(suppression)]
-        for j in range(width):
-            even[j] = (given[j] - least) * by
-        for j in range(width):
-            taken[j] = min(max(even[j] * factor, zero), one) if inside[j] else zero
-        for c in range(len(image)):
-            before, after = image[c, i], out[c, i]
+    by, factor, one = kind(scale), kind(strength), kind(1)
+    strong = np.empty(len(lefts), np.bool_)  # the columns of windows that have a kept one over these rows of pixels
+    weight = np.empty(width, image.dtype)  # λ where the rows lie in a kept window, else 0
+    whole = len(suppression) > 1
+    for strip in range(len(cuts) - 1):  # within a strip the same windows lie over every row
+        strong[:] = False
+        for r in range(len(tops)):
+            if tops[r] <= cuts[strip] < tops[r] + window:
+                for c in range(len(lefts)):
+                    strong[c] |= kept[r, c]
+        weight[:] = 0
+        for c in range(len(lefts)):
+            if strong[c]:
+                for j in range(lefts[c], lefts[c] + window):
+                    weight[j] = factor
+        for i in range(cuts[strip], cuts[strip + 1]):
+            given, taken = magnitude[i], suppression[i % len(suppression)]
             for j in range(width):
-                after[j] = before[j] * (one - taken[j])
+                taken[j] = min(given[j] * by * weight[j], one)
+            for c in range(len(image)):
+                before, after = image[c, i], out[c, i]
+                for j in range(width):
+                    after[j] = before[j] * (one - taken[j])
+            if whole:
+                even = normalised[i]
+                for j in range(width):
+                    even[j] = given[j] * by
+        if whole:
+            for c in range(len(lefts)):
+                if strong[c]:
+                    region[cuts[strip] : cuts[strip + 1], lefts[c] : lefts[c] + window] = True
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def smooth(
     images: Values,
+    words: Places,
     luma: tuple[float, float, float],
     tops: Places,
     lefts: Places,
@@ -116,17 +166,27 @@ def smooth(
     threshold: float,
     strength: float,
     magnitude: Values,
+    bits: Places,
     normalised: Values,
     means: Values,
     kept: Mask,
     region: Mask,
     suppression: Values,
     out: Values,
-) -> None:
-    """All of it for pictures N×C×H×W into `out`; what is computed on the way is kept for each of N pictures, or for the last of them."""
+) -> bool:
+    """All of it for pictures N×C×H×W into `out`, and whether they lie in [0, 1]; what is computed on the way is kept for each of N
+    pictures, or for the last of them. `region` begins as False."""
+    cuts = np.unique(np.concatenate((tops, tops + window)))
+    strips = np.empty((len(cuts) - 1, images.shape[3]), images.dtype)
+    fine = True
     for number in range(len(images)):
         at = number % len(magnitude)
-        low, scale = steepness(images[number], luma, magnitude[at])
-        look(magnitude[at], low, scale, tops, lefts, window, threshold, means[at], kept[at], region[at])
-        even, taken, left = normalised[at], suppression[at], out[number]
-        darken(images[number], magnitude[at], low, scale, region[at], strength, even, taken, left)
+        image, steep = images[number], magnitude[at]
+        scale, inside = steepness(image, words[number], luma, cuts, steep, bits[at], strips)
+        look(strips, scale, tops, lefts, cuts, window, threshold, means[at], kept[at])
+        darken(
+            *(image, steep, scale, tops, lefts, cuts, window, kept[at], strength),
+            *(normalised[at], region[at], suppression[at], out[number]),
+        )
+        fine &= inside
+    return fine

@@ -90,6 +90,35 @@ def test_a_flat_picture_stays_flat_and_finite(defense: Defense, value: float) ->
 
 
 @pytest.mark.parametrize("defense", ALL, ids=named)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("value", "words"), [(1.01, "lie in"), (-0.01, "lie in"), (torch.nan, "NaN"), (torch.inf, "NaN"), (255.0, "255")]
+)
+def test_one_value_outside_the_range_gets_a_sentence(
+    defense: Defense, dtype: torch.dtype, value: float, words: str
+) -> None:
+    images = pictures(6, 3, 31, 17, dtype=dtype)
+    images[4, 1, 30, 16] = value
+    with pytest.raises(BadInput, match=words):
+        defense(images)
+
+
+@pytest.mark.parametrize("defense", ALL, ids=named)
+@pytest.mark.parametrize("value", [-0.0, -1e-7, 1 + 1e-7])
+def test_what_rounding_leaves_outside_the_range_is_taken(defense: Defense, value: float) -> None:
+    images = pictures(2, 3, 31, 17)
+    images[0, 1, 30, 16] = value
+    assert defense(images).shape == images.shape
+
+
+@pytest.mark.parametrize("defense", ALL, ids=named)
+def test_a_picture_with_a_graph_where_none_is_kept(defense: Defense) -> None:
+    images = pictures(2, 3, 31, 17)
+    with torch.no_grad():
+        assert torch.equal(defense(images.clone().requires_grad_(True)), defense(images))
+
+
+@pytest.mark.parametrize("defense", ALL, ids=named)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_one_pixel_works_or_gets_one_sentence(defense: Defense, channels: int) -> None:
     image = torch.full((1, channels, 1, 1), 0.4)
