@@ -115,7 +115,10 @@ def _run(job: Job, work: Work) -> None:
     except BadInput as error:
         job.error, job.state = str(error), "failed"
     except Exception:
-        log.exception("A job failed: %s", job.text)
+        if (
+            not job.cancel.is_set()
+        ):  # else nobody waits for it any more: the visitor has left, or the server is being stopped
+            log.exception("A job failed: %s", job.text)
         job.error, job.state = (
             "Something went wrong inside Mirage; the details are in the server's log. Try again.",
             "failed",

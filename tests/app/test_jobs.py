@@ -48,6 +48,25 @@ def test_who_leaves_stops_everything_of_theirs() -> None:
     assert (running.result, queued.result) == ("partial", None)
 
 
+@pytest.mark.usefixtures("queues")
+@pytest.mark.parametrize("left", [False, True])
+def test_an_error_is_logged_unless_its_visitor_has_left(left: bool, caplog: pytest.LogCaptureFixture) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(watch: object) -> None:
+        begun.set()
+        go_on.wait(5)
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    job = jobs.submit("a", "PGD", work)
+    assert begun.wait(5)
+    if left:
+        jobs._stop_all(jobs._mine())
+    go_on.set()
+    assert job.finished.wait(5) and job.state == "failed"
+    assert ("A job failed: PGD" in caplog.text) is not left
+
+
 def test_a_step_leaves_its_picture_and_numbers() -> None:
     job = jobs.Job("key", "PGD")
     logits = torch.tensor([[0.0, 3.0, 0.0]])
