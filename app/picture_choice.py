@@ -205,7 +205,7 @@ def _take(data: bytes, name: str) -> str:
 def _preview(recipe: Recipe) -> None:
     """How the picture is fitted, and what the classifier will see of it."""
     recipe = session.recipe()
-    st.session_state.side_fit = recipe.picture.fit
+    session.stand("side_fit", recipe.picture.fit)
     st.segmented_control(
         "Fitted by",
         ["crop", "pad", "stretch"],

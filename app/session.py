@@ -72,6 +72,13 @@ def change(**changes: Any) -> None:
         st.session_state.complaint = str(error)
 
 
+def stand(key: str, value: Any) -> None:
+    """Have the widget of that key stand at `value`. What a script writes goes to the browser and undoes a choice that is on its way from
+    there, so it is only written where something else stands."""
+    if st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+
 def add_attack(name: str) -> None:
     """Put one more attack into the contest, and show it chosen."""
     held = recipe().contest

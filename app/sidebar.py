@@ -15,7 +15,7 @@ def sidebar() -> None:
         recipe = session.recipe()
         domain = domains.get(recipe.domain)
         names = domains.names()
-        st.session_state.side_domain = recipe.domain
+        session.stand("side_domain", recipe.domain)
         st.selectbox(
             "Domain",
             names,
@@ -27,7 +27,7 @@ def sidebar() -> None:
         st.caption(domain.note)
         _data_set(domain)
         classifiers = domain.classifier_names()
-        st.session_state.side_classifier = recipe.classifier if recipe.classifier in classifiers else classifiers[0]
+        session.stand("side_classifier", recipe.classifier if recipe.classifier in classifiers else classifiers[0])
         st.selectbox(
             "Classifier",
             classifiers,
@@ -48,7 +48,7 @@ def sidebar() -> None:
                 index=places.index(st.session_state.device),
                 on_change=_device_chosen,
             )
-            st.session_state.side_seed = recipe.seed
+            session.stand("side_seed", recipe.seed)
             st.number_input(
                 "Seed", 0, 2**31 - 1, key="side_seed", on_change=_seed_chosen, help="Every random number comes from it."
             )

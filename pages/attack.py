@@ -24,7 +24,7 @@ from core.recipe.norms import lengths
 def settings(recipe: Recipe, scene: Scene) -> Recipe:
     """The attack and its parameters, beside the pictures that they change."""
     names = attacks.names()
-    st.session_state.attack_name = recipe.attack.name
+    session.stand("attack_name", recipe.attack.name)
     name = st.selectbox(
         "Attack", names, format_func=lambda n: attacks.get(n).title, key="attack_name", on_change=_attack_chosen
     )
