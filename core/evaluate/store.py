@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,7 +118,7 @@ class Run:
             "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
             "device": device,
         }
-        partial = path.with_suffix(f".{os.getpid()}.part")
+        partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.unlink(missing_ok=True)
@@ -126,13 +127,13 @@ class Run:
                 base.executescript(_SCHEMA)
                 base.executemany("INSERT INTO about VALUES (?, ?)", about.items())
             base.close()
-            partial.replace(path)  # whole or not at all
+            _move(partial, path)
         except (OSError, sqlite3.Error) as error:
             partial.unlink(missing_ok=True)
             raise BadInput(
                 f"The run cannot be kept in {path.parent}: {error}. Free some space, or set MIRAGE_DATA."
             ) from error
-        return cls(path)
+        return cls.create(plan, device, path)
 
     def close(self) -> None:
         self._base.close()
@@ -324,6 +325,17 @@ class Run:
             ) from error
         except sqlite3.DatabaseError as error:
             raise BadInput(_damaged(self.path)) from error
+
+
+def _move(partial: Path, path: Path) -> None:
+    """Put a file in its place, whole or not at all; whoever did so in the meantime, and may be writing into theirs, was first."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    except OSError:  # no links on this disk
+        partial.replace(path)
+    partial.unlink(missing_ok=True)
 
 
 def _damaged(path: Path) -> str:

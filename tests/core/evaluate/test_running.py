@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -299,6 +300,35 @@ def test_a_run_that_remembers_no_classifier_is_not_gone_on_with(tmp_path: Path) 
         base.close()
         with pytest.raises(BadInput, match="Delete the run"):
             evaluate(run, device="cpu")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_two_who_begin_a_run_at_once_write_into_one_file(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, first = tmp_path / "both.sqlite", []
+
+    def meanwhile(plan: Plan) -> npt.NDArray[np.int64]:
+        monkeypatch.setattr(store, "drawn", work.drawn)
+        first.append(Run.create(plan, "cpu", path))
+        return work.drawn(plan)
+
+    if links:
+        monkeypatch.setattr(store, "drawn", meanwhile)
+    else:
+
+        def refuse(*_: object) -> None:
+            raise PermissionError("no links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+        first.append(Run.create(PLAN, "cpu", path))
+    second = Run.create(PLAN, "cpu", path)
+    unit = next(units(PLAN))
+    x, y = work.load(domains.get("mnist"), "test", second.numbers[:5].tolist(), domains.get("mnist").classifier())
+    first[0].add(unit, work.compute(PLAN, unit, domains.get("mnist").classifier(), x, y))
+    assert second.done() == first[0].done() == {unit.key}
+    assert [file.name for file in tmp_path.iterdir() if "part" in file.name] == []
+    second.close(), first[0].close()
 
 
 def test_a_file_of_another_plan_is_not_overwritten(whole: Run) -> None:
