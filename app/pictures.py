@@ -73,7 +73,7 @@ _ROW = st.components.v2.component(
     css="""
 #row{display:grid;column-gap:14px;grid-template-columns:repeat(auto-fit,minmax(min(var(--tile),100%),1fr));align-items:start}
 #row.signs{display:flex;flex-wrap:wrap;justify-content:flex-start;row-gap:14px}
-#row.signs figure{display:block;flex:1 1 var(--tile);max-width:calc(var(--tile)*1.7)}
+#row.signs figure{display:block;flex:1 1 var(--tile);max-width:calc(var(--tile)*1.7);container-type:inline-size}
 figure{margin:0;min-width:0;font-family:var(--st-font);display:grid;grid-template-rows:subgrid;grid-row:span 3;padding-bottom:14px}
 .mat{background:#777;padding:10px;border-radius:6px;border-top:4px solid var(--tone);line-height:0;cursor:zoom-in;border-inline:0;
 border-bottom:0;width:100%;display:block;box-sizing:border-box}
@@ -84,6 +84,8 @@ border-bottom:0;width:100%;display:block;box-sizing:border-box}
 color:var(--st-text-color);font-size:.95rem}
 .head b{font-weight:600;overflow-wrap:anywhere}
 .sign{font-size:1.5rem;line-height:1;font-weight:400;margin-right:6px}
+/* Where a word and its link have no room beside each other, they stand under each other in every tile, so that the pictures stay level. */
+@container (max-width:180px){.head{flex-direction:column;align-items:flex-start;gap:0}.sign{font-size:1.05rem;margin-right:3px}}
 a{color:var(--st-text-color);font-size:.85rem;text-underline-offset:2px;padding:4px 2px;white-space:nowrap}
 figcaption.stale{opacity:.4}
 figcaption{color:var(--st-text-color);font-size:.95rem;padding-top:6px;overflow-wrap:anywhere;font-variant-numeric:tabular-nums;min-height:1.5em}

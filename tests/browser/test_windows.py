@@ -22,6 +22,16 @@ def gamma(page: Any) -> float:
     return float(page.get_by_role("slider", name="γ, the threshold").get_attribute("aria-valuenow"))
 
 
+def test_six_narrow_pictures_stand_level_under_whole_words(server: str, browse: Open) -> None:
+    page = browse(f"{server}/windows?recipe={LINK}", size={"width": 1280, "height": 900})
+    finished(page)
+    row = page.get_by_role("list", name=ROW)
+    tops = [mat.bounding_box()["y"] for mat in row.locator("button.mat").all()]
+    assert len(tops) == 6 and max(tops) - min(tops) < 1, tops
+    heights = [title.bounding_box()["height"] for title in row.locator(".head b").all()]
+    assert max(heights) < 1.5 * min(heights), heights  # a broken word takes two lines
+
+
 def test_hovering_tells_a_windows_mean_and_a_click_isolates_it(server: str, browse: Open) -> None:
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
