@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from core import memory
@@ -65,22 +66,58 @@ class TVM(Defense):
 def smoothed(images: Tensor, weight: float) -> Tensor:
     """The minimum of ½‖u − x‖² + weight·TV(u) for every channel of images N×C×H×W."""
     planes = images.flatten(0, 1)
-    if torch.is_grad_enabled() and images.requires_grad:
-        return _solved_with_graph(planes, weight)[0].view_as(images)
-    return _solved(planes, weight)[0].view_as(images)
+    if not (torch.is_grad_enabled() and images.requires_grad):
+        result = _solved(planes, weight)[0]
+    elif _kernels(planes) is not None:
+        result = _Smoothed.apply(planes, weight)
+    else:
+        result = _solved_with_graph(planes, weight)[0]
+    return result.view_as(images)
+
+
+def _kernels(planes: Tensor) -> Any:
+    """The compiled loops, where they can take these planes: on a CPU, in the usual types."""
+    usual = planes.device.type == "cpu" and planes.dtype in (torch.float32, torch.float64)
+    return compiled("chambolle") if usual else None
+
+
+class _Smoothed(torch.autograd.Function):
+    """Planes P×H×W by compiled loops, whose gradient does the iterations that each took once more."""
+
+    @staticmethod
+    def forward(ctx: Any, planes: Tensor, weight: float) -> Tensor:
+        result, ctx.taken = _solved(planes, weight)
+        ctx.weight = weight
+        ctx.save_for_backward(planes)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        (planes,) = ctx.saved_tensors
+        (slope,) = slopes
+        result = memory.empty_like(planes)
+        kernels = _kernels(planes)
+
+        def alone(number: int) -> None:
+            image, given = planes[number].contiguous().numpy(), slope[number].contiguous().numpy()
+            kernels.pull_back(image, ctx.weight, ctx.taken[number], TAU, given, result[number].numpy())
+
+        spread(alone, range(len(planes)))
+        return result, None
 
 
 @torch.no_grad()
 def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
     """Denoise planes P×H×W, each until its own energy settles; the result and the iterations each took."""
-    chambolle = compiled("chambolle")
-    if planes.device.type != "cpu" or planes.dtype not in (torch.float32, torch.float64) or chambolle is None:
+    kernels = _kernels(planes)
+    if kernels is None:
         return _solved_together(planes, weight)
     result, taken = memory.empty_like(planes), [0] * len(planes)
 
     def alone(number: int) -> None:
         image = planes[number].contiguous().numpy()
-        taken[number] = chambolle.solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy())
+        taken[number] = kernels.solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy())
 
     spread(alone, range(len(planes)))
     return result, taken

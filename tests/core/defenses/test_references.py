@@ -220,6 +220,25 @@ def test_total_variation_without_a_compiler_is_the_same(monkeypatch: pytest.Monk
     torch.testing.assert_close(TotalVariation()(images), compiled, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (31, 17), (160, 120)])
+def test_total_variations_compiled_gradient_is_autograds(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = torch.cat([noise(2, 3, *size, dtype=torch.float64), torch.full((1, 3, *size), 0.3).double()])
+    images[1] *= 0.3  # settles at another time
+    images[:2, :, :5, :7] = 0.4  # a flat corner
+    upstream = noise(3, 3, *size, dtype=torch.float64, seed=1) - 0.5
+    for weight in (0.03, 0.2):
+        found = []
+        for kernels in (tv.compiled, lambda name: None):
+            monkeypatch.setattr(tv, "compiled", kernels)
+            given = images.clone().requires_grad_()
+            found += torch.autograd.grad(TotalVariation(weight=weight)(given), given, upstream)
+        ours, autograds = found
+        torch.testing.assert_close(ours, autograds, rtol=0, atol=1e-9)
+        assert size == (1, 1) or not torch.equal(ours[0], upstream[0])
+
+
 @pytest.mark.parametrize("weight", [10, 20, 30])
 def test_tvm_lowers_the_energy_of_scikit_images_bregman_form_no_less(weight: int) -> None:
     for shape in ((1, 3, 96, 80), (1, 1, 31, 17), (1, 3, 513, 300)):
