@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import holds, laid_out, opened
+from core.attacks.objective import holds, opened
 from core.attacks.threat import project, steepest
 from core.declaration import Real, choice, flag, number
 from core.inputs import BadInput
@@ -225,7 +225,7 @@ def _slope(
     classifier: Classifier, images: Tensor, labels: Tensor, targets: Tensor | None, gain: Gain
 ) -> tuple[Tensor, Tensor, Tensor]:
     with torch.enable_grad():
-        leaf = laid_out(images.detach()).requires_grad_(True)
+        leaf = images.detach().requires_grad_(True)
         logits = classifier(leaf)
         value = gain(logits, labels, targets)
         (gradient,) = torch.autograd.grad(value.sum(), leaf, allow_unused=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, holds, laid_out, objective, opened
+from core.attacks.objective import climb, holds, objective, opened
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 
@@ -96,7 +96,7 @@ class CW(Attack):
             for k in range(1, iterations + 1):
                 x, y, aim = images[run], labels[run], goal.at(run)
                 point = (torch.tanh(w) + 1) / 2
-                gradient, gain, logits = climb(classifier, laid_out(point), y, aim, "margin")
+                gradient, gain, logits = climb(classifier, point, y, aim, "margin")
                 length = _square(point - x)
                 fooled = gain >= self.confidence if self.confidence else aim.reached(logits, y)
                 better = fooled & (length < best.length[run])

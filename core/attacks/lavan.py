@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import holds, laid_out
+from core.attacks.objective import holds
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -143,7 +143,7 @@ class LaVAN(Attack):
 def _climb(classifier: Classifier, images: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gradient of the target's logit minus the source's (LGS, section 2), that difference (N) and the logits (N×K)."""
     with torch.enable_grad():
-        leaf = laid_out(images.detach()).requires_grad_(True)
+        leaf = images.detach().requires_grad_(True)
         logits = classifier(leaf)
         gain = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
         (gradient,) = torch.autograd.grad(gain.sum(), leaf)

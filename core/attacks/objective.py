@@ -12,7 +12,6 @@ from core.attacks.base import Goal
 from core.images import quantise
 from core.models.classifier import Classifier
 
-BATCH = 8  # pictures from which on another layout pays
 Loss = Literal["cross-entropy", "margin"]
 
 
@@ -48,17 +47,6 @@ def climb(
     if gradient is None:
         gradient = torch.zeros_like(images)
     return gradient.contiguous(), gain.detach(), logits.detach()
-
-
-def laid_out(images: Tensor) -> Tensor:
-    """The images in the memory layout in which a gradient is cheapest.
-
-    On a CPU a batch goes through convolutions and pooling a fifth faster with its channels last; a few pictures, slower. The
-    gradients' last digits differ, so attacks that step by their sign stay with the layout that every other library uses.
-    """
-    if images.device.type == "cpu" and len(images) >= BATCH:
-        return images.contiguous(memory_format=torch.channels_last)
-    return images
 
 
 def holds(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:

@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.explain.layers import twin
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.models.folding import fold
 from core.threads import spread
 
 Values = npt.NDArray[np.float32]
@@ -63,11 +61,7 @@ def surface(
     None where `watch` stopped it.
     """
     place = classifier.device
-    # All batches come from these three, so they come in the layout that a convolution wants (see Classifier).
-    image, first, second = (t.to(place, memory_format=torch.channels_last) for t in (image, first, second))
-    # Thousands of passes: worth a copy with fewer layers. A twin, since folding looks at layers that others may be using.
-    quick = twin(classifier)
-    quick.network = fold(quick.network, (image - classifier.mean) / classifier.std)
+    image, first, second = (t.to(place) for t in (image, first, second))
     columns, rows = np.meshgrid(across, down)
     a, d = (
         torch.from_numpy(values.ravel().astype(np.float32)).to(place)[:, None, None, None] for values in (columns, rows)
@@ -80,7 +74,7 @@ def surface(
         part = slice(start, start + size)
         batch = image + a[part] * first + d[part] * second
         batch = batch.clamp(0, 1) if clip else batch
-        logits[start] = quick(batch).float()
+        logits[start] = classifier(batch).float()
 
     with torch.no_grad():
         if not spread(look, starts, lambda done: watch is not None and watch(starts[done], len(a))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -14,6 +15,7 @@ from torch import nn
 from core.inputs import BadInput
 from core.models.architectures import ARCHITECTURES
 from core.models.classifier import Classifier
+from core.models.folding import fold
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "weights"
 _ORDER = (
@@ -90,7 +92,7 @@ def load(domain: str, name: str, classes: tuple[str, ...], device: str = "cpu", 
             f"The weights {domain}_{name}.safetensors are missing or damaged; check the repository out again."
         ) from error
     classifier = Classifier(
-        network,
+        fold(network, torch.full((1, about.channels, about.size, about.size), 0.5)),
         name=name,
         title=about.title,
         domain=domain,

@@ -10,7 +10,6 @@ from core import BadInput
 from core.attacks import CW, JSMA, Attack, DeepFool, Goal, Step
 from core.attacks.cw import LOOKS
 from core.attacks.jsma import best_pair
-from core.attacks.objective import BATCH, laid_out
 from core.models.classifier import Classifier
 from tests.core.attacks.networks import classifier, curved, pictures
 
@@ -142,15 +141,6 @@ def test_cw_is_its_algorithm_written_out() -> None:
     step = unrounded(attack, model, x, y)
     assert best < float("inf")
     assert float(lengths(step.images, x) ** 2) == pytest.approx(best, rel=1e-3)
-
-
-@pytest.mark.parametrize("count", [BATCH - 1, BATCH])
-def test_a_batch_in_another_memory_layout_is_the_same_batch(count: int) -> None:
-    x = torch.rand(count, 3, 5, 4)
-    other = laid_out(x)
-    assert torch.equal(other, x)
-    assert other.is_contiguous(memory_format=torch.channels_last) == (count == BATCH)
-    assert other.is_contiguous() == (count < BATCH)
 
 
 def test_cw_draws_what_it_found_back_as_far_as_it_still_fools() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from core import BadInput, attacks, defenses, domains
 from core.domains.mnist import stand_in
@@ -60,7 +61,7 @@ def test_what_is_shipped_is_listed_with_the_default_first() -> None:
 @pytest.mark.parametrize("key", SHIPPED)
 def test_a_file_loads_strictly_and_fits_its_card(key: str) -> None:
     model, card = shipped(key), zoo.card(*key.split("_", 1))
-    assert sum(p.numel() for p in model.network.parameters()) == card.parameters
+    assert sum(p.numel() for p in ARCHITECTURES[card.architecture](len(model.classes)).parameters()) == card.parameters
     assert all(p.dtype == torch.float32 for p in model.parameters())
     seen: list[torch.Size] = []
     handle = model.cam_module.register_forward_hook(lambda _m, _i, output: seen.append(output.shape))
@@ -70,6 +71,27 @@ def test_a_file_loads_strictly_and_fits_its_card(key: str) -> None:
     assert logits.shape == (2, len(model.classes)) and bool(logits.isfinite().all())
     assert len(seen) == 1 and len(seen[0]) == 4 and min(seen[0][2:]) > 1, "Grad-CAM needs a map, not a vector"
     assert (card.size, card.channels) == (domains.get(model.domain).size, domains.get(model.domain).channels)
+
+
+@pytest.mark.parametrize("key", SHIPPED)
+def test_what_runs_says_what_the_network_in_the_file_says(key: str) -> None:
+    """Fewer layers and another memory layout: the same logits, one picture or several, and the same gradient."""
+    model, card = shipped(key), zoo.card(*key.split("_", 1))
+    written = ARCHITECTURES[card.architecture](len(model.classes)).eval()
+    state = load_file(zoo.WEIGHTS / f"{key}.safetensors")
+    written.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in state.items()})
+    kept = sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    assert kept == (3 if key == "cifar10_resnet" else 0), "three of its norms follow a max-pool, not a convolution"
+    x = torch.rand(3, card.channels, card.size, card.size, generator=torch.Generator().manual_seed(0))
+    for part in (x, x[:1]):
+        ours, theirs = part.clone().requires_grad_(), part.clone().requires_grad_()
+        said, wanted = model(ours), written((theirs - model.mean) / model.std)
+        torch.testing.assert_close(said, wanted, rtol=1e-4, atol=1e-4)
+        slope, reference = (
+            torch.autograd.grad(logits.logsumexp(1).sum(), pixels)[0]
+            for logits, pixels in ((said, ours), (wanted, theirs))
+        )
+        assert float((slope - reference).norm() / reference.norm()) < 1e-3
 
 
 @pytest.mark.parametrize("key", SHIPPED)
