@@ -148,11 +148,10 @@ class LGS(Defense):
         return LGSTrace(magnitude, normalised, tops, lefts, self.window, means, kept, region, suppression, result)
 
     def _kernels(self, images: Tensor) -> Any:
-        """The compiled loops, where they can take these images: on a CPU, in the usual types, without a graph."""
+        """The compiled loops, where they can take these images: without a graph, too."""
         tracked = torch.is_grad_enabled() and images.requires_grad
-        usual = images.device.type == "cpu" and images.dtype in (torch.float32, torch.float64)
         apart = self.per_channel and images.shape[1] > 1
-        return compiled("gradients") if usual and not tracked and not apart else None
+        return None if tracked or apart else compiled("gradients", images)
 
     def _smoothed(self, kernels: Any, images: Tensor, result: Tensor, whole: bool) -> tuple[LGSTrace | None, bool]:
         """The trace of images N×C×H×W by compiled loops, up to rounding that of tensors, or without `whole` only its result; and

@@ -182,8 +182,8 @@ def median_of_windows(padded: Tensor, window: int) -> Tensor:
     flat, (height, width) = padded.detach().contiguous().view(-1), padded.shape[2:]
     # All pictures lie end to end; windows that run over an edge are computed like the others and cut away.
     total = len(flat) - (window - 1) * (width + 1)
-    exchange = compiled("exchange")
-    if flat.device.type != "cpu" or flat.dtype not in (torch.float32, torch.float64) or exchange is None:
+    medians = compiled("medians", flat)
+    if medians is None:
         result = _together(flat, width, window, total)
     else:
         result = torch.empty_like(flat)
@@ -191,7 +191,7 @@ def median_of_windows(padded: Tensor, window: int) -> Tensor:
 
         def share(start: int) -> None:
             part = found[start : min(start + SHARE, total)]
-            exchange.run(given[start:], width, window, *program, BLOCK, part)
+            medians.run(given[start:], width, window, *program, BLOCK, part)
 
         spread(share, range(0, total, SHARE))
     return result.view_as(padded)[:, :, : height - window + 1, : width - window + 1].contiguous()

@@ -68,17 +68,11 @@ def smoothed(images: Tensor, weight: float) -> Tensor:
     planes = images.flatten(0, 1)
     if not (torch.is_grad_enabled() and images.requires_grad):
         result = _solved(planes, weight)[0]
-    elif _kernels(planes) is not None:
+    elif compiled("chambolle", planes) is not None:
         result = _Smoothed.apply(planes, weight)
     else:
         result = _solved_with_graph(planes, weight)[0]
     return result.view_as(images)
-
-
-def _kernels(planes: Tensor) -> Any:
-    """The compiled loops, where they can take these planes: on a CPU, in the usual types."""
-    usual = planes.device.type == "cpu" and planes.dtype in (torch.float32, torch.float64)
-    return compiled("chambolle") if usual else None
 
 
 class _Smoothed(torch.autograd.Function):
@@ -97,11 +91,11 @@ class _Smoothed(torch.autograd.Function):
         (planes,) = ctx.saved_tensors
         (slope,) = slopes
         result = memory.empty_like(planes)
-        kernels = _kernels(planes)
+        chambolle = compiled("chambolle", planes)
 
         def alone(number: int) -> None:
             image, given = planes[number].contiguous().numpy(), slope[number].contiguous().numpy()
-            kernels.pull_back(image, ctx.weight, ctx.taken[number], TAU, given, result[number].numpy())
+            chambolle.pull_back(image, ctx.weight, ctx.taken[number], TAU, given, result[number].numpy())
 
         spread(alone, range(len(planes)))
         return result, None
@@ -110,14 +104,14 @@ class _Smoothed(torch.autograd.Function):
 @torch.no_grad()
 def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
     """Denoise planes P×H×W, each until its own energy settles; the result and the iterations each took."""
-    kernels = _kernels(planes)
-    if kernels is None:
+    chambolle = compiled("chambolle", planes)
+    if chambolle is None:
         return _solved_together(planes, weight)
     result, taken = memory.empty_like(planes), [0] * len(planes)
 
     def alone(number: int) -> None:
         image = planes[number].contiguous().numpy()
-        taken[number] = kernels.solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy())
+        taken[number] = chambolle.solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy())
 
     spread(alone, range(len(planes)))
     return result, taken

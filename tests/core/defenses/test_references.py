@@ -23,6 +23,7 @@ from core.defenses import (
     SpatialSmoothing,
     TotalVariation,
     lgs,
+    median,
     selection,
     tv,
 )
@@ -88,10 +89,26 @@ def test_medians_without_a_compiler_are_the_same(
     monkeypatch.setattr(selection, "SHARE", 1000)
     monkeypatch.setattr(selection, "BLOCK", 300)
     images = noise(2, 3, 40, 33, dtype=dtype)
-    assert selection.compiled("exchange") is not None
+    assert selection.compiled("medians", images) is not None
     compiled = selection.median_of_windows(images, window)
-    monkeypatch.setattr(selection, "compiled", lambda name: None)
+    monkeypatch.setattr(selection, "compiled", lambda *_: None)
     assert torch.equal(selection.median_of_windows(images, window), compiled)
+
+
+@pytest.mark.parametrize("window", [2, 3, 5])
+@pytest.mark.parametrize("size", [(5, 40), (40, 5), (31, 17)])
+def test_the_medians_compiled_gradient_is_that_of_tensors(
+    window: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = (noise(2, 3, *size, dtype=torch.float64) * 7).round() / 7  # few values: equals everywhere
+    upstream = noise(2, 3, size[0] - window + 1, size[1] - window + 1, dtype=torch.float64, seed=1) - 0.5
+    found = []
+    for kernels in (median.compiled, lambda *_: None):
+        monkeypatch.setattr(median, "compiled", kernels)
+        given = images.clone().requires_grad_()
+        found += torch.autograd.grad(median.median(given, window), given, upstream)
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+    assert float(found[0].sum()) == pytest.approx(float(upstream.sum()))
 
 
 @pytest.mark.parametrize("window", [3, 5])
@@ -205,7 +222,7 @@ def test_compiled_total_variation_is_that_of_tensors(size: tuple[int, int]) -> N
     """What runs on a processor and what runs on a GPU: the same planes, and each settles at the same iteration."""
     planes = torch.cat([noise(2, 2, *size, dtype=torch.float64).flatten(0, 1), torch.full((1, *size), 0.3).double()])
     planes[1] *= 0.1
-    assert tv.compiled("chambolle") is not None
+    assert tv.compiled("chambolle", planes) is not None
     for weight in (0.03, 0.2):
         result, taken = tv._solved(planes, weight)
         wanted, steps = tv._solved_together(planes, weight)
@@ -216,7 +233,7 @@ def test_compiled_total_variation_is_that_of_tensors(size: tuple[int, int]) -> N
 def test_total_variation_without_a_compiler_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     images = scene(2, 3, 40, 30, dtype=torch.float64)
     compiled = TotalVariation()(images)
-    monkeypatch.setattr(tv, "compiled", lambda name: None)
+    monkeypatch.setattr(tv, "compiled", lambda *_: None)
     torch.testing.assert_close(TotalVariation()(images), compiled, rtol=0, atol=1e-12)
 
 
@@ -230,7 +247,7 @@ def test_total_variations_compiled_gradient_is_autograds(
     upstream = noise(3, 3, *size, dtype=torch.float64, seed=1) - 0.5
     for weight in (0.03, 0.2):
         found = []
-        for kernels in (tv.compiled, lambda name: None):
+        for kernels in (tv.compiled, lambda *_: None):
             monkeypatch.setattr(tv, "compiled", kernels)
             given = images.clone().requires_grad_()
             found += torch.autograd.grad(TotalVariation(weight=weight)(given), given, upstream)
@@ -322,10 +339,10 @@ def test_compiled_lgs_is_that_of_tensors(
     """Without a gradient on a processor, and everywhere else: every array; and the result alone is that of the whole trace."""
     images = torch.cat([scene(9, channels, 97, 80, dtype=dtype), torch.full((1, channels, 97, 80), 0.3, dtype=dtype)])
     images *= torch.linspace(0.5, 1, 10, dtype=dtype).view(-1, 1, 1, 1)
-    assert lgs.compiled("gradients") is not None
+    assert lgs.compiled("gradients", images) is not None
     trace = LGS()(images), LGS().trace(images)
     assert torch.equal(trace[0], trace[1].result)
-    monkeypatch.setattr(lgs, "compiled", lambda name: None)
+    monkeypatch.setattr(lgs, "compiled", lambda *_: None)
     wanted = LGS().trace(images)
     assert 0 < int(wanted.kept[0].sum()) < wanted.kept[0].numel() and not wanted.kept[9].any()
     for name in ("kept", "region", "tops", "lefts"):

@@ -1,4 +1,4 @@
-"""A network of minima and maxima on long rows, compiled: a block of windows at a time, whose rows stay in the cache."""
+"""Medians, compiled: a network of minima and maxima on blocks of windows whose rows stay in the cache; and their gradient."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 from numba import njit
 
 Row = npt.NDArray[np.floating]
+Plane = npt.NDArray[np.floating]
 Operations = npt.NDArray[np.int64]  # as `selection.Program` has them
 
 
@@ -56,3 +57,27 @@ def run(
         found, result = rows[middle][shift : shift + count], out[start : start + count]
         for k in range(count):
             result[k] = found[k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pull_back(padded: Plane, middle: Plane, window: int, slope: Plane, out: Plane) -> None:
+    """Write into `out`, as large as `padded`, the gradient by it of Σ slope ⊙ middle, its windows' medians: equals share alike."""
+    height, width = middle.shape
+    zero, one = padded.dtype.type(0), padded.dtype.type(1)
+    share = np.empty(width, padded.dtype)
+    out[:] = zero
+    for i in range(height):
+        chosen, given = middle[i], slope[i]
+        share[:] = zero
+        for top in range(window):
+            for left in range(window):
+                value = padded[i + top, left:]
+                for k in range(width):
+                    share[k] += one if value[k] == chosen[k] else zero
+        for k in range(width):
+            share[k] = given[k] / share[k]
+        for top in range(window):
+            for left in range(window):
+                value, to = padded[i + top, left:], out[i + top, left:]
+                for k in range(width):
+                    to[k] += share[k] if value[k] == chosen[k] else zero
