@@ -1,11 +1,10 @@
-"""Pictures on the light table: each can be enlarged and saved, bit for bit, without asking the server."""
+"""Pictures on the light table: each can be enlarged and saved, bit for bit."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -13,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
+from streamlit.runtime import get_instance
 
 from core import images
 
@@ -20,6 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 Tone = Literal["clean", "adversarial", "defended", "neutral"]
 COLOURS: dict[str, str] = {"clean": "#0072B2", "adversarial": "#D55E00", "defended": "#009E73", "neutral": "#8a8f98"}
 LARGE = 1 << 19  # values; a larger picture is not remembered
+TURNS = 3  # a file is kept until its row has changed so often: the browser may still be fetching it
 CRISP = 64  # pictures up to this side are drawn as squares, not smoothed
 
 
@@ -40,30 +41,25 @@ class Tile:
 
 
 def uri(pixels: Pixels, palette: Pixels | None = None) -> str:
-    """The picture as a PNG data URI; what is saved from the screen are these very bytes.
+    """The picture as a PNG data URI."""
+    return "data:image/png;base64," + base64.b64encode(_file(pixels, palette, level=1)[1]).decode()
+
+
+def _file(pixels: Pixels, palette: Pixels | None, level: int = 0) -> tuple[str, bytes]:
+    """A name that only this picture has, and its PNG file; what is saved from the screen are these very bytes.
 
     At the next movement of a slider most pictures are as they were: those are not encoded again.
     """
-    return _source(pixels, palette)[1]
-
-
-def _source(pixels: Pixels, palette: Pixels | None) -> tuple[str, str]:
-    """A name that only this picture has, and its data URI."""
     made = _encoded if pixels.size <= LARGE else _encoded.__wrapped__
-    return made(pixels.tobytes(), pixels.shape, b"" if palette is None else palette.tobytes())
+    return made(pixels.tobytes(), pixels.shape, b"" if palette is None else palette.tobytes(), level)
 
 
 @lru_cache(maxsize=96)
-def _encoded(data: bytes, shape: tuple[int, ...], palette: bytes) -> tuple[str, str]:
+def _encoded(data: bytes, shape: tuple[int, ...], palette: bytes, level: int) -> tuple[str, bytes]:
     pixels = np.frombuffer(data, np.uint8).reshape(shape)
     colours = np.frombuffer(palette, np.uint8).reshape(-1, 3) if palette else None
-    source = "data:image/png;base64," + base64.b64encode(images.png(pixels, 1, colours)).decode()
-    return hashlib.blake2b(source.encode(), digest_size=12).hexdigest(), source
-
-
-@st.cache_resource(show_spinner=False)
-def _encoders() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(4, thread_name_prefix="png")  # compression lets go of the interpreter
+    file = images.png(pixels, level, colours)
+    return hashlib.blake2b(file, digest_size=12).hexdigest(), file
 
 
 _ROW = st.components.v2.component(
@@ -97,18 +93,15 @@ dialog p{color:#fff;margin:8px 0;font:1rem var(--st-font)}
 dialog button{font:1rem var(--st-font);padding:8px 18px;border-radius:6px;border:1px solid #333;background:#fff;color:#111;cursor:pointer}
 """,
     js="""
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data, parentElement }) {
   const row = parentElement.querySelector('#row'), large = parentElement.querySelector('#large');
-  // A picture that is here already is not sent again. Should one be missing all the same, the whole row is asked for.
-  const here = row.sources || new Map();
-  for (const item of data.items) item.src = item.src || here.get(item.name);
-  row.sources = new Map(data.items.map((item) => [item.name, item.src]));
-  if (data.items.some((item) => !item.src)) { setTriggerValue('missing', true); return; }
   row.style.setProperty('--tile', data.tile + 'px');
   row.className = data.signs ? 'signs' : '';
   row.setAttribute('aria-label', data.label);
   if (row.token !== data.token) { row.token = data.token; row.fresh = false; }
-  const before = new Map([...row.querySelectorAll('img')].map((image) => [image.src, image]));
+  // A picture that was here already is not fetched again; a new one takes an old one's place, which shows that until it has come.
+  const wanted = new Set(data.items.map((item) => item.src)), old = [...row.querySelectorAll('img')];
+  const before = new Map(old.map((image) => [image.getAttribute('src'), image]));
   row.replaceChildren(...data.items.map((item, number) => {
     const figure = document.createElement('figure'); figure.setAttribute('role', 'listitem');
     figure.style.setProperty('--tone', item.colour); figure.style.setProperty('--ratio', item.ratio);
@@ -121,9 +114,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     head.append(title, save);
     const mat = document.createElement('button'); mat.className = 'mat'; mat.type = 'button';
     mat.setAttribute('aria-label', 'Enlarge ' + item.title);
-    // A picture that was here already needs not be decoded again.
-    const image = before.get(item.src) || document.createElement('img'); before.delete(item.src);
-    if (!image.src) image.src = item.src;
+    const free = old[number] && !wanted.has(old[number].getAttribute('src')) ? old[number] : document.createElement('img');
+    const image = before.get(item.src) || free; before.delete(item.src);
+    if (image.getAttribute('src') !== item.src) image.src = item.src;
     image.alt = item.alt; image.className = item.crisp ? 'crisp' : '';
     mat.append(image);
     mat.onclick = () => { const i = large.querySelector('img'); i.src = item.src; i.alt = item.alt; i.className = item.crisp ? 'crisp' : '';
@@ -168,14 +161,19 @@ export default function ({ data }) {
 
 
 def ahead(pictures: Iterable[tuple[Pixels, Pixels | None]]) -> None:
-    """Begin to encode pictures, each with its palette or None, that a row will show in a moment."""
+    """Encode pictures, each with its palette or None, that a row will show in a moment; on any thread."""
     for pixels, palette in pictures:
-        _encoders().submit(uri, pixels, palette)
+        _file(pixels, palette)
 
 
-def all_again() -> None:
-    """The whole page runs, and with it every row is sent whole; when only a fragment does, its rows are still there."""
-    st.session_state.pictures_there = {}
+def _address(file: bytes, name: str, place: str) -> str:
+    """Where the browser fetches a PNG file, as long as the page shows it: in a message to the page it would take three times as long.
+
+    Streamlit knows a large file by its ends; with the `name` in it, two that differ in their middle have two addresses.
+    """
+    address = get_instance().media_file_mgr.add(file, "image/png", place, file_name=name)
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"/{base}{address}" if base else address
 
 
 def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> str:
@@ -183,16 +181,14 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
 
     Returned is what tells these pictures from those that stood there before, for `captioned`.
     """
-    sources = list(_encoders().map(lambda tile: _source(tile.pixels, tile.palette), tiles))
     box = f"dim_{key}" if dimmed else f"tiles_{key}"
-    token = "".join(name[:6] for name, _ in sources)
-    there: dict[str, set[str]] = st.session_state.setdefault("pictures_there", {})
-    known = there.get(box, set())
-    there[box] = {name for name, _ in sources}
+    files = [_file(tile.pixels, tile.palette) for tile in tiles]
+    turns: dict[str, int] = st.session_state.setdefault("picture_turns", {})
+    turns[box] = (turns.get(box, 0) + 1) % TURNS
+    token = "".join(name[:6] for name, _ in files)
     items = [
         {
-            "name": name,
-            "src": None if name in known else source,
+            "src": _address(file, name, f"{box} {number} {turns[box]}"),
             "title": tile.title,
             "caption": tile.caption,
             "colour": COLOURS[tile.tone],
@@ -204,12 +200,8 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
             "links": [list(link) for link in tile.links],
             "ratio": f"{tile.pixels.shape[1]}/{tile.pixels.shape[0]}",
         }
-        for tile, (name, source) in zip(tiles, sources, strict=True)
+        for number, (tile, (name, file)) in enumerate(zip(tiles, files, strict=True))
     ]
-
-    def lost() -> None:
-        there.pop(box, None)
-
     with st.container(key=box):
         _ROW(
             key=key,
@@ -220,7 +212,6 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
                 "signs": any(tile.sign for tile in tiles),
                 "token": token,
             },
-            on_missing_change=lost,
         )
     return token
 

@@ -23,7 +23,7 @@ Values = npt.NDArray[np.floating]
 def outlined(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:
     """The picture, dark and grey outside of the region H×W."""
     shown = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
-    grey = (shown.mean(2, keepdims=True) * 0.35 + 20).astype(np.uint8)
+    grey = (shown.sum(2, dtype=np.float32, keepdims=True) * np.float32(0.35 / 3) + 20).astype(np.uint8)
     return np.where(region[..., None], shown, grey)
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 import torch
 
 from app import live, session, theme
-from app.controls import strip
+from app.controls import standing, strip
 from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, ahead, captioned, row
 from app.tables import table
@@ -54,20 +54,22 @@ Map = tuple[str, Pixels, str, Pixels | None]  # its title, its values, what is s
 
 
 def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
-    """What the defense computed on one picture, from its gradients to what is left."""
+    """What the defense computed on one picture, from its gradients to what is left; encoded already."""
     magnitude, normalised, suppression = (
         getattr(trace, part)[which].mean(0).numpy() for part in ("magnitude", "normalised", "suppression")
     )
     region, top = trace.region[which, 0].numpy(), float(trace.magnitude.max())
     kept, total = int(trace.kept[which].sum()), trace.kept[which].numel()
     shares = f"{kept} of {total} windows, {per_cent(float(region.mean()))}"
-    return [
+    made: list[Map] = [
         ("magnitude", levels(magnitude, top), f"0 to {top:.2f}", CIVIDIS),
         ("normalised", levels(normalised), f"mean {normalised.mean():.3f}", CIVIDIS),
         ("region", outlined(pixels, region), shares, None),
         ("suppression", levels(suppression), f"mean {suppression.mean():.3f}", CIVIDIS),
         ("result", images.to_pixels(trace.result[which]), "", None),
     ]
+    ahead((shown, palette) for _, shown, _, palette in made)
+    return made
 
 
 def tiles(which: int, pixels: Pixels, found: list[Map], before: str) -> list[Tile]:
@@ -95,9 +97,20 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str) -> list[Til
 
 
 @st.fragment
-def windows(scene: Scene, base: Attacked) -> None:
+def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
+    given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
+    pictures = (scene.clean, base.adversarial)
+    trace, found, problem = None, dict[int, list[Map]](), ""
+    try:
+        # Before anything is drawn: what the browser gets at once, it draws at once.
+        defense = LGS(**standing(LGS, given.params, key=key))
+        with torch.no_grad():
+            trace = defense.trace(batch)
+        spread(lambda which: found.update({which: maps(trace, which, pictures[which])}), (0, 1))
+    except BadInput as error:
+        problem = str(error)
     head = st.container()
     if base.mask is None:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -106,26 +119,20 @@ def windows(scene: Scene, base: Attacked) -> None:
             if st.button("Attack with a patch", key="use_lavan", icon=":material/select_all:"):
                 session.change(attack={"name": "lavan"}, target="")
                 st.rerun()
-    given = held(recipe)
+    # A slider keeps to what the visitor did with it; after a drag of the line there are new ones.
+    chosen = strip(LGS, given.params, key=key)
     try:
-        # A slider keeps to what the visitor did with it; after a drag of the line there are new ones.
-        chosen = strip(LGS, given.params, key=f"windows_{st.session_state.get('windows_drags', 0)}")
         if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
             change(chosen)
         session.mirror()
-        defense = LGS(**chosen)
-        batch = torch.cat([scene.images, images.to_tensor(base.adversarial)])
-        with torch.no_grad():
-            trace = defense.trace(batch)
     except BadInput as error:
+        problem = str(error)
+    if trace is None or problem:
         with head:
             theme.verdict("These windows do not fit.")
-        st.error(str(error))
+        st.error(problem)
         return
     classifier, label = scene.classifier, scene.label
-    pictures = (scene.clean, base.adversarial)
-    found = [maps(trace, which, pixels) for which, pixels in enumerate(pictures)]
-    ahead((shown, palette) for each in found for _, shown, _, palette in each)
     before = (scene.before, base.verdict)
     tokens = [
         row(
@@ -137,7 +144,7 @@ def windows(scene: Scene, base: Attacked) -> None:
         for which, pixels in enumerate(pictures)
     ]
     after: dict[int, Verdict] = {}
-    # Both at once, each on a core of its own, while the pictures are on their way: a slider is waiting.
+    # Both at once, each on a core of its own, while the pictures are on their way.
     spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
     for which, token in enumerate(tokens):
         captioned(token, prediction(after[which], classifier.classes, label), key=f"windows_{NAMES[which]}")
@@ -180,7 +187,7 @@ def windows(scene: Scene, base: Attacked) -> None:
 
 
 scene, base = live.attacked()
-windows(scene, base)
+windows(scene, base, torch.cat([scene.images, images.to_tensor(base.adversarial)]))
 st.caption(
     f"The very arrays that the defense used; {theme.plain(base.method)} on {scene.classifier.title}, {duration(base.seconds)}, "
     f"by an attacker who does not know the defense (grey box)."

@@ -129,11 +129,23 @@ def test_flipped_bytes_work_or_are_refused() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_png_keeps_every_value(channels: int) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (33, 21, channels), dtype=np.uint8)
-    data = images.png(pixels)
+@pytest.mark.parametrize("level", [0, 1, 6])
+@pytest.mark.parametrize("size", [(33, 21), (1, 1), (1, 90), (300, 299)])
+def test_a_png_keeps_every_value(channels: int, level: int, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, channels), dtype=np.uint8)
+    data = images.png(pixels, level)
     np.testing.assert_array_equal(images.from_png(data), pixels)
-    np.testing.assert_array_equal(images.decode(data), np.broadcast_to(pixels, (33, 21, 3)))
+    if min(size) >= 8:  # what a visitor may hand in
+        np.testing.assert_array_equal(images.decode(data), np.broadcast_to(pixels, (*size, 3)))
+
+
+@pytest.mark.parametrize("level", [0, 6])
+def test_the_values_of_a_map_stand_for_their_palettes_colours(level: int) -> None:
+    generator = np.random.default_rng(2)
+    palette, values = (generator.integers(0, 256, shape, dtype=np.uint8) for shape in ((256, 3), (40, 31, 1)))
+    with Image.open(io.BytesIO(images.png(values, level, palette))) as picture:
+        assert picture.mode == "P"
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), palette[values[..., 0]])
 
 
 @pytest.mark.parametrize("name", ["truncated.png", "damaged.png", "bomb.png", "1x1.png", "text.png"])

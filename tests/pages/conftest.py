@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
-from app import results
+from app import pictures, results
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,16 @@ def past_the_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
         PagesManager.uses_pages_directory = False
 
     monkeypatch.setattr(PagesManager, "__init__", later)
+
+
+@pytest.fixture(autouse=True)
+def pictures_in_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest throws the server's files away after each run; in a browser they are fetched."""
+
+    def address(file: bytes, name: str, place: str) -> str:
+        return "data:image/png;base64," + base64.b64encode(file).decode()
+
+    monkeypatch.setattr(pictures, "_address", address)
 
 
 @pytest.fixture(autouse=True)
