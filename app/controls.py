@@ -34,10 +34,9 @@ def strip(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dic
     chosen = {}
     held = method(**dict(params)).values()
     declared = method.parameters()
-    with st.container(key=f"{key}_strip"):
-        for column, parameter in zip(st.columns(len(declared), gap="medium"), declared, strict=True):
-            with column:
-                value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
+    with st.container(key=f"{key}_strip", horizontal=True, gap="medium"):
+        for parameter in declared:
+            value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
             if value != parameter.default:
                 chosen[parameter.name] = value
     return chosen

@@ -60,7 +60,8 @@ def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
     )
     region, top = trace.region[which, 0].numpy(), float(trace.magnitude.max())
     kept, total = int(trace.kept[which].sum()), trace.kept[which].numel()
-    shares = f"{kept} of {total} windows, {per_cent(float(region.mean()))}"
+    share = per_cent(float(region.mean())).replace(" ", "\N{NO-BREAK SPACE}")
+    shares = f"{kept} of {total} windows, {share}"
     made: list[Map] = [
         ("magnitude", levels(magnitude, top), f"0 to {top:.2f}", CIVIDIS),
         ("normalised", levels(normalised), f"mean {normalised.mean():.3f}", CIVIDIS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.declaration import Declared, Real, choice, flag, number
@@ -67,3 +68,34 @@ def test_what_is_moved_is_returned_in_the_units_of_the_declaration() -> None:
     assert app.session_state["got"] == {"eps": 2.5 / 255, "norm": "l2", "early": False}
     app.slider(key="k_made_eps").set_value(8.0).run()
     assert "eps" not in app.session_state["got"]
+
+
+def _strip(params):  # its source runs in a file of its own
+    import streamlit as st
+
+    from app.controls import standing, strip
+    from tests.app.test_controls import Made
+
+    before = standing(Made, params, key="k")
+    st.session_state.got = (before, strip(Made, params, key="k"))
+
+
+@pytest.mark.parametrize("params", [{}, {"eps": 64 / 255, "steps": 300, "pace": 0.25, "norm": "l2", "early": False}])
+def test_where_controls_stand_is_known_before_they_are_drawn(params: dict[str, Any]) -> None:
+    app = AppTest.from_function(_strip, kwargs={"params": params}, default_timeout=30).run()
+    moves = (
+        lambda: app.slider(key="k_made_eps").set_value(2.5),
+        lambda: app.slider(key="k_made_steps").set_value(7),
+        lambda: app.selectbox(key="k_made_norm").set_value("linf"),
+        lambda: app.toggle(key="k_made_early").set_value(False),
+        lambda: app.toggle(key="k_made_pace_own").set_value(True),
+        lambda: app.slider(key="k_made_pace").set_value(0.5),
+        lambda: app.toggle(key="k_made_pace_own").set_value(False),
+    )
+    assert app.session_state["got"] == (params, params)
+    for move in moves:
+        move().run()
+        assert not app.exception, app.exception
+        before, after = app.session_state["got"]
+        assert before == after
+    assert after == {"eps": 2.5 / 255, "steps": 7, "early": False}
