@@ -95,6 +95,9 @@ dialog button{font:1rem var(--st-font);padding:8px 18px;border-radius:6px;border
     js="""
 export default function ({ data, parentElement }) {
   const row = parentElement.querySelector('#row'), large = parentElement.querySelector('#large');
+  // Where the app lives, which need not be the root of its server: where the page's own program came from.
+  const program = [...document.scripts].map((s) => s.src.split('/static/js/')).find((parts) => parts.length > 1);
+  for (const item of data.items) if (!item.src.startsWith('http')) item.src = (program ? program[0] : '') + item.src;
   row.style.setProperty('--tile', data.tile + 'px');
   row.className = data.signs ? 'signs' : '';
   row.setAttribute('aria-label', data.label);
@@ -167,13 +170,11 @@ def ahead(pictures: Iterable[tuple[Pixels, Pixels | None]]) -> None:
 
 
 def _address(file: bytes, name: str, place: str) -> str:
-    """Where the browser fetches a PNG file, as long as the page shows it: in a message to the page it would take three times as long.
+    """Where in the app the browser fetches a PNG file: in a message to the page it would take three times as long.
 
     Streamlit knows a large file by its ends; with the `name` in it, two that differ in their middle have two addresses.
     """
-    address = get_instance().media_file_mgr.add(file, "image/png", place, file_name=name)
-    base = st.get_option("server.baseUrlPath").strip("/")
-    return f"/{base}{address}" if base else address
+    return get_instance().media_file_mgr.add(file, "image/png", place, file_name=name)
 
 
 def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> str:
