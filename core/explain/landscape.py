@@ -61,7 +61,8 @@ def surface(
     None where `watch` stopped it.
     """
     place = classifier.device
-    image, first, second = (t.to(place) for t in (image, first, second))
+    # All batches come from these three, so they come in the layout in which the network works.
+    image, first, second = (t.to(place, memory_format=torch.channels_last) for t in (image, first, second))
     columns, rows = np.meshgrid(across, down)
     a, d = (
         torch.from_numpy(values.ravel().astype(np.float32)).to(place)[:, None, None, None] for values in (columns, rows)
