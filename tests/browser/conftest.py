@@ -34,6 +34,17 @@ FLAGS = (
 )
 DESKTOP, TALL, PHONE = {"width": 1400, "height": 1000}, {"width": 1400, "height": 1800}, {"width": 390, "height": 844}
 
+# When the page last asked its server for something, and when it last heard from it.
+HEARD = """
+window.WebSocket = class extends WebSocket {
+    constructor(...rest) {
+        super(...rest);
+        this.addEventListener("message", () => { window.heard = performance.now(); });
+    }
+    send(data) { window.asked = performance.now(); super.send(data); }
+};
+"""
+
 Open = Callable[..., Any]
 
 
@@ -120,7 +131,9 @@ def chromium() -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         # One profile: the files of Streamlit, which no test is about, are fetched and compiled once.
-        yield browser.new_context(accept_downloads=True, device_scale_factor=1)
+        context = browser.new_context(accept_downloads=True, device_scale_factor=1)
+        context.add_init_script(HEARD)
+        yield context
         browser.close()
 
 
@@ -187,12 +200,13 @@ def settle(page: Any, timeout: float = 60_000) -> None:
 
 
 def finished(page: Any, timeout: float = 90_000) -> None:
-    """Wait until no work is running for this page, either, and it has been quiet for a moment."""
+    """Wait until no work is running for this page, either, no answer is missing, and it has been quiet for a moment."""
     page.evaluate("() => { window.quiet = 0; }")
     page.wait_for_function(
         """() => {
             const app = document.querySelector('[data-testid=stApp]');
-            const busy = app?.dataset.testScriptState !== 'notRunning' || document.querySelector('.st-key-stop, [data-stale=true]');
+            const busy = app?.dataset.testScriptState !== 'notRunning' || window.asked > window.heard
+                || document.querySelector('.st-key-stop, [data-stale=true]');
             window.quiet = busy ? 0 : (window.quiet || performance.now());
             return window.quiet && performance.now() - window.quiet > 600;
         }""",
