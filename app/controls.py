@@ -53,6 +53,11 @@ def standing(method: type[Declared], params: Mapping[str, Any], *, key: str) -> 
     return chosen
 
 
+def drawn(method: type[Declared], *, key: str) -> bool:
+    """Whether the strip stands on the page already."""
+    return f"{key}_{method.name}_{method.parameters()[0].name}" in st.session_state
+
+
 def _standing(parameter: Parameter, value: Any, key: str) -> Any:
     if parameter.optional:
         if not st.session_state.get(f"{key}_own", value is not None):

@@ -20,11 +20,20 @@ BINS = 40
 Values = npt.NDArray[np.floating]
 
 
+_GREY = (np.arange(3 * 255 + 1, dtype=np.float32) * np.float32(0.35 / 3) + 20).astype(
+    np.uint8
+)  # of the sum of red, green, blue
+
+
 def outlined(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:
     """The picture, dark and grey outside of the region H×W."""
     shown = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
-    grey = (shown.sum(2, dtype=np.float32, keepdims=True) * np.float32(0.35 / 3) + 20).astype(np.uint8)
-    return np.where(region[..., None], shown, grey)
+    total = shown[..., 0].astype(np.uint16)
+    for channel in (1, 2):
+        total += shown[..., channel]
+    result: Pixels = np.repeat(_GREY.take(total)[..., None], 3, 2)
+    result[region] = shown[region]
+    return result
 
 
 _WINDOWS = st.components.v2.component(

@@ -3,9 +3,10 @@
 import numpy as np
 import streamlit as st
 import torch
+from streamlit.delta_generator import DeltaGenerator
 
 from app import live, session, theme
-from app.controls import standing, strip
+from app.controls import drawn, standing, strip
 from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, ahead, captioned, row
 from app.tables import table
@@ -48,6 +49,19 @@ def moved(gamma: float) -> None:
     """The line of the histogram was dragged: the threshold's slider follows."""
     change({**held(session.recipe()).params, "threshold": gamma})
     st.session_state.windows_drags = st.session_state.get("windows_drags", 0) + 1
+
+
+def sliders(place: DeltaGenerator, given: Method, key: str) -> None:
+    """The strip of sliders, and where they stand kept in the recipe."""
+    with place:
+        # A slider keeps to what the visitor did with it; after a drag of the line there are new ones.
+        chosen = strip(LGS, given.params, key=key)
+        try:
+            if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
+                change(chosen)
+            session.mirror()
+        except BadInput as error:
+            st.error(str(error))
 
 
 Map = tuple[str, Pixels, str, Pixels | None]  # its title, its values, what is said of it, its palette
@@ -120,15 +134,11 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
             if st.button("Attack with a patch", key="use_lavan", icon=":material/select_all:"):
                 session.change(attack={"name": "lavan"}, target="")
                 st.rerun()
-    # A slider keeps to what the visitor did with it; after a drag of the line there are new ones.
-    chosen = strip(LGS, given.params, key=key)
-    try:
-        if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
-            change(chosen)
-        session.mirror()
-    except BadInput as error:
-        problem = str(error)
-    if trace is None or problem:
+    place = st.container()
+    waiting = drawn(LGS, key=key) and trace is not None  # the strip that stands there can wait for the pictures
+    if not waiting:
+        sliders(place, given, key)
+    if trace is None:
         with head:
             theme.verdict("These windows do not fit.")
         st.error(problem)
@@ -149,6 +159,8 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
     for which, token in enumerate(tokens):
         captioned(token, prediction(after[which], classifier.classes, label), key=f"windows_{NAMES[which]}")
+    if waiting:
+        sliders(place, given, key)
     shares = None
     if base.mask is not None:
         shares = overlap(trace.region, torch.from_numpy(np.array(base.mask)).permute(2, 0, 1)[None] > 0)
