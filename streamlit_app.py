@@ -6,7 +6,7 @@ The server imports this file once, when it starts, and runs it as __main__ for e
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from app import live, session, theme
+from app import live, pictures, session, theme
 from app.sidebar import sidebar
 from core import memory
 
@@ -15,6 +15,7 @@ memory.keep()
 if __name__ == "__main__":
     st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")
     theme.apply()
+    pictures.begin()
     st.logo("assets/logo.svg", size="large")
     page = st.navigation(
         {

@@ -53,7 +53,7 @@ def standing(method: type[Declared], params: Mapping[str, Any], *, key: str) -> 
     return chosen
 
 
-def drawn(method: type[Declared], *, key: str) -> bool:
+def stands(method: type[Declared], *, key: str) -> bool:
     """Whether the strip stands on the page already."""
     return f"{key}_{method.name}_{method.parameters()[0].name}" in st.session_state
 

@@ -20,7 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 Tone = Literal["clean", "adversarial", "defended", "neutral"]
 COLOURS: dict[str, str] = {"clean": "#0072B2", "adversarial": "#D55E00", "defended": "#009E73", "neutral": "#8a8f98"}
 LARGE = 1 << 19  # values; a larger picture is not remembered
-TURNS = 3  # a file is kept until its row has changed so often: the browser may still be fetching it
+TURNS = 3  # rows' files are kept of what a row last showed: the browser may still be fetching them
 CRISP = 64  # pictures up to this side are drawn as squares, not smoothed
 
 
@@ -98,34 +98,33 @@ export default function ({ data, parentElement }) {
   // Where the app lives, which need not be the root of its server: where the page's own program came from.
   const program = [...document.scripts].map((s) => s.src.split('/static/js/')).find((parts) => parts.length > 1);
   for (const item of data.items) if (!item.src.startsWith('http')) item.src = (program ? program[0] : '') + item.src;
-  row.style.setProperty('--tile', data.tile + 'px');
-  row.className = data.signs ? 'signs' : '';
-  row.setAttribute('aria-label', data.label);
+  const put = (node, name, value) => { if (node.getAttribute(name) !== value) node.setAttribute(name, value); };
+  if (row.style.getPropertyValue('--tile') !== data.tile + 'px') row.style.setProperty('--tile', data.tile + 'px');
+  put(row, 'class', data.signs ? 'signs' : ''); put(row, 'aria-label', data.label);
   if (row.token !== data.token) { row.token = data.token; row.fresh = false; }
   // A picture that was here already is not fetched again; a new one takes an old one's place, which shows that until it has come.
   const wanted = new Set(data.items.map((item) => item.src)), old = [...row.querySelectorAll('img')];
   const before = new Map(old.map((image) => [image.getAttribute('src'), image]));
-  row.replaceChildren(...data.items.map((item, number) => {
+  const made = (item, number) => {
     const figure = document.createElement('figure'); figure.setAttribute('role', 'listitem');
     figure.style.setProperty('--tone', item.colour); figure.style.setProperty('--ratio', item.ratio);
     const head = document.createElement('div'); head.className = 'head';
     const title = document.createElement('b');
     if (item.sign) { const s = document.createElement('span'); s.className = 'sign'; s.textContent = item.sign; title.append(s); }
     title.append(item.title);
-    const save = document.createElement('a'); save.href = item.src; save.download = item.file; save.textContent = 'Save';
+    const save = document.createElement('a'); save.download = item.file; save.textContent = 'Save';
     save.setAttribute('aria-label', 'Save ' + item.title + ' as PNG');
     head.append(title, save);
     const mat = document.createElement('button'); mat.className = 'mat'; mat.type = 'button';
     mat.setAttribute('aria-label', 'Enlarge ' + item.title);
     const free = old[number] && !wanted.has(old[number].getAttribute('src')) ? old[number] : document.createElement('img');
     const image = before.get(item.src) || free; before.delete(item.src);
-    if (image.getAttribute('src') !== item.src) image.src = item.src;
-    image.alt = item.alt; image.className = item.crisp ? 'crisp' : '';
+    image.className = item.crisp ? 'crisp' : '';
     mat.append(image);
-    mat.onclick = () => { const i = large.querySelector('img'); i.src = item.src; i.alt = item.alt; i.className = item.crisp ? 'crisp' : '';
-      large.querySelector('p').textContent = item.title + (item.caption ? ': ' + item.caption : ''); large.showModal(); };
-    const caption = document.createElement('figcaption'); caption.textContent = item.caption;
-    if (item.late) { caption.textContent = item.caption = row.said || ''; caption.className = row.fresh ? '' : 'stale'; }
+    mat.onclick = () => { const i = large.querySelector('img'), { src, alt, crisp, title, caption } = figure.item;
+      i.src = src; i.alt = alt; i.className = crisp ? 'crisp' : '';
+      large.querySelector('p').textContent = title + (caption ? ': ' + caption : ''); large.showModal(); };
+    const caption = document.createElement('figcaption'), words = document.createElement('span'); caption.append(words);
     if (item.links.length) {
       const links = document.createElement('div'); links.className = 'links';
       links.append(...item.links.map(([word, href]) => { const a = document.createElement('a'); a.textContent = word; a.href = href;
@@ -133,13 +132,27 @@ export default function ({ data, parentElement }) {
         return a; }));
       caption.append(links);
     }
-    figure.append(head, mat, caption);
+    figure.append(head, mat, caption); figure.parts = { save, image, caption, words };
     return figure;
-  }));
+  };
+  // Where only pictures and words differ, the page is laid out already: a tile stays, and they change in it.
+  const figures = data.items.map((item, number) => {
+    const shape = JSON.stringify({ ...item, src: '', caption: '', alt: '' });
+    let figure = row.children[number];
+    if (!figure || figure.shape !== shape) { figure = made(item, number); figure.shape = shape; }
+    const { save, image, caption, words } = figure.parts;
+    figure.item = item; put(save, 'href', item.src); put(image, 'src', item.src); put(image, 'alt', item.alt);
+    if (item.late) item.caption = row.said || '';
+    if (words.textContent !== item.caption) words.textContent = item.caption;
+    put(caption, 'class', item.late && !row.fresh ? 'stale' : '');
+    return figure;
+  });
+  if (figures.length !== row.children.length || figures.some((figure, number) => figure !== row.children[number]))
+    row.replaceChildren(...figures);
   row.caption = (words) => { row.said = words; row.fresh = true; data.items.forEach((item, number) => { if (!item.late) return;
-    const figure = row.children[number], caption = figure.querySelector('figcaption');
-    item.caption = caption.textContent = words; caption.className = '';
-    figure.querySelector('img').alt = `${item.alt}. ${words}`; }); };
+    const { parts } = row.children[number];
+    item.caption = parts.words.textContent = words; parts.caption.className = '';
+    parts.image.alt = `${item.alt}. ${words}`; }); };
   large.onclick = (event) => { if (event.target === large) large.close(); };
 }
 """,
@@ -169,27 +182,56 @@ def ahead(pictures: Iterable[tuple[Pixels, Pixels | None]]) -> None:
         _file(pixels, palette)
 
 
+def begin() -> None:
+    """The page runs from its beginning: Streamlit has let go of all files that its fragments might still name."""
+    st.session_state.picture_addresses = {}
+
+
+def _addresses(files: Sequence[tuple[str, bytes]], box: str) -> list[str]:
+    """Where in the app the browser fetches the PNG files of a row, each with its name.
+
+    To hand a file over takes as long as to write it, so one that is there already stays; a new one takes the place of the one that
+    was not shown for longest.
+    """
+    boxes: dict[str, dict[str, tuple[str, str]]] = st.session_state.setdefault("picture_addresses", {})
+    kept = boxes.setdefault(box, {})  # by name, the one that was shown last at the end
+    for name, _ in files:
+        if name in kept:
+            kept[name] = kept.pop(name)
+    for name, file in files:
+        if name not in kept:
+            full = len(kept) >= TURNS * len(files)
+            place = kept.pop(next(iter(kept)))[0] if full else f"{box} {len(kept)}"
+            kept[name] = place, _address(file, name, place)
+    return [kept[name][1] for name, _ in files]
+
+
 def _address(file: bytes, name: str, place: str) -> str:
-    """Where in the app the browser fetches a PNG file: in a message to the page it would take three times as long.
+    """Where the browser fetches a PNG file: in a message to the page it would take three times as long.
 
     Streamlit knows a large file by its ends; with the `name` in it, two that differ in their middle have two addresses.
     """
     return get_instance().media_file_mgr.add(file, "image/png", place, file_name=name)
 
 
-def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> str:
-    """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way.
+@dataclass(frozen=True)
+class Ready:
+    """A row whose pictures the browser can fetch already."""
 
-    Returned is what tells these pictures from those that stood there before, for `captioned`.
-    """
+    key: str
+    box: str
+    data: dict[str, object]
+    token: str
+
+
+def ready(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> Ready:
+    """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way."""
     box = f"dim_{key}" if dimmed else f"tiles_{key}"
     files = [_file(tile.pixels, tile.palette) for tile in tiles]
-    turns: dict[str, int] = st.session_state.setdefault("picture_turns", {})
-    turns[box] = (turns.get(box, 0) + 1) % TURNS
     token = "".join(name[:6] for name, _ in files)
     items = [
         {
-            "src": _address(file, name, f"{box} {number} {turns[box]}"),
+            "src": address,
             "title": tile.title,
             "caption": tile.caption,
             "colour": COLOURS[tile.tone],
@@ -201,20 +243,23 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
             "links": [list(link) for link in tile.links],
             "ratio": f"{tile.pixels.shape[1]}/{tile.pixels.shape[0]}",
         }
-        for number, (tile, (name, file)) in enumerate(zip(tiles, files, strict=True))
+        for tile, address in zip(tiles, _addresses(files, box), strict=True)
     ]
-    with st.container(key=box):
-        _ROW(
-            key=key,
-            data={
-                "items": items,
-                "tile": width,
-                "label": label,
-                "signs": any(tile.sign for tile in tiles),
-                "token": token,
-            },
-        )
-    return token
+    signs = any(tile.sign for tile in tiles)
+    data: dict[str, object] = {"items": items, "tile": width, "label": label, "signs": signs, "token": token}
+    return Ready(key, box, data, token)
+
+
+def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> str:
+    """`ready` and `drawn` at once."""
+    return drawn(ready(tiles, key=key, label=label, width=width, dimmed=dimmed))
+
+
+def drawn(made: Ready) -> str:
+    """Put a row on the page; returned is what tells its pictures from those that stood there before, for `captioned`."""
+    with st.container(key=made.box):
+        _ROW(key=made.key, data=made.data)
+    return made.token
 
 
 def captioned(token: str, caption: str, *, key: str) -> None:

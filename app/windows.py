@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,20 +20,19 @@ BINS = 40
 Values = npt.NDArray[np.floating]
 
 
-_GREY = (np.arange(3 * 255 + 1, dtype=np.float32) * np.float32(0.35 / 3) + 20).astype(
-    np.uint8
-)  # of the sum of red, green, blue
-
-
 def outlined(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:
     """The picture, dark and grey outside of the region H×W."""
     shown = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
-    total = shown[..., 0].astype(np.uint16)
-    for channel in (1, 2):
-        total += shown[..., channel]
-    result: Pixels = np.repeat(_GREY.take(total)[..., None], 3, 2)
+    result = _darkened(shown.tobytes(), shown.shape).copy()
     result[region] = shown[region]
     return result
+
+
+@lru_cache(maxsize=8)
+def _darkened(data: bytes, shape: tuple[int, ...]) -> Pixels:
+    """The whole picture H×W×3, which is the same wherever a slider stands."""
+    total = np.frombuffer(data, np.uint8).reshape(shape).sum(2, dtype=np.float32, keepdims=True)
+    return np.repeat((total * np.float32(0.35 / 3) + 20).astype(np.uint8), 3, 2)
 
 
 _WINDOWS = st.components.v2.component(

@@ -6,9 +6,9 @@ import torch
 from streamlit.delta_generator import DeltaGenerator
 
 from app import live, session, theme
-from app.controls import drawn, standing, strip
+from app.controls import standing, stands, strip
 from app.palettes import CIVIDIS, levels
-from app.pictures import Pixels, Tile, Tone, ahead, captioned, row
+from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready
 from app.tables import table
 from app.windows import explorer, histogram, outlined
 from app.words import duration, per_cent, prediction, windows_verdict
@@ -116,7 +116,8 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
     given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
-    pictures = (scene.clean, base.adversarial)
+    pictures, before = (scene.clean, base.adversarial), (scene.before, base.verdict)
+    classifier, label = scene.classifier, scene.label
     trace, found, problem = None, dict[int, list[Map]](), ""
     try:
         # Before anything is drawn: what the browser gets at once, it draws at once.
@@ -124,6 +125,15 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
         with torch.no_grad():
             trace = defense.trace(batch)
         spread(lambda which: found.update({which: maps(trace, which, pictures[which])}), (0, 1))
+        rows = [
+            ready(
+                tiles(which, pixels, found[which], prediction(before[which], classifier.classes, label)),
+                key=f"windows_{NAMES[which]}",
+                label=f"Gradients smoothing of the {NAMES[which]} picture",
+                width=118,
+            )
+            for which, pixels in enumerate(pictures)
+        ]
     except BadInput as error:
         problem = str(error)
     head = st.container()
@@ -135,7 +145,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
                 session.change(attack={"name": "lavan"}, target="")
                 st.rerun()
     place = st.container()
-    waiting = drawn(LGS, key=key) and trace is not None  # the strip that stands there can wait for the pictures
+    waiting = stands(LGS, key=key) and trace is not None  # the strip that stands there can wait for the pictures
     if not waiting:
         sliders(place, given, key)
     if trace is None:
@@ -143,17 +153,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
             theme.verdict("These windows do not fit.")
         st.error(problem)
         return
-    classifier, label = scene.classifier, scene.label
-    before = (scene.before, base.verdict)
-    tokens = [
-        row(
-            tiles(which, pixels, found[which], prediction(before[which], classifier.classes, label)),
-            key=f"windows_{NAMES[which]}",
-            label=f"Gradients smoothing of the {NAMES[which]} picture",
-            width=118,
-        )
-        for which, pixels in enumerate(pictures)
-    ]
+    tokens = [drawn(row) for row in rows]
     after: dict[int, Verdict] = {}
     # Both at once, each on a core of its own, while the pictures are on their way.
     spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
@@ -177,7 +177,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     with right:
         st.markdown("**Means of the windows** (counts in a logarithmic scale), and γ: drag the line")
         histogram(trace, defense.threshold, key="gamma", moved=moved)
-    rows: list[dict[str, object]] = []
+    lines: list[dict[str, object]] = []
     for which_, name in enumerate(NAMES):
         entry: dict[str, object] = {
             "": name,
@@ -190,8 +190,8 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
             for word in ("precision", "recall", "iou"):
                 value = float(getattr(shares, word)[which_])
                 entry[word.replace("iou", "IoU")] = f"{value:.2f}" if is_attacked else "–"
-        rows.append(entry)
-    table(rows, key="windows_numbers", name="windows")
+        lines.append(entry)
+    table(lines, key="windows_numbers", name="windows")
     st.caption(
         "Of the estimated region, precision is the part that lies in the patch; recall is the part of the patch that was found."
         if shares is not None

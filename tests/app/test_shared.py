@@ -53,32 +53,49 @@ def test_a_picture_travels_bit_for_bit() -> None:
     assert np.array_equal(images.decode(base64.b64decode(pictures.uri(noise).partition(",")[2])), noise)
 
 
-def test_a_file_stays_until_its_row_has_changed_some_times(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_handed_over_once_and_stays_until_its_row_has_changed_some_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The browser fetches a row's files a moment after it got the row, and may be behind when a slider moves fast."""
     files: dict[str, bytes] = {}  # by place, where the server keeps the last one
+    handed: list[int] = []
+
+    def shade(file: bytes) -> int:
+        return int(images.from_png(file).max())
 
     def address(file: bytes, name: str, place: str) -> str:
         files[place] = file
+        handed.append(shade(file))
         return name
 
     def page() -> None:
         import numpy as np
         import streamlit as st
 
-        from app.pictures import Tile, row
+        from app import pictures
 
+        if st.session_state.get("whole"):
+            pictures.begin()
         greys = (10, st.session_state.get("grey", 20))
-        row([Tile(np.full((4, 4, 3), grey, np.uint8), "one") for grey in greys], key="row", label="Row")
+        pictures.row(
+            [pictures.Tile(np.full((4, 4, 3), grey, np.uint8), "one") for grey in greys], key="row", label="Row"
+        )
 
     monkeypatch.setattr(pictures, "_address", address)
     app = AppTest.from_function(page)
     shown = []
-    for grey in (20, 30, 40, 50):
+    for grey in (20, 30, 40, 50, 60, 70, 80):
         app.session_state.grey = grey
         shown.append([item["src"] for item in tiles(app.run(), "Row")])
-    assert len({first for first, _ in shown}) == 1 and len({second for _, second in shown}) == 4
-    left = sorted(int(images.from_png(file).max()) for file in files.values())
-    assert left == [10] * pictures.TURNS + [30, 40, 50] and pictures.TURNS == 3
+    assert len({first for first, _ in shown}) == 1 and len({second for _, second in shown}) == 7
+    assert handed == [10, 20, 30, 40, 50, 60, 70, 80]
+    assert sorted(map(shade, files.values())) == [10, 40, 50, 60, 70, 80] and pictures.TURNS == 3
+    app.session_state.grey = 60  # back to one that is still there
+    app.run()
+    assert len(handed) == 8
+    app.session_state.whole = True  # the server has let go of all of them
+    app.run()
+    assert handed[8:] == [10, 60]
 
 
 def test_two_large_files_have_two_addresses_though_only_their_middle_differs(monkeypatch: pytest.MonkeyPatch) -> None:
