@@ -138,4 +138,11 @@ def test_a_slider_fetches_only_the_pictures_that_it_changes(server: str, browse:
         assert sorted(fetched) == sorted(set(after) - set(before)) and here()
         before = after
         fetched.clear()
+    result = page.get_by_role("list", name=ROW).get_by_role("listitem").nth(5)
+    expect(result.get_by_role("link", name="Save result as PNG")).to_have_attribute("href", after[11])
+    words = result.locator("figcaption").inner_text()
+    result.get_by_role("button", name="Enlarge result").click()
+    large = page.locator("dialog[open]")
+    expect(large.get_by_role("img")).to_have_attribute("src", after[11])
+    expect(large.get_by_text(f"result: {words}")).to_be_visible()
     assert 0 < page.evaluate("window.largest") < 20_000, "a large message is slow to reach a page at work"
