@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ Tone = Literal["clean", "adversarial", "defended", "neutral"]
 COLOURS: dict[str, str] = {"clean": "#0072B2", "adversarial": "#D55E00", "defended": "#009E73", "neutral": "#8a8f98"}
 LARGE = 1 << 19  # values; a larger picture is not remembered
 TURNS = 3  # rows' files are kept of what a row last showed: the browser may still be fetching them
+ROOM = 0.09  # seconds a browser needs to fetch and draw a row
 CRISP = 64  # pictures up to this side are drawn as squares, not smoothed
 
 
@@ -266,6 +268,16 @@ def captioned(token: str, caption: str, *, key: str) -> None:
     """The late caption of the row `key`, so that its pictures need not wait for a classifier; `token` is what the row returned."""
     with st.container(key=f"captions_{key}"):
         _CAPTIONS(key=f"{key}_captions", data={"box": f"tiles_{key}", "token": token, "words": caption})
+
+
+def settled(since: float) -> None:
+    """Leave the browser to the rows that it was given at `since` (`time.monotonic`): more elements now, and those would wait for them.
+
+    A visitor who moves on ends this at once.
+    """
+    while time.monotonic() - since < ROOM:
+        time.sleep(0.005)
+        st.session_state.get("picture_addresses")  # where a page that is to run anew stops
 
 
 def magnified(clean: Pixels, other: Pixels) -> tuple[Pixels, int]:

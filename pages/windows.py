@@ -1,5 +1,7 @@
 """Local gradients smoothing step by step: which windows stand out, and what smoothing them gives back."""
 
+import time
+
 import numpy as np
 import streamlit as st
 import torch
@@ -8,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app import live, session, theme
 from app.controls import standing, stands, strip
 from app.palettes import CIVIDIS, levels
-from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready
+from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
 from app.tables import table
 from app.windows import explorer, histogram, outlined
 from app.words import duration, per_cent, prediction, windows_verdict
@@ -153,13 +155,14 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
             theme.verdict("These windows do not fit.")
         st.error(problem)
         return
-    tokens = [drawn(row) for row in rows]
+    tokens, given_at = [drawn(row) for row in rows], time.monotonic()
     after: dict[int, Verdict] = {}
     # Both at once, each on a core of its own, while the pictures are on their way.
     spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
     for which, token in enumerate(tokens):
         captioned(token, prediction(after[which], classifier.classes, label), key=f"windows_{NAMES[which]}")
     if waiting:
+        settled(given_at)
         sliders(place, given, key)
     shares = None
     if base.mask is not None:

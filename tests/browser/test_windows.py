@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+import pytest
 from playwright.sync_api import expect
 
 from app.words import prediction
@@ -146,3 +148,29 @@ def test_a_slider_fetches_only_the_pictures_that_it_changes(server: str, browse:
     expect(large.get_by_role("img")).to_have_attribute("src", after[11])
     expect(large.get_by_text(f"result: {words}")).to_be_visible()
     assert 0 < page.evaluate("window.largest") < 20_000, "a large message is slow to reach a page at work"
+
+
+def test_a_slider_that_is_moved_fast_leaves_the_page_where_it_stands(server: str, browse: Open) -> None:
+    """Each movement ends what the page is still doing for the last one; nothing of those may stay."""
+    recipe = Recipe.from_link(LINK)
+    scene = prepare(recipe, device="cpu")
+    attacked = images.to_tensor(fool(recipe, scene).adversarial)
+    page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
+    finished(page)
+    strength = page.get_by_role("slider", name=re.compile("lambda")).first
+    strength.focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(60)
+    finished(page)
+    stands = float(strength.input_value())
+    assert stands == pytest.approx(2.3 + 12 * 0.1)
+    smoothed = LGS(**{"lambda": stands})(attacked)
+    result = page.get_by_role("list", name=ROW).get_by_role("listitem").nth(5)
+    words = prediction(look(scene.classifier, smoothed, scene.label), scene.classifier.classes, scene.label)
+    expect(result.locator("figcaption:not(.stale)")).to_have_text(words)
+    shown = page.request.get(result.get_by_role("img").get_attribute("src")).body()
+    assert np.array_equal(images.from_png(shown), images.to_pixels(smoothed[0]))
+    link = page.evaluate("new URL(location).searchParams.get('recipe')")
+    (kept,) = (m for column in Recipe.from_link(link).defenses for m in column if m.name == "lgs")
+    assert kept.params["lambda"] == pytest.approx(stands)
