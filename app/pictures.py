@@ -104,9 +104,12 @@ export default function ({ data, parentElement }) {
   if (row.style.getPropertyValue('--tile') !== data.tile + 'px') row.style.setProperty('--tile', data.tile + 'px');
   put(row, 'class', data.signs ? 'signs' : ''); put(row, 'aria-label', data.label);
   if (row.token !== data.token) { row.token = data.token; row.fresh = false; }
+  // Where only pictures and words differ, the page is laid out already: a tile stays, and they change in it.
+  const shapes = data.items.map((item) => JSON.stringify({ ...item, src: '', caption: '', alt: '' }));
+  const stays = shapes.map((shape, number) => !!row.children[number] && row.children[number].shape === shape);
   // A picture that was here already is not fetched again; a new one takes an old one's place, which shows that until it has come.
   const wanted = new Set(data.items.map((item) => item.src)), old = [...row.querySelectorAll('img')];
-  const before = new Map(old.map((image) => [image.getAttribute('src'), image]));
+  const before = new Map(old.filter((_, number) => !stays[number]).map((image) => [image.getAttribute('src'), image]));
   const made = (item, number) => {
     const figure = document.createElement('figure'); figure.setAttribute('role', 'listitem');
     figure.style.setProperty('--tone', item.colour); figure.style.setProperty('--ratio', item.ratio);
@@ -137,11 +140,9 @@ export default function ({ data, parentElement }) {
     figure.append(head, mat, caption); figure.parts = { save, image, caption, words };
     return figure;
   };
-  // Where only pictures and words differ, the page is laid out already: a tile stays, and they change in it.
   const figures = data.items.map((item, number) => {
-    const shape = JSON.stringify({ ...item, src: '', caption: '', alt: '' });
-    let figure = row.children[number];
-    if (!figure || figure.shape !== shape) { figure = made(item, number); figure.shape = shape; }
+    const figure = stays[number] ? row.children[number] : made(item, number);
+    figure.shape = shapes[number];
     const { save, image, caption, words } = figure.parts;
     figure.item = item; put(save, 'href', item.src); put(image, 'src', item.src); put(image, 'alt', item.alt);
     if (item.late) item.caption = row.said || '';
