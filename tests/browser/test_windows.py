@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import expect
+from torch import Tensor
 
 from app.words import prediction
 from core import images
 from core.defenses import LGS
-from core.recipe import Method, Recipe, fool, prepare
+from core.recipe import Method, Recipe, Scene, fool, prepare
 from core.recipe.running import look
 from tests.browser.conftest import TALL, Open, finished, verdict
 
@@ -22,6 +23,13 @@ ROW = "Gradients smoothing of the attacked picture"
 
 def gamma(page: Any) -> float:
     return float(page.get_by_role("slider", name="γ, the threshold").get_attribute("aria-valuenow"))
+
+
+def attacked_here() -> tuple[Scene, Tensor]:
+    """The picture of the link and what its attack makes of it, computed beside the page."""
+    recipe = Recipe.from_link(LINK)
+    scene = prepare(recipe, device="cpu")
+    return scene, images.to_tensor(fool(recipe, scene).adversarial)
 
 
 def test_six_narrow_pictures_stand_level_under_whole_words(server: str, browse: Open) -> None:
@@ -86,9 +94,7 @@ def test_the_line_is_dragged_and_the_slider_and_the_pictures_follow(server: str,
 
 
 def test_what_the_classifier_says_of_the_result_follows_its_picture(server: str, browse: Open) -> None:
-    recipe = Recipe.from_link(LINK)
-    scene = prepare(recipe, device="cpu")
-    attacked = images.to_tensor(fool(recipe, scene).adversarial)
+    scene, attacked = attacked_here()
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
     result = page.get_by_role("list", name=ROW).get_by_role("listitem").nth(5)
@@ -152,9 +158,7 @@ def test_a_slider_fetches_only_the_pictures_that_it_changes(server: str, browse:
 
 def test_a_slider_that_is_moved_fast_leaves_the_page_where_it_stands(server: str, browse: Open) -> None:
     """Each movement ends what the page is still doing for the last one; nothing of those may stay."""
-    recipe = Recipe.from_link(LINK)
-    scene = prepare(recipe, device="cpu")
-    attacked = images.to_tensor(fool(recipe, scene).adversarial)
+    scene, attacked = attacked_here()
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
     strength = page.get_by_role("slider", name=re.compile("lambda")).first
