@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from app import live, pictures, session, theme
+from app.fragments import page_run
 from app.sidebar import sidebar
 from core import memory
 
@@ -45,14 +46,15 @@ if __name__ == "__main__":
         },
         position="top",
     )
-    session.recipe()
-    sidebar()
-    session.mirror()
-    session.complaint()
-    if session.scene() is None:
-        live.classifier()
-    else:
-        page.run()
+    with page_run():
+        session.recipe()
+        sidebar()
+        session.mirror()
+        session.complaint()
+        if session.scene() is None:
+            live.classifier()
+        else:
+            page.run()
 else:
     # Until the first st.navigation of a process, Streamlit takes a folder called pages/ for its older kind of app: a link
     # to /attack opened first would run that file alone, without this one. And what is imported here already, no visitor

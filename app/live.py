@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import jobs, session
+from app.fragments import fragment
 from app.jobs import Job
 from app.theme import crisp_key, plain, verdict
 from app.words import duration, per_cent
@@ -97,7 +98,7 @@ def again(key: str) -> None:
         st.rerun()
 
 
-@st.fragment(run_every=0.4)
+@fragment(run_every=0.4)
 def _progress(slot: str) -> None:
     job: Job | None = st.session_state.get(slot)
     if job is None or not job.live:
@@ -116,7 +117,7 @@ def _progress(slot: str) -> None:
         job.cancel.set()
 
 
-@st.fragment(run_every=0.4)
+@fragment(run_every=0.4)
 def so_far() -> None:
     """The attack's newest picture and what the classifier sees in it."""
     job = session.job()

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import evaluations, theme
 from app.evaluations import Running
+from app.fragments import fragment
 from app.results import place as device_name
 from app.tables import table
 from app.words import duration
@@ -17,7 +18,7 @@ from core.evaluate import report as reports
 from core.inputs import BadInput
 
 
-@st.fragment(run_every=0.7)
+@fragment(run_every=0.7)
 def progress(name: str) -> None:
     """How far the run is, how long still, and Stop."""
     at = evaluations.running(name)

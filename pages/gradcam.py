@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from app import live, session, theme
+from app.fragments import fragment
 from app.palettes import DIVERGING, heat, levels, signed
 from app.pictures import Tile, Tone, row
 from app.tables import Row, table
@@ -60,7 +61,7 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
     return method, layer(found, chosen), str(about)
 
 
-@st.fragment
+@fragment()
 def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int) -> None:
     """Pictures, maps, maps over pictures and what moved, one row each; only this runs again when the opacity is moved."""
     words = [f"explains {classes[one.number]}" for one in found]

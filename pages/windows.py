@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import live, session, theme
 from app.controls import standing, stands, strip
+from app.fragments import fragment
 from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
 from app.tables import table
@@ -113,7 +114,7 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str) -> list[Til
     ]
 
 
-@st.fragment
+@fragment()
 def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()

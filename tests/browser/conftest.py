@@ -34,14 +34,16 @@ FLAGS = (
 )
 DESKTOP, TALL, PHONE = {"width": 1400, "height": 1000}, {"width": 1400, "height": 1800}, {"width": 390, "height": 844}
 
-# When the page last asked its server for something, and when it last heard from it.
+# When the page last asked its server for something, and when it last heard from it; and all that it asked.
 HEARD = """
+window.said = [];
 window.WebSocket = class extends WebSocket {
     constructor(...rest) {
         super(...rest);
+        window.socket = this;
         this.addEventListener("message", () => { window.heard = performance.now(); });
     }
-    send(data) { window.asked = performance.now(); super.send(data); }
+    send(data) { window.asked = performance.now(); window.said.push(data.slice()); super.send(data); }
 };
 """
 
@@ -148,10 +150,10 @@ def server(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def browse(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
     """Open an address as a new visitor without cookies: browse(address, theme="light", size=DESKTOP, motion=True).
 
-    Afterwards: not one request may have left this machine, no exception box may stand on a page, and a failed test
-    leaves a screenshot.
+    Afterwards: not one request may have left this machine, no exception box may stand on a page, none of the page's own
+    programs may have failed, and a failed test leaves a screenshot.
     """
-    opened, outside = [], []
+    opened, outside, failures = [], [], []
 
     def watch(asked: Any) -> None:
         if not re.match(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:", asked.url):
@@ -163,6 +165,7 @@ def browse(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.on("request", watch)
+        page.on("pageerror", lambda error: failures.append(str(error)))
         opened.append(page)
         page.goto(address)
         if wait:
@@ -180,6 +183,7 @@ def browse(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
         page.close()
     chromium.clear_cookies()
     assert not outside, f"the page asked for {outside}"
+    assert not failures, f"a program of the page failed: {failures}"
     assert failed or not complaints, complaints
 
 
