@@ -8,7 +8,7 @@ from functools import wraps
 from typing import ParamSpec
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner import RerunException, get_script_run_ctx
 
 P = ParamSpec("P")
 
@@ -38,12 +38,15 @@ def fragment(run_every: float | None = None) -> Callable[[Callable[P, None]], Ca
 def page_run() -> Iterator[None]:
     """A run of the page, after which only the fragments that it drew can run again.
 
-    Streamlit sees to that where a run ends by itself, but not where it ends with `st.stop`: a fragment of an older run,
-    whose turn the browser has asked for already, would then draw at a place that this page does not have.
+    Streamlit sees to that where a run comes to its end, but not where `st.stop` or an error ends it: a fragment of an older
+    run, whose turn the browser has asked for already, would then draw at a place that this page does not have.
     """
     try:
         yield
-    finally:
+    except RerunException:
+        raise  # the next run follows at once; what a visitor presses until then is for the fragments that stand there
+    except BaseException:
         context = get_script_run_ctx()
-        if context is not None:
-            context.fragment_storage.clear(new_fragment_ids=context.shared.new_fragment_ids.snapshot())
+        assert context is not None
+        context.fragment_storage.clear(new_fragment_ids=context.shared.new_fragment_ids.snapshot())
+        raise

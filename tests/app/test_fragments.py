@@ -118,6 +118,33 @@ def test_a_page_that_ends_early_forgets_the_fragments_it_did_not_draw(runners: l
     assert not storage.contains(progress)
 
 
+def interrupted() -> None:
+    """A page whose second run begins again before it has drawn anything."""
+    import streamlit as st
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    from app.fragments import fragment, page_run
+
+    @fragment()
+    def progress() -> None:
+        st.button("Stop")
+
+    st.session_state.run = st.session_state.get("run", 0) + 1
+    storage = get_script_run_ctx().fragment_storage  # type: ignore[union-attr]
+    st.session_state.held = len(storage._fragments)  # type: ignore[attr-defined]
+    with page_run():
+        if st.session_state.run == 2:
+            st.rerun()
+        progress()
+
+
+def test_what_a_visitor_presses_while_a_page_begins_again_counts() -> None:
+    app = AppTest.from_function(interrupted).run()
+    assert app.session_state.held == 0
+    app.run()
+    assert (app.session_state.run, app.session_state.held) == (3, 1)
+
+
 def test_every_fragment_of_the_app_has_its_own_place() -> None:
     for path in (*(ROOT / "app").glob("*.py"), *(ROOT / "pages").glob("*.py")):
         if path.name != "fragments.py":
