@@ -23,7 +23,7 @@ def settings(recipe: Recipe) -> Plan | None:
         return None
     names = domain.classifier_names()
     here = recipe.classifier or names[0]
-    whom, what, against = st.columns(3, gap="large")
+    whom, what, against = st.columns([1, 1, 1.3], gap="medium")
     with whom:
         classifiers = st.multiselect(
             "Classifiers",
@@ -31,6 +31,7 @@ def settings(recipe: Recipe) -> Plan | None:
             [here],
             format_func=domain.classifier_title,
             key=f"ev_classifiers_{recipe.domain}_{here}",
+            wrap=True,
         )
         split = st.selectbox("Split", splits, key=f"ev_split_{recipe.domain}", help="Which part of the data set.")
         most = domain.count(split)
@@ -66,12 +67,14 @@ def settings(recipe: Recipe) -> Plan | None:
             default="both",
             required=True,
             key="ev_attacker",
+            wrap=True,
             help="Whether the attacker knows the defense (adaptive) or not (grey box). Both puts the two beside each other, "
             "at the price of one attack more for each defense.",
         )
         detect = st.toggle(
             "Detect by feature squeezing",
             key="ev_detect",
+            wrap=True,
             help="How many pictures the detector calls attacked, at 5 % false positives on clean ones.",
         )
     needed = {"a classifier": bool(classifiers), "an attack or a defense": bool(chosen_attacks or chosen_defenses)}
@@ -111,7 +114,7 @@ def _attacks(recipe: Recipe) -> list[Method]:
     methods = (recipe.attack, *(Method(name=name) for name in attacks.names()))
     offered = {attacks.build(m.name, m.params).described(): m for m in methods}
     first = next(iter(offered))
-    chosen = st.multiselect("Attacks", list(offered), [first], key=f"ev_attacks_{first}")
+    chosen = st.multiselect("Attacks", list(offered), [first], key=f"ev_attacks_{first}", wrap=True)
     return [offered[title] for title in chosen]
 
 
@@ -125,6 +128,7 @@ def _defenses(recipe: Recipe) -> list[tuple[Method, ...]]:
         list(offered),
         list(columns),
         key=f"ev_defenses_{hash(tuple(columns))}",
+        wrap=True,
         help="The columns of the Defend screen come first: set parameters and chains there.",
     )
     return [offered[title] for title in chosen]

@@ -144,6 +144,7 @@ with left:
             icon=":material/vertical_align_bottom:",
             key="worst",
             width="stretch",
+            wrap=True,
             help="APGD-CE, APGD-T and Square one after another: the part of AutoAttack that needs no tuning.",
             on_click=session.add_attack,
             args=("worst_case",),

@@ -23,7 +23,7 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
     found = session.layers(scene.classifier)
     names = [one.name for one in found]
     usual = scene.classifier.cam_layer
-    columns = st.columns([1.1, 1.6, 1.6], gap="medium")
+    columns = st.columns([1.1, 1.7, 1.75])
     with columns[0]:
         method = st.selectbox(
             "Method",
@@ -45,7 +45,9 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
             disabled=METHODS[method].anywhere,
         )
     with columns[2]:
-        about = st.segmented_control("Explain the class", ABOUT, default="predicted", key="cam_about", required=True)
+        about = st.segmented_control(
+            "Explain the class", ABOUT, default="predicted", key="cam_about", required=True, wrap=True
+        )
         if about == "another":
             about = str(
                 st.selectbox(

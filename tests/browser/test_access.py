@@ -52,7 +52,7 @@ def test_nothing_serious_for_axe_in_both_themes(where: str, server: str, browse:
 
 
 @pytest.mark.parametrize("where", PAGES, ids=name)
-def test_a_phone_scrolls_one_way_only(where: str, server: str, browse: Open) -> None:
+def test_a_phone_scrolls_one_way_and_a_laptop_cuts_no_words(where: str, server: str, browse: Open) -> None:
     page = browse(f"{server}/{where}", size=PHONE)
     finished(page)
     page.screenshot(path=SHOTS / f"{name(where)}-phone.png", full_page=True)
@@ -72,3 +72,13 @@ def test_a_phone_scrolls_one_way_only(where: str, server: str, browse: Open) -> 
             .map(e => e.outerHTML.slice(0, 120))"""
     )
     assert not beyond, beyond
+    page.set_viewport_size({"width": 1280, "height": 800})
+    finished(page)
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll(`[data-testid=stMain] :is(
+                [role=radiogroup], [data-testid=stMultiSelectTagsContainer], button [data-testid=stMarkdownContainer],
+                [data-testid=stCheckbox] [data-testid=stMarkdownContainer])`)]
+            .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1)
+            .map(e => e.innerText + ' ' + e.clientWidth + ' of ' + e.scrollWidth)"""
+    )
+    assert not cut
