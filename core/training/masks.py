@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core import domains
-from core.device import pick
+from core.device import mixed, pick
 from core.explain.masks import (
     Attention,
     Distance,
@@ -137,7 +138,7 @@ def fit_masks(
 
     def loss_of(chosen: Tensor, draw: torch.Generator) -> Tensor:
         images = (pictures[chosen].to(place).float() / 255).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(place.type, torch.bfloat16, enabled=distance is cross_entropy):
+        with mixed(place) if distance is cross_entropy else nullcontext():
             corruption = generator(images).float()
             outputs = classifier(blend(images, corruption, noise_like(images, draw)))
         return attention_loss(outputs.float(), clean[chosen.to(place)], corruption, beta, distance).mean()
