@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from typing import TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
+
+from core.cancellation import check
 
 T = TypeVar("T")
 _here = threading.local()
@@ -21,7 +24,7 @@ def spread(
     """`work` on every item, on as many threads as torch uses; without a graph. False where it was stopped.
 
     Before each item is waited for, `watch` is told on the caller's own thread how many are done; True stops, and what has not
-    begun never does.
+    begun never does. The threads see the caller's `cancellable`.
 
     torch's own way, all threads on one operation, pays for a meeting of the threads at every operation: some 20 to 50 µs, which is
     as much as the arithmetic on a picture. An error in one of them is raised here.
@@ -30,6 +33,7 @@ def spread(
     count = min(len(waiting), torch.get_num_threads())
     if count < 2 or hasattr(_here, "one_core"):  # one of these threads asks no others, which may all be waiting for it
         for number, item in enumerate(waiting):
+            check()
             if watch(number):
                 return False
             work(item)
@@ -39,12 +43,13 @@ def spread(
     mode = torch.inference_mode if torch.is_inference_mode_enabled() else torch.no_grad
 
     def alone(item: T) -> None:
+        check()
         with mode():
             work(item)
 
     if watch(0):
         return False
-    under_way = [_workers(count).submit(alone, item) for item in waiting]
+    under_way = [_workers(count).submit(copy_context().run, alone, item) for item in waiting]
     try:
         for number, future in enumerate(under_way):
             if number and watch(number):

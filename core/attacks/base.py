@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from core.cancellation import Cancelled, check, uncancellable
 from core.declaration import Declared, Registry
 from core.images import quantise
 from core.inputs import BadInput, check_images, check_labels
@@ -190,20 +191,31 @@ class Attack(Declared, ABC):
         generator: torch.Generator | None = None,
         watch: Callable[[Step], bool | None] | None = None,
     ) -> AttackResult:
-        """Run the attack to its end; `watch` sees every step and stops it by returning True. See `steps` for the rest."""
+        """Run the attack to its end; `watch` sees every step and stops it by returning True. See `steps` for the rest.
+
+        Inside `core.cancellation.cancellable` it also stops within a step; the result is then that of the step before.
+        """
         began = time.perf_counter()
         goal = goal or Goal()
         first = torch.full((len(images),), -1, dtype=torch.int64)
         last: Step | None = None
         stopped = False
-        for last in self.steps(classifier, images, labels, goal, generator):
-            fooled = last.fooled.cpu()
-            first[fooled & (first < 0)] = last.number
-            if watch is not None and watch(last):
-                stopped = True
-                break
-        assert last is not None, "an attack yields at least its starting point"
-        with torch.no_grad():
+        try:
+            for last in self.steps(classifier, images, labels, goal, generator):
+                fooled = last.fooled.cpu()
+                first[fooled & (first < 0)] = last.number
+                if watch is not None and watch(last):
+                    stopped = True
+                    break
+                check()
+        except Cancelled:
+            stopped = True
+        with torch.no_grad(), uncancellable():
+            if stopped and last is None:  # before the starting point was known: the clean images are all there is
+                last = _unattacked(classifier, images, labels, goal)
+                if watch is not None:
+                    watch(last)
+            assert last is not None, "an attack yields at least its starting point"
             logits = classifier(quantise(last.images))
             device_goal = Goal(goal.targets.to(logits.device)) if goal.targets is not None else goal
             success = device_goal.reached(logits, labels.to(logits.device))
@@ -225,6 +237,15 @@ class Attack(Declared, ABC):
             seconds=time.perf_counter() - began,
             stopped=stopped,
         )
+
+
+def _unattacked(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Step:
+    """The clean images as a step of an attack that did not begin."""
+    here = images.detach().to(classifier.device).clamp(0, 1)
+    logits = classifier(here)
+    targets = None if goal.targets is None else goal.targets.to(logits.device)
+    fooled = Goal(targets).reached(logits, labels.to(logits.device))
+    return Step(0, 0, here, logits, torch.zeros_like(logits[:, 0]), fooled, targets)
 
 
 REGISTRY: Registry[Attack] = Registry("attack")

@@ -8,6 +8,7 @@ import torch
 from pydantic import SerializeAsAny
 from torch import Tensor
 
+from core.cancellation import check
 from core.defenses.base import Defense
 
 
@@ -25,11 +26,13 @@ class Chain(Defense):
 
     def apply(self, images: Tensor) -> Tensor:
         for member in self.members:
+            check()
             images = member.apply(images)
         return images
 
     def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         for member in self.members:
+            check()
             images = member.drawn(images, generator)
         return images
 
@@ -38,6 +41,7 @@ class Chain(Defense):
 
     def guarded_gradient(self, images: Tensor, backward: str, generator: torch.Generator | None = None) -> Tensor:
         for member in self.members:
+            check()
             images = member.guarded_gradient(images, backward, generator)
         return images
 

@@ -8,6 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from core.cancellation import check
+
 
 class Classifier(nn.Module):
     """From float32 N×C×H×W in [0, 1] to logits N×K; the normalisation is inside, the mode and the weights never change.
@@ -67,6 +69,7 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of images N×C×H×W in [0, 1], on this classifier's device."""
+        check()
         images = images.to(self.device)
         logits: Tensor = self.network((images - self.mean) / self.std)
         return logits

@@ -1,0 +1,115 @@
+"""Work that is asked to stop stops within a step, and what it had found stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from core.attacks import PGD
+from core.attacks.base import Attack, Goal, Step
+from core.cancellation import Cancelled, cancellable, check, uncancellable
+from core.defenses import BitDepth, Chain, Gaussian
+from core.models.classifier import Classifier
+from core.threads import spread
+from tests.core.test_guarded import pictures, tiny
+
+LABELS = torch.tensor([0, 1, 2])
+
+
+def after(calls: int) -> Callable[[], bool]:
+    """False so many times, True from then on."""
+    left = [calls]
+
+    def should_stop() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    return should_stop
+
+
+def test_without_a_request_nothing_stops() -> None:
+    check()
+    with cancellable(lambda: False):
+        check()
+
+
+def test_a_request_stops_the_next_check_and_ends_with_the_block() -> None:
+    with pytest.raises(Cancelled), cancellable(lambda: True):
+        check()
+    check()
+
+
+def test_of_two_blocks_either_stops_the_work() -> None:
+    for outer, inner in ((True, False), (False, True)):
+        with cancellable(lambda: outer), pytest.raises(Cancelled), cancellable(lambda: inner):  # noqa: B023
+            check()
+
+
+def test_what_must_not_be_cut_off_is_not() -> None:
+    with cancellable(lambda: True):
+        with uncancellable():
+            check()
+        with pytest.raises(Cancelled):
+            check()
+
+
+def test_threads_that_work_for_the_caller_stop_too() -> None:
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        check()
+        done.append(item)
+
+    with pytest.raises(Cancelled), cancellable(after(6)):
+        spread(work, range(1000))
+    assert len(done) < 1000
+    done.clear()
+    spread(work, range(10))
+    assert sorted(done) == list(range(10)), "the threads do not remember it"
+
+
+class Twice(Attack):
+    """Looks twice in one step; not in the registry, having no name."""
+
+    title: ClassVar[str] = "Twice"
+
+    def iterate(
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+    ) -> Iterator[Step]:
+        for number in range(3):
+            classifier(images)
+            logits = classifier(images)
+            yield Step(number, 2, images, logits, logits.sum(1), goal.reached(logits, labels))
+            images = (images + 0.125).clamp(0, 1)
+
+
+def test_an_attack_stops_inside_a_step_with_what_the_step_before_had() -> None:
+    classifier, images = tiny(), pictures()
+    with cancellable(after(4)):  # two looks and a check after step 0, then the first look of step 1
+        result = Twice()(classifier, images, LABELS)
+    assert result.stopped and result.iterations == 0
+    assert torch.equal(result.images, images)
+    rounded = (images * 255).round() / 255
+    assert torch.equal(result.logits, classifier(rounded)), "it is judged all the same"
+
+
+def test_an_attack_that_is_stopped_before_its_first_step_gives_the_clean_images() -> None:
+    images, steps = pictures(), []
+    with cancellable(lambda: True):
+        result = PGD(steps=5)(tiny(), images, LABELS, watch=lambda step: steps.append(step.number))
+    assert result.stopped and result.iterations == 0 and steps == [0]
+    assert torch.equal(result.images, images)
+
+
+def test_an_attack_that_nobody_stops_is_not_stopped() -> None:
+    with cancellable(lambda: False):
+        assert not PGD(steps=2)(tiny(), pictures(), LABELS).stopped
+
+
+def test_a_chain_stops_between_its_members() -> None:
+    with pytest.raises(Cancelled), cancellable(after(1)):
+        Chain(members=(Gaussian(), BitDepth()))(pictures())
