@@ -136,9 +136,14 @@ class Unit:
         return self.classifier, self.attack, self.known, self.batch is None
 
 
+def _known(plan: Plan) -> list[int]:
+    """The defenses that an attacker knows in a plan, and BARE."""
+    return [BARE, *(range(len(plan.defenses)) if plan.attacker != "grey" else ())]
+
+
 def units(plan: Plan) -> Iterator[Unit]:
     """All units of a plan: what a universal attack makes first, then batch by batch, so that every table fills evenly."""
-    known = [BARE, *(range(len(plan.defenses)) if plan.attacker != "grey" else ())]
+    known = _known(plan)
     for classifier in range(len(plan.classifier_names())):
         for number, attack in enumerate(plan.built_attacks):
             if attack.universal:
@@ -147,6 +152,23 @@ def units(plan: Plan) -> Iterator[Unit]:
             yield Unit(classifier, CLEAN, BARE, batch)
             for number in range(len(plan.attacks)):
                 yield from (Unit(classifier, number, defense, batch) for defense in known)
+
+
+def kinds(plan: Plan) -> Iterator[tuple[int, int, int, bool]]:
+    """The kinds of units that a plan has, however many images it names."""
+    for classifier in range(len(plan.classifier_names())):
+        yield classifier, CLEAN, BARE, False
+        for number, attack in enumerate(plan.built_attacks):
+            for defense in _known(plan):
+                yield classifier, number, defense, False
+                if attack.universal:
+                    yield classifier, number, defense, True
+
+
+def unit_count(plan: Plan) -> int:
+    """How many units a plan has, without making them."""
+    batches = -(-plan.count // plan.batch)
+    return sum(1 if whole else batches for *_, whole in kinds(plan))
 
 
 def judges(plan: Plan, unit: Unit) -> tuple[int, ...]:

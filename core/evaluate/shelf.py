@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.evaluate import database
+from core.evaluate.database import ENDING, quoted
 from core.evaluate.plan import Plan
-from core.evaluate.store import ENDING, Run, folder
+from core.evaluate.store import Run, folder
 from core.inputs import BadInput
+
+PATIENCE, SECONDS = (
+    0.5,
+    1.0,
+)  # seconds that the list waits for one run: for others who write into it, and for its answer
+_SETTLED = 2.0  # seconds after which a file that changes once more has another time, whatever the disk's clock
+_KEPT = 2000
 
 
 @dataclass(frozen=True)
@@ -23,17 +35,49 @@ class Listed:
     problem: str = ""
 
 
+_lines: OrderedDict[tuple[str, int, int, int], Listed] = OrderedDict()  # of files that have not changed since
+
+
 def listed() -> list[Listed]:
-    """All runs that are kept, the newest first."""
-    found = []
-    for path in folder().glob(f"*{ENDING}") if folder().is_dir() else ():
-        size = path.stat().st_size
-        try:
-            with Run(path) as run:
-                found.append(Listed(path.stem, run.plan, run.began, *run.progress(), size))
-        except BadInput as error:
-            found.append(Listed(path.stem, None, path.stat().st_mtime, 0, 0, size, str(error)))
-    return sorted(found, key=lambda one: -one.began)
+    """All runs that are kept, the newest first; a file that cannot be read is a line that says why."""
+    try:
+        names = [name.removesuffix(ENDING) for name in os.listdir(folder()) if name.endswith(ENDING)]
+    except OSError:  # no folder yet, or none that may be read
+        return []
+    found = [_line(name) for name in names if name and not name.startswith(".")]
+    return sorted((line for line in found if line is not None), key=lambda one: -one.began)
+
+
+def _line(name: str) -> Listed | None:
+    """One run's line; None where its file vanished meanwhile."""
+    path = folder() / f"{name}{ENDING}"
+    try:
+        entry = path.lstat()
+        target = path.stat() if path.is_symlink() else entry
+    except FileNotFoundError:
+        if not os.path.lexists(path):
+            return None
+        target = entry
+    except OSError as error:
+        problem = f"The run {quoted(name)} cannot be read: {error.strerror}."
+        return Listed(name, None, 0.0, 0, 0, 0, problem)
+    key = (str(path), target.st_ino, target.st_size, target.st_mtime_ns)
+    if key in _lines:
+        return _lines[key]
+    try:
+        if not _encodable(name):
+            raise BadInput(f"The file name {quoted(name)} is not UTF-8; rename the file to open the run.")
+        with Run(path, PATIENCE, SECONDS) as run:
+            line = Listed(name, run.plan, run.began, *run.progress(), target.st_size)
+    except BadInput as error:
+        if not os.path.lexists(path):
+            return None
+        return Listed(name, None, target.st_mtime, 0, 0, target.st_size, str(error))
+    if time.time() - target.st_mtime > _SETTLED:
+        _lines[key] = line
+        while len(_lines) > _KEPT:
+            _lines.popitem(last=False)
+    return line
 
 
 def opened(name: str) -> Run:
@@ -46,12 +90,34 @@ def opened(name: str) -> Run:
 
 
 def delete(name: str) -> None:
-    """Delete a run for good."""
-    _path(name).unlink(missing_ok=True)
+    """Delete a run for good, with everything that an interrupted one left beside its file.
+
+    Raises:
+        BadInput: it may not be deleted.
+    """
+    path = _path(name)
+    try:
+        database.remove(path)
+    except OSError as error:
+        raise BadInput(
+            f"The run {quoted(name)} could not be deleted: {error.strerror}. Delete {quoted(path.name)} in {folder()} by hand."
+        ) from error
+
+
+def _encodable(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _path(name: str) -> Path:
-    """A run's file; a name that would lead out of the folder is none."""
-    if not name or Path(name).name != name or name.startswith("."):
-        raise BadInput(f"There is no run called {name[:60]!r}.")
+    """A run's file; a name that would lead out of the folder, or that no file can have, is none."""
+    try:
+        length = len(os.fsencode(name + ENDING))
+    except UnicodeEncodeError:
+        length = 0
+    if not name or not 0 < length <= 255 or "\0" in name or Path(name).name != name or name.startswith("."):
+        raise BadInput(f"There is no run called {quoted(name)}.")
     return folder() / f"{name}{ENDING}"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
-import sqlite3
-import threading
+import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,17 @@ import numpy.typing as npt
 import torch
 
 from core import domains, images
-from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
+from core.evaluate import database
+from core.evaluate.database import ENDING, Database, damaged, quoted
+from core.evaluate.plan import BARE, CLEAN, Plan, Unit, kinds, unit_count, units
 from core.evaluate.work import Floats, Found, Ints, drawn, signature
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 
-_SCHEMA = """
-CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE units (key TEXT PRIMARY KEY, classifier INT, attack INT, known INT, batch INT, seconds REAL,
-                    targets BLOB, scores BLOB);
-CREATE TABLE answers (unit TEXT, defense INT, predicted BLOB, confidence BLOB, true_confidence BLOB, seconds REAL,
-                      PRIMARY KEY (unit, defense));
-CREATE TABLE pictures (classifier INT, attack INT, known INT, position INT, png BLOB,
-                       PRIMARY KEY (classifier, attack, known, position));
-CREATE TABLE extras (unit TEXT, name TEXT, shape TEXT, data BLOB, PRIMARY KEY (unit, name));
-"""
 _VERSION = 1
-ENDING = ".sqlite"
+_LATEST = 250_000_000_000.0  # seconds since 1970 that a calendar still knows
+_SIDE = 1024  # pixels of a kept image's side; no classifier here takes larger ones
+_ABOUT = ("version", "plan", "numbers", "labels", "began", "versions", "device")
 
 
 def folder() -> Path:
@@ -67,76 +60,79 @@ class Cell:
 class Run:
     """One run's file. A reader and a writer may have it open at once, each with a `Run` of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = 30.0, seconds: float = database.SECONDS) -> None:
         """Open a run that is there.
+
+        Args:
+            patience: seconds to wait for others who write into it.
+            seconds: that one question to it may take.
 
         Raises:
             BadInput: there is none, or its file is damaged.
         """
-        if not path.exists():
-            raise BadInput(f"There is no run called {path.stem!r}.")
         self.path = path
-        with self._speaking():
-            self._base = sqlite3.connect(path, timeout=30, check_same_thread=False)
-            about = dict(self._base.execute("SELECT key, value FROM about"))
+        self.database = Database(path, patience, seconds)
         try:
-            if int(about["version"]) != _VERSION:
-                raise BadInput(f"The run {path.stem!r} was written by another version of Mirage; run it again.")
-            self.plan = Plan.from_json(about["plan"])
-            self.numbers: npt.NDArray[np.int64] = np.frombuffer(about["numbers"], np.int64)
-            self.labels: npt.NDArray[np.int64] = np.frombuffer(about["labels"], np.int64)
-            self.began, self.versions, self.device = float(about["began"]), str(about["versions"]), str(about["device"])
-        except (KeyError, ValueError) as error:
+            question = f"SELECT key, value FROM about WHERE key IN ({', '.join('?' * len(_ABOUT))})"
+            self._read(dict(self.database.ask(question, _ABOUT)))
+        except BadInput:
             self.close()
-            if isinstance(error, BadInput):
-                raise
-            raise BadInput(_damaged(path)) from error
+            raise
+        except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError, AttributeError) as error:
+            self.close()
+            raise self._damaged() from error
+
+    def _read(self, about: dict[str, Any]) -> None:
+        """Take over what the file says about itself; whatever does not fit together is damage."""
+        if about["version"] != _VERSION:
+            raise BadInput(f"The run {quoted(self.path.stem)} was written by another version of Mirage; run it again.")
+        if not isinstance(about["plan"], str) or len(about["plan"]) > 1_000_000:
+            raise self._damaged()
+        try:
+            self.plan = Plan.from_json(about["plan"])
+        except BadInput as error:
+            raise BadInput(f"The plan of the run {quoted(self.path.stem)} cannot be used: {error}") from error
+        self.numbers: npt.NDArray[np.int64] = self._values(about["numbers"], "<i8", self.plan.count).astype(np.int64)
+        self.labels: npt.NDArray[np.int64] = self._values(about["labels"], "<i8", self.plan.count).astype(np.int64)
+        classes = len(domains.get(self.plan.domain).classes)
+        if self.numbers.min() < 0 or self.labels.min() < 0 or self.labels.max() >= classes:
+            raise self._damaged()
+        self.began, self.versions, self.device = float(about["began"]), about["versions"], about["device"]
+        if not 0 <= self.began < _LATEST or not all(
+            isinstance(text, str) and len(text) < 500 for text in (self.versions, self.device)
+        ):
+            raise self._damaged()
 
     @classmethod
     def create(cls, plan: Plan, device: str, path: Path | None = None) -> Run:
         """The run of that plan: the file that is there already, or a new one with nothing done.
 
         Raises:
-            BadInput: its file is damaged or holds another plan; the data are not here; the disk is full.
+            BadInput: its file is damaged or holds another plan; the data are not here; it cannot be written there.
         """
         plan = plan.resolved()
         path = path or folder() / f"{plan.name}{ENDING}"
-        if path.exists():
-            run = cls(path)
-            if run.plan != plan:
-                run.close()
-                raise BadInput(f"{path} holds another evaluation; choose another file, or delete it.")
-            return run
-        numbers = drawn(plan)
-        labels = domains.get(plan.domain).labels(plan.split)[numbers]
-        about: dict[str, Any] = {
-            "version": _VERSION,
-            "plan": plan.to_json(),
-            "numbers": numbers.astype(np.int64).tobytes(),
-            "labels": labels.astype(np.int64).tobytes(),
-            "began": time.time(),
-            "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
-            "device": device,
-        }
-        partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.unlink(missing_ok=True)
-            base = sqlite3.connect(partial)
-            with base:
-                base.executescript(_SCHEMA)
-                base.executemany("INSERT INTO about VALUES (?, ?)", about.items())
-            base.close()
-            _move(partial, path)
-        except (OSError, sqlite3.Error) as error:
-            partial.unlink(missing_ok=True)
-            raise BadInput(
-                f"The run cannot be kept in {path.parent}: {error}. Free some space, or set MIRAGE_DATA."
-            ) from error
-        return cls.create(plan, device, path)
+        if not os.path.lexists(path):
+            numbers = drawn(plan)
+            labels = domains.get(plan.domain).labels(plan.split)[numbers]
+            about: dict[str, Any] = {
+                "version": _VERSION,
+                "plan": plan.to_json(),
+                "numbers": numbers.astype("<i8").tobytes(),
+                "labels": labels.astype("<i8").tobytes(),
+                "began": time.time(),
+                "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
+                "device": device,
+            }
+            database.create(path, about)
+        run = cls(path)
+        if run.plan != plan:
+            run.close()
+            raise BadInput(f"{path} holds another evaluation; choose another file, or delete it.")
+        return run
 
     def close(self) -> None:
-        self._base.close()
+        self.database.close()
 
     def __enter__(self) -> Run:
         return self
@@ -152,8 +148,8 @@ class Run:
         Raises:
             BadInput: the disk is full or the file is damaged; what was kept before is still there.
         """
-        with self._speaking(), self._base:
-            self._base.execute(
+        with self.database.writing() as base:
+            base.execute(
                 "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     unit.key,
@@ -166,7 +162,7 @@ class Run:
                     found.scores.astype("<f4").tobytes(),
                 ),
             )
-            self._base.executemany(
+            base.executemany(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
                 [
                     (
@@ -181,14 +177,14 @@ class Run:
                 ],
             )
             first = (unit.batch or 0) * self.plan.batch
-            self._base.executemany(
+            base.executemany(
                 "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)",
                 [
                     (unit.classifier, unit.attack, unit.known, first + place, images.png(pixels))
                     for place, pixels in enumerate(found.pictures)
                 ],
             )
-            self._base.executemany(
+            base.executemany(
                 "INSERT OR REPLACE INTO extras VALUES (?, ?, ?, ?)",
                 [
                     (unit.key, name, json.dumps(values.shape), values.astype("<f4").tobytes())
@@ -209,7 +205,9 @@ class Run:
             raise BadInput(domain.missing() or f"{domain.title} has no pictures in {self.plan.split!r} here.")
         labels = domain.labels(self.plan.split)
         if int(self.numbers.max()) >= len(labels) or not np.array_equal(labels[self.numbers], self.labels):
-            raise BadInput(f"The pictures of {domain.title} here are not those that {self.path.stem!r} began with.")
+            raise BadInput(
+                f"The pictures of {domain.title} here are not those that {quoted(self.path.stem)} began with."
+            )
 
     def check_classifier(self, number: int, classifier: Classifier) -> None:
         """Make sure that the plan's classifier of that number is the one that this run began with; the first one is remembered.
@@ -220,123 +218,166 @@ class Run:
             BadInput: it is another one, or the run began before classifiers were remembered.
         """
         said = signature(classifier).astype("<f4")
-        with self._speaking(), self._base:
-            kept = self._base.execute("SELECT value FROM about WHERE key = ?", (f"classifier {number}",)).fetchone()
-            (units_,) = self._base.execute("SELECT COUNT(*) FROM units WHERE classifier = ?", (number,)).fetchone()
-            if kept is None and not units_:
-                row = (f"classifier {number}", said.tobytes())
-                self._base.execute("INSERT INTO about VALUES (?, ?)", row)
-                return
-        before = np.frombuffer(kept[0], "<f4") if kept is not None else np.empty(0, "<f4")
+        key = f"classifier {number}"
+        kept = self.database.ask("SELECT value FROM about WHERE key = ?", (key,))
+        if not kept and number not in self.classifiers_met():
+            with self.database.writing() as base:
+                base.execute("INSERT OR IGNORE INTO about VALUES (?, ?)", (key, said.tobytes()))
+            kept = self.database.ask("SELECT value FROM about WHERE key = ?", (key,))
+        before = self._values(kept[0][0], "<f4") if kept else np.empty(0, "<f4")
         # Another device or number of threads rounds otherwise; other weights say something else.
         if before.size != said.size or not np.allclose(
             before, said.ravel(), rtol=0, atol=0.01 * float(np.abs(said).max())
         ):
             raise BadInput(
-                f"{classifier.title} is not the classifier here that {self.path.stem!r} began with: its weights are others now. "
+                f"{classifier.title} is not the classifier here that {quoted(self.path.stem)} began with: its weights are others now. "
                 "Delete the run to begin anew."
             )
 
     def classifiers_met(self) -> list[int]:
         """The numbers of the plan's classifiers that something was computed with."""
-        return [number for (number,) in self._ask("SELECT DISTINCT classifier FROM units ORDER BY classifier")]
+        return sorted({kind[0] for kind in self._tally()})
 
     def done(self) -> set[str]:
         """The keys of the units that are kept."""
-        return {key for (key,) in self._ask("SELECT key FROM units")}
+        keys = {key for (key,) in self.database.ask("SELECT key FROM units", most=unit_count(self.plan))}
+        if not all(isinstance(key, str) for key in keys):
+            raise self._damaged()
+        return keys
 
     def pending(self) -> tuple[list[Unit], int]:
         """The units that are still to be computed, in order, and how many there are in all."""
-        done, every = self.done(), list(units(self.plan))
-        return [unit for unit in every if unit.key not in done], len(every)
+        done = self.done()
+        return [unit for unit in units(self.plan) if unit.key not in done], unit_count(self.plan)
 
     def progress(self) -> tuple[int, int]:
         """How many units are done, of how many."""
-        return int(self._ask("SELECT count(*) FROM units")[0][0]), sum(1 for _ in units(self.plan))
+        return sum(count for _, count in self._tally().values()), unit_count(self.plan)
 
     def cell(self, classifier: int, attack: int, known: int, defense: int) -> Cell:
         """What is known so far of one attack (CLEAN for none), by an attacker who knows `known` (or BARE), behind one defense."""
-        count = len(self.labels)
+        count, classes = len(self.labels), len(domains.get(self.plan.domain).classes)
         predicted, targets = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
         confidence, true = np.full(count, np.nan, np.float32), np.full(count, np.nan, np.float32)
         seconds: list[float] = []
-        rows = self._ask(
+        rows = self.database.ask(
             "SELECT batch, targets, predicted, confidence, true_confidence, answers.seconds FROM units JOIN answers "
             "ON unit = key WHERE classifier = ? AND attack = ? AND known = ? AND defense = ? AND batch IS NOT NULL",
             (classifier, attack, known, defense),
+            most=self._batches,
         )
-        for batch, aims, classes, shares, true_shares, spent in rows:
-            first = batch * self.plan.batch
-            values = np.frombuffer(classes, "<i4")
-            place = slice(first, first + len(values))
-            predicted[place], targets[place] = values, np.frombuffer(aims, "<i4")
-            confidence[place], true[place] = np.frombuffer(shares, "<f4"), np.frombuffer(true_shares, "<f4")
-            seconds.append(spent / len(values))
+        for batch, aims, said, shares, true_shares, spent in rows:
+            place = self._place(batch)
+            size = place.stop - place.start
+            predicted[place] = self._values(said, "<i4", size, low=0, high=classes - 1)
+            targets[place] = self._values(aims, "<i4", size, low=-1, high=classes - 1)
+            confidence[place] = self._values(shares, "<f4", size, low=-0.01, high=1.01)
+            true[place] = self._values(true_shares, "<f4", size, low=-0.01, high=1.01)
+            seconds.append(self._seconds(spent) / size)
         # The middle one of the batches: in the first one, what is compiled may still be loading.
         return Cell(predicted, confidence, true, targets, float(np.median(seconds)) if seconds else float("nan"))
 
     def scores(self, classifier: int, attack: int) -> Floats:
         """The detector's scores under one attack on the bare classifier, N; NaN where there are none yet."""
         result = np.full(len(self.labels), np.nan, np.float32)
-        rows = self._ask(
+        rows = self.database.ask(
             "SELECT batch, scores FROM units WHERE classifier = ? AND attack = ? AND known = ? AND batch IS NOT NULL",
             (classifier, attack, BARE),
+            most=self._batches,
         )
         for batch, data in rows:
-            values = np.frombuffer(data, "<f4")
-            result[batch * self.plan.batch :][: len(values)] = values
+            place = self._place(batch)
+            result[place] = self._values(data, "<f4", place.stop - place.start)
         return result
 
     def attack_seconds(self) -> dict[tuple[int, int, int, bool], tuple[float, int]]:
         """Seconds that the units of each kind took together, and how many there were."""
-        rows = self._ask(
-            "SELECT classifier, attack, known, batch IS NULL, sum(seconds), count(*) FROM units GROUP BY 1, 2, 3, 4"
-        )
-        return {(c, a, k, bool(whole)): (float(seconds), int(count)) for c, a, k, whole, seconds, count in rows}
+        return self._tally()
 
     def picture(self, classifier: int, attack: int, known: int, position: int) -> images.Pixels | None:
         """An attacked picture as it was judged, None where it was not kept; without an attack, the clean one."""
         if attack == CLEAN:
             return None
-        rows = self._ask(
+        rows = self.database.ask(
             "SELECT png FROM pictures WHERE classifier = ? AND attack = ? AND known = ? AND position = ?",
             (classifier, attack, known, position),
         )
-        return images.from_png(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        data = rows[0][0]
+        # Width and height stand at the beginning of a PNG file: a small one may claim millions of pixels.
+        if not isinstance(data, bytes) or len(data) < 24 or max(struct.unpack(">II", data[16:24])) > _SIDE:
+            raise self._damaged()
+        return images.from_png(data)
 
     def extras(self, unit: Unit) -> dict[str, Floats]:
         """What a universal attack made."""
-        rows = self._ask("SELECT name, shape, data FROM extras WHERE unit = ?", (unit.key,))
-        return {name: np.frombuffer(data, "<f4").reshape(json.loads(shape)).copy() for name, shape, data in rows}
+        rows = self.database.ask("SELECT name, shape, data FROM extras WHERE unit = ?", (unit.key,), most=100)
+        made: dict[str, Floats] = {}
+        for name, text, data in rows:
+            try:
+                shape = json.loads(text)
+                sides = [int(side) for side in shape]
+            except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+                raise self._damaged() from error
+            if not isinstance(name, str) or len(sides) > 4 or any(not 1 <= side <= 4 * _SIDE for side in sides):
+                raise self._damaged()
+            values = self._values(data, "<f4", math.prod(sides)).reshape(sides).astype(np.float32)
+            if not np.isfinite(values).all():
+                raise self._damaged()
+            made[name] = values
+        return made
 
-    def _ask(self, question: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        with self._speaking():
-            return self._base.execute(question, values).fetchall()
+    # Checks of what was read
 
-    @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """SQLite's complaints as sentences."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise BadInput(
-                f"The run {self.path.stem!r} could not be written or read: {error}. What was kept before is still there; "
-                "free some space and go on."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise BadInput(_damaged(self.path)) from error
+    @property
+    def _batches(self) -> int:
+        return -(-self.plan.count // self.plan.batch)
 
+    @cached_property
+    def _kinds(self) -> set[tuple[int, int, int, bool]]:
+        return set(kinds(self.plan))
 
-def _move(partial: Path, path: Path) -> None:
-    """Put a file in its place, whole or not at all; whoever did so in the meantime, and may be writing into theirs, was first."""
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        pass
-    except OSError:  # no links on this disk
-        partial.replace(path)
-    partial.unlink(missing_ok=True)
+    def _tally(self) -> dict[tuple[int, int, int, bool], tuple[float, int]]:
+        """Seconds and number of the units of each kind that are kept; units that the plan does not have are damage."""
+        rows = self.database.ask(
+            "SELECT classifier, attack, known, batch IS NULL, sum(seconds), count(*), min(batch), max(batch), "
+            "min(seconds), max(seconds) FROM units GROUP BY 1, 2, 3, 4",
+            most=len(self._kinds),
+        )
+        tally = {}
+        for classifier, attack, known, whole, total, count, first, last, *spent in rows:
+            kind = (classifier, attack, known, bool(whole))
+            if kind not in self._kinds or count > (1 if whole else self._batches):
+                raise self._damaged()
+            if not whole:
+                self._place(first), self._place(last)
+            for seconds in (total, *spent):
+                self._seconds(seconds)
+            tally[kind] = (float(total), count)
+        return tally
 
+    def _place(self, batch: Any) -> slice:
+        """Which images are in that batch."""
+        if not isinstance(batch, int) or not 0 <= batch < self._batches:
+            raise self._damaged()
+        return slice(batch * self.plan.batch, min((batch + 1) * self.plan.batch, self.plan.count))
 
-def _damaged(path: Path) -> str:
-    return f"The results of {path.stem!r} are damaged; delete them, or put a copy into {path.parent}, and go on. Other runs are whole."
+    def _seconds(self, value: Any) -> float:
+        if not isinstance(value, float) or not 0 <= value < math.inf:
+            raise self._damaged()
+        return value
+
+    def _values(
+        self, data: Any, kind: str, size: int | None = None, low: float = -math.inf, high: float = math.inf
+    ) -> npt.NDArray[Any]:
+        """A column's bytes as `size` numbers from `low` to `high`; NaN is a number that a classifier may give."""
+        if not isinstance(data, bytes) or len(data) % np.dtype(kind).itemsize:
+            raise self._damaged()
+        values = np.frombuffer(data, kind)
+        if (size is not None and len(values) != size) or bool(((values < low) | (values > high)).any()):
+            raise self._damaged()
+        return values
+
+    def _damaged(self) -> BadInput:
+        return BadInput(damaged(self.path))

@@ -205,6 +205,10 @@ def _stuck(
 ) -> tuple[Tensor, Tensor]:
     """The universal patch on every picture of a batch, turned, zoomed and lit as in training."""
     assert isinstance(attack, UniversalPatch)
+    shapes = [made[name].shape if name in made else () for name in ("patch", "stencil")]
+    side = shapes[0][-1] if shapes[0] else 0
+    if shapes != [(x.shape[1], side, side), (1, side, side)] or side > 2 * min(x.shape[2:]):
+        raise BadInput("The patch of this run is damaged or missing; delete the run and start it again.")
     patch, stencil = (torch.from_numpy(made[name]).to(x) for name in ("patch", "stencil"))
     height, width = x.shape[2:]
     how = attack.placings(len(x), patch.shape[-1], height, width, generator)

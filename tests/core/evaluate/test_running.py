@@ -214,8 +214,10 @@ def test_a_full_disk_gets_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
     with Run.create(PLAN, "cpu", tmp_path / "full.sqlite") as run:
         evaluate(run, device="cpu", watch=lambda advance: advance.done >= 5)
         before = content(run)
-        pages = run._base.execute("PRAGMA page_count").fetchone()[0]
-        run._base.execute(f"PRAGMA max_page_count = {pages}")  # what SQLite does when no page more can be had
+        pages = run.database.connection.execute("PRAGMA page_count").fetchone()[0]
+        run.database.connection.execute(
+            f"PRAGMA max_page_count = {pages}"
+        )  # what SQLite does when no page more can be had
         with pytest.raises(BadInput, match=r"disk is full.*still there"):
             evaluate(run, device="cpu")
         assert len(content(run)) >= len(before)

@@ -1,0 +1,288 @@
+"""The SQLite file of a run: read within limits, its errors told as sentences, removed with all that SQLite leaves beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from core.inputs import BadInput
+
+SCHEMA = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE units (key TEXT PRIMARY KEY, classifier INT, attack INT, known INT, batch INT, seconds REAL,
+                    targets BLOB, scores BLOB);
+CREATE TABLE answers (unit TEXT, defense INT, predicted BLOB, confidence BLOB, true_confidence BLOB, seconds REAL,
+                      PRIMARY KEY (unit, defense));
+CREATE TABLE pictures (classifier INT, attack INT, known INT, position INT, png BLOB,
+                       PRIMARY KEY (classifier, attack, known, position));
+CREATE TABLE extras (unit TEXT, name TEXT, shape TEXT, data BLOB, PRIMARY KEY (unit, name));
+"""
+ENDING = ".sqlite"
+LARGEST = 64_000_000  # bytes of one value; the largest honest one (the labels of a million images) has 8 million
+SECONDS = 10.0  # that one question may take
+
+_SIDECARS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database; a journal that stays is rolled into it
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Database:
+    """A run's file, which anybody may have put there: only the tables of a run are accepted, and every question has limits.
+
+    Nothing is held between two calls, so that other threads and processes can write meanwhile.
+    """
+
+    def __init__(self, path: Path, patience: float = 30.0, seconds: float = SECONDS) -> None:
+        """Open the file.
+
+        Args:
+            patience: seconds to wait for others who write into it.
+            seconds: that one question may take.
+
+        Raises:
+            BadInput: there is no such run, or its file is no run, damaged, locked, or not to be read.
+        """
+        self.path, self.seconds = path, seconds
+        self._deadline = float("inf")
+        self._identity = _identity(path)
+        with self.errors():
+            # mode=rw never creates a file; where writing is forbidden, SQLite opens it for reading.
+            self.connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=patience, check_same_thread=False
+            )
+        try:
+            self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
+            self.connection.set_progress_handler(self._late, 20_000)
+            with self.errors():
+                for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
+                    self.connection.execute(f"PRAGMA {pragma}")
+            if {tuple(row) for row in self.ask(_TABLES, most=len(_expected()))} != _expected():
+                raise BadInput(damaged(path))
+        except BadInput:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def ask(self, question: str, values: tuple[Any, ...] = (), most: int = 1_000_000) -> list[Any]:
+        """The rows of an answer.
+
+        Raises:
+            BadInput: there are more than `most`, which a run never has, it takes too long, or the file cannot be read.
+        """
+        self._deadline = time.monotonic() + self.seconds
+        try:
+            with self.errors(), closing(self.connection.execute(question, values)) as answer:
+                rows = answer.fetchmany(most + 1)
+        finally:
+            self._deadline = float("inf")
+        if len(rows) > most:
+            raise BadInput(damaged(self.path))
+        return rows
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction, whole or not at all.
+
+        Raises:
+            BadInput: the file cannot be written; what was kept before is still there.
+        """
+        with self.errors(writing=True):
+            self.connection.execute("PRAGMA query_only = OFF")
+            try:
+                with self.connection:
+                    yield self.connection
+            finally:
+                self.connection.execute("PRAGMA query_only = ON")
+
+    def content(self) -> bytes:
+        """The whole file as it is between two transactions.
+
+        To open the file otherwise would drop the locks that SQLite holds on it in this process.
+        """
+        with self.errors():
+            return self.connection.serialize()
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    @contextmanager
+    def errors(self, writing: bool = False) -> Iterator[None]:
+        """SQLite's errors as sentences."""
+        try:
+            yield
+        except (sqlite3.Error, UnicodeError, MemoryError) as error:
+            raise BadInput(self._sentence(error, writing)) from error
+
+    def _sentence(self, error: Exception, writing: bool) -> str:
+        run = f"The run {quoted(self.path.stem)}"
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        try:
+            gone = _identity(self.path) != self._identity
+        except BadInput:
+            gone = True
+        if gone:
+            return f"{run} was deleted while it was in use; start it again to compute it anew."
+        if code == sqlite3.SQLITE_FULL:
+            return (
+                f"{run} could not be written: {error}. What was kept before is still there; free some space and go on."
+            )
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return f"{run} is in use by another program, which is writing into it; try again in a moment."
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            if writing:
+                return (
+                    f"{run} cannot be written: {self.path.parent} or the file is read-only. "
+                    "Make both writable, or set MIRAGE_DATA to another folder."
+                )
+            return f"{run} cannot be read: {error}. Check who may read {self.path.parent} and the file."
+        if code == sqlite3.SQLITE_IOERR:
+            return f"{run} could not be written or read: the disk reports an error ({error}). What was kept before is still there."
+        if code == sqlite3.SQLITE_INTERRUPT:
+            return f"{run} takes too long to read; it is damaged or too large. Delete it, or use a copy of it."
+        return damaged(self.path)
+
+
+_TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+
+
+@lru_cache(maxsize=1)
+def _expected() -> set[tuple[Any, ...]]:
+    """The schema of a run as SQLite writes it down: no view, trigger or generated column of anybody else's."""
+    with closing(sqlite3.connect(":memory:")) as base:
+        base.executescript(SCHEMA)
+        return set(base.execute(_TABLES).fetchall())
+
+
+def create(path: Path, about: dict[str, Any]) -> None:
+    """Write a run's file with nothing done, whole or not at all; whoever was first keeps theirs.
+
+    Raises:
+        BadInput: it cannot be written there.
+    """
+    partial = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(partial)
+        with closing(sqlite3.connect(partial)) as base, base:
+            base.executescript(SCHEMA)
+            base.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        if not os.path.lexists(path):  # else they belong to it
+            for left in _leftovers(path):
+                left.unlink(missing_ok=True)
+        _move(partial, path)
+    except (OSError, sqlite3.Error) as error:
+        raise BadInput(f"The run cannot be kept in {path.parent}: {reason(error)}") from error
+    finally:
+        with suppress(OSError):  # it could not be made either
+            _sweep(partial)
+
+
+def remove(path: Path) -> None:
+    """Delete a run's file and what SQLite or an interrupted start left beside it, also where the file itself is gone.
+
+    Raises:
+        OSError: something may not be deleted.
+    """
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+    for left in _leftovers(path, everything=True):
+        left.unlink(missing_ok=True)
+
+
+def reason(error: Exception) -> str:
+    """Why nothing can be written, and what to do."""
+    number = getattr(error, "errno", None)
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    words = getattr(error, "strerror", None) or str(error)
+    if number in _FULL or code == sqlite3.SQLITE_FULL:
+        return f"{words}. Free some space, or set MIRAGE_DATA to another folder."
+    if number in _FORBIDDEN or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return f"{words}. Make it writable, or set MIRAGE_DATA to a folder that is."
+    return f"{words}. Set MIRAGE_DATA to another folder."
+
+
+def quoted(name: str) -> str:
+    """A name from a link or a disk as people can read it: quoted, in one line, and not too long."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return repr(text if len(text) <= 60 else f"{text[:59]}…")
+
+
+def damaged(path: Path) -> str:
+    """What to do with a damaged run."""
+    return (
+        f"The results of {quoted(path.stem)} are damaged; delete them, or put a copy into {path.parent}, and go on. "
+        "Other runs are whole."
+    )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Device and number of a regular file."""
+    try:
+        found = path.stat()
+    except PermissionError:
+        raise BadInput(f"The run {quoted(path.stem)} may not be read here; ask whoever owns {path.parent}.") from None
+    except (OSError, ValueError):  # ValueError: a name with a zero in it
+        linked = "; its file is a link to one that is not there" if os.path.islink(path) else ""
+        raise BadInput(f"There is no run called {quoted(path.stem)}{linked}.") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise BadInput(f"{quoted(path.name)} is no file with results; delete it, or move it out of {path.parent}.")
+    return found.st_dev, found.st_ino
+
+
+def _leftovers(path: Path, everything: bool = False) -> list[Path]:
+    """What belongs to a file of that name and was left behind; with `everything` also what others are just beginning."""
+    beside = [path.with_name(path.name + ending) for ending in _SIDECARS]
+    parts = re.compile(rf"{re.escape(path.stem)}\.(\d+)-(\d+)\.part({'|'.join(_SIDECARS)})?")
+    for other in path.parent.iterdir() if path.parent.is_dir() else ():
+        match = parts.fullmatch(other.name)
+        if match and (everything or not _at_work(int(match[1]), int(match[2]), other)):
+            beside.append(other)
+    return [other for other in beside if os.path.lexists(other)]
+
+
+def _at_work(process: int, thread: int, part: Path) -> bool:
+    """Whether whoever made that partial file may still be writing it."""
+    if process == os.getpid():
+        return any(other.ident == thread for other in threading.enumerate())
+    if os.name == "posix":
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass  # somebody else's process
+    try:
+        return time.time() - part.stat().st_mtime < 60  # the process number may be another program's by now
+    except OSError:
+        return False
+
+
+def _sweep(partial: Path) -> None:
+    for ending in ("", *_SIDECARS):
+        partial.with_name(partial.name + ending).unlink(missing_ok=True)
+
+
+def _move(partial: Path, path: Path) -> None:
+    """Put a file in its place, whole or not at all; whoever did so in the meantime, and may be writing into theirs, was first."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    except OSError:  # no links on this disk
+        if not os.path.lexists(path):
+            partial.replace(path)
