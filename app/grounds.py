@@ -68,7 +68,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, key: str) ->
     wrong = float((grid.predicted != label).mean())
     alt = (
         f"Loss from {grid.loss.min():.2f} to {grid.loss.max():.2f}, {grid.loss[middle]:.2f} at the picture; "
-        f"{per_cent(wrong)} of the plane is wrong"
+        f"{per_cent(wrong)} of the plane is not seen as {classes[label]}"
     )
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
     saves(partial(_surface_figure, grid), key, "loss_surface")

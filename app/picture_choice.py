@@ -13,7 +13,7 @@ from app.pictures import uri
 from app.theme import crisp_key, plain
 from core import domains, images
 from core.inputs import BadInput
-from core.recipe import Picture, Recipe
+from core.recipe import Picture, Recipe, Scene
 
 _SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Yours"}
 
@@ -81,7 +81,7 @@ def choose_picture(domain: domains.Domain, recipe: Recipe) -> None:
 
 def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
     key = f"gallery_{domain.name}"
-    current = recipe.picture.name or domain.gallery()[0].name if recipe.picture.kind == "gallery" else ""
+    current = _gallery_name(recipe)
 
     def chosen() -> None:
         name = st.session_state[key]["chosen"]
@@ -94,6 +94,14 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
         default={"chosen": current},
         on_chosen_change=chosen,
     )
+
+
+def _gallery_name(recipe: Recipe) -> str:
+    """The name of the gallery's image that the recipe is about, also where it is the default; '' for an image from elsewhere."""
+    if recipe.picture.kind != "gallery" or recipe.picture.name:
+        return recipe.picture.name if recipe.picture.kind == "gallery" else ""
+    scene = session.scene()
+    return scene.picture.name if scene is not None else ""
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -220,3 +228,27 @@ def _preview(recipe: Recipe) -> None:
     with st.container(key=crisp_key("preview", scene.clean)):
         st.image(scene.clean, width=150, output_format="PNG", alt="The picture as the classifier gets it")
     st.caption(f"What the classifier gets: {scene.clean.shape[1]}×{scene.clean.shape[0]} pixels")
+    _true_class(domains.get(recipe.domain), session.recipe(), scene)
+
+
+def _true_class(domain: domains.Domain, recipe: Recipe, scene: Scene) -> None:
+    """A field for the true class of an image whose class the domain does not know."""
+    if domain.true_label(scene.picture) is not None:
+        return
+    classes = domain.classes
+    key = f"side_true_class_{domain.name}"
+    session.stand(key, classes[domain.class_number(recipe.true_class)] if recipe.true_class else "")
+
+    def chosen() -> None:
+        name = st.session_state[key]
+        same = bool(name and recipe.target) and classes[domain.class_number(recipe.target)] == name
+        session.change(true_class=name, **({"target": ""} if same else {}))
+
+    st.selectbox(
+        "True class",
+        ["", *classes],
+        format_func=lambda name: name or "unknown",
+        key=key,
+        on_change=chosen,
+        help="What the image shows, if it is one of the classes. While it is unknown, nothing is marked right or wrong.",
+    )

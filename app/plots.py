@@ -53,8 +53,8 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, key: str
     saves(partial(_trace_figure, trace, label, rival, colour), key, "trace")
 
 
-def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int, *, key: str) -> None:
-    """The five likeliest classes before and after, the true class marked."""
+def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int | None, *, key: str) -> None:
+    """The five likeliest classes before and after, the true class marked; `label` is None where it is unknown."""
     figure = make_subplots(1, 2, subplot_titles=("Before", "After, as an 8-bit file"), horizontal_spacing=0.3)
     for number, (verdict, tone) in enumerate(((before, CLEAN), (after, ADVERSARIAL)), start=1):
         names, shares = _top(verdict, classes, label)
@@ -71,7 +71,7 @@ def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: i
     saves(partial(_bars_figure, before, after, classes, label), key, "top5")
 
 
-def _top(verdict: Verdict, classes: tuple[str, ...], label: int) -> tuple[list[str], list[float]]:
+def _top(verdict: Verdict, classes: tuple[str, ...], label: int | None) -> tuple[list[str], list[float]]:
     names = [f"{classes[n]}{' ✓' if n == label else ''}" for n, _ in verdict.top]
     return [name if len(name) < 20 else name[:18] + "…" for name in names], [share for _, share in verdict.top]
 
@@ -118,7 +118,7 @@ def _trace_figure(trace: Trace, label: str, rival: str, colour: str) -> Figure:
     return figure
 
 
-def _bars_figure(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int) -> Figure:
+def _bars_figure(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int | None) -> Figure:
     figure = Figure(figsize=(7, 2.4), layout="constrained")
     for axes, verdict, tone, title in zip(
         figure.subplots(1, 2), (before, after), (CLEAN, ADVERSARIAL), ("before", "after"), strict=True

@@ -81,11 +81,11 @@ def _bytes(result: Any) -> int:
 
 def key_of(what: str, wanted: Recipe, attacker: Attacker | None = None) -> str:
     fields = {
-        "scene": {"domain", "classifier", "picture"},
-        "attack": {"domain", "classifier", "picture", "attack", "target", "seed"},
-        "columns": {"domain", "classifier", "picture", "attack", "target", "seed", "defenses"},
-        "contest": {"domain", "classifier", "picture", "contest", "target", "seed"},
-        "transfer": {"domain", "picture", "attack", "target", "seed"},
+        "scene": {"domain", "classifier", "picture", "true_class"},
+        "attack": {"domain", "classifier", "picture", "true_class", "attack", "target", "seed"},
+        "columns": {"domain", "classifier", "picture", "true_class", "attack", "target", "seed", "defenses"},
+        "contest": {"domain", "classifier", "picture", "true_class", "contest", "target", "seed"},
+        "transfer": {"domain", "picture", "true_class", "attack", "target", "seed"},
     }[what]
     name = classifier_name(wanted)
     here = domains.get(wanted.domain).missing() is None  # a data set that arrives changes the gallery

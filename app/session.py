@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -66,10 +66,21 @@ def recipe() -> Recipe:
 def change(**changes: Any) -> None:
     """Change some fields of the recipe; an impossible change is told and leaves everything as it was."""
     st.session_state.pop("complaint", None)
+    if "true_class" not in changes and _other_image(recipe(), changes):
+        changes["true_class"] = ""  # it was said of the image before
     try:
         st.session_state.recipe = recipe().but(**changes)
     except BadInput as error:
         st.session_state.complaint = str(error)
+
+
+def _other_image(held: Recipe, changes: Mapping[str, Any]) -> bool:
+    """Whether these changes lead to another image, not only to another fit of the same one."""
+    if changes.get("domain", held.domain) != held.domain:
+        return True
+    if "picture" not in changes:
+        return False
+    return Picture.model_validate(changes["picture"]).model_copy(update={"fit": held.picture.fit}) != held.picture
 
 
 def stand(key: str, value: Any) -> None:
@@ -143,7 +154,7 @@ def uploads() -> Uploads:
 def scene() -> Scene | None:
     """The picture and the classifier of the recipe; None while the classifier is not here.
 
-    A picture that is not here any more gets a sentence, and the gallery's first one stands in.
+    A picture that is not here any more gets a sentence, and the gallery's default stands in.
     """
     collect()
     wanted = recipe()
@@ -160,7 +171,7 @@ def scene() -> Scene | None:
                 st.session_state.complaint = str(error)
                 return None
             change(picture=instead)
-            st.session_state.complaint = f"{error} Until then the first picture of the gallery stands in."
+            st.session_state.complaint = f"{error} Until then the gallery's default image stands in."
             st.rerun()
         for other in [k for k, r in results().items() if isinstance(r, Scene) and r.classifier is not loaded]:
             del results()[other]  # it would hold a classifier that nobody uses
@@ -212,13 +223,13 @@ def start_contest(wanted: Recipe, on: Scene) -> None:
     start(key_of("contest", wanted), "Attacks", lambda watch: contend(wanted, on, watch=watch))
 
 
-def start_transfer(wanted: Recipe, names: tuple[str, ...]) -> None:
+def start_transfer(wanted: Recipe, on: Scene, names: tuple[str, ...]) -> None:
     """Begin to try the attack on each of those classifiers of the recipe's domain."""
     shelf, held, device, root = classifiers.shelf(), uploads().kept, place(), str(domains.data_root())
 
     def scene_of(name: str) -> Scene:
         loaded = shelf.load((wanted.domain, name, device, root))
-        return prepare(wanted.but(classifier=name), classifier=loaded, uploads=held)
+        return prepare(wanted.but(classifier=name, picture=on.picture), classifier=loaded, uploads=held)
 
     scenes = {name: partial(scene_of, name) for name in names}
     start(key_of("transfer", wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch))

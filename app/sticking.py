@@ -48,7 +48,7 @@ def printing(outcome: Outcome) -> None:
             key="patch_pdf",
             on_click="ignore",
         )
-        if attacked.others is not None:
+        if attacked.others is not None and attacked.others[1]:
             st.caption(
                 "One patch, trained on this picture and the gallery together. "
                 f"It also fools {count_of(*attacked.others)} of the gallery's others."
@@ -106,7 +106,7 @@ def sticking(scene: Scene) -> None:
             look.error(str(error))
             return
         with look:
-            words = prediction(stuck.verdict, scene.classifier.classes, scene.label)
+            words = prediction(stuck.verdict, scene.classifier.classes, scene.known_label)
             row(
                 [Tile(stuck.picture, "with the patch", words, "adversarial", file_name="patched.png")],
                 key="stuck",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.evaluate import BARE, CLEAN, Findings, Place, wilson
 from core.evaluate.trial import Trial
 from core.recipe import Column, Explained, Matrix, Outcome, Results, Verdict
@@ -47,37 +49,79 @@ def a(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def start_verdict(before: Verdict, classes: tuple[str, ...], label: int, known: bool) -> str:
-    """What the classifier sees in the clean picture."""
+def start_verdict(before: Verdict, classes: tuple[str, ...], label: int | None) -> str:
+    """What the classifier sees in the clean image, whose true class is `label`, None where it is unknown."""
     sees = f"The classifier sees {a(classes[before.label])} ({per_cent(before.confidence)})"
-    if not known:
-        return f"{sees}; nobody told it what it is."
+    if label is None:
+        return f"{sees}. The true class of this image is unknown."
     return f"{sees}." if before.label == label else f"{sees}, but it is {a(classes[label])}."
 
 
 def attack_verdict(outcome: Outcome) -> str:
-    """What the attack did, in one sentence."""
-    attacked, classes = outcome.attacked, outcome.classes
-    true, now = classes[outcome.label], classes[attacked.verdict.label]
-    sees = f"{a(now)} ({per_cent(attacked.verdict.confidence)})"
-    if outcome.before.label != outcome.label:
-        return (
-            f"The classifier was wrong before any attack: it took this {true} for {a(classes[outcome.before.label])}."
-        )
+    """What the classifier saw before the attack, and what the attack did, in one sentence or two."""
+    attacked = outcome.attacked
+    sees = f"{a(outcome.classes[attacked.verdict.label])} ({per_cent(attacked.verdict.confidence)})"
+    before = _before(outcome)
+    wrong = outcome.label_known and outcome.before.label != outcome.label
     if attacked.flips_back:
-        return f"It fooled the classifier until the picture was rounded to 8 bits; the saved file is still {sees}."
+        fooled = f"It fooled the classifier until the picture was rounded to 8 bits; the saved file is seen as {sees}."
+        return f"{before} {fooled}" if wrong else fooled
     if attacked.success:
-        return (
-            f"It was {a(true)} ({per_cent(outcome.before.confidence)}). After {plural(attacked.first, 'step')}, {change(outcome)}, "
-            f"the classifier sees {sees}."
-        )
-    still = (
-        f"it is still {sees}" if attacked.verdict.label == outcome.label else f"it is {sees}, not {_wanted(outcome)}"
-    )
+        return f"{before} {_success(outcome, sees)}"
+    failure = _failure(outcome, sees)
+    return f"{before} {failure}" if wrong else failure
+
+
+def _before(outcome: Outcome) -> str:
+    """What the classifier saw in the clean image."""
+    saw, share = outcome.classes[outcome.before.label], per_cent(outcome.before.confidence)
+    if not outcome.label_known:
+        return f"The classifier saw {a(saw)} ({share})."
+    if outcome.before.label == outcome.label:
+        return f"It was {a(saw)} ({share})."
+    return f"The classifier was wrong before any attack: it took this {outcome.classes[outcome.label]} for {a(saw)} ({share})."
+
+
+def _success(outcome: Outcome, sees: str) -> str:
+    """When the classifier was fooled first, and what it sees in the end."""
+    attacked, target = outcome.attacked, outcome.attacked.target
+    if target is not None:
+        sees = f"the target, {sees}"
+    if attacked.first == 0 and starts_clean(outcome):  # fooled by the clean image: wrong before, or the target already
+        if not attacked.norms.l0:
+            return "The attack had nothing to do."
+        ran = plural(attacked.iterations, "step")
+        return f"{'Stopped after' if attacked.stopped else 'After'} {ran}, {change(outcome)}, it sees {sees}."
+    end = f"{change(outcome)}, the classifier sees {sees}."
+    if attacked.first == attacked.iterations and not attacked.stopped:
+        return f"{_when(attacked.first)}, {end}"
+    last = "when it was stopped after" if attacked.stopped else "after all"
+    return f"{_when(attacked.first)} it was fooled; {last} {attacked.iterations}, {end}"
+
+
+def _when(step: int) -> str:
+    """The moment of a step; step 0 of an attack that does not begin at the clean image is its random start."""
+    return f"After {plural(step, 'step')}" if step else "At the random start, before the first step,"
+
+
+def starts_clean(outcome: Outcome) -> bool:
+    """Whether the attack began at the clean image itself, not at a random point near it."""
+    trace = outcome.attacked.trace
+    return not trace.frames or trace.frame_numbers[0] != 0 or np.array_equal(trace.frames[0], outcome.clean)
+
+
+def _failure(outcome: Outcome, sees: str) -> str:
+    attacked, label = outcome.attacked, outcome.attacked.verdict.label
+    if label != outcome.label:
+        now = f"it is seen as {sees}, not {_wanted(outcome)}"
+    elif not outcome.label_known:
+        now = f"the classifier still sees {sees}"
+    else:
+        now = f"it is still {sees}" if outcome.before.label == label else f"it is seen as {sees}, its true class"
     if attacked.stopped:
-        return f"Stopped after {plural(attacked.iterations, 'step')}: {still}."
+        return f"Stopped after {plural(attacked.iterations, 'step')}: {now}."
     were = "was" if attacked.iterations == 1 else "were"
-    return f"{plural(attacked.iterations, 'step')} {were} not enough: {still}. Try {advice(outcome)}."
+    return f"{plural(attacked.iterations, 'step')} {were} not enough: {now}. Try {advice(outcome)}."
 
 
 def change(outcome: Outcome) -> str:
@@ -108,6 +152,8 @@ def compare_verdict(results: Results, classes: tuple[str, ...], label: int, eps:
     name, total = classes[label], len(results.entries)
     winners = [entry for entry in results.entries if entry.attacked.success]
     if not winners:
+        if any(entry.attacked.verdict.label != label for entry in results.entries):
+            return f"None of {plural(total, 'attack')} reaches its target."
         return f"None of {plural(total, 'attack')} fools the classifier: it is still {a(name)}."
     least = min(winners, key=lambda entry: entry.attacked.norms.l2)
     if total == 1:
@@ -115,11 +161,11 @@ def compare_verdict(results: Results, classes: tuple[str, ...], label: int, eps:
     verb = "fools" if len(winners) == 1 else "fool"
     return (
         f"{len(winners)} of {total} attacks {verb} the classifier with at most {budget(eps)} or with the smallest change they find; "
-        f"{least.attack.title} changes the {name} least."
+        f"{least.attack.title} changes the image least."
     )
 
 
-def table_of_attacks(results: Results, classes: tuple[str, ...], label: int) -> list[dict[str, object]]:
+def table_of_attacks(results: Results, classes: tuple[str, ...], label: int | None) -> list[dict[str, object]]:
     """One row an attack: what is seen, how far the picture was moved, and what that took."""
     rows: list[dict[str, object]] = []
     for entry in results.entries:
@@ -160,6 +206,8 @@ def defend_verdict(outcome: Outcome) -> str:
     columns, name = outcome.columns, outcome.classes[outcome.label]
     if not columns:
         return "No defense stands here yet; add one."
+    if not outcome.label_known:
+        return _defended_unknown(outcome, name)
     if not outcome.attacked.success:
         kept = sum(column.clean.recovered for column in columns)
         return f"The attack did not fool the classifier. {_of(kept, len(columns))} the clean {name} recognised."
@@ -177,6 +225,26 @@ def defend_verdict(outcome: Outcome) -> str:
     return " ".join(parts)
 
 
+def _defended_unknown(outcome: Outcome, name: str) -> str:
+    """The same for an image whose true class is unknown: which defenses give the prediction of the clean image."""
+    columns = outcome.columns
+    if not outcome.attacked.success:
+        kept = sum(column.clean.recovered for column in columns)
+        return f"The attack did not fool the classifier. {_of(kept, len(columns))} the clean prediction, {a(name)}."
+    parts = []
+    for who, guards in (
+        ("knows them", [column.adaptive.recovered for column in columns if column.adaptive]),
+        ("does not know them", [column.grey.recovered for column in columns if column.grey]),
+    ):
+        if guards:
+            verb = "restores" if sum(guards) == 1 else "restore"
+            parts.append(
+                f"{sum(guards)} of {len(guards)} defenses {verb} the clean prediction, {a(name)}, "
+                f"where the attacker {who}."
+            )
+    return " ".join(parts)
+
+
 def _of(kept: int, total: int) -> str:
     return f"{kept} of {total} defenses {'keeps' if kept == 1 else 'keep'}"
 
@@ -185,12 +253,19 @@ def mark(right: bool) -> str:
     return "✓" if right else "✗"
 
 
-def prediction(verdict: Verdict, classes: tuple[str, ...], label: int) -> str:
-    """A prediction with its mark: ✓ cat 97 %."""
-    return f"{mark(verdict.label == label)} {classes[verdict.label]} {per_cent(verdict.confidence)}"
+def prediction(verdict: Verdict, classes: tuple[str, ...], label: int | None) -> str:
+    """A prediction with its mark: ✓ cat 97 %; without a mark where the true class `label` is unknown (None)."""
+    return f"{right_or_wrong(verdict.label, label)}{classes[verdict.label]} {per_cent(verdict.confidence)}"
 
 
-def table_of_columns(columns: tuple[Column, ...], classes: tuple[str, ...], label: int) -> list[dict[str, object]]:
+def right_or_wrong(predicted: int, label: int | None) -> str:
+    """The mark before a predicted class, with a space; nothing where the true class is unknown."""
+    return "" if label is None else f"{mark(predicted == label)} "
+
+
+def table_of_columns(
+    columns: tuple[Column, ...], classes: tuple[str, ...], label: int | None
+) -> list[dict[str, object]]:
     """One row a defense: the attacker who knows it first, then the one who does not, then what it costs."""
     rows: list[dict[str, object]] = []
     for column in columns:
@@ -207,10 +282,19 @@ def table_of_columns(columns: tuple[Column, ...], classes: tuple[str, ...], labe
 
 
 def windows_verdict(
-    kept: int, recall: float | None, before: Verdict, after: Verdict, classes: tuple[str, ...], label: int
+    kept: int,
+    recall: float | None,
+    before: Verdict,
+    after: Verdict,
+    classes: tuple[str, ...],
+    label: int,
+    known: bool = True,
 ) -> str:
-    """How many windows stand out, how much of the patch they hold, and what smoothing them gives."""
-    name = classes[label]
+    """How many windows stand out, how much of the patch they hold, and what smoothing them gives.
+
+    `label` is the true class; where it is not `known`, the prediction of the clean image.
+    """
+    name = classes[label] if known else f"clean prediction, {a(classes[label])}"
     if not kept:
         return f"No window stands out: nothing is smoothed, and the classifier sees {a(classes[after.label])}."
     words = f"{_counted(kept)} stand{'s' if kept == 1 else ''} out"
@@ -230,11 +314,15 @@ def _counted(kept: int) -> str:
     return f"{small[kept] if kept < len(small) else kept} window{'' if kept == 1 else 's'}"
 
 
-def cam_verdict(found: tuple[Explained, ...], classes: tuple[str, ...], label: int) -> str:
-    """Where the classifier's attention went, and which defense brings most of it back."""
+def cam_verdict(found: tuple[Explained, ...], classes: tuple[str, ...], label: int, known: bool = True) -> str:
+    """Where the classifier's attention went, and which defense brings most of it back.
+
+    `label` is the true class; where it is not `known`, the prediction of the clean image.
+    """
     clean, attacked, *defended = found
     assert attacked.shift is not None
-    name, now = classes[label], classes[attacked.verdict.label]
+    name = classes[label] if known else f"clean prediction, {a(classes[label])}"
+    now = classes[attacked.verdict.label]
     if attacked.shift.inside is not None:
         words = (
             f"{per_cent(attacked.shift.inside[1])} of the classifier's attention lies inside the patch; "
@@ -264,8 +352,8 @@ def noise_verdict(picture: float, deepest: float, shuffled: float, title: str) -
     )
 
 
-def masks_verdict(seen: str, read: str, truth: str, attacked: bool) -> str:
-    """What the classifier sees in the attacked picture, and what its mask says."""
+def masks_verdict(seen: str, read: str, truth: str | None, attacked: bool) -> str:
+    """What the classifier sees in the attacked picture, and what its mask says; `truth` is None where it is unknown."""
     if not attacked:
         return f"The attack did not fool the classifier: it sees {a(seen)}, and the mask reads as {a(read)}."
     if seen == read:

@@ -74,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     attacking.add_argument("--domain", default="photos", choices=domains.names())
     attacking.add_argument("--classifier", default="")
     attacking.add_argument("--target", default="", help="a class by name or number; untargeted without it")
+    attacking.add_argument(
+        "--true-class",
+        default="",
+        help="the image's true class by name or number, where the domain does not know it; unknown without it",
+    )
     attacking.add_argument("--attacker", default="grey", choices=("grey", "adaptive", "both"))
     attacking.add_argument("--fit", default="crop", choices=("crop", "pad", "stretch"))
     attacking.add_argument("--seed", type=int, default=0)
@@ -160,6 +165,7 @@ def _attack(options: argparse.Namespace, rest: list[str]) -> int:
         picture=picture,
         attack=Method(name=options.attack, params=params),
         target=options.target,
+        true_class=options.true_class,
         defenses=tuple(_column(text) for text in options.defense),
         attacker=options.attacker,
         seed=options.seed,
@@ -221,10 +227,8 @@ def _save(outcome: Outcome, folder: Path) -> None:
 
 def _report(outcome: Outcome) -> None:
     names, attacked = outcome.classes, outcome.attacked
-    whose = "" if outcome.label_known else " (what the classifier says; nobody named the class)"
-    print(
-        f"clean        {names[outcome.before.label]} {outcome.before.confidence:.1%}; true class {names[outcome.label]}{whose}"
-    )
+    truth = f"true class {names[outcome.label]}" if outcome.label_known else "true class unknown (see --true-class)"
+    print(f"clean        {names[outcome.before.label]} {outcome.before.confidence:.1%}; {truth}")
     print(
         f"adversarial  {names[attacked.verdict.label]} {attacked.verdict.confidence:.1%} after {attacked.first} steps: {attacked.method}"
     )
@@ -233,8 +237,8 @@ def _report(outcome: Outcome) -> None:
     for column in outcome.columns:
         for kind, guard in (("grey box", column.grey), ("adaptive", column.adaptive)):
             if guard is not None:
-                mark = "✓" if guard.recovered else "✗"
-                print(f"{kind:<13}{mark} {names[guard.verdict.label]} {guard.verdict.confidence:.1%}: {column.defense}")
+                mark = ("✓ " if guard.recovered else "✗ ") if outcome.label_known else ""
+                print(f"{kind:<13}{mark}{names[guard.verdict.label]} {guard.verdict.confidence:.1%}: {column.defense}")
 
 
 def _train(options: argparse.Namespace, _rest: list[str]) -> int:

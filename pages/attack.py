@@ -13,7 +13,7 @@ from app.playback import playback, save_animation
 from app.plots import flow_plot, top_bars, trace_plot
 from app.sticking import kept, printing, sticking
 from app.tables import table
-from app.words import attack_verdict, budget, duration, mark, per_cent, prediction, start_verdict
+from app.words import attack_verdict, budget, duration, per_cent, prediction, right_or_wrong, start_verdict
 from core import attacks
 from core.attacks import LaVAN, UniversalPatch
 from core.inputs import BadInput
@@ -65,7 +65,7 @@ def _attack_chosen() -> None:
     session.change(attack=Method(name=st.session_state.attack_name))
 
 
-def clean_tile(pixels: Pixels, before: Verdict, classes: tuple[str, ...], label: int) -> Tile:
+def clean_tile(pixels: Pixels, before: Verdict, classes: tuple[str, ...], label: int | None) -> Tile:
     return Tile(pixels, "x, clean", prediction(before, classes, label), "clean", "", "clean.png")
 
 
@@ -73,10 +73,10 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
     """The pictures that prove the verdict, then the numbers, then the details."""
     attacked, classes = outcome.attacked, outcome.classes
     change, factor = magnified(outcome.clean, attacked.adversarial)
-    true = classes[outcome.label]
+    true, label = confidence_of(outcome), outcome.known_label
     row(
         [
-            clean_tile(outcome.clean, outcome.before, classes, outcome.label),
+            clean_tile(outcome.clean, outcome.before, classes, label),
             Tile(
                 change,
                 f"δ × {factor}",
@@ -88,7 +88,7 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
             Tile(
                 attacked.adversarial,
                 "x′, adversarial",
-                prediction(attacked.verdict, classes, outcome.label),
+                prediction(attacked.verdict, classes, label),
                 "adversarial",
                 "=",
                 "adversarial.png",
@@ -126,8 +126,8 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
             outcome.clean,
             attacked.adversarial,
             (
-                f"clean: {prediction(outcome.before, classes, outcome.label)}",
-                f"adversarial: {prediction(attacked.verdict, classes, outcome.label)}",
+                f"clean: {prediction(outcome.before, classes, label)}",
+                f"adversarial: {prediction(attacked.verdict, classes, label)}",
             ),
             key="blink",
         )
@@ -153,7 +153,13 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
         with curves:
             trace_plot(trace, true, rival, targeted=attacked.target is not None, key="trace")
     with before_after:
-        top_bars(outcome.before, attacked.verdict, classes, outcome.label, key="top5")
+        top_bars(outcome.before, attacked.verdict, classes, label, key="top5")
+
+
+def confidence_of(outcome: Outcome) -> str:
+    """The class whose confidence the trace follows: the true one, or the clean prediction where that is unknown."""
+    name = outcome.classes[outcome.label]
+    return name if outcome.label_known else f"{name} (clean prediction)"
 
 
 def mapping(outcome: Outcome) -> None:
@@ -178,8 +184,9 @@ def frame_words(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: st
     """What one frame of the playback says: prediction, both confidences, the objective, how far the picture has moved."""
     seen = trace.predicted[at]
     l2, linf = lengths(outcome.clean, frame)
+    said = f"{right_or_wrong(seen, outcome.known_label)}{outcome.classes[seen]}"
     return (
-        f"step {trace.numbers[at]}: {mark(seen == outcome.label)} {outcome.classes[seen]} · {true} {per_cent(trace.confidence[at])}, "
+        f"step {trace.numbers[at]}: {said} · {true} {per_cent(trace.confidence[at])}, "
         f"{rival} {per_cent(trace.strongest[at])} · objective {trace.loss[at]:.3g} · L2 {l2:.2f}, L∞ {budget(linf)}"
     )
 
@@ -190,12 +197,12 @@ def details(outcome: Outcome) -> None:
     with st.expander("More: numbers, the 8-bit check, the recipe"):
         rows: list[dict[str, object]] = [
             {"": "attack", "value": attacked.method},
+            {"": "true class", "value": classes[outcome.label] if outcome.label_known else "unknown"},
+            {"": "prediction before", "value": prediction(outcome.before, classes, outcome.known_label)},
             {
-                "": "true class",
-                "value": classes[outcome.label] + ("" if outcome.label_known else " (as the classifier sees it)"),
+                "": "prediction after 8-bit rounding",
+                "value": prediction(attacked.verdict, classes, outcome.known_label),
             },
-            {"": "prediction before", "value": prediction(outcome.before, classes, outcome.label)},
-            {"": "prediction after 8-bit rounding", "value": prediction(attacked.verdict, classes, outcome.label)},
             {"": "flips back when rounded", "value": "yes" if attacked.flips_back else "no"},
             {"": "steps run", "value": str(attacked.iterations)},
             {"": "looks for a gradient, for logits", "value": f"{attacked.gradients:,}, {attacked.queries:,}"},
@@ -243,7 +250,7 @@ instant = method.instant
 # What stands on the screen stays there, dimmed, until there is something new.
 shown: Outcome | None = st.session_state.get("shown_attack")
 if shown is not None and (
-    (shown.domain, shown.classifier) != (recipe.domain, scene.classifier.name)
+    (shown.domain, shown.classifier, shown.known_label) != (recipe.domain, scene.classifier.name, scene.known_label)
     or not np.array_equal(shown.clean, scene.clean)
 ):
     shown = None
@@ -273,14 +280,18 @@ with head:
     if shown is not None:
         theme.verdict(attack_verdict(shown))
     else:
-        sees = start_verdict(scene.before, classes, scene.label, scene.label_known)
+        sees = start_verdict(scene.before, classes, scene.known_label)
         looking = f"{recipe.built_attack().title} is looking for a change that makes it see {recipe.target or 'something else'}."
         theme.verdict(f"{sees} {looking}" if busy else "Press Run to attack this picture.")
 with right:
     if shown is None:
         places = st.columns(3)
         with places[0]:
-            row([clean_tile(scene.clean, scene.before, classes, scene.label)], key="before", label="The clean picture")
+            row(
+                [clean_tile(scene.clean, scene.before, classes, scene.known_label)],
+                key="before",
+                label="The clean picture",
+            )
         with places[2]:
             if busy:
                 st.markdown("**x′ so far**")

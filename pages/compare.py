@@ -61,7 +61,7 @@ def budgeted(recipe: Recipe) -> Recipe:
 
 def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
     """A column an attack: its picture, and its change."""
-    classes, label = scene.classifier.classes, scene.label
+    classes, label = scene.classifier.classes, scene.known_label
     made, changed = [], []
     for entry in found.entries:
         done = entry.attacked
@@ -105,7 +105,7 @@ def other_classifiers(recipe: Recipe, scene: Scene) -> None:
     if found is None:
         if st.button("Try every classifier", icon=":material/swap_horiz:", key="transfer"):
             session.forget(session.transfer_key(recipe))
-            session.start_transfer(recipe, names)
+            session.start_transfer(recipe, scene, names)
             st.rerun()
         return
     table(table_of_transfer(found, titles, scene.classifier.classes), key="transfer_table", name="transfer")
@@ -170,7 +170,7 @@ with right:
         side_by_side(shown[1], scene, dimmed=found is None)
 if shown is not None:
     warnings(shown[1].flags(), key="contest_flags")
-    table(table_of_attacks(shown[1], scene.classifier.classes, scene.label), key="contest", name="attacks")
+    table(table_of_attacks(shown[1], scene.classifier.classes, scene.known_label), key="contest", name="attacks")
     st.caption(
         f"One picture, seed {recipe.seed}, white box on {scene.classifier.title}, judged after 8-bit rounding. "
         "A gradient and a query each count one look at one picture."

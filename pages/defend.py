@@ -17,6 +17,7 @@ from core import defenses
 from core.declaration import Parameter, shown
 from core.inputs import BadInput
 from core.recipe import Attacked, Column, Method, Outcome, Recipe, Scene, assemble, flags_of, sweep
+from core.recipe.running import SweepPoint
 
 MOST = 8  # columns
 
@@ -99,7 +100,7 @@ def _reorder(number: int, column: tuple[Method, ...], places: tuple[int, ...]) -
 
 def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
     """Without a defense first, then a column a defense: what is left, what it removed, what the classifier says."""
-    classes, label = outcome.classes, outcome.label
+    classes, label = outcome.classes, outcome.known_label
     tiles = [
         Tile(
             outcome.attacked.adversarial,
@@ -177,7 +178,7 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
         Tile(
             point.attacked.defended,
             f"{word} {shown(point.value, parameters[word].unit if parameters[word].unit == '/255' else '')}",
-            f"{prediction(point.attacked.verdict, classes, scene.label)} · clean {mark(point.clean.recovered)}",
+            f"{prediction(point.attacked.verdict, classes, scene.known_label)} · {_clean_words(point, scene)}",
             "defended",
             file_name=f"sweep_{number}.png",
         )
@@ -185,6 +186,13 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
     ]
     row(tiles, key="sweep", label=f"{name} over {word}", width=100)
     st.caption("The attacker does not know the defense here (grey box).")
+
+
+def _clean_words(point: SweepPoint, scene: Scene) -> str:
+    """What the defense does to the clean image."""
+    if scene.label_known:
+        return f"clean {mark(point.clean.recovered)}"
+    return "clean prediction kept" if point.clean.recovered else "clean prediction changed"
 
 
 def stops(parameter: Parameter) -> tuple[object, ...]:
@@ -265,7 +273,7 @@ elif previous is not None:
     side_by_side(previous, "grey", dimmed=True)
 if merged:
     st.subheader("Side by side", anchor=False)
-    table(table_of_columns(merged, outcome.classes, outcome.label), key="defenses", name="defenses")
+    table(table_of_columns(merged, outcome.classes, outcome.known_label), key="defenses", name="defenses")
     st.caption(
         f"One picture, seed {recipe.seed}; the attack is {theme.plain(base.method)} on {scene.classifier.title}. "
         "An attacker who knows the defense differentiates through it, or counts it as the identity where it has no gradient (BPDA)."

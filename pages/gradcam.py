@@ -45,8 +45,11 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
             disabled=METHODS[method].anywhere,
         )
     with columns[2]:
+        choices = [word for word in ABOUT if word != "true" or scene.label_known]
+        if st.session_state.get("cam_about", "predicted") not in choices:
+            st.session_state.cam_about = "predicted"
         about = st.segmented_control(
-            "Explain the class", ABOUT, default="predicted", key="cam_about", required=True, wrap=True
+            "Explain the class", choices, default="predicted", key="cam_about", required=True, wrap=True
         )
         if about == "another":
             about = str(
@@ -64,7 +67,7 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
 
 
 @fragment()
-def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int) -> None:
+def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int | None) -> None:
     """Pictures, maps, maps over pictures and what moved, one row each; only this runs again when the opacity is moved."""
     words = [f"explains {classes[one.number]}" for one in found]
     row(
@@ -181,8 +184,8 @@ if found is None:
     st.stop()
 classes = scene.classifier.classes
 with head:
-    theme.verdict(cam_verdict(found, classes, scene.label))
-maps(found, classes, scene.label)
+    theme.verdict(cam_verdict(found, classes, scene.label, scene.label_known))
+maps(found, classes, scene.known_label)
 table(numbers(found, classes), key="cam_numbers", name="class_maps")
 st.caption(
     "Of everything that either map marks, *suppressed* is what only the clean picture's map has, *emphasised* what only the other has. "

@@ -47,6 +47,8 @@ def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     aside = grid.loss[:, len(grid.across) // 2]
     first = np.flatnonzero(grid.predicted[len(grid.down) // 2, len(grid.across) // 2 :] != scene.label)
     name = scene.classifier.classes[scene.label]
+    if not scene.label_known:
+        name = f"clean prediction, {a(name)},"
     if len(first):
         step = float(grid.across[len(grid.across) // 2 + first[0]])
         words = (

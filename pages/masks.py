@@ -38,7 +38,7 @@ def looked(attention: Attention, scene: Scene, pixels: Pixels, draw: int) -> tup
     corrupted = attention.corrupted(image, torch.Generator().manual_seed(draw))
     share, number = attention.reader(mask)[0].softmax(0).max(0)
     return (
-        Tile(pixels, "", prediction(look(classifier, image, scene.label), classes, scene.label)),
+        Tile(pixels, "", prediction(look(classifier, image, scene.label), classes, scene.known_label)),
         Tile(
             levels(mask[0].mean(0).cpu().numpy()),
             "its mask",
@@ -49,7 +49,7 @@ def looked(attention: Attention, scene: Scene, pixels: Pixels, draw: int) -> tup
         Tile(
             images.to_pixels(corrupted)[0],
             "corrupted",
-            prediction(look(classifier, corrupted, scene.label), classes, scene.label),
+            prediction(look(classifier, corrupted, scene.label), classes, scene.known_label),
             sign="→",
         ),
     )
@@ -159,7 +159,8 @@ with torch.no_grad():
     classes = scene.classifier.classes
     read = classes[int(attention.read(images.to_tensor(base.adversarial).to(scene.classifier.device)).argmax())]
 with head:
-    theme.verdict(masks_verdict(classes[base.verdict.label], read, classes[scene.label], base.success))
+    truth = classes[scene.label] if scene.label_known else None
+    theme.verdict(masks_verdict(classes[base.verdict.label], read, truth, base.success))
 both(attention, scene, base, draw)
 about = attention.about
 if about.classifier != scene.classifier.name:

@@ -22,7 +22,7 @@ def glance(recipe: Recipe, scene: Scene) -> None:
     if base is None or (columns is None and recipe.defenses):
         live.running("")
         return
-    classes, label = scene.classifier.classes, scene.label
+    classes, label = scene.classifier.classes, scene.known_label
     tiles = [Tile(base.adversarial, base.method, prediction(base.verdict, classes, label), "adversarial")]
     for column in columns or ():
         assert column.grey is not None
@@ -49,10 +49,10 @@ assert scene is not None
 recipe = session.recipe()
 classes = scene.classifier.classes
 
-theme.verdict(start_verdict(scene.before, classes, scene.label, scene.label_known))
+theme.verdict(start_verdict(scene.before, classes, scene.known_label))
 picture, words = st.columns([1, 1.6], gap="large")
 with picture:
-    alt = f"The picture: {classes[scene.label]}"
+    alt = f"The image: {classes[scene.label]}" if scene.label_known else "The image"
     row(
         [Tile(scene.clean, "The picture", "", "clean", file_name="clean.png", alt=alt)],
         key="start_picture",
@@ -60,7 +60,7 @@ with picture:
     )
 with words:
     for number, share in scene.before.top[:3]:
-        true = " ✓" if scene.label_known and number == scene.label else ""
+        true = " ✓" if number == scene.known_label else ""
         st.progress(share, text=f"{theme.plain(classes[number])}{true} · {per_cent(share)}")
     note = domains.get(recipe.domain).classifier_note(scene.classifier.name)
     st.caption(f"{scene.classifier.title}: {theme.plain(note)}")

@@ -130,7 +130,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
         spread(lambda which: found.update({which: maps(trace, which, pictures[which])}), (0, 1))
         rows = [
             ready(
-                tiles(which, pixels, found[which], prediction(before[which], classifier.classes, label)),
+                tiles(which, pixels, found[which], prediction(before[which], classifier.classes, scene.known_label)),
                 key=f"windows_{NAMES[which]}",
                 label=f"Gradients smoothing of the {NAMES[which]} picture",
                 width=118,
@@ -161,7 +161,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     # Both at once, each on a core of its own, while the pictures are on their way.
     spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
     for which, token in enumerate(tokens):
-        captioned(token, prediction(after[which], classifier.classes, label), key=f"windows_{NAMES[which]}")
+        captioned(token, prediction(after[which], classifier.classes, scene.known_label), key=f"windows_{NAMES[which]}")
     if waiting:
         settled(given_at)
         sliders(place, given, key)
@@ -170,7 +170,8 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
         shares = overlap(trace.region, torch.from_numpy(np.array(base.mask)).permute(2, 0, 1)[None] > 0)
     recall = None if shares is None else float(shares.recall[1])
     with head:
-        theme.verdict(windows_verdict(int(trace.kept[1].sum()), recall, before[1], after[1], classifier.classes, label))
+        kept = int(trace.kept[1].sum())
+        theme.verdict(windows_verdict(kept, recall, before[1], after[1], classifier.classes, label, scene.label_known))
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Windows**")
@@ -187,7 +188,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
             "": name,
             "windows kept": f"{int(trace.kept[which_].sum())} of {trace.kept[which_].numel()}",
             "region": per_cent(float(trace.region[which_].float().mean())),
-            "prediction": prediction(after[which_], classifier.classes, label),
+            "prediction": prediction(after[which_], classifier.classes, scene.known_label),
         }
         if shares is not None:
             is_attacked = which_ == 1

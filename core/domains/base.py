@@ -161,18 +161,42 @@ class Domain(ABC):
         Raises:
             BadInput: it is not here.
         """
+        label = self.true_label(chosen)
         if chosen.kind == "upload":
             if chosen.digest not in uploads:
                 raise BadInput("This recipe is about a picture that somebody uploaded; upload it here to go on.")
-            return uploads[chosen.digest], None
+            return uploads[chosen.digest], label
         if chosen.kind == "gallery":
-            item = self.gallery_item(chosen.name or self.gallery()[0].name)
-            return self.gallery_pixels(item.name), item.label
+            return self.gallery_pixels(chosen.name or self.gallery()[0].name), label
+        return self.pixels(chosen.split, chosen.index), label
+
+    def true_label(self, chosen: Picture) -> int | None:
+        """The class of the image that a recipe names, None where the domain does not know it.
+
+        Raises:
+            BadInput: the image is neither in the gallery nor in the data set on this machine.
+        """
+        if chosen.kind == "upload":
+            return None
+        if chosen.kind == "gallery":
+            return self.gallery_item(chosen.name or self.gallery()[0].name).label
         labels = self._split_labels(chosen.split)
         if chosen.index >= len(labels):
             raise BadInput(f"{chosen.split} holds the pictures 0 to {len(labels) - 1}; there is no {chosen.index}.")
         label = int(labels[chosen.index])
-        return self.pixels(chosen.split, chosen.index), label if label >= 0 else None
+        return label if label >= 0 else None
+
+    def default_item(self, classifier: Classifier) -> GalleryItem:
+        """The first image of the gallery that the classifier gets right; the first of all where it gets none right."""
+        items = self.gallery()
+        for item in items:
+            if item.label is not None:
+                pixels = images.fit(self.gallery_pixels(item.name), classifier.size, classifier.channels, "crop")
+                with torch.no_grad():
+                    predicted = int(classifier(images.to_tensor(pixels))[0].argmax())
+                if predicted == item.label:
+                    return item
+        return items[0]
 
     def gallery_item(self, name: str) -> GalleryItem:
         """The gallery's entry of that name.

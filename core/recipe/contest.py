@@ -85,7 +85,7 @@ class Matrix:
     """
 
     names: tuple[str, ...]
-    label: int
+    label: int | None
     said: tuple[tuple[Verdict, ...], ...]
 
 
@@ -96,19 +96,19 @@ def transfer(recipe: Recipe, scenes: Mapping[str, Callable[[], Scene]], *, watch
         scenes: the same picture in front of each classifier, by the classifier's name; made when its turn comes.
     """
     made = {name: make() for name, make in scenes.items()}
-    label = next(iter(made.values())).label
+    first = next(iter(made.values()))
     rows = []
     for scene in made.values():
-        attacked = fool(recipe, replace(scene, label=label), watch=watch)
+        # Toward a target, the first classifier's word counts where the true class is unknown; else each one's own prediction.
+        attacked = fool(recipe, replace(scene, label=first.label) if recipe.target else scene, watch=watch)
         if attacked.stopped:
             break
-        rows.append(tuple(_shown(other, attacked.adversarial, label) for other in made.values()))
-    return Matrix(tuple(made), label, tuple(rows))
+        rows.append(tuple(_shown(other, attacked.adversarial) for other in made.values()))
+    return Matrix(tuple(made), first.known_label, tuple(rows))
 
 
-def _shown(scene: Scene, pixels: Pixels, label: int) -> Verdict:
+def _shown(scene: Scene, pixels: Pixels) -> Verdict:
     classifier = scene.classifier
+    fitted = images.fit(pixels, classifier.size, classifier.channels, "stretch")
     with torch.no_grad():
-        return look(
-            classifier, images.to_tensor(images.fit(pixels, classifier.size, classifier.channels, "stretch")), label
-        )
+        return look(classifier, images.to_tensor(fitted), scene.label)

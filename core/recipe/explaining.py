@@ -96,6 +96,8 @@ def _class(about: About, scene: Scene, attacked: Attacked, verdict: Verdict) -> 
     if about == "predicted":
         return verdict.label
     if about == "true":
+        if not scene.label_known:
+            raise BadInput("The true class of this image is unknown; name 'predicted', 'target' or a class's number.")
         return scene.label
     if about == "target":
         return attacked.target if attacked.target is not None else attacked.verdict.label

@@ -111,7 +111,9 @@ class Guard(_Plain):
 
     defended: Pixels
     verdict: Verdict
-    recovered: bool  # the defended picture gets the true label
+    recovered: (
+        bool  # the defended picture gets the true label; where that is unknown, the prediction of the clean image
+    )
     attack: Attacked | None = None  # the attack made for this very column, where the attacker knows the defense
     backward: str = "none"  # the gradient that attacker used
 
@@ -142,6 +144,11 @@ class Outcome(_Plain):
     before: Verdict
     attacked: Attacked
     columns: tuple[Column, ...] = ()
+
+    @property
+    def known_label(self) -> int | None:
+        """The true class; None where it is unknown."""
+        return self.label if self.label_known else None
 
     def class_name(self, number: int) -> str:
         return self.classes[number]

@@ -11,7 +11,7 @@ from core.attacks.lavan import Place
 from core.images import quantise
 from core.inputs import BadInput
 from core.recipe.recipe import Recipe
-from core.recipe.running import Progress, Scene, Watch
+from core.recipe.running import Progress, Scene, Watch, check_target
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,12 @@ def place_map(recipe: Recipe, scene: Scene, target: int, grid: int = 5, *, watch
     """The recipe's LaVAN toward `target`, at grid×grid places at once.
 
     Raises:
-        BadInput: the recipe's attack is another one, the target is the true class, or the grid is not 2 to 12.
+        BadInput: the recipe's attack is another one, the target is the image's own class, or the grid is not 2 to 12.
     """
     attack = recipe.built_attack()
     if not isinstance(attack, LaVAN):
         raise BadInput(f"A map of places is for LaVAN; this recipe has {attack.title}.")
-    if target == scene.label:
-        raise BadInput("The target is the picture's own class; choose another class as the target.")
+    check_target(scene, target)
     if not 2 <= grid <= 12:
         raise BadInput(f"The grid is {grid}; choose 2 to 12.")
     classifier = scene.classifier

@@ -130,6 +130,8 @@ class Recipe(Written):
 
     `defenses` is a tuple of columns, each a chain of methods. `attacker` says whether the attack on each column knows the
     defense: 'grey' does not, 'adaptive' does, 'both' shows both. `target` is a class by name or number, '' for untargeted.
+    `true_class`, also by name or number, is the true class of an image whose class the domain does not know ('': unknown); where the
+    domain knows the class, it is ignored.
 
     Raises:
         BadInput: it names something outside the registries, or a value out of range; the sentence says what to do.
@@ -139,6 +141,7 @@ class Recipe(Written):
 
     classifier: Annotated[str, Field(max_length=80)] = ""
     picture: Picture = Picture()
+    true_class: Annotated[str, Field(max_length=80)] = ""
     attack: Method = Method(name="pgd")
     target: Annotated[str, Field(max_length=80)] = ""
     defenses: Annotated[Columns, Field(max_length=12)] = (
@@ -168,8 +171,9 @@ class Recipe(Written):
             raise BadInput(
                 f"{domain.title} has no classifier called {self.classifier!r}; it has {', '.join(domain.classifier_names())}."
             )
-        if self.target:
-            domain.class_number(self.target)
+        for word in (self.target, self.true_class):
+            if word:
+                domain.class_number(word)
         if self.picture.kind == "gallery" and self.picture.name:
             domain.gallery_item(self.picture.name)
         return self

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core import attacks, defenses, domains, images
 from core.device import pick
+from core.domains.chosen import Picture
 from core.flags import slope
 from core.guarded import Backward, Guarded
 from core.inputs import BadInput
@@ -47,9 +48,15 @@ class Scene:
 
     classifier: Classifier
     clean: Pixels  # size×size×channels
-    label: int
+    label: int  # the true class; where it is unknown, what the classifier says of the clean image
     label_known: bool
     before: Verdict
+    picture: Picture  # which image it is; a default is named
+
+    @property
+    def known_label(self) -> int | None:
+        """The true class; None where it is unknown."""
+        return self.label if self.label_known else None
 
     @property
     def images(self) -> Tensor:
@@ -68,7 +75,7 @@ def prepare(
     classifier: Classifier | None = None,
     uploads: Mapping[str, Pixels] | None = None,
 ) -> Scene:
-    """The recipe's picture, fitted, and its classifier.
+    """The recipe's picture, fitted, and its classifier. Where the recipe names no picture, it is the domain's default for this classifier.
 
     Args:
         classifier: the recipe's classifier where the caller has it loaded already.
@@ -80,13 +87,18 @@ def prepare(
     domain = domains.get(recipe.domain)
     if classifier is None:
         classifier = domain.classifier(recipe.classifier or None, device=str(pick(device)))
-    pixels, label = domain.picture(recipe.picture, uploads or {})
+    picture = recipe.picture
+    if picture.kind == "gallery" and not picture.name:
+        picture = picture.model_copy(update={"name": domain.default_item(classifier).name})
+    pixels, label = domain.picture(picture, uploads or {})
+    if label is None and recipe.true_class:
+        label = domain.class_number(recipe.true_class)
     clean = images.fit(pixels, classifier.size, classifier.channels, recipe.picture.fit)
     with torch.no_grad():
         probabilities = _probabilities(classifier, images.to_tensor(clean))
     known = label is not None
     true = label if label is not None else int(probabilities.argmax())
-    return Scene(classifier, clean, true, known, _verdict(probabilities, true))
+    return Scene(classifier, clean, true, known, _verdict(probabilities, true), picture)
 
 
 def fool(
@@ -104,8 +116,8 @@ def fool(
     behind = bare if defense is None else Guarded(bare, defense, backward, seed=recipe.seed)
     classifier = Counted(behind, tally)
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
-    if target == scene.label:
-        raise BadInput("The target is the picture's own class; choose another class as the target.")
+    if target is not None:
+        check_target(scene, target)
     batch, labels = scene.images, scene.labels
     if attack.universal:
         # One change for all: it is trained on the gallery too, toward one class, which the attacker chooses if nobody does.
@@ -139,6 +151,21 @@ def fool(
         patch=_printed(result.extras),
         mask=None if result.mask is None else images.to_pixels(result.mask.float())[0],
         others=(int(result.success[1:].sum()), len(labels) - 1) if attack.universal else None,
+    )
+
+
+def check_target(scene: Scene, target: int) -> None:
+    """Refuse a target that the clean image has already.
+
+    Raises:
+        BadInput: it is the image's true class or, where that is unknown, what the classifier sees in the clean image.
+    """
+    if target != scene.label:
+        return
+    if scene.label_known:
+        raise BadInput("The target is the picture's own class; choose another class as the target.")
+    raise BadInput(
+        f"The classifier sees {scene.classifier.classes[target]!r} in the clean image already; choose another class as the target."
     )
 
 

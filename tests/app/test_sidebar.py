@@ -32,10 +32,30 @@ def test_every_bad_file_gets_its_sentence_and_the_last_good_one_is_taken() -> No
     assert len(told) == 2 and told[0].startswith("empty.png: ") and "text\\*.jpg" in told[1]
     picture = app.session_state["recipe"].picture
     assert (picture.kind, picture.name) == ("upload", "small.webp")
-    assert "nobody told it what it is" in verdict(app)
+    assert verdict(app).endswith("The true class of this image is unknown.")
     assert Recipe.from_link(app.query_params["recipe"]).picture == picture
     again = visit(recipe=app.query_params["recipe"])  # a reload finds it
     assert not again.warning and again.session_state["recipe"].picture == picture
+
+
+def test_the_true_class_of_an_unlabeled_image_can_be_said_and_goes_with_it() -> None:
+    app = visit()
+    assert not [box for box in app.selectbox if box.label == "True class"], "the gallery's classes are known"
+    app.button(key="door_upload").click().run()
+    app.file_uploader(key="uploaded").set_value([("noise.png", images.png(NOISE), "image/png")]).run()
+    box = app.selectbox(key="side_true_class_photos")
+    assert box.value == "" and box.options[0] == "unknown"
+    box.set_value("rocket").run()
+    assert app.session_state["recipe"].true_class == "rocket"
+    assert "but it is a rocket" in verdict(app) or verdict(app).startswith("The classifier sees a rocket")
+    again = visit(recipe=app.query_params["recipe"])
+    assert again.selectbox(key="side_true_class_photos").value == "rocket"
+    again.segmented_control(key="side_fit").set_value("pad").run()
+    assert again.session_state["recipe"].true_class == "rocket", "the same image, fitted otherwise"
+    again.selectbox(key="side_domain").set_value("mnist").run()
+    assert not again.exception and again.session_state["recipe"].true_class == ""
+    app.file_uploader(key="uploaded").set_value([("other.png", images.png(NOISE[:80]), "image/png")]).run()
+    assert app.session_state["recipe"].true_class == "", "another image"
 
 
 def test_the_fit_changes_what_the_classifier_gets() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+import numpy as np
 import pytest
 
 from app import words
-from core import Recipe, run
-from core.recipe import Method
+from core import Recipe, domains, run
+from core.recipe import Attacked, Method, Outcome, Trace, Verdict
+from core.recipe.norms import norms
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,119 @@ def test_verdicts_of_the_odd_cases() -> None:
     assert with_(stopped=True).startswith("Stopped after 2 steps: it is still a cat")
     assert "rounded to 8 bits" in with_(flips_back=True)
     wrong = outcome.model_copy(update={"before": outcome.before.model_copy(update={"label": 1})})
-    assert (
-        words.attack_verdict(wrong) == "The classifier was wrong before any attack: it took this cat for an astronaut."
+    assert re.match(
+        r"The classifier was wrong before any attack: it took this cat for an astronaut \(.*\)\. 2 steps were not enough: ",
+        words.attack_verdict(wrong),
     )
     assert "did not fool" in words.defend_verdict(outcome)
+
+
+def _outcome(before: int, after: int, label: int = 0, *, known: bool = True, **attacked: object) -> Outcome:
+    """An outcome of the photographs put together by hand: classes 0 cat, 1 astronaut, 2 coffee."""
+    clean, moved = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 8, np.uint8)
+    said = {n: Verdict(label=n, confidence=0.6, top=((n, 0.6),), true_confidence=0.1) for n in range(3)}
+    values: dict[str, Any] = {
+        "method": "PGD",
+        "adversarial": moved,
+        "verdict": said[after],
+        "success": True,
+        "first": 3,
+        "iterations": 40,
+        "seconds": 1.0,
+        "stopped": False,
+        "target": None,
+        "norms": norms(clean, moved),
+        "flips_back": False,
+        "trace": Trace(numbers=(0,), frame_numbers=(0,), frames=(clean,)),
+    }
+    return Outcome(
+        recipe=Recipe(),
+        domain="photos",
+        classifier="photonet",
+        classes=domains.get("photos").classes,
+        device="cpu",
+        versions="",
+        label=label,
+        label_known=known,
+        clean=clean,
+        before=said[before],
+        attacked=Attacked(**{**values, **attacked}),
+    )
+
+
+RANDOM = Trace(numbers=(0,), frame_numbers=(0,), frames=(np.ones((8, 8, 3), np.uint8),))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (
+            _outcome(0, 1),
+            "It was a cat (60 %). After 3 steps it was fooled; after all 40, changing no pixel by more than 8/255, "
+            "the classifier sees an astronaut (60 %).",
+        ),
+        (
+            _outcome(0, 1, first=40),
+            "It was a cat (60 %). After 40 steps, changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
+        ),
+        (
+            _outcome(0, 1, first=0, trace=RANDOM),
+            "It was a cat (60 %). At the random start, before the first step, it was fooled; after all 40, "
+            "changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
+        ),
+        (
+            _outcome(0, 1, known=False),
+            "The classifier saw a cat (60 %). After 3 steps it was fooled; after all 40, changing no pixel by more than 8/255, "
+            "the classifier sees an astronaut (60 %).",
+        ),
+        (
+            _outcome(1, 2, target=2),
+            "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). After 3 steps it was fooled; "
+            "after all 40, changing no pixel by more than 8/255, the classifier sees the target, a coffee (60 %).",
+        ),
+        (
+            _outcome(1, 1, target=2, success=False),
+            "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). 40 steps were not enough: "
+            "it is seen as an astronaut (60 %), not a coffee. Try more steps or a larger eps.",
+        ),
+        (
+            _outcome(1, 1, first=0),
+            "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). After 40 steps, "
+            "changing no pixel by more than 8/255, it sees an astronaut (60 %).",
+        ),
+        (
+            _outcome(
+                1, 1, first=0, iterations=0, norms=norms(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
+            ),
+            "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). The attack had nothing to do.",
+        ),
+        (
+            _outcome(0, 0, known=False, success=False),
+            "40 steps were not enough: the classifier still sees a cat (60 %). Try more steps or a larger eps.",
+        ),
+        (
+            _outcome(0, 1, stopped=True, iterations=12),
+            "It was a cat (60 %). After 3 steps it was fooled; when it was stopped after 12, "
+            "changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
+        ),
+    ],
+)
+def test_the_headline_says_what_was_seen_before_when_it_was_fooled_and_what_is_seen_now(
+    outcome: Outcome, text: str
+) -> None:
+    assert words.attack_verdict(outcome) == text
+
+
+def test_where_the_true_class_is_unknown_nothing_is_marked() -> None:
+    verdict = _outcome(0, 1).before
+    classes = domains.get("photos").classes
+    assert words.prediction(verdict, classes, None) == "cat 60 %"
+    assert (
+        words.prediction(verdict, classes, 0) == "✓ cat 60 %" and words.prediction(verdict, classes, 1) == "✗ cat 60 %"
+    )
+    assert words.start_verdict(verdict, classes, None) == (
+        "The classifier sees a cat (60 %). The true class of this image is unknown."
+    )
+    assert words.masks_verdict("cat", "dog", None, True).endswith(
+        "reads as a dog: they disagree, so the picture is flagged."
+    )

@@ -36,6 +36,35 @@ def test_attack_writes_pictures_recipe_and_numbers(tmp_path: Path, capsys: pytes
     assert json.loads((tmp_path / "b" / "outcome.json").read_text())["classes"][0] == "cat"
 
 
+def test_the_true_class_of_a_file_is_unknown_until_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.png"
+    file.write_bytes(images.png(domains.get("photos").gallery_pixels("cat")[::4, ::4]))
+    command = [
+        "attack",
+        str(file),
+        "--attack",
+        "fgsm",
+        "--defense",
+        "jpeg",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "true class unknown" in text and "✓" not in text and "✗" not in text
+    assert not json.loads((tmp_path / "o" / "outcome.json").read_text())["label_known"]
+    assert main([*command, "--true-class", "cat"]) == 0
+    text = capsys.readouterr().out
+    assert "true class cat" in text and ("✓" in text or "✗" in text)
+    assert json.loads((tmp_path / "o" / "outcome.json").read_text())["label_known"]
+    assert main([*command, "--true-class", "unicorn"]) == 2
+    assert "no class of Photographs" in capsys.readouterr().err
+
+
 def test_a_picture_file_of_the_users_and_its_recipe(tmp_path: Path) -> None:
     file = tmp_path / "mine.png"
     file.write_bytes(images.png(domains.get("photos").gallery_pixels("rocket")))

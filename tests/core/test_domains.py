@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from core import BadInput, domains
-from core.recipe import Picture
+from core import BadInput, Recipe, domains
+from core.recipe import Picture, prepare
 
 
 @pytest.mark.parametrize("name", domains.names())
@@ -101,3 +101,31 @@ def test_classes_by_name_and_number() -> None:
     assert domains.get("mnist").class_number("7") == 7
     with pytest.raises(BadInput, match="no class"):
         domains.get("photos").class_number("17")
+
+
+def right_by_default(name: str, classifier: str) -> bool | None:
+    """Whether the classifier gets the image right that a recipe without one is about; None where its class is unknown."""
+    scene = prepare(Recipe(domain=name, classifier=classifier), device="cpu")
+    return scene.before.label == scene.label if scene.label_known else None
+
+
+@pytest.mark.parametrize("name", ["photos", "mnist", "cifar10"])
+def test_the_default_image_is_one_that_the_classifier_gets_right(name: str) -> None:
+    assert all(right_by_default(name, classifier) for classifier in domains.get(name).classifier_names())
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "imagenette"])
+def test_the_default_image_of_a_data_set_is_right_too(data: Path, name: str) -> None:
+    assert all(right_by_default(name, classifier) for classifier in domains.get(name).classifier_names())
+
+
+def test_stand_ins_without_a_class_are_said_to_be_unknown_and_a_named_image_is_kept() -> None:
+    assert right_by_default("imagenette", "") is None
+    five = prepare(Recipe(domain="mnist", classifier="digits", picture=Picture(name="1")), device="cpu")
+    assert (five.picture.name, five.label, five.before.label) == ("1", 5, 9)
+
+
+def test_imagenets_default_image_is_right_with_the_classifier_at_hand(data: Path) -> None:
+    domain = domains.get("imagenet")
+    classifier = domain.classifier("mobilenet_v2_own", device="cpu")
+    assert domain.default_item(classifier).name == "coffee", "it takes the tabby cat for a tiger cat"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
-from core import BadInput, Outcome, Recipe, images, run
-from core.recipe import Method, Picture, Progress, defend, fool, prepare, sweep
+from core import BadInput, Outcome, Recipe, domains, images, run
+from core.explain.layers import layers
+from core.recipe import Method, Picture, Progress, assemble, defend, explain, fool, prepare, sweep, transfer
 
 QUICK = {
     "attack": {"name": "pgd", "params": {"eps": "8/255", "steps": 3}},
@@ -145,6 +147,42 @@ def test_a_picture_without_a_label_is_judged_by_what_the_classifier_says() -> No
     assert len(defend(recipe, scene, fool(recipe, scene))) == 1
     with pytest.raises(BadInput, match="upload"):
         prepare(recipe, device="cpu")
+    assert scene.known_label is None
+    outcome = assemble(recipe, scene, fool(recipe, scene), ())
+    assert outcome.known_label is None and not Outcome.from_json(outcome.to_json()).label_known
+    seen = scene.classifier.classes[scene.label]
+    with pytest.raises(BadInput, match="in the clean image already"):
+        fool(recipe.but(target=seen), scene)
+    with pytest.raises(BadInput, match="true class of this image is unknown"):
+        layer = layers(scene.classifier)[-1]
+        explain(recipe, scene, fool(recipe, scene), method="gradcam", layer=layer, about="true")
+
+
+def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
+    uploads = {"0" * 64: np.random.default_rng(0).integers(0, 255, (50, 80, 3), dtype=np.uint8)}
+    recipe = Recipe(**QUICK, picture=Picture(kind="upload", digest="0" * 64))
+    for word in ("rocket", "3"):
+        said = recipe.but(true_class=word)
+        scene = prepare(said, device="cpu", uploads=uploads)
+        assert scene.known_label == 3
+        assert Recipe.from_link(said.to_link()) == said
+        with pytest.raises(BadInput, match="own class"):
+            fool(said.but(target="rocket"), scene)
+    assert "true_class" not in json.loads(base64.b64decode(recipe.to_link() + "=="))
+    known = Recipe(**QUICK, true_class="rocket")
+    assert prepare(known, device="cpu").label == 0, "the domain knows that it is a cat"
+    with pytest.raises(BadInput, match="no class of Photographs"):
+        recipe.but(true_class="unicorn")
+
+
+def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
+    five = domains.get("mnist").gallery_pixels("1")  # a 5 that two of the classifiers take for other digits
+    uploads = {"0" * 64: five.repeat(3, 2)}
+    recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), picture=Picture(kind="upload", digest="0" * 64))
+    scenes = {n: prepare(recipe.but(classifier=n), device="cpu", uploads=uploads) for n in ("a", "b", "digits")}
+    assert len({scene.label for scene in scenes.values()}) > 1
+    found = transfer(recipe, {name: partial(scenes.get, name) for name in scenes})  # type: ignore[arg-type]
+    assert found.label is None and len(found.said) == 3
 
 
 def test_a_target_that_is_the_pictures_own_class_is_refused() -> None:

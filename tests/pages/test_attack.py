@@ -179,11 +179,13 @@ def test_a_lost_upload_is_said_in_one_sentence_and_another_picture_stands_in() -
     app = visit("attack", recipe.to_link())
     assert [warning.value for warning in app.warning] == [
         "This recipe is about a picture that somebody uploaded; upload it here to go on. "
-        "Until then the first picture of the gallery stands in."
+        "Until then the gallery's default image stands in."
     ]
     assert not app.error
     # Padded, PhotoNet takes the cat for a coffee: that is said, and of the right picture.
-    assert re.match(r"The classifier was wrong before any attack: it took this cat for an? \w+\.$", verdict(app))
+    assert re.match(
+        r"The classifier was wrong before any attack: it took this cat for an? \w+ \(.*\)\. \S", verdict(app)
+    )
     assert app.session_state["recipe"].picture == Picture(fit="pad")
 
 
