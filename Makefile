@@ -36,7 +36,7 @@ screenshots: $(VENV)/.installed-tests
 	CHROMIUM="$$(cat $(VENV)/.browser)" MIRAGE_SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
 peers: $(PEERS)/.installed
-	$(PEERS)/bin/python -m pytest tests/peers
+	$(PEERS)/bin/python -m pytest -s tests/peers
 
 bench: $(VENV)/.installed
 	$$([ -e $(PEERS)/.installed ] && echo $(PEERS) || echo $(VENV))/bin/python -m benchmarks
