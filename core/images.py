@@ -1,4 +1,4 @@
-"""Bytes to picture and picture to bytes, safely: everything a visitor hands in comes through `decode`."""
+"""Bytes to picture and picture to bytes, safely: everything a visitor hands in comes through `core.decoding`."""
 
 from __future__ import annotations
 
@@ -9,70 +9,22 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 
+from core.decoding import KINDS as KINDS
+from core.decoding import MAX_BYTES as MAX_BYTES
+from core.decoding import Pixels as Pixels
+from core.decoding import decode as decode
+from core.decoding import decode_png
 from core.inputs import BadInput
 
-Pixels: TypeAlias = npt.NDArray[np.uint8]  # H×W×C, C = 3 or 1
 Fit: TypeAlias = Literal["crop", "pad", "stretch"]
 
-KINDS = "PNG, JPEG, WebP, BMP, GIF, AVIF or TIFF"
 EXTENSIONS = ("png", "jpg", "jpeg", "webp", "bmp", "gif", "avif", "tif", "tiff")
-MAX_BYTES = 25_000_000
-MAX_PIXELS = 40_000_000
-MIN_SIDE, MAX_SIDE = 8, 10_000
 SMALLEST_FILM = 256  # a film's longer side at least, in pixels
 MAT = 127  # the grey around a padded picture: the middle of the range, so that the border itself says nothing
-
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")  # Pillow tries these decoders and no other
-_LIMITS = f"Mirage takes pictures up to {MAX_PIXELS // 10**6} megapixels with sides between {MIN_SIDE} and {MAX_SIDE}."
-_ORIENTATION = 0x0112  # the EXIF tag
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def decode(data: bytes) -> Pixels:
-    """Decode an untrusted picture file to 8-bit RGB: upright, first frame, transparency over white.
-
-    Args:
-        data: the whole file; its name and extension play no part.
-
-    Returns:
-        uint8 H×W×3.
-
-    Raises:
-        BadInput: empty, too large, damaged, or no picture of the accepted kinds.
-    """
-    if not data:
-        raise BadInput(f"This file is empty; hand in a {KINDS} picture.")
-    if len(data) > MAX_BYTES:
-        raise BadInput(f"This file has {len(data) / 1e6:.0f} MB; Mirage takes files up to {MAX_BYTES // 10**6} MB.")
-    try:
-        picture: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)  # reads the header only
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadInput(f"This picture unpacks to more than {MAX_PIXELS // 10**6} megapixels; {_LIMITS}") from None
-    except Exception:  # Pillow's plugins raise whatever a broken header makes them raise
-        raise BadInput(_no_picture(data)) from None
-    width, height = picture.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE or min(width, height) < MIN_SIDE:
-        raise BadInput(f"This picture is {width} × {height} pixels; {_LIMITS}")
-    try:
-        picture.seek(0)
-        picture.load()
-        rgb = _rgb(_eight_bits(_upright(picture)))
-    except Exception:  # likewise for a broken body
-        raise BadInput(_damaged(picture.format or "picture")) from None
-    return np.array(rgb, dtype=np.uint8)
 
 
 def fit(pixels: Pixels, size: int, channels: int, how: Fit) -> Pixels:
@@ -164,14 +116,7 @@ def from_png(data: bytes) -> Pixels:
     Raises:
         BadInput: damaged, too large, or no such file.
     """
-    try:
-        picture = Image.open(io.BytesIO(data), formats=("PNG",))
-        if picture.mode in ("L", "RGB") and picture.width * picture.height <= MAX_PIXELS:
-            pixels = np.array(picture, dtype=np.uint8)
-            return pixels[..., None] if pixels.ndim == 2 else pixels
-    except Exception:  # as in `decode`
-        raise BadInput(_damaged("PNG")) from None
-    raise BadInput("This PNG file is none that Mirage wrote.")
+    return decode_png(data)
 
 
 def page(pixels: Pixels, width: float) -> bytes:
@@ -217,53 +162,3 @@ def animation(frames: Sequence[Pixels], kind: Literal["gif", "webp"], seconds: f
 
 def _picture(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turned as the camera held it; an EXIF block that cannot be read turns nothing."""
-    try:
-        turn = _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:
-        turn = None
-    return picture if turn is None else picture.transpose(turn)
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Deeper greys scaled to 8 bits; Pillow's own conversion would clip them to white."""
-    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
-        return picture
-    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
-    tops = {"F": [1.0, 255.0, 65535.0], "I": [255.0, 65535.0, 2.0**31 - 1]}.get(picture.mode, [65535.0])
-    highest = float(values.max())
-    top = next((t for t in tops if highest <= t), highest)
-    return Image.fromarray(np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8))
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        white = Image.new("RGBA", picture.size, "white")
-        white.alpha_composite(picture.convert("RGBA"))
-        picture = white
-    return picture.convert("RGB")
-
-
-def _damaged(kind: str) -> str:
-    return f"This {kind} file is damaged or incomplete; open it elsewhere, save it again and hand that in."
-
-
-def _no_picture(data: bytes) -> str:
-    head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    brand = data[8:12] if data[4:8] == b"ftyp" else b""
-    if brand in (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"):
-        return f"HEIC pictures cannot be read here; save it as a {KINDS} picture."
-    if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in head:
-        return f"An SVG is a drawing, not pixels; save it as a {KINDS} picture."
-    signatures = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
-    for signature, kind in signatures.items():
-        if data.startswith(signature):
-            return _damaged(kind)
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _damaged("WebP")
-    if brand in (b"avif", b"avis"):
-        return _damaged("AVIF")
-    return f"This file is no picture that Mirage can read; hand in a {KINDS} picture."

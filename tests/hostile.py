@@ -110,6 +110,57 @@ def refused() -> dict[str, bytes]:
     }
 
 
+def bombs() -> dict[str, bytes]:
+    """Small files that would take minutes or gigabytes, by file name: refused, or decoded within the limits."""
+    rgb = Image.fromarray(scene())
+    gif, jpeg = _save(rgb, "GIF"), _save(rgb, "JPEG")
+    frame = gif[gif.index(b"\x2c\0\0\0\0") : -1]
+    body = gif[: -1 - len(frame)]
+    webp = _save(rgb, "WEBP", save_all=True, append_images=[rgb.rotate(90)] * 3)
+    huge = struct.pack("<H", 5000) + b"".join(struct.pack("<HHII", 300 + tag, 7, 60_000, 8) for tag in range(5000))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + huge
+    return {
+        "scans.jpg": scan_bomb(10_000),
+        "scans after an odd marker.jpg": scan_bomb(10_000).replace(b"\xff\xc4", b"\xff\xcc\0\4\0\x10junk\xff\xc4", 1),
+        "few scans of a huge image.jpg": scan_bomb(40),
+        "tile.tiff": tile_bomb(),
+        "big tile.tiff": tile_bomb(big=True),
+        "tags.tiff": b"II*\0\x08\0\0\0" + huge + bytes(60_000),
+        "no tags.tiff": b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535),
+        "text.png": _text_bomb(megabytes=20),
+        "profile.png": _text_bomb(b"iCCP", 20),
+        "frames.gif": body + frame * 10_000 + b";",
+        "comments.gif": body + b"\x21\xfe" + (b"\xff" + b"x" * 255) * 20_000 + b"\0" + frame + b";",
+        "canvas.webp": webp[:24] + b"\xff\xff\xff\xff\xff\xff" + webp[30:],
+        "tags.jpg": jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:],
+        "chunks.png": _save(rgb, "PNG")[:33] + _chunk(b"IDAT", b"") * 100_000 + _save(rgb, "PNG")[33:],
+        "screen.gif": gif[:6] + b"\xff\xff\xff\xff" + gif[10:],
+        "size.png": _bomb(30_000, 3_000),
+        "claim.bmp": _save(rgb, "BMP")[:18] + struct.pack("<ii", 30_000, 30_000) + _save(rgb, "BMP")[26:],
+        "claim.avif": _save(rgb, "AVIF").replace(struct.pack(">II", *SIDE), struct.pack(">II", 30_000, 30_000)),
+    }
+
+
+def scan_bomb(scans: int) -> bytes:
+    """A progressive JPEG file of 6300×6300 pixels that goes over all of them in every scan, 10 bytes each."""
+    frame = b"\xff\xc2" + struct.pack(">HBHHB", 11, 8, 6300, 6300, 1) + b"\1\x11\0"
+    table = b"\xff\xc4" + struct.pack(">H", 20) + b"\0\1" + bytes(16)
+    quantizer = b"\xff\xdb" + struct.pack(">H", 67) + b"\0" + b"\1" * 64
+    scan = b"\xff\xda" + struct.pack(">H", 8) + b"\1\1\0\0\0\0"
+    return b"\xff\xd8" + quantizer + frame + table + scan * scans + b"\xff\xd9"
+
+
+def tile_bomb(big: bool = False) -> bytes:
+    """A TIFF file (BigTIFF where `big`) of 64×64 pixels in one tile of 65520×30000."""
+    packed = zlib.compress(bytes(1000))
+    values = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: 65_520, 323: 30_000, 324: 0, 325: len(packed)}
+    word, entry, start = ("Q", 20, 16) if big else ("I", 12, 8)
+    values[324] = start + (8 if big else 2) + len(values) * entry + struct.calcsize(word)
+    head = b"II+\0\x08\0\0\0" + struct.pack("<Q", 16) if big else b"II*\0" + struct.pack("<I", 8)
+    tags = b"".join(struct.pack("<HH" + 2 * word, tag, 16 if big else 4, 1, value) for tag, value in values.items())
+    return head + struct.pack("<Q" if big else "<H", len(values)) + tags + struct.pack("<" + word, 0) + packed
+
+
 def write(folder: Path) -> dict[str, Path]:
     """Write every file into the folder; their paths by file name."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,12 +199,12 @@ def _bomb(width: int, height: int) -> bytes:
     return _png_head(width, height, depth=1, colour=0) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 
-def _text_bomb() -> bytes:
-    """A small picture with a comment that unpacks to 200 MB."""
+def _text_bomb(kind: bytes = b"zTXt", megabytes: int = 200) -> bytes:
+    """A small picture with a comment or profile that unpacks to so much."""
     packer = zlib.compressobj(9)
-    text = b"".join(packer.compress(bytes(1_000_000)) for _ in range(200)) + packer.flush()
+    text = b"".join(packer.compress(bytes(1_000_000)) for _ in range(megabytes)) + packer.flush()
     plain = _save(Image.fromarray(scene()), "PNG")
-    return plain[:33] + _chunk(b"zTXt", b"Comment\0\0" + text) + plain[33:]
+    return plain[:33] + _chunk(kind, b"Comment\0\0" + text) + plain[33:]
 
 
 def _deep_png(pixels: np.ndarray) -> bytes:
