@@ -4,10 +4,12 @@ The server imports this file once, when it starts, and runs it as __main__ for e
 """
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from app import live, pictures, session, theme
 from app.fragments import page_run
+from app.owner import BrowserCookie
 from app.sidebar import sidebar
 from core import memory
 
@@ -60,4 +62,4 @@ else:
     # to /attack opened first would run that file alone, without this one. And what is imported here already, no visitor
     # waits for.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__)
+    app = st.App(__file__, middleware=[Middleware(BrowserCookie)])

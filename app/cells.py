@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from app import session, theme
+from app.evaluate_words import known_words
 from app.matrices import NAMED, confusion_plot
 from app.pictures import Tile, row
 from app.tables import table
@@ -49,15 +50,21 @@ def cell_view(findings: Findings, place: Place, classes: tuple[str, ...]) -> Non
             )
         counts = findings.confusion(place, len(classes), against)
         ranks = clustered(counts) if order == "cluster" else list(range(len(classes)))
-        rows = "true class" if against == "true" else "prediction, clean"
+        rows = reports.ROWS[against]
         key = f"ev_confusion_{findings.run.path.stem}_{place}_{against}_{order}"
         picked = confusion_plot(counts, classes, ranks, rows, "prediction", key=key)
-        st.caption(
-            "A mark is a pair of classes: right ones green on the diagonal, the others vermilion, larger for more pictures. "
-            "Hover for names, click for pictures, drag to zoom in."
-            if len(classes) > NAMED
-            else "Click a cell for its pictures."
+        occur = int((counts.any(0) | counts.any(1)).sum())
+        marks = (
+            "A mark is a pair of classes: on the diagonal (green) row and column agree, elsewhere (vermilion) they do not; "
+            "larger for more pictures. Hover for names, click for pictures, drag to zoom in: more classes are named then."
         )
+        only = f" Only the {occur} of {len(classes):,} classes that occur are shown." if len(classes) > NAMED else ""
+        note = known_words(findings, place)
+        st.caption(f"{marks if occur > NAMED else 'Click a cell for its pictures.'}{only} {note}")
+        pairs = st.expander("As a table", key="ev_pairs_open", on_change="rerun")
+        if pairs.open:
+            with pairs:
+                table(reports.confusion_table(findings, place, against), key="ev_pairs", name="confusion")
     with views[1]:
         st.markdown("**Best and worst classes**")
         table(reports.classes_table(findings, place), key="ev_classes", name="classes")
@@ -73,7 +80,8 @@ def pictures(findings: Findings, place: Place, positions: list[int], words: str,
     """Pictures of a cell as they were attacked, each with links that open it elsewhere."""
     st.markdown(f"**{theme.plain(words)}**: {plural(len(positions), 'picture')}")
     if not positions:
-        st.caption("No picture is here.")
+        known = bool(findings.cell(place).known.any())
+        st.caption("No picture is here." if known else "Nothing of this cell is known yet.")
         return
     try:
         findings.run.check_pictures()
@@ -90,7 +98,10 @@ def pictures(findings: Findings, place: Place, positions: list[int], words: str,
     for position in positions[(sheet - 1) * SHOWN : sheet * SHOWN]:
         number, label = int(findings.run.numbers[position]), int(findings.labels[position])
         said = int(cell.predicted[position])
-        shown = findings.run.picture(place.classifier, place.attack, place.known, position)
+        try:
+            shown, lost = findings.run.picture(place.classifier, place.attack, place.known, position), "was not kept"
+        except BadInput:
+            shown, lost = None, "is damaged"
         kept = shown is not None
         if shown is None:
             shown = images.fit(domain.pixels(plan.split, number), size, channels, "crop")
@@ -101,7 +112,7 @@ def pictures(findings: Findings, place: Place, positions: list[int], words: str,
                 shown,
                 f"{classes[label]}, {plan.split} {number}",
                 f"{mark(said == label)} {classes[said]} {per_cent(float(cell.confidence[position]))}{was}"
-                + ("" if kept or place.attack == CLEAN else " (the clean picture; the attacked one was not kept)"),
+                + ("" if kept or place.attack == CLEAN else f" (the clean picture; the attacked one {lost})"),
                 "adversarial" if kept else "clean",
                 file_name=f"{plan.split}_{number}.png",
                 links=links(plan, place, number),

@@ -1,35 +1,44 @@
-"""Evaluations that run in the background: for the whole process, one at a time, and on when their visitor leaves."""
+"""Evaluations that run in the background: for the whole process, one at a time, and on when their user leaves."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import streamlit as st
 
-from app import classifiers, jobs
+from app import classifiers, jobs, owner
 from core import domains
-from core.evaluate import Advance, Plan, Run, evaluate
+from core.evaluate import Advance, Plan, Run, evaluate, shelf
 from core.evaluate.running import devices_note
 from core.evaluate.work import Found
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+
+MOST = 5  # evaluations of one user that run or wait
+NOT_YOURS = "This evaluation was begun in another browser, which alone can stop it, go on with it or delete it."
 
 log = logging.getLogger("mirage")
 
 
 @dataclass
 class Running:
-    """One evaluation at work. Its thread writes into it; screens only read it, and set `cancel`."""
+    """One evaluation at work. Its thread writes into it; screens only read it, and ask `stop` to set `cancel`."""
 
     name: str
+    owner: str = ""
     advance: Advance | None = None
     error: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
+    future: Future[None] | None = None
+
+    @property
+    def live(self) -> bool:
+        return not self.finished.is_set()
 
 
 @st.cache_resource(show_spinner=False)
@@ -39,7 +48,13 @@ def _worker() -> ThreadPoolExecutor:
 
 @st.cache_resource(show_spinner=False)
 def _all() -> dict[str, Running]:
+    """The newest of each name, in the order in which they were begun."""
     return {}
+
+
+@st.cache_resource(show_spinner=False)
+def _lock() -> threading.Lock:
+    return threading.Lock()
 
 
 def running(name: str) -> Running | None:
@@ -47,25 +62,72 @@ def running(name: str) -> Running | None:
     return _all().get(name)
 
 
+def busy(name: str) -> bool:
+    """Whether the evaluation of that name is at work or waits for its turn."""
+    held = running(name)
+    return held is not None and held.live
+
+
+def before(made: Running) -> list[Running]:
+    """The evaluations that have to end before this one begins."""
+    everyone = list(_all().values())
+    return [other for other in everyone[: everyone.index(made)] if other.live] if made in everyone else []
+
+
 def start(plan: Plan, device: str) -> Running:
-    """Begin an evaluation, or go on with it where it stopped; it goes on when the visitor leaves.
+    """Begin an evaluation, or go on with it where it stopped; it goes on when its user leaves.
 
     Raises:
-        BadInput: data are missing, or its file is damaged.
+        BadInput: data are missing, its file is damaged or somebody else's, or too many of this user's wait already.
     """
-    plan = plan.resolved()
-    held = _all().get(plan.name)
-    if held is not None and not held.finished.is_set():
-        return held
-    Run.create(plan, devices_note(device)).close()
-    made = _all()[plan.name] = Running(plan.name)
-    shelf, root = classifiers.shelf(), str(domains.data_root())
+    plan, mine = plan.resolved(), owner.me()
+    with _lock():
+        held = _all().get(plan.name)
+        if held is not None and held.live:
+            return held
+        waiting = sum(other.live and other.owner == mine for other in _all().values())
+        if waiting >= MOST:
+            raise BadInput(f"{waiting} evaluations of yours run or wait already; let one of them end, or stop it.")
+        with Run.create(plan, devices_note(device), owner=mine) as run:
+            if run.owner != mine and run.pending()[0] and not owner.may_manage(run.owner):
+                raise BadInput(f"{NOT_YOURS} Choose another seed to run your own.")
+        _all().pop(plan.name, None)  # its place is behind all others now
+        made = _all()[plan.name] = Running(plan.name, mine)
+    models, root = classifiers.shelf(), str(domains.data_root())
 
     def load(name: str) -> Classifier:
-        return shelf.load((plan.domain, name, device, root))
+        return models.load((plan.domain, name, device, root))
 
-    _worker().submit(_work, made, plan, load, jobs.turn)
+    made.future = _worker().submit(_work, made, plan, load, jobs.turn)
     return made
+
+
+def stop(made: Running) -> None:
+    """Stop an evaluation at its next step, or at once where it only waits; what is done is kept.
+
+    Raises:
+        BadInput: it is somebody else's.
+    """
+    if not owner.may_manage(made.owner):
+        raise BadInput(NOT_YOURS)
+    made.cancel.set()
+    if made.future is not None and made.future.cancel():
+        made.finished.set()
+
+
+def delete(name: str) -> None:
+    """Delete a run for good.
+
+    Raises:
+        BadInput: it is at work, somebody else's, or may not be deleted.
+    """
+    with _lock():
+        if busy(name):
+            raise BadInput("This evaluation is at work; stop it, then delete it.")
+        line = next((line for line in shelf.listed() if line.name == name), None)
+        if line is not None and not owner.may_manage(line.owner):
+            raise BadInput(NOT_YOURS)
+        shelf.delete(name)
 
 
 def _work(
@@ -76,8 +138,9 @@ def _work(
         return made.cancel.is_set()
 
     try:
-        with Run.create(plan, "") as run:
-            evaluate(run, classifiers=load, watch=watch, turn=turn)
+        if not made.cancel.is_set():
+            with Run.create(plan, "", owner=made.owner) as run:
+                evaluate(run, classifiers=load, watch=watch, turn=turn)
     except BadInput as error:
         made.error = str(error)
     except Exception:

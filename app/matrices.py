@@ -16,12 +16,15 @@ from app.plots import CONFIG, saves, style
 from app.words import duration
 from core.evaluate.measures import Counts, Curve, Findings, Measure, Place, curves, places
 from core.evaluate.plan import BARE, CLEAN, Plan
-from core.evaluate.report import column_title
+from core.evaluate.report import column_title, partial_note
 from core.evaluate.share import Share, wilson
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # a defense's, for either attacker
 DASHES = {"none": "dot", "grey": "solid", "adaptive": "dash"}
-NAMED = 40  # classes that a confusion matrix names at its sides; more are told by hovering
+NAMED = 40  # classes that a confusion matrix draws as a heat map with every name at its sides; more are marks
+TICKS = 30  # names at a side of a larger one on the screen, until it is zoomed
+PRINTED = 150  # and on paper
+LONGEST = 22  # characters of a name at a side
 
 
 def columns_of(plan: Plan, classifier: int = 0) -> list[Place]:
@@ -38,9 +41,11 @@ def matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -
     shares: list[list[Share | None]] = []
     for line in places(plan, classifier):
         attack = line[0].attack
-        found = [findings.share(_at(place, attack), measure) for place in columns]
+        there = [_at(place, attack) for place in columns]
+        found = [findings.share(place, measure) for place in there]
         shares.append(found)
-        text.append({"Attack": plan.attack_title(attack), **{h: _words(s) for h, s in zip(heads, found, strict=True)}})
+        words = [_words(findings, place, share) for place, share in zip(there, found, strict=True)]
+        text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
     frame = pd.DataFrame(text)
     colours = pd.DataFrame("", index=frame.index, columns=frame.columns)
     for row, values in enumerate(shares):
@@ -68,11 +73,14 @@ def _at(place: Place, attack: int) -> Place:
     return Place(place.classifier, attack, place.defense, attacker)
 
 
-def _words(share: Share | None) -> str:
+def _words(findings: Findings, place: Place, share: Share | None) -> str:
+    """What a cell says; an unfinished one also on how many of the planned images it was measured."""
     if share is None or not share.count:
         return "–"
     low, high = wilson(share.hits, share.count)
-    return f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}) · {share.hits} of {share.count}"
+    note = partial_note(findings, place)
+    words = f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}) · {share.hits} of {share.count}"
+    return f"{words} · {note}" if note else words
 
 
 def shade(value: float) -> str:
@@ -89,10 +97,11 @@ def confusion_plot(
 ) -> tuple[int, int] | None:
     """Counts K×K in that order of the classes; the cell that the visitor clicked, as (row's class, column's class)."""
     # Of many classes only those that occur: a picture of one, or one taken for it.
-    large = len(order) > NAMED
-    shown = [n for n in order if not large or counts[n].any() or counts[:, n].any()]
+    many = len(order) > NAMED
+    shown = [n for n in order if not many or counts[n].any() or counts[:, n].any()]
+    large = len(shown) > NAMED
     ordered = counts[np.ix_(shown, shown)]
-    names = [classes[n] for n in shown]
+    names, ticks = [classes[n] for n in shown], tick_names(classes, shown)
     there = np.argwhere(ordered > 0)
     words = [f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} pictures" for i, j in there]
     if large:  # cells would be smaller than a pixel: a mark for each, the larger the more
@@ -105,8 +114,8 @@ def confusion_plot(
     else:
         marker = {"symbol": "square", "size": 30, "opacity": 0}
     marks = go.Scatter(
-        x=there[:, 1],
-        y=there[:, 0],
+        x=[ticks[j] for j in there[:, 1]] if large else there[:, 1],
+        y=[ticks[i] for i in there[:, 0]] if large else there[:, 0],
         mode="markers",
         customdata=[(shown[i], shown[j], int(ordered[i, j])) for i, j in there],
         text=words,
@@ -133,7 +142,20 @@ def confusion_plot(
         )
     style(figure, height=620 if large else max(340, min(30 * len(shown) + 130, 900)))
     figure.update_layout(showlegend=False, dragmode="zoom" if large else False)
-    sides = {"tickvals": [], "showgrid": False} if large else {"tickvals": list(range(len(shown))), "ticktext": names}
+    # Categories thin themselves out so that every name can be read, and show more of them when the user zooms in.
+    sides = (
+        {
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": ticks,
+            "nticks": TICKS,
+            "tickfont": {"size": 10},
+        }
+        if large
+        else {"tickvals": list(range(len(shown))), "ticktext": ticks}
+    )
+    if large:
+        figure.update_xaxes(tickangle=-60)
     edges = [-0.5, len(shown) - 0.5]
     figure.update_xaxes(title=columns, range=edges, zeroline=False, **sides)
     figure.update_yaxes(title=rows, range=edges[::-1], zeroline=False, **sides)
@@ -147,7 +169,7 @@ def confusion_plot(
         theme="streamlit",
         alt=f"Confusion matrix, {rows} by {columns}: {hits} of {int(ordered.sum())} pictures on the diagonal",
     )
-    saves(partial(_confusion_figure, ordered, names, rows, columns), key, "confusion")
+    saves(partial(confusion_figure, ordered, ticks, rows, columns), key, "confusion")
     for point in event["selection"]["points"]:
         if point.get("customdata"):
             return int(point["customdata"][0]), int(point["customdata"][1])
@@ -159,15 +181,32 @@ def _ink(counts: Counts, row: int, column: int) -> str:
     return "#111111" if share > 0.6 else "#ffffff"
 
 
-def _confusion_figure(counts: Counts, names: Sequence[str], rows: str, columns: str) -> Figure:
-    side = min(10.0, 2 + 0.35 * len(names))
+def tick_names(classes: Sequence[str], shown: Sequence[int]) -> list[str]:
+    """The names of those classes as an axis has them: short, and each one different (ImageNet has two cranes)."""
+    short = [classes[n] if len(classes[n]) <= LONGEST else f"{classes[n][: LONGEST - 1]}…" for n in shown]
+    twice = {name for name in short if short.count(name) > 1}
+    return [f"{name} ({n})" if name in twice else name for name, n in zip(short, shown, strict=True)]
+
+
+def confusion_figure(counts: Counts, names: Sequence[str], rows: str, columns: str) -> Figure:
+    """A confusion matrix for paper; of very many classes every second, third ... is named."""
+    count = len(names)
+    side = min(10.0, 2 + 0.35 * count) if count <= NAMED else min(24.0, 10 + 0.08 * (count - NAMED))
+    every = -(-count // PRINTED)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(np.log1p(counts), cmap="cividis")
+    axes.imshow(np.log1p(counts), cmap="cividis", interpolation="nearest")
     axes.set(xlabel=columns, ylabel=rows)
-    if len(names) <= NAMED:
-        axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
-        axes.set_yticks(range(len(names)), names)
+    size = None if count <= NAMED else 6
+    axes.set_xticks(
+        range(0, count, every),
+        names[::every],
+        rotation=60 if count <= NAMED else 90,
+        ha="right" if count <= NAMED else "center",
+        fontsize=size,
+    )
+    axes.set_yticks(range(0, count, every), names[::every], fontsize=size)
+    if count <= NAMED:
         for row, column in np.argwhere(counts > 0):
             ink = _ink(counts, row, column)
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=7)

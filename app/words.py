@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.evaluate import BARE, CLEAN, Findings, Place, wilson
 from core.evaluate.trial import Trial
 from core.recipe import Column, Explained, Matrix, Outcome, Results, Verdict
 
@@ -386,41 +385,3 @@ def trial_verdict(detector: str, trial: Trial, threshold: float) -> str:
     passes = trial.unnoticed(trial.adaptive, threshold)
     words += f". Known to the attacker, {known.hits} of {known.count} ({per_cent(known.value)})"
     return f"{words}: {passes.hits} of {passes.count} go unnoticed."
-
-
-def evaluate_verdict(findings: Findings) -> str:
-    """What the strongest attack leaves right, what the best defense brings back, and what is left of that when it is known."""
-    plan = findings.plan
-    clean = findings.share(Place(0, CLEAN, BARE, "none"))
-    if clean is None or not clean.count:
-        return "The evaluation is at work; nothing is known yet."
-    bare = {n: findings.share(Place(0, n, BARE, "none")) for n in range(len(plan.attacks))}
-    seen = {n: share for n, share in bare.items() if share is not None and share.count}
-    if not seen:
-        return f"Without an attack {clean.hits} of {clean.count} are right ({per_cent(clean.value)})."
-    worst = min(seen, key=lambda n: seen[n].value)
-    left = seen[worst]
-    words = f"{plan.attack_title(worst)} leaves {left.hits} of {left.count} right ({clean.hits} without it)"
-    backs = {}
-    for defense in range(len(plan.defenses)):
-        share = findings.share(Place(0, worst, defense, "grey"), "recovered") if plan.attacker != "adaptive" else None
-        if share is not None and share.count:
-            backs[defense] = share
-    if backs:
-        best = max(backs, key=lambda n: backs[n].value)
-        back = backs[best]
-        low, high = wilson(back.hits, back.count)
-        words += f"; {plan.defense_title(best)} brings back {back.hits} ({per_cent(back.value)}, {100 * low:.0f}-{100 * high:.0f})"
-        if plan.attacker == "both":
-            known = findings.share(Place(0, worst, best, "adaptive"), "recovered")
-            if known is not None and known.count:
-                words += f". Known to the attacker: {known.hits}"
-    elif plan.attacker == "adaptive":
-        stands = {n: findings.share(Place(0, worst, n, "adaptive")) for n in range(len(plan.defenses))}
-        there = {n: share for n, share in stands.items() if share is not None and share.count}
-        if there:
-            best = max(there, key=lambda n: there[n].value)
-            words += (
-                f"; known to the attacker, {plan.defense_title(best)} leaves {there[best].hits} of {there[best].count}"
-            )
-    return words + "."

@@ -7,31 +7,45 @@ import streamlit as st
 
 from app import evaluations, live, session, theme
 from app.cells import cell_view
+from app.evaluate_words import evaluate_verdict
+from app.fragments import fragment
 from app.matrices import columns_of, curves_plot, matrix, times_plot
 from app.planning import settings
-from app.runs import begin, comparison, progress, runs
+from app.runs import begin, chosen, comparison, progress, runs
 from app.tables import markdown, table
-from app.words import evaluate_verdict, plural
+from app.words import plural
 from core import domains
-from core.evaluate import BARE, EXPERIMENTS, Findings, Place, shelf
+from core.evaluate import BARE, EXPERIMENTS, Findings, Place, Plan, shelf
 from core.evaluate import report as reports
-from core.evaluate.measures import MEASURES
-from core.evaluate.plan import units
+from core.evaluate.measures import MEASURES, Measure
+from core.evaluate.plan import unit_count
 from core.inputs import BadInput
 
 WORDS = {"accuracy": "accuracy", "success": "attack success", "recovered": "recovery", "flagged": "detection"}
+EVERY = 2.0  # seconds between two looks at a run that is at work
 
 
 def _report(name: str) -> str:
     """The whole report, made when it is asked for."""
-    with shelf.opened(name) as run:
-        return reports.report(Findings(run))
+    try:
+        with shelf.opened(name) as run:
+            return reports.report(Findings(run))
+    except BadInput as error:
+        return f"{error}\n"
 
 
-def views(findings: Findings) -> None:
-    """The finished, or growing, run."""
-    run, plan, domain = findings.run, findings.plan, domains.get(findings.plan.domain)
-    names = plan.classifier_names()
+def _file(name: str) -> bytes:
+    """The run's file as it is when it is asked for."""
+    try:
+        with shelf.opened(name) as run:
+            return run.database.content()
+    except BadInput as error:
+        return f"{error}\n".encode()
+
+
+def choices(plan: Plan) -> tuple[int, Measure]:
+    """Which of the plan's classifiers, and which measure."""
+    names, domain = plan.classifier_names(), domains.get(plan.domain)
     classifier = 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(names) > 1:
@@ -43,15 +57,37 @@ def views(findings: Findings) -> None:
                 required=True,
                 key=f"ev_which_{plan.name}",
             )
-        kinds = [kind for kind in MEASURES if kind != "flagged" or plan.detect]
-        measure = st.segmented_control(
+        measure: Measure = st.segmented_control(
             "Measure",
-            kinds,
+            [kind for kind in MEASURES if kind != "flagged" or plan.detect],
             format_func=WORDS.__getitem__,
             default="accuracy",
             required=True,
             key=f"ev_measure_{plan.name}",
         )
+    return classifier, measure
+
+
+def headline(name: str, classifier: int, busy: bool) -> None:
+    """The run in one sentence."""
+    try:
+        with shelf.opened(name) as run:
+            theme.verdict(evaluate_verdict(Findings(run), classifier, busy))
+    except BadInput:
+        theme.verdict("This run cannot be shown.")
+
+
+def views(name: str, classifier: int, measure: Measure) -> None:
+    """The finished, or growing, run."""
+    try:
+        with shelf.opened(name) as run:
+            _views(Findings(run), classifier, measure)
+    except BadInput as error:
+        st.warning(theme.plain(str(error)))
+
+
+def _views(findings: Findings, classifier: int, measure: Measure) -> None:
+    run, plan, domain = findings.run, findings.plan, domains.get(findings.plan.domain)
     st.caption(f"{MEASURES[measure]} {theme.plain(reports.heading(findings))}.")
     place = matrix(findings, classifier, measure, key=f"ev_matrix_{plan.name}_{classifier}_{measure}")
     st.caption("Click a cell for its confusion matrix and its pictures.")
@@ -60,9 +96,9 @@ def views(findings: Findings) -> None:
         ("CSV", reports.csv(rows), "matrix.csv"),
         ("LaTeX", reports.latex(rows), "matrix.tex"),
         ("Markdown", markdown(rows), "matrix.md"),
-        ("Whole report", partial(_report, plan.name), f"{plan.name}.md"),
+        ("Whole report", partial(_report, run.path.stem), f"{plan.name}.md"),
         ("Plan (JSON)", plan.to_json(), f"{plan.name}.json"),
-        ("Results (SQLite)", run.path.read_bytes, run.path.name),
+        ("Results (SQLite)", partial(_file, run.path.stem), f"{plan.name}.sqlite"),
     ]
     with st.container(horizontal=True, key="ev_saves"):
         for title, content, file in files:
@@ -100,10 +136,10 @@ scene = session.scene()
 if scene is None:
     live.classifier()
     st.stop()
+domain = session.recipe().domain
 head = st.container()
 listed = shelf.listed()
-readable = [one.name for one in listed if one.plan is not None]
-shown = st.query_params.get("run", "") or next(iter(readable), "")
+shown = chosen(listed, domain)
 with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
     plan = settings(session.recipe())
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -117,36 +153,41 @@ with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
             shortcut="ctrl+enter",
         )
         if plan is not None:
-            parts = plural(sum(1 for _ in units(plan)), "part")
+            parts = plural(unit_count(plan), "part")
             st.caption(f"{parts}, each kept as soon as it is done; a run that is stopped goes on where it was.")
     if pressed and plan is not None:
         begin(plan)
 session.mirror()
 at = evaluations.running(shown) if shown else None
-busy = at is not None and not at.finished.is_set()
+busy = at is not None and at.live
 if busy:
     progress(shown)
 elif at is not None and at.error:
-    st.error(at.error)
+    st.error(theme.plain(at.error))
 try:
-    run = shelf.opened(shown) if shown else None
+    with shelf.opened(shown) as run:
+        opened: Plan | None = run.plan
 except BadInput as error:
-    st.warning(str(error))
-    run = None
-if run is None:
+    opened = None
+    if shown:
+        st.warning(theme.plain(str(error)))
+if opened is None:
     with head:
         theme.verdict("Choose attacks and defenses, and see what they do to many pictures.")
     st.caption("Nothing is shown here yet: press Run. The first numbers come within seconds.")
 else:
-    with run:
-        findings = Findings(run)
-        with head:
-            theme.verdict(evaluate_verdict(findings))
-        if run.progress()[0]:
-            views(findings)
+    if opened.domain != domain:
+        its, here = domains.get(opened.domain).title, domains.get(domain).title
+        st.info(f"This run is of {its}; the sidebar stands at {here}, and a new evaluation is of {here}.")
+    classifier, measure = choices(opened)
+    # While the run is at work, its parts of the page are drawn again by themselves, for everybody who looks at it.
+    growing = fragment(run_every=EVERY if busy else None)
+    with head:
+        growing(headline)(shown, classifier, busy)
+    growing(views)(shown, classifier, measure)
 st.subheader("Runs", anchor=False)
-runs(listed, shown)
-if run is not None:
+runs(listed, shown, domain)
+if opened is not None:
     with st.expander("Compare two runs"):
         comparison(shown, listed)
 with st.expander("The papers' tables"):

@@ -77,25 +77,36 @@ class Findings:
         right: Bools = self.cell(place).predicted == self.labels
         return right
 
-    def share(self, place: Place, measure: Measure = "accuracy") -> Share | None:
-        """The measure in that cell; None where it says nothing (recovery without an attack, say)."""
+    def share(self, place: Place, measure: Measure = "accuracy", among: Bools | None = None) -> Share | None:
+        """The measure in that cell; None where it says nothing (recovery without an attack, say).
+
+        Args:
+            among: the images that count, N; all that the cell knows without it.
+        """
         cell = self.cell(place)
+        known = cell.known if among is None else cell.known & among
         if measure == "accuracy":
-            return Share(int(self.right(place).sum()), int(cell.known.sum()))
+            return Share(int((self.right(place) & known).sum()), int(known.sum()))
         if place.attack == CLEAN and measure != "flagged":
             return None
         if measure == "flagged":
             return self._flagged(place)
         if measure == "success":
             before = Place(place.classifier, CLEAN, place.defense, "none")
-            eligible = self.right(before) & cell.known
+            eligible = self.right(before) & known
             if self._targeted(cell):
                 eligible = eligible & (cell.targets >= 0)
             return Share(int((self.reached(place) & eligible).sum()), int(eligible.sum()))
         if place.defense == BARE:
             return None
-        fooled = self._fooled(place) & cell.known
+        fooled = self._fooled(place) & known
         return Share(int((self.right(place) & fooled).sum()), int(fooled.sum()))
+
+    def covered(self, classifier: int | None = None) -> tuple[int, int]:
+        """The fewest and the most images that a cell of the matrix knows (of one classifier, or of all)."""
+        numbers = range(len(self.plan.classifier_names())) if classifier is None else (classifier,)
+        counts = [int(self.cell(place).known.sum()) for n in numbers for line in places(self.plan, n) for place in line]
+        return min(counts), max(counts)
 
     def reached(self, place: Place) -> Bools:
         """Where the attacker has what it wants: the target's class, or any other than the true one."""
@@ -216,15 +227,11 @@ def curves(findings: Findings, classifier: int = 0) -> list[Curve]:
         for place in places(plan, classifier)[members[0][1] + 1]:
             clean = Place(classifier, CLEAN, place.defense, "none")
             at = [Place(classifier, number, place.defense, place.attacker) for _, number in members]
-            shares = [findings.share(p) for p in (clean, *at)]
-            found.append(
-                Curve(
-                    plan.built_attacks[members[0][1]].title,
-                    place,
-                    (0.0, *(eps for eps, _ in members)),
-                    tuple(s for s in shares if s is not None),
-                )
-            )
+            shares = zip((0.0, *(eps for eps, _ in members)), map(findings.share, (clean, *at)), strict=True)
+            points = [(eps, share) for eps, share in shares if share is not None and share.count]
+            if points:  # of an unfinished run, only what is known
+                title = plan.built_attacks[members[0][1]].title
+                found.append(Curve(title, place, tuple(e for e, _ in points), tuple(share for _, share in points)))
     return found
 
 

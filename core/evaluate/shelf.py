@@ -33,6 +33,7 @@ class Listed:
     total: int
     bytes: int
     problem: str = ""
+    owner: str = ""
 
 
 _lines: OrderedDict[tuple[str, int, int, int], Listed] = OrderedDict()  # of files that have not changed since
@@ -68,7 +69,7 @@ def _line(name: str) -> Listed | None:
         if not _encodable(name):
             raise BadInput(f"The file name {quoted(name)} is not UTF-8; rename the file to open the run.")
         with Run(path, PATIENCE, SECONDS) as run:
-            line = Listed(name, run.plan, run.began, *run.progress(), target.st_size)
+            line = Listed(name, run.plan, run.began, *run.progress(), target.st_size, owner=run.owner)
     except BadInput as error:
         if not os.path.lexists(path):
             return None

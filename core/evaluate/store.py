@@ -28,7 +28,7 @@ from core.models.classifier import Classifier
 _VERSION = 1
 _LATEST = 250_000_000_000.0  # seconds since 1970 that a calendar still knows
 _SIDE = 1024  # pixels of a kept image's side; no classifier here takes larger ones
-_ABOUT = ("version", "plan", "numbers", "labels", "began", "versions", "device")
+_ABOUT = ("version", "plan", "numbers", "labels", "began", "versions", "device", "owner")
 
 
 def folder() -> Path:
@@ -98,14 +98,18 @@ class Run:
         if self.numbers.min() < 0 or self.labels.min() < 0 or self.labels.max() >= classes:
             raise self._damaged()
         self.began, self.versions, self.device = float(about["began"]), about["versions"], about["device"]
+        self.owner = about.get("owner", "")
         if not 0 <= self.began < _LATEST or not all(
-            isinstance(text, str) and len(text) < 500 for text in (self.versions, self.device)
+            isinstance(text, str) and len(text) < 500 for text in (self.versions, self.device, self.owner)
         ):
             raise self._damaged()
 
     @classmethod
-    def create(cls, plan: Plan, device: str, path: Path | None = None) -> Run:
+    def create(cls, plan: Plan, device: str, path: Path | None = None, owner: str = "") -> Run:
         """The run of that plan: the file that is there already, or a new one with nothing done.
+
+        Args:
+            owner: who begins it; '' for the command line.
 
         Raises:
             BadInput: its file is damaged or holds another plan; the data are not here; it cannot be written there.
@@ -123,6 +127,7 @@ class Run:
                 "began": time.time(),
                 "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
                 "device": device,
+                "owner": owner,
             }
             database.create(path, about)
         run = cls(path)

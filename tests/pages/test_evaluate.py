@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from app import evaluations
 from core.evaluate import BARE, CLEAN, Place, Plan, Run, shelf
 from core.evaluate.running import evaluate
 from core.recipe import Method, Recipe
+from tests.core.evaluate.filled import fill
 from tests.pages.visits import tiles, verdict, visit
 
 PLAN = Plan(
@@ -160,6 +164,136 @@ def test_a_damaged_run_says_so_and_can_be_deleted(done: Plan, runs: Path) -> Non
     app.query_params["run"] = "broken"
     app.run()
     assert "damaged" in app.warning[0].value
+
+
+@pytest.mark.parametrize("name", ["n" * 249, "n" * 4000, "../x", "*a*", "gone", "a\nb", "\ufffd"])
+def test_a_link_to_no_run_gets_a_sentence_and_the_rest_of_the_page(name: str, runs: Path) -> None:
+    fill(PLAN)
+    app = visit("evaluate", LINK)
+    app.query_params["run"] = name
+    app.run()
+    assert not app.exception
+    assert "no run called" in app.warning[0].value and len(app.warning[0].value) < 200
+    assert verdict(app).startswith("Choose attacks") and app.button(key=f"open_{PLAN.name}")
+
+
+def test_bad_files_are_lines_that_can_be_deleted(runs: Path) -> None:
+    fill(PLAN)
+    (runs / "dangling.sqlite").symlink_to(runs / "nowhere")
+    (runs / "folder.sqlite").mkdir()
+    (runs / os.fsdecode(b"\xff.sqlite")).write_bytes(b"not UTF-8")
+    (runs / f"{'*' * 200}\n.sqlite").write_bytes(b"strange")
+    app = visit("evaluate", LINK)
+    lines = [str(m.value) for m in app.markdown if str(m.value).startswith("✗")]
+    assert len(lines) == 4 and all(len(line) < 700 for line in lines)
+    for _ in range(4):
+        button = next(b for b in app.button if str(b.key).startswith("delete_") and b.key != f"delete_{PLAN.name}")
+        button.click().run()
+        app.button(key="ev_sure").click().run()
+        assert not app.exception
+    assert [path.name for path in runs.iterdir()] == [f"{PLAN.name}.sqlite"]
+    assert verdict(app).startswith("FGSM")
+
+
+def test_damage_that_is_met_while_drawing_is_a_sentence(runs: Path) -> None:
+    fill(PLAN)
+    with closing(sqlite3.connect(runs / f"{PLAN.name}.sqlite")) as base, base:
+        base.execute("UPDATE answers SET predicted = x'00'")
+    app = visit("evaluate", LINK)
+    assert "damaged" in app.warning[0].value and verdict(app) == "This run cannot be shown."
+    assert not app.button(key=f"delete_{PLAN.name}").disabled
+
+
+def test_where_nothing_can_be_written_the_page_says_so(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.parent.joinpath("file").write_text("no folder")
+    monkeypatch.setenv("MIRAGE_DATA", str(runs.parent / "file"))
+    app = visit("evaluate", LINK)
+    app.button(key="ev_run").click().run()
+    assert not app.exception and "cannot be kept in" in app.error[0].value
+
+
+def test_only_a_run_of_the_recipes_domain_is_opened_by_itself(runs: Path) -> None:
+    fill(PLAN)
+    other = Plan(count=5, attacks=(Method(name="fgsm"),), defenses=())
+    fill(other)
+    app = visit("evaluate", LINK)
+    assert app.button(key=f"open_{PLAN.name}").disabled and not app.button(key=f"open_{other.name}").disabled
+    assert any("Runs of other domains (1)" in expander.label for expander in app.expander)
+    assert any("pictures of MNIST" in str(c.value) for c in app.caption)
+    app.query_params["run"] = other.name  # a link to it says so
+    app.run()
+    assert app.button(key=f"open_{other.name}").disabled
+    assert any("This run is of Photographs; the sidebar stands at MNIST" in str(i.value) for i in app.info)
+    app.selectbox(key="side_domain").set_value("photos").run()  # now they agree
+    assert not any("This run is of" in str(i.value) for i in app.info)
+    assert app.button(key=f"open_{other.name}").disabled
+    app.selectbox(key="side_domain").set_value("mnist").run()  # who leaves a domain leaves its run
+    assert app.button(key=f"open_{PLAN.name}").disabled and "run" not in app.query_params
+    app.selectbox(key="side_domain").set_value("cifar10").run()
+    assert verdict(app).startswith("Choose attacks")
+    assert any("No run of CIFAR-10 is kept yet" in str(c.value) for c in app.caption)
+
+
+def test_a_run_that_has_just_begun_has_its_matrix_in_its_final_shape(runs: Path) -> None:
+    fill(PLAN, most=0)
+    at = evaluations._all()[PLAN.name] = evaluations.Running(PLAN.name)
+    app = visit("evaluate", LINK)
+    frame = app.dataframe[0].value
+    assert frame.shape == (3, 6) and set(frame.iloc[:, 1:].to_numpy().ravel()) == {"–"}
+    assert verdict(app) == "The evaluation is at work; nothing is known yet."
+    assert not any(button.key == "so_far" for button in app.button)
+    fill(PLAN, most=7)
+    app.run()
+    assert app.dataframe[0].value.shape == (3, 6) and "25 of 25" in app.dataframe[0].value["no defense"][0]
+    assert "25 of 30 images so far" in app.dataframe[0].value["no defense"][0]
+    assert verdict(app).startswith("At work, 7 of 14 parts done, numbers over 25 of 30 images.")
+    assert any("running" in str(m.value) or "waiting" in str(m.value) for m in app.markdown)
+    at.finished.set()
+    app.run()
+    assert verdict(app).startswith("Unfinished, 7 of 14 parts done, numbers over 25 of 30 images.")
+    assert any("unfinished: 7 of 14 parts are done" in str(m.value) for m in app.markdown)
+
+
+def test_what_waits_says_for_what(runs: Path) -> None:
+    fill(PLAN, most=1)
+    evaluations._all()["other"] = first = evaluations.Running("other", "somebody")
+    evaluations._all()[PLAN.name] = at = evaluations.Running(PLAN.name, "me")
+    app = visit("evaluate", LINK)
+    assert app.get("progress")[0].proto.text == "Waiting: an evaluation of another user has the device"
+    first.owner = "me"
+    app.run()
+    assert app.get("progress")[0].proto.text == "Waiting: an evaluation of yours has the device"
+    first.finished.set()
+    app.run()
+    assert app.get("progress")[0].proto.text == "Waiting for a turn on the device"
+    at.finished.set()
+
+
+def test_on_a_shared_server_a_strangers_run_can_only_be_looked_at(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRAGE_RUNS", "own")
+    fill(PLAN, most=3)
+    at = evaluations._all()[PLAN.name] = evaluations.Running(PLAN.name, "somebody")
+    app = visit("evaluate", LINK)
+    assert app.button(key="stop").disabled and verdict(app).startswith("At work")
+    at.finished.set()
+    app.run()
+    keys = {str(button.key) for button in app.button}
+    assert f"open_{PLAN.name}" in keys and not keys & {f"delete_{PLAN.name}", f"go_{PLAN.name}"}
+    assert any("begun by somebody else" in str(m.value) for m in app.markdown)
+    monkeypatch.setenv("MIRAGE_RUNS", "all")
+    app.run()
+    assert {f"delete_{PLAN.name}", f"go_{PLAN.name}"} <= {str(button.key) for button in app.button}
+
+
+def test_a_run_that_began_meanwhile_is_not_deleted(runs: Path) -> None:
+    fill(PLAN, most=3)
+    app = visit("evaluate", LINK)
+    app.button(key=f"delete_{PLAN.name}").click().run()
+    at = evaluations._all()[PLAN.name] = evaluations.Running(PLAN.name)  # somebody presses Go on
+    app.button(key="ev_sure").click().run()
+    assert (runs / f"{PLAN.name}.sqlite").exists()
+    assert any("at work; stop it" in str(w.value) for w in app.warning)
+    at.finished.set()
 
 
 def test_nothing_chosen_and_nonsense_get_a_sentence() -> None:
