@@ -1,28 +1,41 @@
-"""Controls drawn from a method's declaration; nothing about a method is written here."""
+"""Controls drawn from a method's declaration; nothing about a method is written here.
+
+Where the recipe and a control disagree, whoever changed last wins: a control that the user moved changes the recipe, and a recipe
+that was changed elsewhere (a link, a click on the image, another page) moves the control.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from core.declaration import Declared, Parameter, shown
+from core.images import rounding_note
 
 FIRST = 3  # parameters that are always in sight; the rest is folded away
 _SLIDER = 400  # more stops than this are typed, not slid
 
+Parameters = tuple[Parameter, ...]
 
-def controls(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
-    """One control a parameter, standing at `params`; the parameters that differ from the defaults after the visitor's touch."""
-    chosen = {}
-    held = method(**dict(params)).values()
-    declared = method.parameters()
-    for shelf, parameters in ((st.container(), declared[:FIRST]), (None, declared[FIRST:])):
-        if not parameters:
+
+def controls(
+    method: type[Declared], params: Mapping[str, Any], *, key: str, parameters: Parameters | None = None
+) -> dict[str, Any]:
+    """One control a parameter, standing at `params`; the parameters that differ from the defaults after the visitor's touch.
+
+    Args:
+        parameters: the method's parameters with the defaults and units of a domain.
+    """
+    declared = method.parameters() if parameters is None else parameters
+    held, chosen = _held(method, params, declared), {}
+    for shelf, some in ((st.container(), declared[:FIRST]), (None, declared[FIRST:])):
+        if not some:
             continue
         with shelf or st.expander("More settings"):
-            for parameter in parameters:
+            for parameter in some:
                 value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
                 if value != parameter.default:
                     chosen[parameter.name] = value
@@ -31,9 +44,8 @@ def controls(method: type[Declared], params: Mapping[str, Any], *, key: str) -> 
 
 def strip(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
     """The same beside each other, all in sight."""
-    chosen = {}
-    held = method(**dict(params)).values()
     declared = method.parameters()
+    held, chosen = _held(method, params, declared), {}
     with st.container(key=f"{key}_strip", horizontal=True, gap="medium"):
         for parameter in declared:
             value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
@@ -44,9 +56,9 @@ def strip(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dic
 
 def standing(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
     """What `strip` is going to return: where its controls stand, before they are drawn."""
-    chosen = {}
-    held = method(**dict(params)).values()
-    for parameter in method.parameters():
+    declared = method.parameters()
+    held, chosen = _held(method, params, declared), {}
+    for parameter in declared:
         value = _standing(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
         if value != parameter.default:
             chosen[parameter.name] = value
@@ -58,12 +70,65 @@ def stands(method: type[Declared], *, key: str) -> bool:
     return f"{key}_{method.name}_{method.parameters()[0].name}" in st.session_state
 
 
+def follow(key: str, value: Any, *form: Any) -> None:
+    """Have the widget of that key stand at the recipe's `value`, unless the user moved it since the recipe was that.
+
+    What a script writes goes to the browser and undoes a choice that is on its way from there, so it is only written where the recipe
+    was changed elsewhere: where its value is not the one that was read off the widget last, nor the one that it had then while
+    nothing has changed the recipe since (a run that was cut off).
+
+    Args:
+        form: the widget's range; where it changes, the widget is a new one.
+    """
+    if key not in st.session_state or not _known(key, value, form):
+        st.session_state[key] = value
+
+
+def taken(key: str, value: Any, read: Any, *form: Any) -> None:
+    """Note that `read` was read off the widget while the recipe's value was `value`."""
+    st.session_state[f"{key}_taken"] = _Taken(value, read, form, st.session_state.get("recipe"))
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What was read off a widget, and the recipe at that moment."""
+
+    value: Any
+    read: Any
+    form: tuple[Any, ...]
+    recipe: Any
+
+
+def _known(key: str, value: Any, form: tuple[Any, ...] | None = None) -> bool:
+    """Whether the widget wins over the recipe's `value`."""
+    last: _Taken | None = st.session_state.get(f"{key}_taken")
+    if last is None or (form is not None and form != last.form):
+        return False
+    return bool(value == last.read or (value == last.value and st.session_state.get("recipe") is last.recipe))
+
+
+def _held(method: type[Declared], params: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
+    """All parameters' values: those given, and the defaults of `parameters`."""
+    declared = {parameter.name: parameter.default for parameter in method.parameters()}
+    own = {p.name: p.default for p in parameters if p.default != declared[p.name]}
+    return method(**{**own, **params}).values()
+
+
+def _moved(key: str, value: Any) -> bool:
+    """Whether the widget of that key stands on the page and wins over the recipe's `value`."""
+    return key in st.session_state and _known(key, value)
+
+
 def _standing(parameter: Parameter, value: Any, key: str) -> Any:
     if parameter.optional:
-        if not st.session_state.get(f"{key}_own", value is not None):
+        own = value is not None
+        if _moved(f"{key}_own", own):
+            own = st.session_state[f"{key}_own"]
+        if not own:
             return None
         value = _start(parameter, value)
-    if key not in st.session_state:
+    drawn = value if parameter.kind in ("choice", "flag") else _drawn(parameter, value)
+    if not _moved(key, drawn):
         return value
     drawn = st.session_state[key]
     return drawn if parameter.kind in ("choice", "flag") else _taken(parameter, value, drawn)
@@ -71,19 +136,25 @@ def _standing(parameter: Parameter, value: Any, key: str) -> Any:
 
 def _control(parameter: Parameter, value: Any, key: str) -> Any:
     label = parameter.name.replace("_", " ")
-    if parameter.kind == "choice":
-        options = list(parameter.choices)
-        return st.selectbox(label, options, index=options.index(value), help=parameter.help, key=key)
-    if parameter.kind == "flag":
-        return st.toggle(label, value=value, help=parameter.help, key=key)
     if parameter.optional:
         return _optional(parameter, value, label, key)
-    return _number(parameter, value, label, key)
+    if parameter.kind not in ("choice", "flag"):
+        return _number(parameter, value, label, key)
+    follow(key, value)
+    read: Any
+    if parameter.kind == "choice":
+        read = st.selectbox(label, parameter.choices, help=parameter.help, key=key)
+    else:
+        read = st.toggle(label, help=parameter.help, key=key)
+    taken(key, value, read)
+    return read
 
 
 def _optional(parameter: Parameter, value: Any, label: str, key: str) -> Any:
     """A switch between *worked out* and a number of the visitor's."""
-    own = st.toggle(f"{label}: choose it", value=value is not None, help=parameter.help, key=f"{key}_own")
+    follow(f"{key}_own", value is not None)
+    own = st.toggle(f"{label}: choose it", help=parameter.help, key=f"{key}_own")
+    taken(f"{key}_own", value is not None, own)
     if not own:
         return None
     return _number(parameter, _start(parameter, value), label, key)
@@ -98,7 +169,6 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
     """A slider over the usual range, or a field where there would be too many stops."""
     assert parameter.low is not None and parameter.high is not None
     unit = _unit(parameter)
-    drawn: float
     high = parameter.high if parameter.usual is None else max(parameter.usual, float(value))
     step = parameter.step or (parameter.high - parameter.low) / 100
     words = parameter.help
@@ -106,29 +176,52 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
         label, words = f"{label} (n/255)", f"{parameter.help} {shown(value, '/255')} = {value:.4f} of the range."
     elif parameter.unit:
         label = f"{label} ({parameter.unit.strip()})"
+    now = _drawn(parameter, value)
+    low: Any
+    top: Any
+    stride: Any
+    end: Any
     if parameter.kind == "integer":
-        low, top, stride, now = int(parameter.low), int(high), max(1, int(step)), int(value)
-        if (top - low) / stride > _SLIDER:
-            drawn = st.number_input(label, low, int(parameter.high), now, stride, help=words, key=key)
-        else:
-            stride = stride if (now - low) % stride == 0 else 1
-            drawn = st.slider(label, low, top, now, stride, help=words, key=key)
-        return _taken(parameter, value, drawn)
-    low_, top_, stride_, now_ = parameter.low * unit, high * unit, step * unit, float(value) * unit
-    if (top_ - low_) / stride_ > _SLIDER:
-        drawn = st.number_input(label, low_, parameter.high * unit, now_, stride_, format="%g", help=words, key=key)
+        low, top, stride, end = int(parameter.low), int(high), max(1, int(step)), int(parameter.high)
     else:
+        low, top, stride, end = (round(n * unit, 6) for n in (parameter.low, high, step, parameter.high))
+    if (top - low) / stride > _SLIDER:
+        follow(key, now, low, end, stride)
+        drawn = st.number_input(
+            label, low, end, step=stride, format="%d" if parameter.kind == "integer" else "%g", help=words, key=key
+        )
+        form = (low, end, stride)
+    else:
+        if parameter.kind == "integer" and (now - low) % stride:
+            stride = 1
+        form = (low, top, stride)
+        follow(key, now, *form)
         drawn = st.slider(
             label,
-            round(low_, 6),
-            round(top_, 6),
-            round(now_, 6),
-            round(stride_, 6),
-            format="%g",
+            low,
+            top,
+            step=stride,
+            format=None if parameter.kind == "integer" else "%g",
             help=words,
             key=key,
         )
-    return _taken(parameter, value, drawn)
+    result = _taken(parameter, value, drawn)
+    taken(key, now, _drawn(parameter, result), *form)
+    return result
+
+
+def eps_note(parameters: Parameters, params: Mapping[str, Any]) -> None:
+    """What 8-bit rounding makes of an L∞ eps that is not a whole number of gray levels."""
+    if params.get("norm", "linf") == "l2":
+        return
+    for parameter in parameters:
+        if parameter.name == "eps" and rounding_note(params.get("eps", parameter.default)):
+            st.caption(rounding_note(params.get("eps", parameter.default)))
+
+
+def _drawn(parameter: Parameter, value: Any) -> Any:
+    """Where the control of a number stands that is `value`."""
+    return int(value) if parameter.kind == "integer" else round(float(value) * _unit(parameter), 6)
 
 
 def _taken(parameter: Parameter, value: Any, drawn: float) -> Any:

@@ -38,6 +38,7 @@ class Job:
     frame: npt.NDArray[np.uint8] | None = None  # the newest picture
     loss: float | None = None  # the attacker's objective at the newest step
     seen: tuple[int, float] | None = None  # the class that the classifier sees there, and its confidence
+    fooled: int | None = None  # the first step at which the classifier was fooled
     unit: str = ""
     result: Any = None
     error: str = ""
@@ -57,12 +58,14 @@ class Job:
     def watch(self, progress: Progress) -> bool:
         """Take note of the progress; True once somebody pressed Stop."""
         if progress.text != self.text or progress.done < self.done:
-            self.began = time.monotonic()
+            self.began, self.fooled = time.monotonic(), None
         self.text, self.done, self.total = progress.text, progress.done, progress.total
         if progress.step is not None:
             share, number = progress.step.logits[0].detach().float().softmax(0).max(0)
             self.loss, self.seen = float(progress.step.loss[0]), (int(number), float(share))
             self.frame = images.to_pixels(progress.step.images)[0]
+            if self.fooled is None and bool(progress.step.fooled[0]):
+                self.fooled = progress.step.number
         return self.cancel.is_set()
 
 

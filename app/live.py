@@ -111,15 +111,22 @@ def _progress(slot: str) -> None:
     else:
         left = f", {duration(job.left)} left" if job.left is not None else ""
         text = f"{job.text}: {job.done:,} of {job.total:,}{job.unit}{left}"
-    st.progress(min(1.0, job.done / max(1, job.total)), text=text)
-    label, key = ("Stop", "stop") if slot == "job" else ("Stop the download", "stop_download")
-    if st.button(label, key=key, icon=":material/stop:", disabled=job.cancel.is_set()):
-        job.cancel.set()
+    # The style sheet pins it to the window's corner: it is in sight wherever the page is scrolled to, and nothing moves for it.
+    with st.container(key=f"progress_{slot}", horizontal=True, vertical_alignment="center"):
+        st.progress(min(1.0, job.done / max(1, job.total)), text=text)
+        label, key = ("Stop", "stop") if slot == "job" else ("Stop the download", "stop_download")
+        if st.button(label, key=key, icon=":material/stop:", disabled=job.cancel.is_set()):
+            job.cancel.set()
 
 
 @fragment(run_every=0.4)
 def so_far() -> None:
-    """The attack's newest picture and what the classifier sees in it."""
+    """The attack's newest picture and what the classifier sees in it, in a place that keeps its size."""
+    with st.container(key="live_slot"):
+        _newest()
+
+
+def _newest() -> None:
     job = session.job()
     if job is None or job.frame is None or job.seen is None:
         return
@@ -129,4 +136,5 @@ def so_far() -> None:
         )
     classes = domains.get(session.recipe().domain).classes
     sees = plain(classes[job.seen[0]]) if job.seen[0] < len(classes) else ""
-    st.caption(f"step {job.done:,}: sees {sees} {per_cent(job.seen[1])}, objective {job.loss:.3g}")
+    first = "" if job.fooled is None else f"; fooled first at step {job.fooled:,}"
+    st.caption(f"step {job.done:,}: sees {sees} {per_cent(job.seen[1])}, objective {job.loss:.3g}{first}")

@@ -9,7 +9,7 @@ from core.evaluate import Plan
 from core.evaluate.command import at_each
 from core.inputs import BadInput
 from core.recipe import Method, Recipe
-from core.recipe.recipe import Attacker
+from core.recipe.recipe import Attacker, describe_attack
 
 USUAL = 50  # pictures, where there are as many
 
@@ -45,9 +45,11 @@ def settings(recipe: Recipe) -> Plan | None:
         )
     with what:
         chosen_attacks = _attacks(recipe)
+        usual = domain.linf
+        example = "2, 4, 8" if usual.unit == "/255" else "0.1, 0.2, 0.3"
         eps = st.text_input(
-            "eps (n/255)",
-            placeholder="as each attack has it; or 2, 4, 8",
+            f"eps (n{usual.unit})" if usual.unit else "eps",
+            placeholder=f"as each attack has it; or {example}",
             key="ev_eps",
             help="Several values, with commas between: attacks that have an eps run at each, and a curve is drawn.",
         )
@@ -82,14 +84,9 @@ def settings(recipe: Recipe) -> Plan | None:
     if missing:
         st.caption(f"Choose {' and '.join(missing)}.")
         return None
-    try:
-        values = [
-            f"{float(word)}/255" if "/" not in word else word
-            for word in eps.replace(";", ",").split(",")
-            if word.strip()
-        ]
-    except ValueError:
-        st.error(f"{eps!r} is no list of numbers; write them as 2, 4, 8.")
+    values = eps_values(eps, usual.unit)
+    if values is None:
+        st.error(f"{eps!r} is no list of numbers; write them as {example}.")
         return None
     try:
         return Plan(
@@ -98,7 +95,7 @@ def settings(recipe: Recipe) -> Plan | None:
             split=split,
             count=int(count),
             seed=recipe.seed,
-            attacks=tuple(at_each(chosen_attacks, values)),
+            attacks=tuple(at_each(chosen_attacks, values, recipe.domain)),
             target=target,
             defenses=tuple(chosen_defenses),
             attacker=attacker,
@@ -109,10 +106,22 @@ def settings(recipe: Recipe) -> Plan | None:
         return None
 
 
+def eps_values(text: str, unit: str) -> list[str] | None:
+    """The values of eps that were typed, as attacks take them: '8' in the unit '/255' is 8/255; None where one is no number."""
+    words = [word.strip() for word in text.replace(";", ",").split(",") if word.strip()]
+    try:
+        for word in words:
+            for part in word.split("/"):
+                float(part)
+    except ValueError:
+        return None
+    return [word if "/" in word else f"{word}{unit}" for word in words]
+
+
 def _attacks(recipe: Recipe) -> list[Method]:
     """Which attacks: the one of the Attack screen as it stands there, and all others with their usual settings."""
     methods = (recipe.attack, *(Method(name=name) for name in attacks.names()))
-    offered = {attacks.build(m.name, m.params).described(): m for m in methods}
+    offered = {describe_attack(recipe.domain, m): m for m in methods}
     first = next(iter(offered))
     chosen = st.multiselect("Attacks", list(offered), [first], key=f"ev_attacks_{first}", wrap=True)
     return [offered[title] for title in chosen]

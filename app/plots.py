@@ -21,8 +21,12 @@ CLEAN, ADVERSARIAL, TARGET, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8a8f98"
 CONFIG = {"displayModeBar": False, "responsive": True}
 
 
-def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, key: str) -> None:
-    """The attacker's objective and two confidences (the true class, its strongest rival or the target) against the step."""
+def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, first: int | None = None, key: str) -> None:
+    """The attacker's objective and two confidences (the true class, its strongest rival or the target) against the step.
+
+    Args:
+        first: the step at which the classifier was fooled first, marked by a line; None where it never was.
+    """
     colour = TARGET if targeted else ADVERSARIAL
     figure = make_subplots(1, 2, subplot_titles=("Confidence", "Attacker's objective"), horizontal_spacing=0.12)
     series = ((trace.confidence, label, CLEAN, "solid"), (trace.strongest, rival, colour, "dash"))
@@ -41,6 +45,11 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, key: str
         2,
     )
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", row=1, col=1)
+    if first is not None:
+        figure.add_vline(x=first, line={"color": GREY, "dash": "dot", "width": 2}, row=1, col="all")
+        figure.add_annotation(
+            x=first, y=1, yref="y domain", text=_first_words(first), showarrow=False, yanchor="bottom", row=1, col=1
+        )
     figure.update_xaxes(title="step")
     style(figure, height=280)
     st.plotly_chart(
@@ -48,9 +57,14 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, key: str
         key=key,
         config=CONFIG,
         theme="streamlit",
-        alt=f"Confidence of {label} and of {rival}, and the objective, by step",
+        alt=f"Confidence of {label} and of {rival}, and the objective, by step"
+        + ("" if first is None else f"; {_first_words(first)}"),
     )
-    saves(partial(_trace_figure, trace, label, rival, colour), key, "trace")
+    saves(partial(_trace_figure, trace, label, rival, colour, first), key, "trace")
+
+
+def _first_words(first: int) -> str:
+    return f"fooled first: step {first}"
 
 
 def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int | None, *, key: str) -> None:
@@ -106,12 +120,15 @@ def rendered(draw: Callable[[], Figure], kind: str) -> bytes:
     return file.getvalue()
 
 
-def _trace_figure(trace: Trace, label: str, rival: str, colour: str) -> Figure:
+def _trace_figure(trace: Trace, label: str, rival: str, colour: str, first: int | None) -> Figure:
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(trace.numbers, trace.confidence, color=CLEAN, label=label)
     left.plot(trace.numbers, trace.strongest, color=colour, linestyle="--", label=rival)
     left.set(xlabel="step", ylabel="confidence", ylim=(0, 1.02))
+    if first is not None:
+        left.axvline(first, color="#444444", linestyle=":", label=_first_words(first))
+        right.axvline(first, color="#444444", linestyle=":")
     left.legend(frameon=False)
     right.plot(trace.numbers, trace.loss, color="#444444")
     right.set(xlabel="step", ylabel="objective")

@@ -91,11 +91,9 @@ def stand(key: str, value: Any) -> None:
 
 
 def add_attack(name: str) -> None:
-    """Put one more attack into the contest, and show it chosen."""
+    """Put one more attack into the contest."""
     held = recipe().contest
-    names = (*held.attacks, name)
-    change(contest={**held.model_dump(), "attacks": names})
-    st.session_state.contest_attacks = list(names)
+    change(contest={**held.model_dump(), "attacks": (*held.attacks, name)})
 
 
 def mirror() -> None:
@@ -244,8 +242,6 @@ def place_patch(row: float, column: float) -> None:
     """Lay the attack's patch at that place, 0 to 1 from the top and from the left."""
     held = recipe().attack
     change(attack={"name": held.name, "params": {**held.params, "place": "given", "row": row, "column": column}})
-    for word in ("place", "row", "column"):  # their controls stand where the recipe says
-        st.session_state.pop(f"attack_{held.name}_{word}", None)
 
 
 def start_fetch(domain: str) -> None:

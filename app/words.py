@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from core import domains
 from core.evaluate.trial import Trial
-from core.recipe import Column, Explained, Matrix, Outcome, Results, Verdict
+from core.recipe import Column, Explained, Matrix, Outcome, Recipe, Results, Verdict
 
 _UNNAMED = "the class that the classifier gave it"
 
@@ -20,9 +21,9 @@ def per_cent(share: float) -> str:
     return f"{min(max(value, 0.1), 99.9):.1f} %"
 
 
-def budget(eps: float) -> str:
-    """A change of 8-bit values: n/255."""
-    return f"{eps * 255:.3g}/255"
+def budget(eps: float, unit: str = "/255") -> str:
+    """A change of values in the unit of the domain: n/255, or a plain number."""
+    return f"{eps * 255:.3g}/255" if unit == "/255" else f"{eps:.3g}{unit}"
 
 
 def duration(seconds: float) -> str:
@@ -83,24 +84,21 @@ def _before(outcome: Outcome) -> str:
 
 def _success(outcome: Outcome, sees: str) -> str:
     """When the classifier was fooled first, and what it sees in the end."""
-    attacked, target = outcome.attacked, outcome.attacked.target
-    if target is not None:
-        sees = f"the target, {sees}"
-    if attacked.first == 0 and starts_clean(outcome):  # fooled by the clean image: wrong before, or the target already
+    attacked = outcome.attacked
+    if attacked.target is not None:
+        sees += ", the target"
+    first = attacked.first
+    fooled = f"The classifier was fooled after {plural(first, 'step')}. "
+    if first == attacked.iterations and first and not attacked.stopped:
+        fooled = ""
+    elif first == 0 and starts_clean(outcome):  # fooled by the clean image: wrong before, or the target already
         if not attacked.norms.l0:
             return "The attack had nothing to do."
-        ran = plural(attacked.iterations, "step")
-        return f"{'Stopped after' if attacked.stopped else 'After'} {ran}, {change(outcome)}, it sees {sees}."
-    end = f"{change(outcome)}, the classifier sees {sees}."
-    if attacked.first == attacked.iterations and not attacked.stopped:
-        return f"{_when(attacked.first)}, {end}"
-    last = "when it was stopped after" if attacked.stopped else "after all"
-    return f"{_when(attacked.first)} it was fooled; {last} {attacked.iterations}, {end}"
-
-
-def _when(step: int) -> str:
-    """The moment of a step; step 0 of an attack that does not begin at the clean image is its random start."""
-    return f"After {plural(step, 'step')}" if step else "At the random start, before the first step,"
+        fooled = ""
+    elif first == 0:
+        fooled = "The classifier was fooled at the random start, before the first step. "
+    ran = f"{'Stopped after' if attacked.stopped else 'After'} {plural(attacked.iterations, 'step')}"
+    return f"{fooled}{ran}, {change(outcome)}, the classifier sees {sees}."
 
 
 def starts_clean(outcome: Outcome) -> bool:
@@ -128,17 +126,31 @@ def change(outcome: Outcome) -> str:
     norms, pixels = outcome.attacked.norms, outcome.clean.shape[0] * outcome.clean.shape[1]
     if norms.l0 < 0.3 * pixels:
         return f"changing {per_cent(norms.l0 / pixels)} of the picture"
-    return f"changing no pixel by more than {budget(norms.linf)}"
+    return f"changing no pixel by more than {budget(norms.linf, domains.get(outcome.domain).linf.unit)}"
 
 
 def advice(outcome: Outcome) -> str:
-    names = {parameter.name for parameter in outcome.recipe.built_attack().parameters()}
-    more = [
-        word
-        for name, word in (("steps", "more steps"), ("eps", "a larger eps"), ("area", "a larger patch"))
-        if name in names
-    ]
-    return " or ".join(more) or "another attack"
+    """What to try where the attack failed."""
+    return advice_for(outcome.recipe)
+
+
+def advice_for(recipe: Recipe) -> str:
+    """What to try where the recipe's attack failed; nothing that stands at its control's end already."""
+    attack = recipe.built_attack()
+    values = attack.values()
+    parameters = domains.get(recipe.domain).attack_parameters(type(attack), values)
+    ends = {p.name: p.high if p.usual is None else p.usual for p in parameters}
+    words = (
+        ("steps", "more steps"),
+        ("queries", "more queries"),
+        ("draws", "more draws"),
+        ("searches", "more searches"),
+        ("eps", "a larger eps"),
+        ("sigma", "a larger sigma"),
+        ("area", "a larger patch"),
+    )
+    more = [word for name, word in words if name in ends and values[name] < (ends[name] or 0) * (1 - 1e-6)]
+    return ", ".join(more[:-1]) + (" or " if more[1:] else "") + more[-1] if more else "another attack"
 
 
 def _wanted(outcome: Outcome) -> str:
@@ -146,8 +158,8 @@ def _wanted(outcome: Outcome) -> str:
     return a(outcome.classes[target]) if target is not None else "anything else"
 
 
-def compare_verdict(results: Results, classes: tuple[str, ...], label: int, eps: float) -> str:
-    """How many of the attacks fool the classifier, and which one changes least."""
+def compare_verdict(results: Results, classes: tuple[str, ...], label: int, eps: str, *, known: bool = True) -> str:
+    """How many of the attacks fool the classifier within `eps`, and which one changes least."""
     name, total = classes[label], len(results.entries)
     winners = [entry for entry in results.entries if entry.attacked.success]
     if not winners:
@@ -159,12 +171,14 @@ def compare_verdict(results: Results, classes: tuple[str, ...], label: int, eps:
         return f"{least.attack.title} makes the classifier see {a(classes[least.attacked.verdict.label])}."
     verb = "fools" if len(winners) == 1 else "fool"
     return (
-        f"{len(winners)} of {total} attacks {verb} the classifier with at most {budget(eps)} or with the smallest change they find; "
-        f"{least.attack.title} changes the image least."
+        f"{len(winners)} of {total} attacks {verb} the classifier with at most {eps} or with the smallest change they find; "
+        f"{least.attack.title} changes the {name if known else 'image'} least."
     )
 
 
-def table_of_attacks(results: Results, classes: tuple[str, ...], label: int | None) -> list[dict[str, object]]:
+def table_of_attacks(
+    results: Results, classes: tuple[str, ...], label: int | None, unit: str = "/255"
+) -> list[dict[str, object]]:
     """One row an attack: what is seen, how far the picture was moved, and what that took."""
     rows: list[dict[str, object]] = []
     for entry in results.entries:
@@ -175,7 +189,7 @@ def table_of_attacks(results: Results, classes: tuple[str, ...], label: int | No
                 "Classifier sees": prediction(done.verdict, classes, label),
                 "L0": norms.l0,
                 "L2": f"{norms.l2:.2f}",
-                "L∞": budget(norms.linf),
+                "L∞": budget(norms.linf, unit),
                 "SSIM": f"{norms.ssim:.3f}",
                 "Steps until fooled": f"{done.first:,}" if done.success else "–",
                 "Gradients": done.gradients,

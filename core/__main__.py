@@ -114,6 +114,7 @@ def _list(_options: argparse.Namespace, _rest: list[str]) -> int:
     for name in domains.names():
         domain = domains.get(name)
         print(f"  {name:<16}{domain.title}: {domain.note}")
+        print(f"    attacks' eps: {shown(domain.linf.eps, domain.linf.unit)} in L∞, {domain.l2.eps:g} in L2")
         for classifier in domain.classifier_names():
             print(f"    {classifier:<24}{domain.classifier_title(classifier)}")
     for title, kinds in (("Attacks", attacks.REGISTRY), ("Defenses", defenses.REGISTRY)):
@@ -233,7 +234,11 @@ def _report(outcome: Outcome) -> None:
         f"adversarial  {names[attacked.verdict.label]} {attacked.verdict.confidence:.1%} after {attacked.first} steps: {attacked.method}"
     )
     norms = attacked.norms
-    print(f"             L0 {norms.l0} pixels, L2 {norms.l2:.3g}, L∞ {norms.linf * 255:.3g}/255, SSIM {norms.ssim:.4f}")
+    linf = shown(norms.linf, domains.get(outcome.domain).linf.unit)
+    print(f"             L0 {norms.l0} pixels, L2 {norms.l2:.3g}, L∞ {linf}, SSIM {norms.ssim:.4f}")
+    values = outcome.recipe.built_attack().values()
+    if "eps" in values and values.get("norm") != "l2" and images.rounding_note(values["eps"]):
+        print(f"             {images.rounding_note(values['eps'])}")
     for column in outcome.columns:
         for kind, guard in (("grey box", column.grey), ("adaptive", column.adaptive)):
             if guard is not None:

@@ -96,7 +96,15 @@ class Declared(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise BadInput(readable(error, getattr(type(self), "title", type(self).__name__))) from None
+            raise BadInput(readable(error, getattr(type(self), "title", type(self).__name__), values)) from None
+        self.check(values)
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Refuse values that do not fit each other; `given` holds them as they were written.
+
+        Raises:
+            BadInput: they do not.
+        """
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
@@ -107,11 +115,19 @@ class Declared(BaseModel):
         """All parameters by their public names, as JSON takes them."""
         return self.model_dump(mode="json", by_alias=True)
 
-    def described(self) -> str:
-        """The method with the parameters that differ from the defaults, for captions and tables."""
-        changed = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        by_name = {p.name: p for p in self.parameters()}
-        words = ", ".join(f"{k} {shown(v, by_name[k].unit)}" for k, v in changed.items() if k in by_name)
+    def described(self, parameters: tuple[Parameter, ...] | None = None) -> str:
+        """The method with the parameters that differ from the defaults, for captions and tables.
+
+        Args:
+            parameters: those of `parameters()` with the defaults and units of a domain.
+        """
+        values = self.values()
+        plain = parameters is None and values.get("norm") == "l2"  # a length is no number of gray levels
+        words = ", ".join(
+            f"{p.name} {shown(values[p.name], '' if plain and p.unit == '/255' else p.unit)}"
+            for p in (self.parameters() if parameters is None else parameters)
+            if values[p.name] != p.default
+        )
         return f"{self.title} ({words})" if words else self.title
 
 
@@ -169,17 +185,47 @@ def _kind(annotation: Any) -> tuple[Literal["number", "integer", "choice", "flag
     return None, optional, ()
 
 
-def readable(error: ValidationError, title: str) -> str:
-    """The first things wrong with the values, each as a sentence a person can act on."""
+def outside(
+    title: str, name: str, given: object, side: Literal["least", "most"], bound: float, context: str = ""
+) -> str:
+    """The sentence about a number out of its range, the bound in the unit in which the number was written: n/255 or plain.
+
+    Args:
+        context: when the bound holds, such as 'in L∞ '.
+    """
+    text = str(given).strip()
+    if isinstance(given, str) and text.count("/") == 1:
+        bottom = text.partition("/")[2].strip()
+        return (
+            f"{title}: {name} is {_short_text(text)}; {context}it must be at {side} {bound * float(bottom):g}/{bottom}."
+        )
+    return f"{title}: {name} is {_short_text(text)}; {context}it must be at {side} {bound:g}."
+
+
+def _written(values: Mapping[str, Any], place: tuple[int | str, ...], otherwise: object) -> object:
+    """What stands in the values at that place, as it was written."""
+    found: Any = values
+    for part in place:
+        try:
+            found = found[part]
+        except (KeyError, IndexError, TypeError):
+            return otherwise
+    return found
+
+
+def readable(error: ValidationError, title: str, values: Mapping[str, Any]) -> str:
+    """The first things wrong with the values, as they were given, each as a sentence a person can act on."""
     sentences = []
     for item in error.errors()[:3]:
         where = ".".join(str(part) for part in item["loc"]) or "the value"
         given, context = item.get("input"), item.get("ctx") or {}
         match item["type"]:
             case "greater_than_equal":
-                sentences.append(f"{title}: {where} is {given}; it must be at least {context['ge']:g}.")
+                written = _written(values, item["loc"], given)
+                sentences.append(outside(title, where, written, "least", context["ge"]))
             case "less_than_equal":
-                sentences.append(f"{title}: {where} is {given}; it must be at most {context['le']:g}.")
+                written = _written(values, item["loc"], given)
+                sentences.append(outside(title, where, written, "most", context["le"]))
             case "extra_forbidden":
                 sentences.append(f"{title} has no parameter {where!r}.")
             case "literal_error":
@@ -194,7 +240,10 @@ def readable(error: ValidationError, title: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    return _short_text(repr(value))
+
+
+def _short_text(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 

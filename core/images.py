@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Sequence
@@ -70,6 +71,26 @@ def to_pixels(images: Tensor) -> Pixels:
     """Images as an 8-bit file keeps them: float (N×)C×H×W in [0, 1] to uint8 (N×)H×W×C, rounded and clipped."""
     rounded = (images.detach() * 255).round().clamp(0, 255).to(torch.uint8)
     return rounded.movedim(-3, -1).cpu().contiguous().numpy()
+
+
+def largest_change(eps: float) -> int:
+    """The largest change, in gray levels, that an 8-bit file holds of a change of at most `eps` (in [0, 1]).
+
+    Whole gray levels stay; anything between two is rounded, up from the half on, so it can be more than eps.
+    """
+    return math.floor(round(eps * 255, 6) + 0.5)
+
+
+def rounding_note(eps: float) -> str:
+    """What 8-bit rounding makes of a change of at most `eps`, as a sentence; empty where eps is a whole number of gray levels."""
+    levels = round(eps * 255, 6)
+    if levels == int(levels):
+        return ""
+    most = largest_change(eps)
+    if not most:
+        return f"eps is {levels:.3g} gray levels, less than half of one: the 8-bit image does not change."
+    more = "more" if most > levels else "less"
+    return f"eps is {levels:.4g} gray levels: the 8-bit image changes by up to {most}/255, {more} than eps."
 
 
 def quantise(images: Tensor) -> Tensor:

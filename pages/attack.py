@@ -1,11 +1,13 @@
 """One picture, one attack: x + δ = x′, and how the classifier came to see something else."""
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
 from app import live, session, theme
 from app.blink import blink
-from app.controls import controls
+from app.controls import controls, eps_note, follow, taken
 from app.flags import warnings
 from app.pictures import Pixels, Tile, magnified, row
 from app.placing import pick_place, place_plot
@@ -13,9 +15,20 @@ from app.playback import playback, save_animation
 from app.plots import flow_plot, top_bars, trace_plot
 from app.sticking import kept, printing, sticking
 from app.tables import table
-from app.words import attack_verdict, budget, duration, per_cent, prediction, right_or_wrong, start_verdict
-from core import attacks
+from app.words import (
+    attack_verdict,
+    budget,
+    duration,
+    per_cent,
+    prediction,
+    right_or_wrong,
+    start_verdict,
+    starts_clean,
+)
+from core import attacks, domains
 from core.attacks import LaVAN, UniversalPatch
+from core.domains.budget import BUDGETS
+from core.images import rounding_note
 from core.inputs import BadInput
 from core.recipe import Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
 from core.recipe.norms import lengths
@@ -33,19 +46,30 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     built = recipe.built_attack()
     if isinstance(built, LaVAN | UniversalPatch):
         where(built, scene)
-    params = controls(method, recipe.attack.params, key="attack")
+    domain = domains.get(recipe.domain)
+    parameters = domain.attack_parameters(method, recipe.attack.params)
+    params = controls(method, recipe.attack.params, key="attack", parameters=parameters)
+    eps_note(parameters, params)
     classes = scene.classifier.classes
     wanted = ["", *(c for n, c in enumerate(classes) if n != scene.label)]
+    aim = classes[domain.class_number(recipe.target)] if recipe.target else ""
+    key = f"attack_target_{recipe.domain}_{scene.label}"
+    follow(key, aim if aim in wanted else "")
     target = st.selectbox(
         "Target",
         wanted,
-        index=wanted.index(recipe.target) if recipe.target in wanted else 0,
         format_func=lambda c: c or "any other class",
-        key=f"attack_target_{recipe.domain}_{scene.label}",
+        key=key,
         help="Untargeted, or the class that the classifier is to see.",
     )
-    if (params, target) != (recipe.attack.params, recipe.target):
+    taken(key, aim if aim in wanted else "", target)
+    other_norm = params.get("norm") != recipe.attack.params.get("norm")
+    if other_norm:  # a length and a largest change have budgets of their own
+        params = {word: value for word, value in params.items() if word not in BUDGETS}
+    if (params, target) != (recipe.attack.params, aim):
         session.change(attack=Method(name=name, params=params), target=target)
+        if other_norm:
+            st.rerun()
     return session.recipe()
 
 
@@ -69,18 +93,33 @@ def clean_tile(pixels: Pixels, before: Verdict, classes: tuple[str, ...], label:
     return Tile(pixels, "x, clean", prediction(before, classes, label), "clean", "", "clean.png")
 
 
-def evidence(outcome: Outcome, dimmed: bool) -> None:
+def equation(tiles: list[Tile], dimmed: bool, live_now: bool) -> None:
+    """Clean plus change is adversarial; while an attack runs, its newest image stands where the adversarial one will."""
+    draw = partial(row, key="equation", label="clean plus change is adversarial", width=190, dimmed=dimmed)
+    if not live_now:
+        draw(tiles)
+        return
+    before, newest = st.columns([2.1, 1])
+    with before:
+        draw(tiles[:2])
+    with newest:
+        st.markdown("**x′ so far**")
+        live.so_far()
+
+
+def evidence(outcome: Outcome, dimmed: bool, live_now: bool) -> None:
     """The pictures that prove the verdict, then the numbers, then the details."""
     attacked, classes = outcome.attacked, outcome.classes
     change, factor = magnified(outcome.clean, attacked.adversarial)
     true, label = confidence_of(outcome), outcome.known_label
-    row(
+    unit = domains.get(outcome.domain).linf.unit
+    equation(
         [
             clean_tile(outcome.clean, outcome.before, classes, label),
             Tile(
                 change,
                 f"δ × {factor}",
-                f"L∞ {budget(attacked.norms.linf)} · L2 {attacked.norms.l2:.2f}",
+                f"L∞ {budget(attacked.norms.linf, unit)} · L2 {attacked.norms.l2:.2f}",
                 "neutral",
                 "+",
                 "delta.png",
@@ -94,16 +133,16 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
                 "adversarial.png",
             ),
         ],
-        key="equation",
-        label="clean plus change is adversarial",
-        width=190,
-        dimmed=dimmed,
+        dimmed,
+        live_now,
     )
+    first = attacked.first if attacked.success else None
+    start = "" if first != 0 else " (clean image)" if starts_clean(outcome) else " (random start)"
     numbers = [
-        ("Steps until fooled", f"{attacked.first:,}" if attacked.success else "–"),
+        ("Steps until fooled", f"{attacked.first:,}{start}" if attacked.success else "–"),
         ("L0", f"{attacked.norms.l0:,} px"),
         ("L2", f"{attacked.norms.l2:.2f}"),
-        ("L∞", budget(attacked.norms.linf)),
+        ("L∞", budget(attacked.norms.linf, unit)),
         ("SSIM", f"{attacked.norms.ssim:.3f}"),
         ("Time", duration(attacked.seconds)),
     ]
@@ -148,10 +187,11 @@ def evidence(outcome: Outcome, dimmed: bool) -> None:
                 frame_words(trace, at[number], frame, outcome, true, rival)
                 for number, frame in zip(trace.frame_numbers, trace.frames, strict=True)
             ]
-            playback(trace.frames, captions, key="playback", identity=session.attack_key(outcome.recipe))
+            tick = next((k for k, n in enumerate(trace.frame_numbers) if first is not None and n >= first), None)
+            playback(trace.frames, captions, key="playback", identity=session.attack_key(outcome.recipe), first=tick)
             save_animation(trace.frames, key="animation", name=outcome.recipe.attack.name)
         with curves:
-            trace_plot(trace, true, rival, targeted=attacked.target is not None, key="trace")
+            trace_plot(trace, true, rival, targeted=attacked.target is not None, first=first, key="trace")
     with before_after:
         top_bars(outcome.before, attacked.verdict, classes, label, key="top5")
 
@@ -185,15 +225,35 @@ def frame_words(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: st
     seen = trace.predicted[at]
     l2, linf = lengths(outcome.clean, frame)
     said = f"{right_or_wrong(seen, outcome.known_label)}{outcome.classes[seen]}"
+    number = trace.numbers[at]
+    which = f"step {number}"
+    if not number:
+        which += " (the clean image)" if starts_clean(outcome) else " (the random start)"
+    if outcome.attacked.success and number == outcome.attacked.first:
+        which += ", fooled first"
+    unit = domains.get(outcome.domain).linf.unit
     return (
-        f"step {trace.numbers[at]}: {said} · {true} {per_cent(trace.confidence[at])}, "
-        f"{rival} {per_cent(trace.strongest[at])} · objective {trace.loss[at]:.3g} · L2 {l2:.2f}, L∞ {budget(linf)}"
+        f"{which}: {said} · {true} {per_cent(trace.confidence[at])}, "
+        f"{rival} {per_cent(trace.strongest[at])} · objective {trace.loss[at]:.3g} · L2 {l2:.2f}, L∞ {budget(linf, unit)}"
     )
+
+
+def _against_eps(outcome: Outcome, unit: str) -> list[dict[str, object]]:
+    """The measured L∞ beside the eps that was set, for an attack with one."""
+    values = outcome.recipe.built_attack().values()
+    if "eps" not in values or values.get("norm") == "l2":
+        return []
+    measured, eps = budget(outcome.attacked.norms.linf, unit), values["eps"]
+    note = rounding_note(eps)
+    return [
+        {"": "L∞ of the 8-bit image, eps", "value": f"{measured}, {budget(eps, unit)}" + (f". {note}" if note else "")}
+    ]
 
 
 def details(outcome: Outcome) -> None:
     """Norms, checks and the recipe, folded away."""
     attacked, classes = outcome.attacked, outcome.classes
+    unit = domains.get(outcome.domain).linf.unit
     with st.expander("More: numbers, the 8-bit check, the recipe"):
         rows: list[dict[str, object]] = [
             {"": "attack", "value": attacked.method},
@@ -208,8 +268,9 @@ def details(outcome: Outcome) -> None:
             {"": "looks for a gradient, for logits", "value": f"{attacked.gradients:,}, {attacked.queries:,}"},
             {
                 "": "L0, L2, L∞",
-                "value": f"{attacked.norms.l0} px, {attacked.norms.l2:.4f}, {budget(attacked.norms.linf)}",
+                "value": f"{attacked.norms.l0} px, {attacked.norms.l2:.4f}, {budget(attacked.norms.linf, unit)}",
             },
+            *_against_eps(outcome, unit),
             {"": "SSIM", "value": f"{attacked.norms.ssim:.5f}"},
             {"": "classifier, device", "value": f"{outcome.classifier}, {outcome.device}"},
             {"": "seed, versions", "value": f"{outcome.recipe.seed}, {outcome.versions}"},
@@ -239,6 +300,7 @@ head = st.container()
 with st.container(key="bench"):
     left, right = st.columns([1, 2.6], gap="large")
 with left:
+    run_slot = st.container()  # above the settings, which can be longer than the window
     recipe = settings(session.recipe(), scene)
 session.mirror()
 key = session.attack_key(recipe)
@@ -254,7 +316,7 @@ if shown is not None and (
     or not np.array_equal(shown.clean, scene.clean)
 ):
     shown = None
-with left:
+with run_slot:
     pressed = st.button(
         "Run the attack",
         type="primary",
@@ -271,8 +333,7 @@ if (
     and (pressed or instant or (shown is None and not idle))
 ):
     session.start_attack(recipe, scene)
-with left:
-    busy = live.running("attack ", picture=shown is not None)  # below Run, so that the pictures stay where they are
+busy = live.running("attack ", picture=False)
 found = session.attacked(recipe)
 if found is not None:
     shown = st.session_state.shown_attack = assemble(recipe, scene, found, ())
@@ -299,7 +360,7 @@ with right:
     else:
         if found is None and not busy:
             st.info("These pictures are of the run before. Press Run for the settings on the left.")
-        evidence(shown, dimmed=found is None)
+        evidence(shown, dimmed=found is None, live_now=busy)
     if method.universal:
         sticking(scene)
 if shown is not None:

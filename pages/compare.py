@@ -3,11 +3,13 @@
 import streamlit as st
 
 from app import classifiers, live, session, theme
+from app.controls import follow, taken
 from app.flags import warnings
 from app.pictures import Tile, magnified, row
 from app.tables import table
 from app.words import budget, compare_verdict, prediction, table_of_attacks, table_of_transfer
 from core import attacks, domains
+from core.images import rounding_note
 from core.recipe import Recipe, Results, Scene
 
 MOST = 8  # attacks
@@ -16,15 +18,16 @@ MOST = 8  # attacks
 def chosen(recipe: Recipe) -> Recipe:
     """Which attacks stand beside each other."""
     held = recipe.contest
+    follow("contest_attacks", list(held.attacks))
     names = st.multiselect(
         "Attacks",
         attacks.names(),
-        list(held.attacks),
         format_func=lambda n: attacks.get(n).title,
         max_selections=MOST,
         key="contest_attacks",
         help="Each runs with its own usual settings and the budget below, where it has one.",
     )
+    taken("contest_attacks", list(held.attacks), list(names))
     if not names:
         st.caption("Choose at least one attack.")
     elif tuple(names) != held.attacks:
@@ -34,28 +37,30 @@ def chosen(recipe: Recipe) -> Recipe:
 
 def budgeted(recipe: Recipe) -> Recipe:
     """The budget that all of them get."""
-    held = recipe.contest
-    now = round(held.eps * 255, 3)
+    held, usual = recipe.contest, domains.get(recipe.domain).linf
+    unit, step = (255, 0.5) if usual.unit == "/255" else (1, usual.step)
+    now = round(recipe.contest_eps * unit, 6)
+    form = (0.0, round(max(usual.slider_max * unit, now), 6), step)
+    follow("contest_eps", now, *form)
     eps = st.slider(
-        "eps (n/255)",
-        0.0,
-        max(32.0, now),
-        now,
-        0.5,
+        f"eps (n{usual.unit})" if usual.unit else "eps",
+        *form[:2],
+        step=step,
         format="%g",
         key="contest_eps",
         help="How far each value may move.",
     )
+    taken("contest_eps", now, eps, *form)
+    if rounding_note(eps / unit):
+        st.caption(rounding_note(eps / unit))
+    most = max(200, held.steps)
+    follow("contest_steps", held.steps, most)
     steps = st.slider(
-        "steps",
-        1,
-        max(200, held.steps),
-        held.steps,
-        key="contest_steps",
-        help="Gradient steps; for a black box, how often it may ask.",
+        "steps", 1, most, key="contest_steps", help="Gradient steps; for a black box, how often it may ask."
     )
+    taken("contest_steps", held.steps, steps, most)
     if (eps, steps) != (now, held.steps):
-        session.change(contest={**held.model_dump(), "eps": held.eps if eps == now else eps / 255, "steps": steps})
+        session.change(contest={**held.model_dump(), "eps": held.eps if eps == now else eps / unit, "steps": steps})
     return session.recipe()
 
 
@@ -75,7 +80,8 @@ def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
             )
         )
         change, factor = magnified(scene.clean, done.adversarial)
-        words = f"L∞ {budget(done.norms.linf)} · L2 {done.norms.l2:.2f}"
+        unit = domains.get(scene.classifier.domain).linf.unit
+        words = f"L∞ {budget(done.norms.linf, unit)} · L2 {done.norms.l2:.2f}"
         alt = f"What {entry.attack.title} changed, times {factor}. {words}"
         file = f"{entry.name}_delta.png"
         changed.append(Tile(change, f"δ × {factor}", words, "neutral", file_name=file, alt=alt))
@@ -95,7 +101,7 @@ def other_classifiers(recipe: Recipe, scene: Scene) -> None:
         )
         return
     titles = {name: domain.classifier_title(name) for name in names}
-    method = recipe.built_attack().described()
+    method = recipe.attack_description()
     st.caption(
         f"{method}, made on one classifier (rows) and shown to the others (columns), which the attacker never saw."
     )
@@ -120,6 +126,7 @@ recipe = chosen(session.recipe())
 with st.container(key="bench"):
     left, right = st.columns([1, 2.6], gap="large")
 with left:
+    run_slot = st.container()
     recipe = budgeted(recipe)
 session.mirror()
 key = session.contest_key(recipe)
@@ -127,7 +134,7 @@ shown: tuple[str, Results] | None = st.session_state.get("shown_contest")
 place = session.scene_key(recipe)
 if shown is not None and shown[0] != place:
     shown = None
-with left:
+with run_slot:
     pressed = st.button(
         "Run the attacks",
         type="primary",
@@ -160,7 +167,9 @@ if found is not None:
     shown = st.session_state.shown_contest = (place, found)
 with head:
     if shown is not None:
-        theme.verdict(compare_verdict(shown[1], scene.classifier.classes, scene.label, recipe.contest.eps))
+        unit = domains.get(recipe.domain).linf.unit
+        eps = budget(recipe.contest_eps, unit)
+        theme.verdict(compare_verdict(shown[1], scene.classifier.classes, scene.label, eps, known=scene.label_known))
     else:
         theme.verdict("The attacks are running." if busy else "Press Run to put the attacks beside each other.")
 with right:
@@ -170,7 +179,16 @@ with right:
         side_by_side(shown[1], scene, dimmed=found is None)
 if shown is not None:
     warnings(shown[1].flags(), key="contest_flags")
-    table(table_of_attacks(shown[1], scene.classifier.classes, scene.known_label), key="contest", name="attacks")
+    unit = domains.get(recipe.domain).linf.unit
+    table(table_of_attacks(shown[1], scene.classifier.classes, scene.known_label, unit), key="contest", name="attacks")
+    stopped = [
+        e.attack.title for e in shown[1].entries if e.attacked.success and 1 < e.attacked.iterations <= e.attacked.first
+    ]
+    if stopped:
+        st.caption(
+            f"{', '.join(stopped)} ended at the first success, where the confidence is lowest; the others ran all their steps. "
+            "Compare confidences only among those that ran on."
+        )
     st.caption(
         f"One picture, seed {recipe.seed}, white box on {scene.classifier.title}, judged after 8-bit rounding. "
         "A gradient and a query each count one look at one picture."

@@ -11,7 +11,7 @@ from app.detecting import roc_plot
 from app.palettes import CIVIDIS, levels
 from app.pictures import Tile, Tone, row
 from app.tables import Row, table
-from app.words import detect_verdict, per_cent, plural, trial_verdict
+from app.words import advice_for, detect_verdict, per_cent, plural, trial_verdict
 from core import domains, images
 from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement, threshold_at
 from core.evaluate.roc import roc
@@ -154,8 +154,8 @@ def many(recipe: Recipe, scene: Scene, detector: Detector, threshold: float) -> 
             f"Attack {count} pictures, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
         )
     st.caption(
-        f"{theme.plain(attack.described())} on those that {theme.plain(scene.classifier.title)} knows: once by an attacker who does not "
-        "know the detector, once by one who wants it silent too, toward the likeliest other class."
+        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(scene.classifier.title)} knows: once by an attacker "
+        "who does not know the detector, once by one who wants it silent too, toward the likeliest other class."
     )
     if pressed:
         session.forget(key)
@@ -289,7 +289,8 @@ if trial is not None:
         elif known.count < plain.count // 2:
             st.info(
                 f"The attacker who knows the detector fools {known.count}, the one who does not {plain.count}. Who knows more should not "
-                "do worse: this attack is too weak to tell whether the detector holds. Try more steps or a larger eps.",
+                "do worse: this attack is too weak to tell whether the detector holds. "
+                f"Try {advice_for(recipe)}.",
                 icon=":material/info:",
             )
         st.caption(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.objective import holds, opened
 from core.attacks.threat import project, steepest
-from core.declaration import Real, choice, flag, number
+from core.declaration import Real, choice, flag, number, outside
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 
@@ -49,6 +49,10 @@ class _APGD(Attack):
         "linf", help="What the ball measures: the largest change, or the Euclidean length."
     )
     early_stop: bool = flag(True, help="Leave a picture alone once it fools the classifier, 8-bit rounding included.")
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        if self.norm == "linf" and self.eps > 1:
+            raise BadInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
 
     def climb_to(
         self,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.objective import climb, objective
 from core.attacks.threat import project, random_start, steepest
-from core.declaration import Real, choice, flag, number
+from core.declaration import Real, choice, flag, number, outside
 from core.images import quantise
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -59,11 +58,9 @@ class PGD(Attack):
         "best", help="What is returned: the best point met (fooled first, then by the loss), or the last."
     )
 
-    @model_validator(mode="after")
-    def _fits_the_norm(self) -> PGD:
+    def check(self, given: Mapping[str, Any]) -> None:
         if self.norm == "linf" and self.eps > 1:
-            raise BadInput(f"PGD: eps is {self.eps:g}; in L∞ it must be at most 1, the whole range of a value.")
-        return self
+            raise BadInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
 
     @property
     def stride(self) -> float:

@@ -9,6 +9,7 @@ from pydantic import SerializeAsAny
 from torch import Tensor
 
 from core.cancellation import check
+from core.declaration import Parameter
 from core.defenses.base import Defense
 
 
@@ -48,5 +49,5 @@ class Chain(Defense):
     def without_gradient(self) -> tuple[str, ...]:
         return tuple(title for member in self.members for title in member.without_gradient())
 
-    def described(self) -> str:
+    def described(self, parameters: tuple[Parameter, ...] | None = None) -> str:
         return " → ".join(member.described() for member in self.members) or "no defense"

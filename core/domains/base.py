@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from core import images
+from core.declaration import Declared, Parameter
 from core.device import pick
+from core.domains.budget import LINF, Budget, attack_parameters
 from core.domains.chosen import Picture
 from core.fetching import Watch
 from core.inputs import BadInput
@@ -52,6 +54,8 @@ class Domain(ABC):
     note: ClassVar[str]  # one plain sentence about what this is and is not
     size: ClassVar[int]
     channels: ClassVar[int] = 3
+    linf: ClassVar[Budget] = LINF  # the field's usual L∞ budget on these images
+    l2: ClassVar[Budget] = Budget(3.0, 10.0, 0.1)
     dataset: ClassVar[str] = ""  # the data set's own name; empty where there is none to fetch
 
     @property
@@ -89,6 +93,20 @@ class Domain(ABC):
                 f"{self.title} has no classifier called {name[:60]!r}; it has {', '.join(self.classifier_names())}."
             )
         return zoo.load(self.name, name, self.classes, device=str(pick(device)))
+
+    # Attacks
+
+    def attack_parameters(
+        self, method: type[Declared], params: Mapping[str, Any] | None = None
+    ) -> tuple[Parameter, ...]:
+        """An attack's parameters with this domain's defaults, slider ends and units; `params` choose the norm."""
+        return attack_parameters(method, params or {}, self.linf, self.l2)
+
+    def attack_values(self, method: type[Declared], params: Mapping[str, Any]) -> dict[str, Any]:
+        """The given parameters, and this domain's defaults where they differ from those that the attack declares."""
+        declared = {parameter.name: parameter.default for parameter in method.parameters()}
+        own = {p.name: p.default for p in self.attack_parameters(method, params) if p.default != declared[p.name]}
+        return {**own, **params}
 
     # Pictures
 

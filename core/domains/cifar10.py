@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.domains.base import Domain, GalleryItem, Pixels, data_root
+from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
 from core.domains.photos import photograph
 from core.fetching import Watch, fetch
@@ -31,6 +32,7 @@ class Cifar10(Domain):
     note: ClassVar[str] = "Ten classes of 32×32 pictures: animals and vehicles."
     size: ClassVar[int] = 32
     dataset: ClassVar[str] = "CIFAR-10"
+    l2: ClassVar[Budget] = Budget(0.5, 3.0, 0.05)
 
     @property
     def classes(self) -> tuple[str, ...]:

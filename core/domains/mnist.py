@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from core.domains.base import Domain, GalleryItem, Pixels, data_root
+from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
 from core.fetching import Watch, fetch
 
@@ -46,6 +47,8 @@ class Mnist(Domain):
     size: ClassVar[int] = 28
     channels: ClassVar[int] = 1
     dataset: ClassVar[str] = "MNIST"
+    linf: ClassVar[Budget] = Budget(0.3, 0.5, 0.01)
+    l2: ClassVar[Budget] = Budget(2.0, 5.0, 0.1)
 
     @property
     def classes(self) -> tuple[str, ...]:

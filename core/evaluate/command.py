@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core import attacks
+from core import attacks, domains
 from core.device import pick
 from core.evaluate.cluster import distribute
 from core.evaluate.lgs import EXPERIMENTS, Experiment
@@ -19,7 +19,7 @@ from core.evaluate.running import Advance, devices_note, evaluate
 from core.evaluate.store import Run
 from core.evaluate.tables import Row, csv, latex
 from core.inputs import BadInput
-from core.recipe.recipe import Method
+from core.recipe.recipe import Method, build_attack
 
 Parsed = Callable[[str], tuple[Method, ...]]
 Show = Callable[[str, int, int], None]
@@ -95,7 +95,7 @@ def _plan(options: argparse.Namespace, experiment: Experiment | None, parse: Par
         "split": options.split,
         "count": 16 if options.pictures is None else options.pictures,
         "seed": options.seed,
-        "attacks": tuple(at_each(chosen, [eps for eps in options.eps.split(",") if eps])),
+        "attacks": tuple(at_each(chosen, [eps for eps in options.eps.split(",") if eps], options.domain or "photos")),
         "target": options.target,
         "defenses": tuple(parse(text) for text in options.defense),
         "attacker": options.attacker,
@@ -107,20 +107,22 @@ def _plan(options: argparse.Namespace, experiment: Experiment | None, parse: Par
     return Plan(**given)
 
 
-def at_each(methods: list[Method], eps: list[str]) -> list[Method]:
+def at_each(methods: list[Method], eps: list[str], domain: str = "photos") -> list[Method]:
     """Every attack that has an eps at each of the given ones; the others, and all without any, as they are."""
     result = []
     for method in methods:
         has = eps and any(parameter.name == "eps" for parameter in attacks.get(method.name).parameters())
         given = [{**method.params, "eps": value} for value in eps] if has else [method.params]
         # Through the attack and back: '8/255' and 0.0314 are the same plan.
-        result += [_plain(Method(name=method.name, params=params)) for params in given]
+        result += [_plain(Method(name=method.name, params=params), domain) for params in given]
     return result
 
 
-def _plain(method: Method) -> Method:
-    built = attacks.build(method.name, method.params)
-    return Method(name=method.name, params=built.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+def _plain(method: Method, domain: str) -> Method:
+    """The method with the parameters, as numbers, that differ from the domain's defaults."""
+    values = build_attack(domain, method).values()
+    parameters = domains.get(domain).attack_parameters(attacks.get(method.name), method.params)
+    return Method(name=method.name, params={p.name: values[p.name] for p in parameters if values[p.name] != p.default})
 
 
 def _reproduce(options: argparse.Namespace, show: Show) -> int:

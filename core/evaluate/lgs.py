@@ -107,7 +107,7 @@ class Experiment(ABC):
         plan = findings.plan
         domain = domains.get(plan.domain)
         which = domain.classifier_title(plan.classifier_names()[0])
-        settings = "; ".join(attack.described() for attack in plan.built_attacks)
+        settings = "; ".join(plan.attack_title(number) for number in range(len(plan.attacks)))
         return (
             f"## {self.title}\n\n{which}; {heading(findings)}.\n"
             + (f"Attack: {settings}.\n" if settings else "")

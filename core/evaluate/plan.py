@@ -16,7 +16,16 @@ from core.attacks.base import Attack
 from core.defenses import Defense
 from core.guarded import Backward
 from core.inputs import BadInput
-from core.recipe.recipe import Attacker, Columns, Method, Written, built_columns, checked_columns
+from core.recipe.recipe import (
+    Attacker,
+    Columns,
+    Method,
+    Written,
+    build_attack,
+    built_columns,
+    checked_columns,
+    describe_attack,
+)
 
 BARE = -1  # in place of a defense's number: none
 CLEAN = -1  # in place of an attack's number: none
@@ -81,7 +90,7 @@ class Plan(Written):
 
     @cached_property
     def built_attacks(self) -> tuple[Attack, ...]:
-        return tuple(attacks.build(m.name, m.params) for m in self.attacks)
+        return tuple(build_attack(self.domain, method) for method in self.attacks)
 
     @cached_property
     def built_defenses(self) -> tuple[Defense, ...]:
@@ -93,7 +102,7 @@ class Plan(Written):
         return self.classifiers or domains.get(self.domain).classifier_names()[:1]
 
     def attack_title(self, number: int) -> str:
-        return "no attack" if number == CLEAN else self.built_attacks[number].described()
+        return "no attack" if number == CLEAN else describe_attack(self.domain, self.attacks[number])
 
     def defense_title(self, number: int) -> str:
         return "no defense" if number == BARE else self.built_defenses[number].described()

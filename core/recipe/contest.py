@@ -53,13 +53,21 @@ def flags_of(outcome: Outcome) -> tuple[Flag, ...]:
     return tuple(flags.values())
 
 
-def budgeted(contest: Contest, name: str) -> Method:
-    """That attack with the contest's budget, where it has one: eps, gradient steps or queries."""
+def budgeted(contest: Contest, name: str, eps: float | None = None) -> Method:
+    """That attack with the contest's budget, where it has one: eps, gradient steps or queries.
+
+    Args:
+        eps: the budget where the contest names none.
+    """
     known = {parameter.name: parameter for parameter in attacks.get(name).parameters()}
     given: dict[str, Any] = {}
-    for word, value in (("eps", contest.eps), ("steps", contest.steps), ("queries", contest.steps)):
+    for word, value in (
+        ("eps", contest.eps if eps is None else eps),
+        ("steps", contest.steps),
+        ("queries", contest.steps),
+    ):
         parameter = known.get(word)
-        if parameter is not None and parameter.default is not None:
+        if value is not None and parameter is not None and parameter.default is not None:
             low, high = parameter.low or 0, parameter.high or value
             given[word] = type(parameter.default)(min(max(value, low), high))
     return Method(name=name, params=given)
@@ -69,7 +77,7 @@ def contend(recipe: Recipe, scene: Scene, *, watch: Watch | None = None) -> Resu
     """Every attack of the recipe's contest on the scene, one after another; stopped, those that are done."""
     entries: list[Entry] = []
     for name in recipe.contest.attacks:
-        one = recipe.but(attack=budgeted(recipe.contest, name))
+        one = recipe.but(attack=budgeted(recipe.contest, name, recipe.contest_eps))
         attacked = fool(one, scene, watch=watch)
         entries.append(Entry(name, one.built_attack(), attacked))
         if attacked.stopped:

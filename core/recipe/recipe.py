@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from core import attacks, domains
 from core import defenses as defense_methods
-from core.declaration import readable
+from core.declaration import Real, readable
 from core.domains.chosen import Picture
 from core.inputs import BadInput
 
@@ -32,6 +32,21 @@ class Method(_Plain):
 
 
 Columns = tuple[tuple[Method, ...], ...]
+
+
+def build_attack(domain: str, method: Method) -> attacks.Attack:
+    """The attack with its parameters, and the domain's defaults for the others.
+
+    Raises:
+        BadInput: there is no such attack, or it does not take these parameters.
+    """
+    return attacks.build(method.name, domains.get(domain).attack_values(attacks.get(method.name), method.params))
+
+
+def describe_attack(domain: str, method: Method) -> str:
+    """The attack with the parameters that differ from the domain's defaults, in the domain's units."""
+    parameters = domains.get(domain).attack_parameters(attacks.get(method.name), method.params)
+    return build_attack(domain, method).described(parameters)
 
 
 def checked_columns(columns: Columns) -> Columns:
@@ -57,7 +72,8 @@ def built_columns(columns: Columns) -> tuple[defense_methods.Defense, ...]:
 class Contest(_Plain):
     """Attacks to put beside each other, and the budget that each of them gets where it has one.
 
-    `eps` bounds every value's change (L∞); `steps` is the number of gradient steps, and of queries for a black box.
+    `eps` bounds every value's change (L∞), None for the domain's own; `steps` is the number of gradient steps, and of queries for a
+    black box.
     """
 
     attacks: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)] = (
@@ -67,7 +83,7 @@ class Contest(_Plain):
         "deepfool",
         "jsma",
     )
-    eps: Annotated[float, Field(ge=0, le=1)] = 8 / 255
+    eps: Annotated[Real, Field(ge=0, le=1)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] = 40
 
     @field_validator("attacks")
@@ -93,7 +109,7 @@ class Written(_Plain):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise BadInput(readable(error, f"This {self.what.split()[-1]}")) from None
+            raise BadInput(readable(error, f"This {self.what.split()[-1]}", values)) from None
 
     @field_validator("domain")
     @classmethod
@@ -181,8 +197,17 @@ class Recipe(Written):
     # Views of the data
 
     def built_attack(self) -> attacks.Attack:
-        """The attack with its parameters."""
-        return attacks.build(self.attack.name, self.attack.params)
+        """The attack with its parameters, and the domain's defaults for the others."""
+        return build_attack(self.domain, self.attack)
+
+    def attack_description(self) -> str:
+        """The attack with the parameters that differ from the domain's defaults, in the domain's units."""
+        return describe_attack(self.domain, self.attack)
+
+    @property
+    def contest_eps(self) -> float:
+        """The contest's eps; the domain's where the contest names none."""
+        return domains.get(self.domain).linf.eps if self.contest.eps is None else self.contest.eps
 
     def built_defenses(self) -> tuple[defense_methods.Defense, ...]:
         """One defense a column."""

@@ -132,7 +132,7 @@ def fool(
     probabilities = result.logits[0].float().softmax(0).cpu()
     aim = target if target is not None else int(result.targets[0]) if result.targets is not None else None
     return Attacked(
-        method=attack.described(),
+        method=recipe.attack_description(),
         adversarial=adversarial,
         verdict=_verdict(probabilities, scene.label),
         success=bool(result.success[0]),

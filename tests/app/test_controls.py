@@ -70,6 +70,43 @@ def test_what_is_moved_is_returned_in_the_units_of_the_declaration() -> None:
     assert "eps" not in app.session_state["got"]
 
 
+def _both(params):  # its source runs in a file of its own
+    import streamlit as st
+
+    from app.controls import controls
+    from tests.app.test_controls import Made
+
+    recipe = st.session_state.setdefault("recipe", dict(params))
+    st.session_state.recipe = controls(Made, recipe, key="k")
+
+
+def test_a_recipe_that_changes_elsewhere_moves_its_controls() -> None:
+    app = AppTest.from_function(_both, kwargs={"params": {}}, default_timeout=30).run()
+    app.slider(key="k_made_eps").set_value(2.5).run()
+    app.selectbox(key="k_made_norm").set_value("l2").run()
+    for params in (
+        {"eps": 4 / 255, "steps": 7, "pace": 0.5, "norm": "linf", "early": False},
+        {},
+        {"eps": 100 / 255, "steps": 300, "norm": "l2"},
+        {"eps": 2.5 / 255, "pace": 0.5},
+    ):
+        app.session_state["recipe"] = {name: value for name, value in params.items() if value != "linf"}
+        app.run()
+        assert not app.exception, app.exception
+        assert app.session_state["recipe"] == {name: value for name, value in params.items() if value != "linf"}
+        assert app.slider(key="k_made_eps").value == pytest.approx(255 * params.get("eps", 8 / 255))
+        assert app.toggle(key="k_made_pace_own").value == ("pace" in params)
+        app.slider(key="k_made_steps").set_value(11).run()
+        assert app.session_state["recipe"]["steps"] == 11, "and what the user moves then still counts"
+
+
+def test_a_change_that_was_cut_off_before_the_recipe_had_it_is_not_lost() -> None:
+    app = screen()  # this screen never changes its recipe, as a run that the next one cuts off
+    app.slider(key="k_made_eps").set_value(2.5).run()
+    app.slider(key="k_made_steps").set_value(7).run()
+    assert app.session_state["got"] == {"eps": 2.5 / 255, "steps": 7}
+
+
 def _strip(params):  # its source runs in a file of its own
     import streamlit as st
 

@@ -111,7 +111,8 @@ RANDOM = Trace(numbers=(0,), frame_numbers=(0,), frames=(np.ones((8, 8, 3), np.u
     [
         (
             _outcome(0, 1),
-            "It was a cat (60 %). After 3 steps it was fooled; after all 40, changing no pixel by more than 8/255, "
+            "It was a cat (60 %). The classifier was fooled after 3 steps. After 40 steps, "
+            "changing no pixel by more than 8/255, "
             "the classifier sees an astronaut (60 %).",
         ),
         (
@@ -120,18 +121,19 @@ RANDOM = Trace(numbers=(0,), frame_numbers=(0,), frames=(np.ones((8, 8, 3), np.u
         ),
         (
             _outcome(0, 1, first=0, trace=RANDOM),
-            "It was a cat (60 %). At the random start, before the first step, it was fooled; after all 40, "
+            "It was a cat (60 %). The classifier was fooled at the random start, before the first step. After 40 steps, "
             "changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
         ),
         (
             _outcome(0, 1, known=False),
-            "The classifier saw a cat (60 %). After 3 steps it was fooled; after all 40, changing no pixel by more than 8/255, "
+            "The classifier saw a cat (60 %). The classifier was fooled after 3 steps. After 40 steps, "
+            "changing no pixel by more than 8/255, "
             "the classifier sees an astronaut (60 %).",
         ),
         (
             _outcome(1, 2, target=2),
-            "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). After 3 steps it was fooled; "
-            "after all 40, changing no pixel by more than 8/255, the classifier sees the target, a coffee (60 %).",
+            "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). The classifier was fooled "
+            "after 3 steps. After 40 steps, changing no pixel by more than 8/255, the classifier sees a coffee (60 %), the target.",
         ),
         (
             _outcome(1, 1, target=2, success=False),
@@ -141,7 +143,7 @@ RANDOM = Trace(numbers=(0,), frame_numbers=(0,), frames=(np.ones((8, 8, 3), np.u
         (
             _outcome(1, 1, first=0),
             "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). After 40 steps, "
-            "changing no pixel by more than 8/255, it sees an astronaut (60 %).",
+            "changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
         ),
         (
             _outcome(
@@ -155,7 +157,7 @@ RANDOM = Trace(numbers=(0,), frame_numbers=(0,), frames=(np.ones((8, 8, 3), np.u
         ),
         (
             _outcome(0, 1, stopped=True, iterations=12),
-            "It was a cat (60 %). After 3 steps it was fooled; when it was stopped after 12, "
+            "It was a cat (60 %). The classifier was fooled after 3 steps. Stopped after 12 steps, "
             "changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
         ),
     ],

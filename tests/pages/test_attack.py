@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import session
+from app import session, words
 from core import Recipe, attacks, images
 from core.attacks.fgsm import FGSM
 from core.inputs import BadInput
@@ -196,3 +196,82 @@ def test_a_new_attack_reaches_the_screen(plugins: None) -> None:  # noqa: F811
     assert app.slider(key="attack_darken_amount").value == 51
     x, _, moved = (pixels(tile["src"]).astype(int) for tile in tiles(app, ROW))
     assert np.abs(np.clip(x - 51, 0, 255) - moved).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["lavan", "universal_patch"])
+def test_the_place_of_a_patch_stays_in_the_picker_the_recipe_the_link_and_the_result(name: str) -> None:
+    quick = {"steps": 1, "batch": 1} if name == "universal_patch" else {"steps": 1}
+    app = visit("attack", Recipe(attack=Method(name=name, params=quick)).to_link())
+    place = {"place": "given", "row": 0.6, "column": 0.3}
+    held = app.session_state["recipe"]  # as a click on the picker leaves it
+    app.session_state["recipe"] = held.but(attack=Method(name=name, params={**held.attack.params, **place}))
+    app.run()
+    app.button(key="run").click().run()
+    settled(app)
+    app.selectbox(key="attack_target_photos_0").set_value("rocket").run()
+    app.button(key="run").click().run()
+    settled(app)
+    assert {word: app.session_state["recipe"].attack.params[word] for word in place} == place
+    assert app.selectbox(key=f"attack_{name}_place").value == "given"
+    assert app.slider(key=f"attack_{name}_row").value == 0.6
+    again = visit("attack", app.query_params["recipe"])
+    assert again.session_state["recipe"] == app.session_state["recipe"]
+    assert {word: again.session_state["recipe"].attack.params[word] for word in place} == place
+    attacked = again.session_state["shown_attack"].attacked
+    if name == "lavan":
+        rows, columns = np.nonzero(attacked.mask[..., 0])
+        side = rows.max() - rows.min() + 1
+        assert (rows.min(), columns.min()) == (round(0.6 * (160 - side)), round(0.3 * (160 - side)))
+
+
+def test_a_target_by_number_or_in_other_letters_is_kept() -> None:
+    for word in ("3", "Rocket"):
+        app = visit("attack", Recipe(attack=Method(name="fgsm"), target=word).to_link())
+        assert app.selectbox(key="attack_target_photos_0").value == "rocket"
+        assert app.session_state["recipe"].target in (word, "rocket")
+
+
+def test_mnist_has_its_own_budget_and_advice_ends_where_the_sliders_end() -> None:
+    app = visit("attack", Recipe(domain="mnist", attack=Method(name="fgsm")).to_link())
+    slider = app.slider(key="attack_fgsm_eps")
+    assert (slider.label, slider.value, slider.max) == ("eps", 0.3, 0.5)
+    assert any("gray levels" in caption.value for caption in app.caption)
+    app.selectbox(key="side_domain").set_value("photos").run()
+    settled(app)
+    slider = app.slider(key="attack_fgsm_eps")
+    assert (slider.label, slider.value, slider.max) == ("eps (n/255)", 8.0, 32.0)
+    held = {"eps": 32 / 255, "steps": 200}
+    assert words.advice_for(Recipe(attack=Method(name="pgd", params=held))) == "another attack"
+    assert words.advice_for(Recipe(attack=Method(name="pgd", params={"eps": 32 / 255}))) == "more steps"
+    assert words.advice_for(Recipe(domain="mnist", attack=Method(name="fgsm", params={"eps": 0.5}))) == "another attack"
+    assert (
+        words.advice_for(Recipe(attack=Method(name="lavan", params={"area": 0.5, "steps": 1000}))) == "another attack"
+    )
+
+
+def test_another_norm_has_its_own_budget() -> None:
+    app = visit("attack", Recipe(domain="cifar10", attack=Method(name="pgd", params={"steps": 3})).to_link())
+    app.selectbox(key="attack_pgd_norm").set_value("l2").run()
+    settled(app)
+    slider = app.slider(key="attack_pgd_eps")
+    assert (slider.label, slider.value, slider.max) == ("eps", 0.5, 3.0)
+    app.selectbox(key="attack_pgd_norm").set_value("linf").run()
+    settled(app)
+    assert app.slider(key="attack_pgd_eps").value == 8.0 and app.session_state["recipe"].attack.params == {"steps": 3}
+
+
+def test_the_first_success_is_marked_and_the_random_start_is_named() -> None:
+    params = {"eps": 32 / 255, "steps": 10, "early_stop": False}
+    app = visit("attack", Recipe(attack=Method(name="pgd", params=params)).to_link())
+    outcome = app.session_state["shown_attack"]
+    first = outcome.attacked.first
+    assert 0 < first < 10 and f"fooled after {words.plural(first, 'step')}. After 10 steps, " in verdict(app)
+    assert {metric.label: metric.value for metric in app.metric}["Steps until fooled"] == str(first)
+    data = next(json.loads(e.proto.json) for e in app.get("bidi_component") if "captions" in (e.proto.json or ""))
+    assert data["first"] == first and data["captions"][first].startswith(f"step {first}, fooled first: ✗")
+    assert data["captions"][0].startswith("step 0 (the random start): ")
+    spec = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert [shape["x0"] for shape in spec["layout"]["shapes"]] == [first, first]
+    fgsm = visit("attack", Recipe(attack=Method(name="fgsm", params={"eps": 32 / 255})).to_link())
+    data = next(json.loads(e.proto.json) for e in fgsm.get("bidi_component") if "captions" in (e.proto.json or ""))
+    assert data["captions"][0].startswith("step 0 (the clean image): ✓ cat")

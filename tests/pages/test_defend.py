@@ -86,3 +86,12 @@ def test_a_new_defense_reaches_the_screen(plugins: None) -> None:  # noqa: F811
     app = visit("defend", recipe.to_link())
     assert tiles(app, ROW)[1]["title"].startswith("Lighten")
     assert "Lighten" in app.selectbox(key="add_name").options
+
+
+def test_a_removed_column_leaves_the_others_as_they_were() -> None:
+    columns = ((Method(name="jpeg", params={"quality": 30}),), (Method(name="jpeg", params={"quality": 80}),))
+    app = visit("defend", Recipe(attack=Method(name="fgsm"), defenses=columns).to_link())
+    app.button(key="remove_0").click().run()
+    settled(app)
+    assert [m.params for column in app.session_state["recipe"].defenses for m in column] == [{"quality": 80}]
+    assert app.slider(key="column_0_0_1_jpeg_quality").value == 80
