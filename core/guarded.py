@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
+from functools import partial
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+from core.cancellation import check
 from core.defenses.base import Defense
 from core.inputs import BadInput
 from core.models.classifier import Classifier, Wrapper
+from core.random_streams import AttackLooks, RandomStreams, image_keys
 
 Backward = Literal["none", "identity", "true", "best", "average"]
+Seed = tuple[int | str, ...]
+
+GRAPH_BYTES = 1 << 28  # that the graphs of several draws may take together on a CPU
 
 
 class Guarded(Wrapper):
@@ -25,8 +34,11 @@ class Guarded(Wrapper):
         'average': as 'best', averaged over `samples` draws of the defense's own randomness, fresh ones at every look
             (expectation over transformation; Athalye et al. 2018, section 4.2). Of a defense without randomness it is 'best'.
 
-    Without a gradient the logits of a randomised defense are the mean over `samples` draws that are always the same, so that a
-    success is no luck of one draw and the same picture always gets the same answer.
+    Without a gradient the logits of a randomised defense are the mean over `samples` draws that depend on `seed` and on the
+    image alone, so that a success is no luck of one draw and the same image always gets the same answer, whatever its batch.
+
+    The attacker's draws differ from these. Within an attack they depend on the attack's seed and step and are the same for all
+    images of a look; else on the image. Nothing is remembered from one call to the next.
 
     Raises:
         BadInput: `backward` is unknown, or is 'true' for a defense without a useful gradient.
@@ -57,33 +69,91 @@ class Guarded(Wrapper):
         self.backward = backward
         self.samples = samples if defense.randomised() else 1
         self.seed = seed
-        self.generator = torch.Generator().manual_seed(seed)  # of the attacker's own draws
+        self.looks: AttackLooks | None = None  # of the attack that this classifier was made for
 
     @property
     def surrogate(self) -> Classifier:
-        """What the attacker differentiates."""
-        return self.classifier if self.backward == "none" else self
+        """What the attacker differentiates: without the defenses, of this one and of those inside, that the attacker does not know."""
+        return self.classifier.surrogate if self.backward == "none" else super().surrogate
+
+    def in_attack(self, looks: AttackLooks) -> Classifier:
+        known = super().in_attack(looks)
+        if self.backward != "average" or not self.defense.randomised():
+            return known
+        assert isinstance(known, Guarded)
+        twin = copy(known)
+        twin.looks = looks
+        return twin
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of the defended images, N×C×H×W in [0, 1]; the gradient is the one that `backward` names."""
         images = images.to(self.device)
+        with_gradient = torch.is_grad_enabled() and images.requires_grad
         if not self.defense.randomised():
             backward = "best" if self.backward == "average" else self.backward
             return self._once(images, backward, None)
-        if not images.requires_grad:
-            judge = torch.Generator().manual_seed(self.seed)
-            return self._mean(images, "none", judge, self.samples)
-        if self.backward == "average":
-            return self._mean(images, "best", self.generator, self.samples)
-        return self._once(images, self.backward, None)
+        if not with_gradient:
+            return self._mean(images, image_keys(images), ("judge", self.seed))
+        if self.backward != "average":
+            return self._once(images, self.backward, None)
+        if self.looks is None:
+            return self._mean_with_gradient(images, image_keys(images), ("attacker", self.seed))
+        return self._mean_with_gradient(images, (b"",) * len(images), ("attacker", self.seed, *self.looks.next_seed()))
 
-    def _mean(self, images: Tensor, backward: str, generator: torch.Generator, samples: int) -> Tensor:
-        return torch.stack([self._once(images, backward, generator) for _ in range(samples)]).mean(0)
+    def _mean(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
+        """The mean logits over the draws that the keys and the seed name."""
+        total = self._draw(images, keys, (*seed, 0))
+        for number in range(1, self.samples):
+            total = total + self._draw(images, keys, (*seed, number))
+        return total / self.samples
 
-    def _once(self, images: Tensor, backward: str, generator: torch.Generator | None) -> Tensor:
-        """Logits behind one draw of the defense; without a generator, the draw that the defense itself names."""
-        if images.requires_grad:
-            defended = self.defense.guarded_gradient(images, backward, generator)
+    def _mean_with_gradient(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
+        """The same with a graph that holds about `GRAPH_BYTES` at most, or that of two draws: the others are computed again backward."""
+        held = _GraphSize()
+        with held:
+            total = self._draw(images, keys, (*seed, 0))
+        kept = _room(images.device) // max(1, held.size)
+        for number in range(1, self.samples):
+            draw = partial(self._draw, keys=keys, seed=(*seed, number))
+            total = total + (draw(images) if number < kept else _computed_again(draw, images))
+        return total / self.samples
+
+    def _draw(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
+        """Logits behind one draw of the defense; the same arguments give the same logits."""
+        check()
+        classifier = self.classifier
+        if self.looks is not None:  # random defenses inside draw anew for each draw of this one
+            classifier = classifier.in_attack(AttackLooks(*seed))
+        return self._once(images, "best", RandomStreams.keyed(keys, *seed), classifier)
+
+    def _once(
+        self, images: Tensor, backward: str, streams: RandomStreams | None, classifier: Classifier | None = None
+    ) -> Tensor:
+        """Logits behind one draw of the defense; without streams, the draw that the defense itself names."""
+        if torch.is_grad_enabled() and images.requires_grad:
+            defended = self.defense.guarded_gradient(images, backward, streams)
         else:
-            defended = self.defense.drawn(images, generator)
-        return self.classifier(defended)  # type: ignore[no-any-return]
+            defended = self.defense.drawn_each(images, streams)
+        return (classifier or self.classifier)(defended)  # type: ignore[no-any-return]
+
+
+class _GraphSize(torch.autograd.graph.saved_tensors_hooks):
+    """Counts the bytes of what the graph made inside holds; what it holds twice counts twice, so that it is no less."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        super().__init__(self._count, lambda held: held)
+
+    def _count(self, held: Tensor) -> Tensor:
+        self.size += held.numel() * held.element_size()
+        return held
+
+
+def _room(device: torch.device) -> int:
+    """Bytes that graphs may take there."""
+    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else GRAPH_BYTES
+
+
+def _computed_again(draw: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """`draw(images)` without what its graph holds: backward, it is made again."""
+    return checkpoint(draw, images, use_reentrant=False, preserve_rng_state=False)

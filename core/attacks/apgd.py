@@ -16,6 +16,7 @@ from core.attacks.threat import project, steepest
 from core.declaration import Real, choice, flag, number, outside
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.random_streams import RandomStreams
 
 Gain = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # logits N×K, labels N, targets N or None, to N
 
@@ -59,7 +60,7 @@ class _APGD(Attack):
         state: State,
         gain: Gain,
         targets: Tensor | None,
-        generator: torch.Generator,
+        streams: RandomStreams,
         before: int,
         total: int,
     ) -> Iterator[Step]:
@@ -69,7 +70,7 @@ class _APGD(Attack):
         run = state.open
         x, y = state.images[run], state.labels[run]
         aims = None if targets is None else targets[run]
-        now = _start(x, eps, self.norm, generator)
+        now = _start(x, eps, self.norm, streams.at(run))
         old, stride = now, x.new_full((len(x),), 2 * eps)
         top, top_gradient = now, torch.zeros_like(now)
         highest = x.new_full((len(x),), -torch.inf)
@@ -124,7 +125,8 @@ class APGDCE(_APGD):
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
         state = State.begin(classifier, images, labels, goal, cross_entropy)
-        yield from self.climb_to(state, cross_entropy, goal.targets, generator, 0, self.iterations)
+        streams = RandomStreams.of(images, generator)
+        yield from self.climb_to(state, cross_entropy, goal.targets, streams, 0, self.iterations)
 
 
 class APGDT(_APGD):
@@ -143,14 +145,15 @@ class APGDT(_APGD):
         if len(classifier.classes) < 4:
             raise BadInput("APGD-T needs a classifier with at least 4 classes; use APGD-CE here.")
         state = State.begin(classifier, images, labels, goal, dlr if goal.targets is None else cross_entropy)
+        streams = RandomStreams.of(images, generator)
         if goal.targets is not None:
-            yield from self.climb_to(state, dlr, goal.targets, generator, 0, self.iterations)
+            yield from self.climb_to(state, dlr, goal.targets, streams, 0, self.iterations)
             return
         order = state.logits.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)
         tried = min(self.classes, len(classifier.classes) - 1)
         total = tried * self.iterations
         for number_ in range(tried):
-            yield from self.climb_to(state, dlr, order[:, number_], generator, number_ * self.iterations, total)
+            yield from self.climb_to(state, dlr, order[:, number_], streams, number_ * self.iterations, total)
             if len(state.open) == 0:
                 return
         yield state.step(total, total)
@@ -215,13 +218,13 @@ class State:
         return Step(number_, total, self.best, self.logits, self.gain, self.fooled, self.goal.targets)
 
 
-def _start(images: Tensor, eps: float, norm: Literal["linf", "l2"], generator: torch.Generator) -> Tensor:
+def _start(images: Tensor, eps: float, norm: Literal["linf", "l2"], streams: RandomStreams) -> Tensor:
     """A random point on the ball's surface, as the published code starts."""
     if norm == "linf":
-        noise = torch.rand(images.shape, generator=generator) * 2 - 1
+        noise = streams.rand(*images.shape[1:]) * 2 - 1
         noise = noise / noise.flatten(1).abs().amax(1).clamp(min=1e-12).view(-1, 1, 1, 1)
     else:
-        noise = steepest(torch.randn(images.shape, generator=generator), "l2")
+        noise = steepest(streams.randn(*images.shape[1:]), "l2")
     return project(images + eps * noise.to(images), images, eps, norm)
 
 

@@ -16,6 +16,7 @@ from core.declaration import Declared, Registry
 from core.images import quantise
 from core.inputs import BadInput, check_images, check_labels
 from core.models.classifier import Classifier
+from core.random_streams import AttackLooks, draw_seed
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ class Attack(Declared, ABC):
         """Yield the starting point and then every iteration; the last step yielded holds the images returned.
 
         Everything is checked and on the classifier's device. Gradients are taken with `torch.autograd.grad` on the images,
-        nothing is written in place into `images`, and random numbers are drawn on the CPU from `generator` and moved.
+        nothing is written in place into `images`. Random numbers are drawn from `RandomStreams.of(images, generator)`, a stream
+        an image, and moved; drawn from `generator` itself, an image's would depend on the rest of the batch.
         """
 
     def steps(
@@ -158,7 +160,7 @@ class Attack(Declared, ABC):
         Args:
             classifier: the attacked classifier; a `Guarded` one decides by its `backward` what the attacker sees.
             images: N×C×H×W in [0, 1]. labels: int64 N. goal: untargeted unless given.
-            generator: a CPU generator; seeded with 0 unless given.
+            generator: seeded with 0 unless given. An image's draws depend on its seed and on the image, not on the batch.
 
         Raises:
             BadInput: images, labels or targets are unusable.
@@ -173,14 +175,15 @@ class Attack(Declared, ABC):
             goal = Goal(goal.targets.to(classifier.device))
         if generator is None:
             generator = torch.Generator().manual_seed(0)
-        attacked = classifier.surrogate
-        return self.iterate(
-            attacked,
+        looks = AttackLooks(draw_seed(generator))
+        steps = self.iterate(
+            classifier.surrogate.in_attack(looks),
             images.detach().to(classifier.device).clamp(0, 1),
             labels.to(classifier.device),
             goal,
             generator,
         )
+        return _numbered(steps, looks)
 
     def __call__(
         self,
@@ -237,6 +240,13 @@ class Attack(Declared, ABC):
             seconds=time.perf_counter() - began,
             stopped=stopped,
         )
+
+
+def _numbered(steps: Iterator[Step], looks: AttackLooks) -> Iterator[Step]:
+    """The same steps; the looks that follow a step draw anew."""
+    for step in steps:
+        looks.finished(step.number)
+        yield step
 
 
 def _unattacked(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Step:

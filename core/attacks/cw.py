@@ -120,6 +120,8 @@ class CW(Attack):
                     reached = reached.index_copy(0, run, w)
                     run, w, m, v, before = run[keep], w[keep], m[keep], v[keep], loss[keep]
                     if len(run) == 0:
+                        # The search is over for all; what follows draws as it does where others still go on.
+                        yield best.step((search + 1) * iterations, total, labels, goal)
                         break
             reached = reached.index_copy(0, run, w)
             high = torch.where(found, torch.minimum(high, c), high)

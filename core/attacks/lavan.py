@@ -15,6 +15,7 @@ from core.attacks.objective import holds
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.random_streams import RandomStreams
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,15 @@ class LaVAN(Attack):
             )
         return side
 
-    def place_on(self, count: int, height: int, width: int, generator: torch.Generator) -> Place:
-        """Where the patch lies on each of `count` pictures of height×width; the attack draws it first from its generator."""
+    def place_on(self, height: int, width: int, streams: RandomStreams) -> Place:
+        """Where the patch lies on each image of height×width, one a stream; the attack draws it first."""
         side = self.side(height, width)
         free = torch.tensor([height - side, width - side])
         if self.place == "given":
             top, left = (free * torch.tensor([self.row, self.column])).round().long()
-            return Place(top.expand(count).clone(), left.expand(count).clone(), side)
-        along = torch.rand(count, 2, generator=generator)
-        edge = torch.randint(4, (count,), generator=generator)  # top, bottom, left, right
+            return Place(top.repeat(len(streams)), left.repeat(len(streams)), side)
+        along = streams.rand(2)
+        edge = streams.randint(4)  # top, bottom, left, right
         spot = (along * (free + 1)).long().minimum(free)
         top = torch.where(edge == 0, 0, torch.where(edge == 1, free[0], spot[:, 0]))
         left = torch.where(edge == 2, 0, torch.where(edge == 3, free[1], spot[:, 1]))
@@ -85,9 +86,9 @@ class LaVAN(Attack):
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
-        height, width = images.shape[2:]
-        place = self.place_on(len(images), height, width, generator)
-        return self.at(place, classifier, images, labels, goal, generator)
+        streams = RandomStreams.of(images, generator)
+        place = self.place_on(images.shape[2], images.shape[3], streams)
+        return self.at(place, classifier, images, labels, goal, streams)
 
     def at(
         self,
@@ -96,7 +97,7 @@ class LaVAN(Attack):
         images: Tensor,
         labels: Tensor,
         goal: Goal,
-        generator: torch.Generator,
+        streams: RandomStreams,
     ) -> Iterator[Step]:
         """The attack with each picture's patch at its own place; the rest as in `iterate`."""
         count, channels, height, width = images.shape
@@ -106,9 +107,9 @@ class LaVAN(Attack):
         if targets is None:
             # Any class but the true one, each as likely: step over the true one.
             classes = len(classifier.classes)
-            drawn = torch.randint(classes - 1, (count,), generator=generator).to(device)
+            drawn = streams.randint(classes - 1).to(device)
             targets = drawn + (drawn >= labels).long()
-        noise = torch.rand(count, channels, height, width, generator=generator).to(images)
+        noise = streams.rand(channels, height, width).to(images)
         patch = torch.where(mask, noise, images)
         first, second = torch.zeros_like(patch), torch.zeros_like(patch)
         logits = torch.zeros(count, len(classifier.classes), device=device)

@@ -13,6 +13,7 @@ from core.attacks.base import Attack, Goal, Step
 from core.attacks.objective import objective
 from core.declaration import Real, number
 from core.models.classifier import Classifier
+from core.random_streams import RandomStreams
 
 
 class _Noise(Attack):
@@ -24,17 +25,18 @@ class _Noise(Attack):
     draws: int = number(1, 1, 1000, help="How many draws; the best one counts.", step=1, usual=50)
 
     @abstractmethod
-    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
-        """One draw of noise in that shape."""
+    def draw(self, shape: torch.Size, streams: RandomStreams) -> Tensor:
+        """One draw of noise for each image, N×shape."""
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
+        streams = RandomStreams.of(images, generator)
         best: Step | None = None
         for number_ in range(self.draws + 1):
             now = images
             if number_:
-                now = (images + self.draw(images.shape, generator).to(images)).clamp(0, 1)
+                now = (images + self.draw(images.shape[1:], streams).to(images)).clamp(0, 1)
             with torch.no_grad():
                 logits = classifier(now)
                 gain = objective(logits, labels, goal, "margin")
@@ -56,8 +58,8 @@ class UniformNoise(_Noise):
         8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=64 / 255, unit="/255"
     )
 
-    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
-        return (torch.rand(shape, generator=generator) * 2 - 1) * self.eps
+    def draw(self, shape: torch.Size, streams: RandomStreams) -> Tensor:
+        return (streams.rand(*shape) * 2 - 1) * self.eps
 
 
 class GaussianNoise(_Noise):
@@ -72,5 +74,5 @@ class GaussianNoise(_Noise):
         8 / 255, 0, 1, help="The noise's standard deviation.", step=1 / 255, usual=64 / 255, unit="/255"
     )
 
-    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
-        return torch.randn(shape, generator=generator) * self.sigma
+    def draw(self, shape: torch.Size, streams: RandomStreams) -> Tensor:
+        return streams.randn(*shape) * self.sigma

@@ -14,6 +14,7 @@ from core.attacks.base import Attack, Goal, Step
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.random_streams import RandomStreams
 from core.sampling import bilinear
 
 Shape = Literal["disc", "square"]
@@ -118,24 +119,24 @@ class UniversalPatch(Attack):
             )
         return side
 
-    def placings(self, count: int, side: int, height: int, width: int, generator: torch.Generator) -> Placing:
-        """Random transformations as in training, the patch's middle inside the picture by half its side where it fits."""
-        angle = _uniform(count, -self.turn, self.turn, generator) * (pi / 180)
-        scale = _uniform(count, -1, 1, generator)
+    def placings(self, side: int, height: int, width: int, streams: RandomStreams) -> Placing:
+        """A random transformation a stream as in training, the patch's middle inside the picture by half its side where it fits."""
+        angle = _uniform(-self.turn, self.turn, streams) * (pi / 180)
+        scale = _uniform(-1, 1, streams)
         scale = torch.tensor(self.zoom).log().mul(scale).exp().clamp(max=min(height, width) / side)
         margin = side * scale / 2
-        row = margin + torch.rand(count, generator=generator) * (height - 2 * margin).clamp(min=0) - 0.5
-        column = margin + torch.rand(count, generator=generator) * (width - 2 * margin).clamp(min=0) - 0.5
-        brightness = _uniform(count, 1 - self.light, 1 + self.light, generator)
+        row = margin + streams.rand() * (height - 2 * margin).clamp(min=0) - 0.5
+        column = margin + streams.rand() * (width - 2 * margin).clamp(min=0) - 0.5
+        brightness = _uniform(1 - self.light, 1 + self.light, streams)
         return Placing(row, column, angle, scale, brightness)
 
-    def final(self, count: int, side: int, height: int, width: int, generator: torch.Generator) -> Placing:
+    def final(self, side: int, height: int, width: int, streams: RandomStreams) -> Placing:
         """Upright, at true size and light: where the patch lies on the pictures that are returned."""
         free = torch.tensor([height - side, width - side])
         if self.place == "given":
-            spot = (free * torch.tensor([self.row, self.column])).round().expand(count, 2)
+            spot = (free * torch.tensor([self.row, self.column])).round().expand(len(streams), 2)
         else:
-            spot = (torch.rand(count, 2, generator=generator) * (free + 1)).floor().minimum(free)
+            spot = (streams.rand(2) * (free + 1)).floor().minimum(free)
         return Placing.at(spot[:, 0] + (side - 1) / 2, spot[:, 1] + (side - 1) / 2)
 
     def iterate(
@@ -148,7 +149,8 @@ class UniversalPatch(Attack):
         mask = stencil(side, self.shape).to(images)
         patch = torch.rand(channels, side, side, generator=generator).to(images)
         first, second = torch.zeros_like(patch), torch.zeros_like(patch)
-        where = _moved(self.final(count, side, height, width, generator), device)
+        where = _moved(self.final(side, height, width, RandomStreams.of(images, generator)), device)
+        training = RandomStreams.numbered(self.batch, generator)
         # All pictures are judged so seldom that it costs less than the training does, however many there are.
         every = max(1, count // 4)
         judged = self._judged(0, classifier, images, labels, goal, patch, mask, where, target)
@@ -159,7 +161,7 @@ class UniversalPatch(Attack):
             if number_ == self.iterations:
                 return
             chosen = torch.randint(count, (self.batch,), generator=generator).to(device)
-            how = _moved(self.placings(self.batch, side, height, width, generator), device)
+            how = _moved(self.placings(side, height, width, training), device)
             with torch.enable_grad():
                 leaf = patch.detach().requires_grad_(True)
                 stuck, _ = stick(images[chosen], leaf, mask, how)
@@ -208,8 +210,8 @@ def _one_target(goal: Goal, labels: Tensor, classes: int, generator: torch.Gener
     return free[int(torch.randint(len(free), (1,), generator=generator))]
 
 
-def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator) * (high - low) + low
+def _uniform(low: float, high: float, streams: RandomStreams) -> Tensor:
+    return streams.rand() * (high - low) + low
 
 
 def _moved(how: Placing, device: torch.device) -> Placing:

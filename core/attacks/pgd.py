@@ -15,6 +15,7 @@ from core.declaration import Real, choice, flag, number, outside
 from core.images import quantise
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.random_streams import RandomStreams
 
 
 class PGD(Attack):
@@ -91,7 +92,8 @@ class _Search:
         goal: Goal,
         generator: torch.Generator,
     ) -> None:
-        self.attack, self.classifier, self.goal, self.generator = attack, classifier, goal, generator
+        self.attack, self.classifier, self.goal = attack, classifier, goal
+        self.streams = RandomStreams.of(images, generator)
         self.images, self.labels = images, labels
         self.open = torch.arange(len(images), device=images.device)  # the pictures still being attacked
         self.best: Step | None = None
@@ -107,7 +109,7 @@ class _Search:
         now = self.images
         # A second run from the same point would find the same, so every restart begins at random.
         if attack.random_start or before:
-            now = random_start(self.images, attack.eps, attack.norm, self.generator)
+            now = random_start(self.images, attack.eps, attack.norm, self.streams)
         if self.best is not None and attack.early_stop:
             now = self.best.images.index_copy(0, self.open, now[self.open])  # those that are done stay as they are
         for number_ in range(before, before + attack.iterations + 1):

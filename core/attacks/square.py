@@ -15,6 +15,7 @@ from core.attacks.base import Attack, Goal, Step
 from core.attacks.objective import objective, opened
 from core.declaration import Real, flag, number
 from core.models.classifier import Classifier
+from core.random_streams import RandomStreams
 
 _HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries (the published schedule)
 
@@ -59,12 +60,12 @@ class Square(Attack):
         n, channels, height, width = images.shape
         state = State.begin(classifier, images, labels, goal, gain)
         yield state.step(0, self.queries)
-        run, x = state.open, images
-        signs = torch.randint(0, 2, (n, channels, 1, width), generator=generator).to(images) * 2 - 1
+        run, x, streams = state.open, images, RandomStreams.of(images, generator)
+        signs = streams.randint(2, channels, 1, width).to(images) * 2 - 1
         now = (x + self.eps * signs).clamp(0, 1)
         value = x.new_full((n,), -torch.inf)
         for query in range(1, self.queries + 1):
-            tried = now if query == 1 else self._squares(now, x, self.side(query - 2, height, width), generator)
+            tried = now if query == 1 else self._squares(now, x, self.side(query - 2, height, width), streams)
             with torch.no_grad():
                 logits = classifier(tried)
             found = gain(logits, labels[run], goal.at(run).targets)
@@ -75,18 +76,20 @@ class Square(Attack):
             if not bool(keep.any()):
                 return
             if not bool(keep.all()):
-                run, x, now, value = run[keep], x[keep], now[keep], value[keep]
+                run, x, now, value, streams = run[keep], x[keep], now[keep], value[keep], streams.at(keep)
 
-    def _squares(self, now: Tensor, clean: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    def _squares(self, now: Tensor, clean: Tensor, side: int, streams: RandomStreams) -> Tensor:
         """`now` with a square of clean ± eps in each picture, each at its own place."""
-        n, channels, height, width = now.shape
+        _, channels, height, width = now.shape
         device = now.device
-        top = torch.randint(0, height - side + 1, (n, 1), generator=generator).to(device)
-        left = torch.randint(0, width - side + 1, (n, 1), generator=generator).to(device)
+        drawn = streams.rand(2 + channels).to(device)  # one draw an image and query: the place, then a sign a channel
+        free = torch.tensor([height - side, width - side], device=device)
+        spot = (drawn[:, :2] * (free + 1)).long().minimum(free)
+        top, left = spot[:, :1], spot[:, 1:]
         rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
         down = (rows >= top) & (rows < top + side)
         across = (columns >= left) & (columns < left + side)
         inside = (down[:, :, None] & across[:, None, :])[:, None]
-        signs = torch.randint(0, 2, (n, channels, 1, 1), generator=generator).to(now) * 2 - 1
+        signs = (drawn[:, 2:, None, None] < 0.5).to(now) * 2 - 1
         # The published step adds 2·eps and cuts at the ball, which is the ball's face on that side.
         return torch.where(inside, (clean + self.eps * signs).clamp(0, 1), now)

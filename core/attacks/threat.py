@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from core.random_streams import RandomStreams
+
 Norm = Literal["linf", "l2"]
 
 
@@ -29,16 +31,12 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     return gradient / length.clamp(min=1e-12).view(-1, 1, 1, 1)
 
 
-def random_start(images: Tensor, eps: float, norm: Norm, generator: torch.Generator) -> Tensor:
-    """A random point of the ball around each of `images`: uniform in L∞, a random direction and radius in L2.
-
-    Drawn on the CPU and moved, so that every device starts at the same point.
-    """
-    shape = images.shape
+def random_start(images: Tensor, eps: float, norm: Norm, streams: RandomStreams) -> Tensor:
+    """A random point of the ball around each of `images`: uniform in L∞, a random direction and radius in L2."""
     if norm == "linf":
-        noise = (torch.rand(shape, generator=generator) * 2 - 1) * eps
+        noise = (streams.rand(*images.shape[1:]) * 2 - 1) * eps
     else:
-        direction = torch.randn(shape, generator=generator)
-        radius = torch.rand(shape[0], generator=generator) * eps
+        direction = streams.randn(*images.shape[1:])
+        radius = streams.rand() * eps
         noise = direction * (radius / direction.flatten(1).norm(dim=1)).view(-1, 1, 1, 1)
     return project(images + noise.to(images), images, eps, norm)

@@ -12,6 +12,7 @@ from torch import Tensor
 from core.declaration import Declared, Registry
 from core.inputs import BadInput, check_images
 from core.memory import empty_like
+from core.random_streams import RandomStreams
 from core.threads import spread
 
 
@@ -46,18 +47,28 @@ class Defense(Declared, ABC):
         """`apply` with fresh randomness from `generator`; a defense without randomness has nothing to draw."""
         return self.apply(images)
 
+    def drawn_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
+        """`drawn` with a stream for each of the images, so that an image's draw does not depend on the rest of the batch.
+
+        Image by image here, which holds whatever `drawn` does; a defense may write it for the whole batch at once.
+        """
+        if streams is None or not self.randomised():
+            return self.drawn(images, None)
+        alone = zip(torch.split(images, 1), streams.generators, strict=True)
+        return torch.cat([self.drawn(image, generator) for image, generator in alone])
+
     def randomised(self) -> bool:
         """Whether two draws differ."""
         return type(self).drawn is not Defense.drawn
 
-    def guarded_gradient(self, images: Tensor, backward: str, generator: torch.Generator | None = None) -> Tensor:
-        """Defend, with the gradient that an attacker would use backward; with a generator, on a fresh draw from it.
+    def guarded_gradient(self, images: Tensor, backward: str, streams: RandomStreams | None = None) -> Tensor:
+        """Defend, with the gradient that an attacker would use backward; with streams, on a fresh draw of each image's.
 
         'identity' is BPDA; 'true' is autograd's own; 'best' is the true one where it is useful and the identity elsewhere.
         """
         if backward == "true" or (backward == "best" and self.differentiable):
-            return self.drawn(images, generator)
-        return straight_through(images, self.drawn(images.detach(), generator))
+            return self.drawn_each(images, streams)
+        return straight_through(images, self.drawn_each(images.detach(), streams))
 
     def without_gradient(self) -> tuple[str, ...]:
         """The titles of those parts that have no useful gradient."""

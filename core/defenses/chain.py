@@ -11,6 +11,7 @@ from torch import Tensor
 from core.cancellation import check
 from core.declaration import Parameter
 from core.defenses.base import Defense
+from core.random_streams import RandomStreams
 
 
 class Chain(Defense):
@@ -37,13 +38,19 @@ class Chain(Defense):
             images = member.drawn(images, generator)
         return images
 
+    def drawn_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
+        for member in self.members:
+            check()
+            images = member.drawn_each(images, streams)
+        return images
+
     def randomised(self) -> bool:
         return any(member.randomised() for member in self.members)
 
-    def guarded_gradient(self, images: Tensor, backward: str, generator: torch.Generator | None = None) -> Tensor:
+    def guarded_gradient(self, images: Tensor, backward: str, streams: RandomStreams | None = None) -> Tensor:
         for member in self.members:
             check()
-            images = member.guarded_gradient(images, backward, generator)
+            images = member.guarded_gradient(images, backward, streams)
         return images
 
     def without_gradient(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from core.declaration import Real, number
 from core.defenses.base import Defense
+from core.random_streams import RandomStreams
 from core.sampling import bilinear
 
 
@@ -31,11 +32,18 @@ class RandomResizePad(Defense):
         return self.drawn(images, None)
 
     def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        n, _, height, width = images.shape
         if generator is None:  # one draw for all, so that a picture's does not depend on its neighbours in the batch
-            chance = torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(self.seed)).expand(3, n, 1)
+            chance = torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(self.seed)).expand(3, len(images), 1)
         else:
-            chance = torch.rand(3, n, 1, generator=generator)
+            chance = torch.rand(3, len(images), 1, generator=generator)
+        return self._laid(images, chance)
+
+    def drawn_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
+        return self.drawn(images, None) if streams is None else self._laid(images, streams.rand(3, 1).transpose(0, 1))
+
+    def _laid(self, images: Tensor, chance: Tensor) -> Tensor:
+        """Each image shrunk and laid by its three numbers in [0, 1] (3×N×1): its size, how far down and how far across."""
+        n, _, height, width = images.shape
         share, down, across = chance.to(images.device)
         share = self.smallest + (1 - self.smallest) * share
         rows, inside_rows = _along(height, share, down)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from math import floor
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,12 @@ class Detector(ABC):
     def restored(self, images: Tensor) -> Tensor:
         """What the detector takes the pictures N×C×H×W for, int64 N."""
 
+    def around(self, classifier: Classifier) -> Self:
+        """The same detector around another classifier; this one stays as it is."""
+        twin = copy(self)
+        twin.classifier = classifier
+        return twin
+
     def threshold(self, clean: Tensor, false_positives: float = 0.05) -> float:
         """The paper's rule; without one, the score that at most that share of clean pictures N×C×H×W exceeds."""
         if self.rule is not None:
@@ -69,7 +77,10 @@ class FeatureSqueezing(Detector):
         if not squeezers:
             raise BadInput("Feature squeezing needs at least one squeezer.")
         self.classifier, self.squeezers = classifier, tuple(squeezers)
-        self._squeezed = [Guarded(classifier, squeezer, "best") for squeezer in self.squeezers]
+
+    @property
+    def _squeezed(self) -> list[Guarded]:
+        return [Guarded(self.classifier, squeezer, "best") for squeezer in self.squeezers]
 
     def distances(self, images: Tensor) -> Tensor:
         """The L1 distance of each squeezer's prediction from the plain one: squeezers × N."""
@@ -133,6 +144,11 @@ class Watched(Wrapper):
         super().__init__(detector.classifier)
         self.detector, self.threshold = detector, threshold
         self.classes = (*self.classes, "flagged")
+
+    def around(self, classifier: Classifier) -> Self:
+        twin = super().around(classifier)
+        twin.detector = self.detector.around(classifier)
+        return twin
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×(K + 1) of N×C×H×W in [0, 1]."""

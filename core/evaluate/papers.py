@@ -27,7 +27,7 @@ Count = Callable[[Tensor, Tensor, torch.Generator], Mapping[str, Tensor]]
 class Line:
     """One line of a table: its name, the published share or None, and what is counted on a batch.
 
-    `count` takes clean pictures N×C×H×W, labels N and the batch's own generator and gives bool N by the column's name.
+    `count` takes clean pictures N×C×H×W, labels N and a generator of the seed and gives bool N by the column's name.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Reproduction(ABC):
                     watch(position * count + start, len(lines) * count, line.name)
                 if str(number) in done:
                     continue
-                generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+                generator = torch.Generator().manual_seed(seed)
                 batch = slice(start, start + BATCH)
                 x, y = images[batch].to(classifier.device), labels[batch].to(classifier.device)
                 hits = line.count(x, y, generator)

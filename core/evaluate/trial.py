@@ -123,7 +123,7 @@ def on_trial(
     """
     kept: list[tuple[Judged, Judged, Judged, Classes]] = []
     total = 2 * len(images)
-    for number, start in enumerate(range(0, len(images), batch)):
+    for start in range(0, len(images), batch):
         done = 2 * start
 
         def told(_step: Step | None = None) -> bool:
@@ -137,10 +137,9 @@ def on_trial(
         if not bool(known.any()):
             continue
         x, y = x[known].to(detector.classifier.device), y[known]
-        own = seed * 1_000_003 + number
-        plain = attack(detector.classifier, x, y, generator=torch.Generator().manual_seed(own), watch=told)
+        plain = attack(detector.classifier, x, y, generator=torch.Generator().manual_seed(seed), watch=told)
         done += len(x)
-        knowing = plain if plain.stopped else attack_both(detector, threshold, attack, x, y, own, told)
+        knowing = plain if plain.stopped else attack_both(detector, threshold, attack, x, y, seed, told)
         if knowing.stopped:
             break  # what was done of this batch is not whole
         kept.append((judge(detector, x), judge(detector, plain.images), judge(detector, knowing.images), y.numpy()))

@@ -20,9 +20,9 @@ from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges
 from core.guarded import Guarded
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.random_streams import RandomStreams
 
 TRAINED_ON = 400  # pictures that a universal attack is trained on, at most
-_LARGE = 1_000_003  # between the seeds of two runs there is room for a million batches
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -143,7 +143,8 @@ def compute(
 ) -> Found:
     """Attack a batch x (N×C×H×W in [0, 1]), y (N) and show it, rounded to 8 bits, to all who judge it.
 
-    Every batch has randomness of its own, the same for every attack and defense: so LaVAN has the same places and targets in all.
+    An image has the same randomness in every batch, attack and defense, and in a recipe of the same seed: so LaVAN has the same
+    places and targets in all.
 
     Args:
         made: what training a universal attack made.
@@ -153,7 +154,7 @@ def compute(
     """
     assert unit.batch is not None
     x, y = x.to(classifier.device), y.to(classifier.device)
-    generator = torch.Generator().manual_seed(plan.seed * _LARGE + unit.batch)
+    generator = torch.Generator().manual_seed(plan.seed)
     began = time.perf_counter()
     targets: Tensor | None = None
     if unit.attack == CLEAN:
@@ -211,7 +212,7 @@ def _stuck(
         raise BadInput("The patch of this run is damaged or missing; delete the run and start it again.")
     patch, stencil = (torch.from_numpy(made[name]).to(x) for name in ("patch", "stencil"))
     height, width = x.shape[2:]
-    how = attack.placings(len(x), patch.shape[-1], height, width, generator)
+    how = attack.placings(patch.shape[-1], height, width, RandomStreams.of(x, generator))
     moved = Placing(*(value.to(x.device) for value in (how.row, how.column, how.angle, how.scale, how.brightness)))
     target = domains.get(plan.domain).class_number(plan.target)
     return stick(x, patch, stencil, moved)[0], torch.full((len(x),), target, device=x.device)

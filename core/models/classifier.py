@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from core.cancellation import check
+from core.random_streams import AttackLooks
 
 
 class Classifier(nn.Module):
@@ -67,6 +69,10 @@ class Classifier(nn.Module):
         """What an attacker differentiates: this classifier, unless a defense is unknown to the attacker."""
         return self
 
+    def in_attack(self, looks: AttackLooks) -> Classifier:
+        """This classifier to one attack, whose own draws come from `looks`; itself where nothing is drawn."""
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of images N×C×H×W in [0, 1], on this classifier's device."""
         check()
@@ -84,6 +90,22 @@ class Wrapper(Classifier):
         for name in ("name", "title", "domain", "classes", "size", "channels"):
             setattr(self, name, getattr(classifier, name))
         nn.Module.train(self, False)
+
+    def around(self, classifier: Classifier) -> Self:
+        """The same wrapper around another classifier; this one stays as it is."""
+        twin = copy(self)
+        twin._modules = {**self._modules, "classifier": classifier}
+        return twin
+
+    @property
+    def surrogate(self) -> Classifier:
+        """The same wrapper around what an attacker differentiates of the inner classifier."""
+        inner = self.classifier.surrogate
+        return self if inner is self.classifier else self.around(inner)
+
+    def in_attack(self, looks: AttackLooks) -> Classifier:
+        inner = self.classifier.in_attack(looks)
+        return self if inner is self.classifier else self.around(inner)
 
     @property
     def cam_module(self) -> nn.Module:

@@ -22,12 +22,6 @@ class Counted(Wrapper):
         super().__init__(classifier)
         self.tally = tally
 
-    @property
-    def surrogate(self) -> Classifier:
-        """The same tally on what the attacker differentiates."""
-        inner = self.classifier.surrogate
-        return self if inner is self.classifier else Counted(inner, self.tally)
-
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of images N×C×H×W in [0, 1]."""
         if images.requires_grad:

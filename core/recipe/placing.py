@@ -10,6 +10,7 @@ from core.attacks import Goal, LaVAN
 from core.attacks.lavan import Place
 from core.images import quantise
 from core.inputs import BadInput
+from core.random_streams import RandomStreams, draw_seed
 from core.recipe.recipe import Recipe
 from core.recipe.running import Progress, Scene, Watch, check_target
 
@@ -51,8 +52,10 @@ def place_map(recipe: Recipe, scene: Scene, target: int, grid: int = 5, *, watch
     labels = torch.full((count,), scene.label, device=classifier.device)
     goal = Goal(torch.full_like(labels, target))
     generator = torch.Generator().manual_seed(recipe.seed)
+    draw_seed(generator)  # as in `Attack.steps`: the patch begins at every place as it does in the attack itself
+    streams = RandomStreams.of(batch, generator)
     images = batch
-    for step in attack.at(place, classifier, batch, labels, goal, generator):
+    for step in attack.at(place, classifier, batch, labels, goal, streams):
         images = step.images
         if watch is not None and watch(Progress("Trying places", step.number, step.total)):
             break

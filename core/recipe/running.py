@@ -258,20 +258,20 @@ def sweep(
     base = next((m.params for column in recipe.defenses for m in column if m.name == method), {})
     for value in values:
         defense = defenses.build(method, {**base, parameter: value})
-        clean = _guard(scene, defense, scene.images)
-        points.append(SweepPoint(value, clean, _guard(scene, defense, images.to_tensor(attacked.adversarial))))  # type: ignore[arg-type]
+        clean = _guard(recipe, scene, defense, scene.images)
+        points.append(SweepPoint(value, clean, _guard(recipe, scene, defense, images.to_tensor(attacked.adversarial))))  # type: ignore[arg-type]
     return tuple(points)
 
 
 def _column(recipe: Recipe, scene: Scene, attacked: Attacked, defense: defenses.Defense, watch: Watch | None) -> Column:
-    clean = _guard(scene, defense, scene.images)
+    clean = _guard(recipe, scene, defense, scene.images)
     seconds = _seconds(defense, scene)  # after the first pass, which pays for threads and memory
     grey = adaptive = None
     if recipe.attacker in ("grey", "both"):
-        grey = _guard(scene, defense, images.to_tensor(attacked.adversarial))
+        grey = _guard(recipe, scene, defense, images.to_tensor(attacked.adversarial))
     if recipe.attacker in ("adaptive", "both"):
         again = fool(recipe, scene, defense=defense, watch=watch)
-        guard = _guard(scene, defense, images.to_tensor(again.adversarial))
+        guard = _guard(recipe, scene, defense, images.to_tensor(again.adversarial))
         adaptive = guard.model_copy(update={"attack": again, "backward": "average" if defense.randomised() else "best"})
     return Column(
         defense=defense.described(), short=defense.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
@@ -289,12 +289,12 @@ def _seconds(defense: defenses.Defense, scene: Scene) -> float:
     return time.perf_counter() - began
 
 
-def _guard(scene: Scene, defense: defenses.Defense, batch: Tensor) -> Guard:
+def _guard(recipe: Recipe, scene: Scene, defense: defenses.Defense, batch: Tensor) -> Guard:
     with torch.no_grad():
         batch = batch.to(scene.classifier.device)
         defended = defense(batch)
         if defense.randomised():  # the picture is one draw, the verdict the mean of several
-            probabilities = _probabilities(Guarded(scene.classifier, defense), batch)
+            probabilities = _probabilities(Guarded(scene.classifier, defense, seed=recipe.seed), batch)
         else:
             probabilities = _probabilities(scene.classifier, defended)
     verdict = _verdict(probabilities, scene.label)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from core.attacks import PGD
 from core.attacks.base import Attack, Goal, Step
 from core.defenses import (
     JPEG,
@@ -23,9 +24,12 @@ from core.defenses import (
     TotalVariation,
 )
 from core.defenses.base import straight_through
+from core.evaluate.detection import FeatureSqueezing, Watched
 from core.guarded import Guarded
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.models.counted import Counted, Tally
+from core.random_streams import RandomStreams, image_keys
 
 CLASSES = ("ant", "bee", "cat", "dog")
 
@@ -186,26 +190,144 @@ def test_the_average_over_no_randomness_is_the_plain_gradient(defense: Defense) 
     assert torch.equal(logits, expected_logits) and torch.equal(gradient, expected)
 
 
-def test_the_average_is_the_mean_over_fresh_draws() -> None:
+def test_the_average_is_the_mean_over_draws_of_each_image() -> None:
+    """As outside an attack: the draws belong to the image, and the judge's are others."""
     classifier, images, defense = tiny(torch.float64), pictures(torch.float64), RandomResizePad(smallest=0.5)
     guarded = Guarded(classifier, defense, backward="average", samples=5, seed=7)
+
+    def mean(x: Tensor, who: str) -> Tensor:
+        keys = image_keys(images)
+        draws = [RandomStreams.keyed(keys, who, 7, number) for number in range(5)]
+        return torch.stack([classifier(defense.drawn_each(x, streams)) for streams in draws]).mean(0)
+
     logits, gradient = slope(guarded, images)
-
-    draws = torch.Generator().manual_seed(7)
     leaf = images.clone().requires_grad_()
-    mean = torch.stack([classifier(defense.drawn(leaf, draws)) for _ in range(5)]).mean(0)
-    loss = nn.functional.cross_entropy(mean, torch.tensor([0, 1, 2]), reduction="sum")
-    assert torch.allclose(logits, mean.detach())
+    wanted = mean(leaf, "attacker")
+    loss = nn.functional.cross_entropy(wanted, torch.tensor([0, 1, 2]), reduction="sum")
+    assert torch.allclose(logits, wanted.detach())
     assert torch.allclose(gradient, torch.autograd.grad(loss, leaf)[0])
-    assert not torch.allclose(slope(guarded, images)[1], gradient), "every look draws anew"
-
-
-def test_a_randomised_defense_gives_the_same_answer_to_the_same_picture() -> None:
-    guarded = Guarded(tiny(), Chain(members=(RandomResizePad(), BitDepth())), backward="average")
-    images = pictures()
     with torch.no_grad():
-        assert torch.equal(guarded(images), guarded(images))
-        assert torch.allclose(guarded(images)[1:2], Guarded(tiny(), RandomResizePad())(images[1:2]), atol=0.5)
+        assert torch.allclose(guarded(images), mean(images, "judge"))
+    assert not torch.allclose(logits, mean(images, "judge"))
+
+
+def test_nothing_is_remembered_from_one_look_to_the_next() -> None:
+    """The gradient at a point is the same again; at a point that is hardly another one it is drawn anew."""
+    guarded, images = Guarded(tiny(), RandomResizePad(smallest=0.5), backward="average"), pictures()
+    first, again, elsewhere = (slope(guarded, x)[1] for x in (images, images, (images + 0.01).clamp(0, 1)))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, elsewhere, rtol=0.1)
+
+
+def test_behind_a_randomised_defense_an_image_gets_the_same_answer_in_any_batch() -> None:
+    guarded = Guarded(
+        tiny(torch.float64), Chain(members=(RandomResizePad(smallest=0.5), BitDepth())), backward="average"
+    )
+    images = torch.cat([pictures(torch.float64), pictures(torch.float64).flip(3)])
+    with torch.no_grad():
+        whole = guarded(images)
+        assert torch.equal(whole, guarded(images)), "the same again"
+        for size in (1, 2, 4):
+            assert torch.allclose(torch.cat([guarded(part) for part in images.split(size)]), whole, atol=1e-12)
+        order = torch.tensor([4, 2, 5, 0, 3, 1])
+        assert torch.allclose(guarded(images[order]), whole[order], atol=1e-12)
+        assert not torch.allclose(Guarded(tiny(torch.float64), guarded.defense, seed=1)(images), whole, atol=1e-3)
+    _, gradient = slope(guarded, images[:3])
+    alone = [slope_of(guarded, images[k : k + 1], k) for k in range(3)]
+    assert torch.allclose(torch.cat(alone), gradient, atol=1e-12)
+
+
+def slope_of(function: nn.Module, image: Tensor, label: int) -> Tensor:
+    leaf = image.detach().requires_grad_()
+    return torch.autograd.grad(nn.functional.cross_entropy(function(leaf), torch.tensor([label])), leaf)[0]
+
+
+class Shaken(Defense):
+    """Adds noise that it draws as an outsider would, for the whole batch at once; not in the registry."""
+
+    title: ClassVar[str] = "Shaken"
+
+    def apply(self, images: Tensor) -> Tensor:
+        return self.drawn(images, torch.Generator().manual_seed(0))
+
+    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        noise = torch.rand(images.shape, generator=generator or torch.Generator().manual_seed(0), dtype=images.dtype)
+        return (images + 0.3 * (noise - 0.5)).clamp(0, 1)
+
+
+@pytest.mark.parametrize("members", [(Shaken(),), (Gaussian(), Shaken(), RandomResizePad(smallest=0.6))])
+def test_a_defense_of_ones_own_needs_no_more_than_a_generator(members: tuple[Defense, ...]) -> None:
+    guarded = Guarded(tiny(torch.float64), Chain(members=members), backward="average")
+    images = pictures(torch.float64)
+    with torch.no_grad():
+        whole = guarded(images)
+        assert torch.allclose(torch.cat([guarded(image) for image in images.split(1)]), whole, atol=1e-12)
+        assert torch.allclose(guarded(images.flip(0)), whole.flip(0), atol=1e-12)
+    assert torch.isfinite(slope(guarded, images)[1]).all()
+
+
+def mixed(seed: int) -> Chain:
+    return Chain(members=(RandomResizePad(smallest=0.5, seed=seed), Gaussian()))
+
+
+@pytest.mark.parametrize("samples", [1, 2, 5])
+def test_graphs_that_are_made_again_give_the_same_gradient(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = Guarded(tiny(torch.float64), mixed(1), backward="average", samples=2)
+    for guarded in (
+        Guarded(inner.classifier, mixed(0), backward="average", samples=samples),
+        Guarded(inner, mixed(0), backward="average", samples=samples),
+    ):
+        images, labels = pictures(torch.float64), torch.tensor([0, 1, 2])
+        wanted = slope(guarded, images), PGD(steps=3)(guarded, images, labels).images
+        with monkeypatch.context() as patch:
+            patch.setattr("core.guarded.GRAPH_BYTES", 0)
+            found = slope(guarded, images), PGD(steps=3)(guarded, images, labels).images
+        for one, other in zip((*wanted[0], wanted[1]), (*found[0], found[1]), strict=True):
+            assert torch.allclose(one, other, atol=1e-12)
+
+
+def test_a_gradient_may_be_asked_twice_of_graphs_that_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeepFool and JSMA ask once a class."""
+    monkeypatch.setattr("core.guarded.GRAPH_BYTES", 0)
+    guarded = Guarded(tiny(), RandomResizePad(), backward="average", samples=3)
+    leaf = pictures().requires_grad_()
+    logits = guarded(leaf)
+    one, two = (torch.autograd.grad(logits[:, 0].sum(), leaf, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(one, two)
+
+
+WORDS = ("none", "identity", "average")
+
+
+@pytest.mark.parametrize("outer", WORDS)
+@pytest.mark.parametrize("inner", WORDS)
+def test_an_attacker_goes_through_none_of_the_defenses_it_does_not_know(outer: str, inner: str) -> None:
+    bare, images = tiny(), pictures()
+    near, far = BitDepth(bits=2), Gaussian(sigma=2)
+    both = Guarded(Guarded(bare, near, backward=inner), far, backward=outer)  # type: ignore[arg-type]
+    known = [far] * (outer != "none") + [near] * (inner != "none")  # as the image meets them
+    wanted: nn.Module = bare
+    if known:
+        words = {"identity": "identity", "average": "best"}
+        for defense, word in ((near, inner), (far, outer)):
+            if word != "none":
+                wanted = Guarded(wanted, defense, backward=words[word])  # type: ignore[arg-type]
+    for wrapped in (both, Counted(both, Tally())):
+        logits, gradient = slope(wrapped.surrogate, images)
+        expected_logits, expected = slope(wanted, images)
+        assert torch.equal(logits, expected_logits) and torch.equal(gradient, expected)
+        result = PGD(steps=2)(wrapped, images, torch.tensor([0, 1, 2]))
+        assert torch.equal(result.logits, bare(near(far(result.rounded)))), "it is judged behind both"
+    assert both.classifier is not bare and both.backward == outer, "the classifier stays as it was"
+
+
+def test_a_detectors_attacker_goes_through_no_unknown_defense() -> None:
+    bare, images = tiny(), pictures()
+    watched = Watched(FeatureSqueezing(Guarded(bare, BitDepth(bits=1), backward="none")), 0.5)
+    wanted = Watched(FeatureSqueezing(bare), 0.5)
+    for found, expected in zip(slope(watched.surrogate, images), slope(wanted, images), strict=True):
+        assert torch.equal(found, expected)
+    assert not torch.equal(watched(images), wanted(images))
 
 
 def test_samples_out_of_range_are_refused() -> None:

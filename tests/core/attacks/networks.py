@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.classifier import Classifier
+from core.random_streams import RandomStreams, draw_seed
 
 
 def classifier(network: nn.Module, classes: int, size: int = 8, channels: int = 3) -> Classifier:
@@ -45,6 +46,13 @@ def linear(seed: int = 0, classes: int = 3) -> Classifier:
     """Logits W·x: the gradient is the same everywhere."""
     torch.manual_seed(seed)
     return classifier(nn.Sequential(nn.Flatten(), nn.Linear(192, classes, bias=False)), classes)
+
+
+def streams_of(images: Tensor, seed: int) -> RandomStreams:
+    """The streams of an attack on those images with a generator of that seed."""
+    generator = torch.Generator().manual_seed(seed)
+    draw_seed(generator)  # the first number is for a randomised defense
+    return RandomStreams.of(images, generator)
 
 
 def pictures(count: int = 6, seed: int = 0) -> Tensor:

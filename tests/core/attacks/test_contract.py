@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from core import BadInput, Guarded, attacks, defenses
 from core.attacks import Attack, Goal
 from core.images import quantise
+from core.models.classifier import Classifier
 from tests.core.attacks.networks import classifier, curved, pictures
 
 SHORT: dict[str, dict[str, Any]] = {
@@ -139,6 +141,48 @@ def test_every_attack_works_against_a_randomised_defense(attack: Attack) -> None
     one, two = (attack(Guarded(curved(), defense, "average", samples=3), x, y) for _ in range(2))
     assert torch.equal(one.images, two.images), "same seed, same result"
     assert torch.equal(one.success, predicted(Guarded(curved(), defense, samples=3), one.rounded) != y)
+
+
+EACH = [param for param in ATTACKS if not param.values[0].universal]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("behind", ["bare", "averaged", "judged"])
+@pytest.mark.parametrize("attack", EACH)
+def test_what_is_found_for_an_image_does_not_depend_on_its_batch(attack: Attack, behind: str) -> None:
+    """Alone, in a part of the batch, in another order: also where the others are finished earlier."""
+    model: Classifier = curved().double()
+    model.network[-1].weight.data.mul_(4)  # type: ignore[index, union-attr, operator]
+    if behind != "bare":
+        chain = defenses.Chain(members=(defenses.RandomResizePad(smallest=0.7), defenses.Gaussian(window=3)))
+        model = Guarded(model, chain, "average" if behind == "averaged" else "none", samples=2)
+    x = pictures()
+    y = predicted(model, x)
+
+    def found(rows: list[int]) -> dict[int, Tensor]:
+        result = attack(model, x[rows], y[rows], generator=torch.Generator().manual_seed(3))
+        return dict(zip(rows, zip(result.images, result.success, result.steps, strict=True), strict=True))
+
+    whole = found([0, 1, 2, 3, 4, 5])
+    for rows in ([2], [4], [5, 0], [3, 1, 2]):
+        for row, (images, success, steps) in found(rows).items():
+            assert torch.allclose(images.double(), whole[row][0].double(), atol=1e-6)
+            assert bool(success) == bool(whole[row][1]) and (not success or int(steps) == int(whole[row][2]))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_one_attack_leaves_no_trace_on_the_next(attack: Attack) -> None:
+    """Also on one and the same Guarded, and in two threads at once."""
+    guarded = Guarded(curved(), defenses.RandomResizePad(smallest=0.7), "average", samples=2)
+    x = pictures()
+    y = predicted(guarded, x)
+
+    def found(seed: int) -> Tensor:
+        return attack(guarded, x, y, generator=torch.Generator().manual_seed(seed)).images
+
+    first, other, again = found(1), found(2), found(1)
+    assert torch.equal(first, again)
+    with ThreadPoolExecutor(2) as threads:
+        assert all(map(torch.equal, threads.map(found, (1, 2)), (first, other)))
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -12,6 +12,7 @@ from core.attacks import FGSM, PGD, Attack, Goal
 from core.attacks.objective import objective
 from core.attacks.threat import project, random_start, steepest
 from core.images import quantise
+from core.random_streams import RandomStreams
 from tests.core.attacks.networks import curved, linear, pictures
 
 EPS = 8 / 255
@@ -221,7 +222,7 @@ def test_margin_has_a_gradient_where_the_softmax_is_saturated() -> None:
 
 def test_threat_models_by_their_definitions() -> None:
     x, far = pictures(), pictures(seed=1)
-    generator = torch.Generator().manual_seed(0)
+    streams = RandomStreams.of(x, torch.Generator().manual_seed(0))
     assert torch.equal(project(far, x, 0.1, "linf"), torch.minimum(torch.maximum(far, x - 0.1), x + 0.1).clamp(0, 1))
     near = project(far, x, 0.5, "l2")
     assert torch.allclose((near - x).flatten(1).norm(dim=1), torch.full((6,), 0.5), atol=1e-5)
@@ -229,7 +230,7 @@ def test_threat_models_by_their_definitions() -> None:
     assert torch.allclose(steepest(far - x, "l2").flatten(1).norm(dim=1), torch.ones(6))
     assert torch.equal(steepest(torch.zeros_like(x), "l2"), torch.zeros_like(x))
     for norm in ("linf", "l2"):
-        start = random_start(x, 0.2, norm, generator)  # type: ignore[arg-type]
+        start = random_start(x, 0.2, norm, streams)  # type: ignore[arg-type]
         assert torch.equal(project(start, x, 0.2 + 1e-6, norm), start)  # type: ignore[arg-type]
         assert not torch.equal(start, x)
 

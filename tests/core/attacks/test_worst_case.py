@@ -12,7 +12,7 @@ from core.attacks import APGDCE, APGDT, BIM, MIFGSM, PGD, Goal, Square, WorstCas
 from core.attacks.apgd import dlr
 from core.images import quantise
 from core.models.classifier import Classifier
-from tests.core.attacks.networks import curved, linear, pictures
+from tests.core.attacks.networks import curved, linear, pictures, streams_of
 
 EPS = 8 / 255
 
@@ -66,7 +66,7 @@ def test_mifgsm_without_memory_is_bim() -> None:
 
 def written_out(model: Classifier, x: Tensor, y: Tensor, eps: float, steps: int, seed: int) -> Tensor:
     """APGD-CE on one picture, line by line from algorithm 1 of Croce and Hein 2020; the best point's loss after each step."""
-    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    noise = streams_of(x, seed).rand(*x.shape[1:]) * 2 - 1
 
     def inside(z: Tensor) -> Tensor:
         return z.clamp(x - eps, x + eps).clamp(0, 1)
@@ -194,8 +194,8 @@ def test_a_square_that_does_not_help_is_taken_back() -> None:
     y, eps = labels_of(model, x), 2 / 255
     attack = Square(eps=eps, queries=40, early_stop=False)
     *_, last = attack.steps(model, x, y, generator=torch.Generator().manual_seed(2))
-    draws = torch.Generator().manual_seed(2)
-    signs = torch.randint(0, 2, (8, 3, 1, 8), generator=draws) * 2 - 1
+    draws = streams_of(x, 2)
+    signs = draws.randint(2, 3, 1, 8) * 2 - 1
     now = (x + eps * signs).clamp(0, 1)
     lead = leads(model, now, y).amax(1)
     for query in range(2, 41):

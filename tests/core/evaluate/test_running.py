@@ -146,7 +146,7 @@ def test_a_unit_is_the_attack_and_the_defenses_themselves(whole: Run) -> None:
     for known, judge in ((BARE, BARE), (BARE, 0), (0, 0), (1, 1), (BARE, 1)):
         defense = None if known == BARE else PLAN.built_defenses[known]
         attacked = classifier if defense is None else Guarded(classifier, defense, "average")
-        result = PGD(eps=40 / 255, steps=3)(attacked, x, y, generator=torch.Generator().manual_seed(1))
+        result = PGD(eps=40 / 255, steps=3)(attacked, x, y, generator=torch.Generator().manual_seed(PLAN.seed))
         shown = quantise(result.images)
         with torch.no_grad():
             view = classifier if judge == BARE else Guarded(classifier, PLAN.built_defenses[judge])
