@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from core import attacks, defenses, domains, images, memory, training
+from core import attacks, defenses, domains, files, images, memory, plugins, training
 from core.declaration import Declared, Parameter, shown
 from core.evaluate import command as evaluating
 from core.inputs import BadInput
@@ -32,18 +32,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 2 with one sentence on standard error when it could not."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     memory.keep()
+    for sentence in plugins.problems():
+        _tell(f"warning: {sentence}")
     try:
         # The flags of `attack` depend on which attack it is, so the rest of the line is read in a second pass.
         options, rest = _parser().parse_known_args(arguments)
         if rest and options.command != "attack":
             _parser().error(f"unrecognized arguments: {' '.join(rest)}")
         return int(options.act(options, rest))
-    except (BadInput, OSError) as error:
-        print(f"mirage: {error}", file=sys.stderr)
+    except BadInput as error:
+        _tell(str(error))
+        return 2
+    except OSError as error:
+        _tell(f"{files.shown(error.filename)}: {files.reason(error)}." if error.filename else f"{files.reason(error)}.")
         return 2
     except KeyboardInterrupt:
         print("mirage: stopped.", file=sys.stderr)
         return 130
+
+
+def _tell(sentence: str) -> None:
+    """Write to standard error, whatever its encoding; a name that is no UTF-8 is no reason to fail."""
+    encoding = sys.stderr.encoding or "utf-8"
+    text = sentence.encode("utf-8", "replace").decode().encode(encoding, "replace").decode(encoding)
+    print(f"mirage: {text}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

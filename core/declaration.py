@@ -6,13 +6,9 @@ Sliders, command-line flags, JSON, validation and the documentation all read the
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import os
 import pkgutil
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin
 
@@ -253,11 +249,22 @@ D = TypeVar("D", bound=Declared)
 class Registry(Generic[D]):
     """The methods of one kind by name; a class enters it by being defined."""
 
+    all: ClassVar[list[Registry[Any]]] = []
+
     def __init__(self, what: str) -> None:
         self.what = what
         self.classes: dict[str, type[D]] = {}
+        self.all.append(self)
 
     def add(self, cls: type[D]) -> None:
+        """Take a class in; the same class defined anew, as in a notebook, replaces itself.
+
+        Raises:
+            BadInput: another class has that name.
+        """
+        held = self.classes.get(cls.name)
+        if held is not None and (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise BadInput(f"{held.title} is the {self.what} called {_short(cls.name)} already; choose another name.")
         self.classes[cls.name] = cls
 
     def names(self) -> tuple[str, ...]:
@@ -282,23 +289,3 @@ def load_package(package: ModuleType) -> None:
     """Import every file of a package, so that the classes in them enter their registry."""
     for info in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{info.name}")
-
-
-def load_plugins() -> None:
-    """Import the user's own methods: every .py file in the folders that MIRAGE_PLUGINS lists."""
-    for folder in filter(None, os.environ.get("MIRAGE_PLUGINS", "").split(os.pathsep)):
-        for file in sorted(Path(folder).expanduser().glob("*.py")):
-            load_plugin(file)
-
-
-def load_plugin(file: Path) -> None:
-    """Import one file of the user's own methods, once."""
-    name = f"mirage_plugin_{file.stem}"
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{file} cannot be imported as Python.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs: pydantic looks up annotations there
-    spec.loader.exec_module(module)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from core.declaration import load_package, load_plugins
+from core.declaration import load_package
 from core.defenses.base import REGISTRY, Defense
 from core.defenses.chain import Chain
 
@@ -39,5 +39,3 @@ __all__ = [
     "get",
     "names",
 ]
-
-load_plugins()

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from core import images
+from core.class_names import class_number
 from core.declaration import Declared, Parameter
 from core.device import pick
 from core.domains.budget import LINF, Budget, attack_parameters
 from core.domains.chosen import Picture
+from core.domains.image_folder import Notice
 from core.fetching import Watch
 from core.inputs import BadInput
 from core.models import zoo
@@ -34,6 +36,12 @@ def data_root() -> Path:
         return Path(given).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "mirage"
+
+
+def read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same array; what is handed out to many may be changed by none."""
+    values.setflags(write=False)
+    return values
 
 
 @dataclass(frozen=True)
@@ -124,11 +132,11 @@ class Domain(ABC):
 
     @abstractmethod
     def labels(self, split: str) -> npt.NDArray[np.int64]:
-        """The classes of all pictures of a split, in order."""
+        """The classes of all pictures of a split, in order; read only."""
 
     @abstractmethod
     def pixels(self, split: str, index: int) -> Pixels:
-        """One picture of a split as it is stored, H×W×C."""
+        """One picture of a split as it is stored, H×W×C; read only where it is kept in memory."""
 
     def count(self, split: str) -> int:
         return len(self.labels(split))
@@ -136,6 +144,10 @@ class Domain(ABC):
     def missing(self) -> str | None:
         """Why its data set is not to be had, as a sentence; None where it is here."""
         return None
+
+    def notices(self) -> tuple[Notice, ...]:
+        """What there is to say about the user's own images and files of this domain."""
+        return ()
 
     @property
     def can_fetch(self) -> bool:
@@ -209,7 +221,11 @@ class Domain(ABC):
         items = self.gallery()
         for item in items:
             if item.label is not None:
-                pixels = images.fit(self.gallery_pixels(item.name), classifier.size, classifier.channels, "crop")
+                try:
+                    stored = self.gallery_pixels(item.name)
+                except BadInput:  # a damaged file is not the default
+                    continue
+                pixels = images.fit(stored, classifier.size, classifier.channels, "crop")
                 with torch.no_grad():
                     predicted = int(classifier(images.to_tensor(pixels))[0].argmax())
                 if predicted == item.label:
@@ -228,20 +244,12 @@ class Domain(ABC):
         raise BadInput(f"The gallery of {self.title} has no picture called {name[:60]!r}.")
 
     def class_number(self, word: str) -> int:
-        """The class of that name or number.
+        """The class of that name or number; where names differ in nothing but case, the one that is spelled so.
 
         Raises:
-            BadInput: there is none.
+            BadInput: there is none, or there are several.
         """
-        lowered = word.strip().lower()
-        if lowered.isdecimal() and int(lowered) < len(self.classes) and lowered not in self.classes:
-            return int(lowered)
-        for number, name in enumerate(self.classes):
-            if name.lower() == lowered:
-                return number
-        raise BadInput(
-            f"{word[:60]!r} is no class of {self.title}; name one, or give its number from 0 to {len(self.classes) - 1}."
-        )
+        return class_number(word, self.classes, self.title)
 
     def _split_labels(self, split: str) -> npt.NDArray[np.int64]:
         missing = self.missing()

@@ -9,19 +9,26 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from core import files
+from core.domains import stored
 from core.domains.base import Domain, GalleryItem, Pixels, data_root
 from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
 from core.domains.photos import photograph
 from core.fetching import Watch, fetch
 
+FOLDER = "cifar-10-batches-py"
+
 
 @lru_cache(maxsize=2)
-def _arrays(root: Path, train: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    from torchvision.datasets import CIFAR10  # here: torchvision takes seconds to import
+def _arrays(root: Path, train: bool, _stamp: files.Stamp) -> stored.Arrays | str:
+    def load() -> stored.Arrays:
+        from torchvision.datasets import CIFAR10  # here: torchvision takes seconds to import
 
-    data = CIFAR10(str(root), train=train, download=False)
-    return data.data, np.asarray(data.targets, dtype=np.int64)
+        data = CIFAR10(str(root), train=train, download=False)
+        return stored.arrays(data.data, data.targets, (32, 32, 3), 10)
+
+    return stored.read(load, "CIFAR-10", root / FOLDER)
 
 
 class Cifar10(Domain):
@@ -48,15 +55,16 @@ class Cifar10(Domain):
         return photograph(name) if self.missing() else self.pixels("test", int(name))
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
-        return _arrays(data_root(), split == "train")[1]
+        return self._data(split)[1]
 
     def pixels(self, split: str, index: int) -> Pixels:
-        pixels: Pixels = _arrays(data_root(), split == "train")[0][index]
+        pixels: Pixels = self._data(split)[0][index]
         return pixels
 
     def missing(self) -> str | None:
-        if (data_root() / "cifar-10-batches-py" / "test_batch").exists():
-            return None
+        if (data_root() / FOLDER / "test_batch").exists():
+            found = self._read("test")
+            return found if isinstance(found, str) else None
         return "CIFAR-10 is not on this machine yet; download it once (170 MB), or take another domain."
 
     def fetch(self, watch: Watch | None = None) -> None:
@@ -64,3 +72,10 @@ class Cifar10(Domain):
 
         fetch(lambda: CIFAR10(str(data_root()), download=True), data_root(), 170_498_071, "CIFAR-10", watch)
         _arrays.cache_clear()
+
+    def _data(self, split: str) -> stored.Arrays:
+        return stored.checked(self._read(split))
+
+    def _read(self, split: str) -> stored.Arrays | str:
+        root = data_root()
+        return _arrays(root, split == "train", stored.stamp_of(root / FOLDER))

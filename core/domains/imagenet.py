@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -10,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from core import images
+from core import files
 from core.device import pick
-from core.domains.base import Domain, GalleryItem, Pixels, data_root
+from core.domains.base import Domain, GalleryItem, Pixels, data_root, read_only
+from core.domains.image_folder import ImageFolder, Notice, open_folder, read_image
 from core.domains.photos import photograph
 from core.fetching import Watch
 from core.inputs import BadInput
@@ -20,7 +20,6 @@ from core.models import pretrained
 from core.models.classifier import Classifier
 
 LABELLED = {"cat": 281, "coffee": 967, "rocket": 657, "officer": 652, "temple": 698}  # tabby, espresso, missile, ...
-KINDS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @lru_cache(maxsize=1)
@@ -28,16 +27,7 @@ def _categories() -> tuple[str, ...]:
     return pretrained.categories()
 
 
-@lru_cache(maxsize=4)
-def _folder(folder: Path, _changed: float) -> tuple[tuple[Path, int | None], ...]:
-    """The pictures of a folder, labelled by its labels.csv (columns file, label) where it has one, in order."""
-    table: dict[str, int] = {}
-    if (folder / "labels.csv").exists():
-        with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row.get("file") and str(row.get("label", "")).isdecimal() and int(row["label"]) < 1000:
-                    table[row["file"]] = int(row["label"])
-    return tuple((p, table.get(p.name)) for p in sorted(folder.iterdir()) if p.suffix.lower() in KINDS)
+_opened: dict[Path, ImageFolder] = {}
 
 
 class ImageNet(Domain):
@@ -80,22 +70,33 @@ class ImageNet(Domain):
         return photograph(name)
 
     def splits(self) -> tuple[str, ...]:
-        """The user's folder: the pictures with a known class first, as 'test'; the others as 'unlabelled'."""
-        return tuple(split for split in ("test", "unlabelled") if self._pictures(split))
+        """The user's folder: the images with a known class first, as 'test'; the others as 'unlabelled'."""
+        folder = self._folder()
+        return tuple(name for name, found in (("test", folder.labeled), ("unlabelled", folder.unlabeled)) if found)
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
-        return np.asarray([-1 if label is None else label for _, label in self._pictures(split)], dtype=np.int64)
+        folder = self._folder()
+        known = [label for _, label in folder.labeled] if split == "test" else [-1] * len(folder.unlabeled)
+        return read_only(np.asarray(known, dtype=np.int64))
 
     def pixels(self, split: str, index: int) -> Pixels:
-        return images.decode(self._pictures(split)[index][0].read_bytes())
+        folder = self._folder()
+        count = len(folder.labeled if split == "test" else folder.unlabeled)
+        if not 0 <= index < count:
+            raise BadInput(f"{split} holds the images 0 to {count - 1} now; there is no {index}.")
+        return read_image(folder.labeled[index][0] if split == "test" else folder.unlabeled[index])
 
     def missing(self) -> str | None:
         if self.splits():
             return None
-        return f"No pictures of yours are here yet; put some into {data_root() / 'imagenet'}, or upload one."
+        return (
+            f"No pictures of yours are here yet; put some into {files.shown(data_root() / 'imagenet')}, or upload one."
+        )
 
-    def _pictures(self, split: str) -> tuple[tuple[Path, int | None], ...]:
-        folder = data_root() / "imagenet"
-        if not folder.is_dir():
-            return ()
-        return tuple(p for p in _folder(folder, folder.stat().st_mtime) if (p[1] is not None) == (split == "test"))
+    def notices(self) -> tuple[Notice, ...]:
+        return self._folder().notices
+
+    def _folder(self) -> ImageFolder:
+        path = data_root() / "imagenet"
+        _opened[path] = found = open_folder(path, self.class_number, _opened.get(path))
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -9,9 +10,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from core import images
-from core.domains.base import Domain, GalleryItem, Pixels, data_root
+from core import files
+from core.domains import stored
+from core.domains.base import Domain, GalleryItem, Pixels, data_root, read_only
 from core.domains.gallery import one_of_each_class
+from core.domains.image_folder import read_image
 from core.domains.photos import photograph
 from core.fetching import Watch, fetch
 
@@ -20,11 +23,14 @@ STAND_INS = ("cat", "coffee", "rocket", "temple")
 
 
 @lru_cache(maxsize=2)
-def _files(root: Path, train: bool) -> tuple[tuple[Path, int], ...]:
-    from torchvision.datasets import Imagenette as Loader  # here: torchvision takes seconds to import
+def _files(root: Path, train: bool, _stamp: files.Stamp) -> tuple[tuple[Path, int], ...] | str:
+    def load() -> tuple[tuple[Path, int], ...]:
+        from torchvision.datasets import Imagenette as Loader  # here: torchvision takes seconds to import
 
-    data = Loader(str(root), split="train" if train else "val", size="160px", download=False)
-    return tuple((Path(path), int(label)) for path, label in data._samples)
+        data = Loader(str(root), split="train" if train else "val", size="160px", download=False)
+        return tuple((Path(path), int(label)) for path, label in data._samples)
+
+    return stored.read(load, "Imagenette", root / FOLDER)
 
 
 class Imagenette(Domain):
@@ -61,14 +67,15 @@ class Imagenette(Domain):
         return photograph(name) if self.missing() else self.pixels("test", int(name))
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
-        return np.asarray([label for _, label in _files(data_root(), split == "train")], dtype=np.int64)
+        return read_only(np.asarray([label for _, label in self._data(split)], dtype=np.int64))
 
     def pixels(self, split: str, index: int) -> Pixels:
-        return images.decode(_files(data_root(), split == "train")[index][0].read_bytes())
+        return read_image(self._data(split)[index][0])
 
     def missing(self) -> str | None:
-        if (data_root() / FOLDER / "val").is_dir():
-            return None
+        if os.path.isdir(data_root() / FOLDER / "val"):
+            found = self._read("test")
+            return found if isinstance(found, str) else None
         return "Imagenette is not on this machine yet; download it once (99 MB), or take another domain."
 
     def fetch(self, watch: Watch | None = None) -> None:
@@ -78,3 +85,11 @@ class Imagenette(Domain):
             lambda: Loader(str(data_root()), size="160px", download=True), data_root(), 99_003_388, "Imagenette", watch
         )
         _files.cache_clear()
+
+    def _data(self, split: str) -> tuple[tuple[Path, int], ...]:
+        return stored.checked(self._read(split))
+
+    def _read(self, split: str) -> tuple[tuple[Path, int], ...] | str:
+        root = data_root()
+        folder = root / FOLDER / ("train" if split == "train" else "val")
+        return _files(root, split == "train", stored.stamp_of(folder))

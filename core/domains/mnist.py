@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from core import files
+from core.domains import stored
 from core.domains.base import Domain, GalleryItem, Pixels, data_root
 from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
@@ -19,15 +21,18 @@ HELD_OUT = 5  # every fifth of scikit-learn's digits is kept from training
 
 
 @lru_cache(maxsize=2)
-def _arrays(root: Path, train: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    from torchvision.datasets import MNIST  # here: torchvision takes seconds to import
+def _arrays(root: Path, train: bool, _stamp: files.Stamp) -> stored.Arrays | str:
+    def load() -> stored.Arrays:
+        from torchvision.datasets import MNIST  # here: torchvision takes seconds to import
 
-    data = MNIST(str(root), train=train, download=False)
-    return data.data.numpy()[..., None], data.targets.numpy().astype(np.int64)
+        data = MNIST(str(root), train=train, download=False)
+        return stored.arrays(data.data.numpy()[..., None], data.targets.numpy(), (28, 28, 1), 10)
+
+    return stored.read(load, "MNIST", root / "MNIST" / "raw")
 
 
 @lru_cache(maxsize=2)
-def stand_in(train: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def stand_in(train: bool) -> stored.Arrays:
     """scikit-learn's 8×8 digits enlarged to 28×28, N×28×28×1 of 8 bits, and their classes."""
     from sklearn.datasets import load_digits  # here: scikit-learn takes seconds to import
 
@@ -35,7 +40,7 @@ def stand_in(train: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
     chosen = (np.arange(len(labels)) % HELD_OUT != 0) == train
     small = np.round(digits[chosen].reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
     large = [np.asarray(Image.fromarray(one).resize((28, 28), Image.Resampling.BILINEAR)) for one in small]
-    return np.stack(large)[..., None], labels[chosen].astype(np.int64)
+    return stored.arrays(np.stack(large)[..., None], labels[chosen], (28, 28, 1), 10)
 
 
 class Mnist(Domain):
@@ -56,7 +61,7 @@ class Mnist(Domain):
 
     def classifier_names(self) -> tuple[str, ...]:
         shipped = super().classifier_names()
-        first = "digits" if self.missing() else "a"
+        first = "a" if self._here() else "digits"
         return tuple(sorted(shipped, key=lambda name: (name != first, name)))
 
     def gallery(self) -> tuple[GalleryItem, ...]:
@@ -82,8 +87,9 @@ class Mnist(Domain):
         return pixels
 
     def missing(self) -> str | None:
-        if (data_root() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").exists():
-            return None
+        if self._here():
+            found = self._read("test")
+            return found if isinstance(found, str) else None
         return "MNIST is not on this machine yet; scikit-learn's digits stand in. Download it once (12 MB) for the real ones."
 
     def fetch(self, watch: Watch | None = None) -> None:
@@ -92,8 +98,15 @@ class Mnist(Domain):
         fetch(lambda: MNIST(str(data_root()), download=True), data_root(), 11_594_722, "MNIST", watch)
         _arrays.cache_clear()
 
-    def _data(self, split: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        return stand_in(split == "train") if self.missing() else _arrays(data_root(), split == "train")
+    def _here(self) -> bool:
+        return (data_root() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").exists()
+
+    def _data(self, split: str) -> stored.Arrays:
+        return stand_in(split == "train") if self.missing() else stored.checked(self._read(split))
+
+    def _read(self, split: str) -> stored.Arrays | str:
+        root = data_root()
+        return _arrays(root, split == "train", stored.stamp_of(root / "MNIST" / "raw"))
 
     def _split_labels(self, split: str) -> npt.NDArray[np.int64]:
         return self.labels(split)  # never missing: there are the stand-ins

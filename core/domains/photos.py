@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from core import images
-from core.domains.base import Domain, GalleryItem, Pixels
+from core.domains.base import Domain, GalleryItem, Pixels, read_only
+from core.domains.image_folder import read_image
 from core.inputs import BadInput
 
 _SKIMAGE, _SKLEARN, _MATPLOTLIB = "skimage/data", "sklearn/datasets/images", "matplotlib/mpl-data/sample_data"
@@ -49,8 +49,7 @@ def photograph(name: str) -> Pixels:
     for place in spec.submodule_search_locations or () if spec else ():
         path = Path(place) / inside / file
         if path.exists():
-            pixels = images.decode(path.read_bytes())
-            pixels.setflags(write=False)
+            pixels: Pixels = read_only(read_image(path))
             return pixels
     raise BadInput(f"The photograph {file!r} of {package} is missing; install the requirements again.")
 
@@ -84,7 +83,7 @@ class Photos(Domain):
         return ("test",)
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
-        return np.arange(len(PHOTOGRAPHS), dtype=np.int64)
+        return read_only(np.arange(len(PHOTOGRAPHS), dtype=np.int64))
 
     def pixels(self, split: str, index: int) -> Pixels:
         return photograph(list(PHOTOGRAPHS)[index])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, FiniteFloat, PositiveFloat, ValidationErr
 from safetensors.torch import load_file
 from torch import nn
 
+from core.class_names import distinct
 from core.fetching import Watch, fetch
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -41,10 +42,10 @@ _TITLES = {
 
 @lru_cache(maxsize=1)
 def categories() -> tuple[str, ...]:
-    """ImageNet's 1000 class names in the order of the logits."""
+    """ImageNet's 1000 class names in the order of the logits, no two alike."""
     from torchvision.models import ResNet50_Weights  # here: torchvision takes seconds to import
 
-    return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+    return distinct(ResNet50_Weights.DEFAULT.meta["categories"])
 
 
 def own_weights(root: Path) -> dict[str, Path]:

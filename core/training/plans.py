@@ -69,14 +69,14 @@ def _domain(name: str) -> Callable[[bool], Data]:
         split = "train" if train else "test"
         labels = domain.labels(split)
         pixels = [images.fit(domain.pixels(split, i), domain.size, domain.channels, "crop") for i in range(len(labels))]
-        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
 
     return load
 
 
 def _digits(train: bool) -> Data:
     pixels, labels = stand_in(train)
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+    return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
 
 
 def _photo_view(pictures: Tensor, generator: torch.Generator, done: float) -> Tensor:

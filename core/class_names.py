@@ -1,0 +1,49 @@
+"""Class names and class numbers: a name leads to one number, or to a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from core.inputs import BadInput
+
+_NUMBERED = re.compile(r"(.+) \((\d+)\)", re.DOTALL)
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """The names; those that differ in nothing but case get their number behind them: 'cardigan (474)'."""
+    numbers = defaultdict(list)
+    for number, name in enumerate(names):
+        numbers[name.casefold()].append(number)
+    return tuple(
+        name if len(numbers[name.casefold()]) == 1 else f"{name} ({number})" for number, name in enumerate(names)
+    )
+
+
+def class_number(word: str, classes: Sequence[str], title: str) -> int:
+    """The number of the class of that name or number; the same spelling counts more than the same letters.
+
+    Raises:
+        BadInput: no class, or several.
+    """
+    wanted = word.strip()
+    if wanted in classes and classes.count(wanted) == 1:
+        return classes.index(wanted)
+    if wanted.isdecimal() and int(wanted) < len(classes):
+        return int(wanted)
+    plain = [_without_number(name, number) for number, name in enumerate(classes)]
+    found = [number for number, name in enumerate(plain) if name == wanted]
+    if not found:
+        found = [number for number, name in enumerate(plain) if name.casefold() == wanted.casefold()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        numbers = " and ".join(map(str, found))
+        raise BadInput(f"{word[:60]!r} names several classes of {title}; give a number: {numbers}.")
+    raise BadInput(f"{word[:60]!r} is no class of {title}; name one, or give its number from 0 to {len(classes) - 1}.")
+
+
+def _without_number(name: str, number: int) -> str:
+    match = _NUMBERED.fullmatch(name)
+    return match[1] if match and int(match[2]) == number else name
