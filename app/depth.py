@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -53,8 +54,11 @@ def depth_plot(stages: Sequence[str], lines: Sequence[Line], at: int, *, key: st
         tickvals=places[some], ticktext=[_short(stage) for stage in stages[some]], tickangle=-45, showgrid=False
     )
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="relative noise")
-    worst = max(lines, key=lambda line: line[1][-1])
-    alt = f"Relative noise by depth; at the logits the largest is {worst[0]} with {per_cent(worst[1][-1])}"
+    alt = "Relative noise by depth"
+    known = [line for line in lines if isfinite(line[1][-1])]
+    if known:
+        worst = max(known, key=lambda line: line[1][-1])
+        alt += f"; at the logits the largest is {worst[0]} with {per_cent(worst[1][-1])}"
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
     saves(partial(_figure, stages, lines), key, "feature_noise")
 

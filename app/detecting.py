@@ -39,7 +39,7 @@ def roc_plot(curves: Mapping[str, Roc], threshold: float, *, key: str) -> None:
             go.Scatter(
                 x=curve.false_positives,
                 y=curve.true_positives,
-                name=f"{name}: AUC {curve.area:.2f} ({curve.low:.2f}-{curve.high:.2f})",
+                name=f"{name}: {area_words(curve)}",
                 mode="lines",
                 line={"color": colour, "dash": dash, "width": 2},
                 customdata=curve.thresholds,
@@ -61,9 +61,15 @@ def roc_plot(curves: Mapping[str, Roc], threshold: float, *, key: str) -> None:
     figure.update_layout(legend={"y": -0.24, "x": 0, "yanchor": "top", "orientation": "v"})
     figure.update_xaxes(range=[-0.01, 1.01], tickformat=".0%", title="clean pictures flagged")
     figure.update_yaxes(range=[-0.01, 1.02], tickformat=".0%", title="fooling pictures flagged")
-    alt = "ROC curves; " + "; ".join(f"{name}: area {curve.area:.2f}" for name, curve in curves.items())
+    alt = "ROC curves; " + "; ".join(f"{name}: {area_words(curve)}" for name, curve in curves.items())
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
     saves(partial(_figure, dict(curves), threshold), key, "roc")
+
+
+def area_words(curve: Roc) -> str:
+    """The area under the curve and its interval; three decimals where two would round the area to 1."""
+    digits = 3 if 0.995 <= curve.area < 1 else 2
+    return f"AUC {curve.area:.{digits}f} ({curve.low:.{digits}f}-{curve.high:.{digits}f})"
 
 
 def at(curve: Roc, threshold: float) -> tuple[float, float]:
@@ -79,7 +85,7 @@ def _figure(curves: dict[str, Roc], threshold: float) -> Figure:
     axes.plot([0, 1], [0, 1], color="#8a8f98", linewidth=1, linestyle=":")
     for name, curve in curves.items():
         colour, _, dash = LOOKS[name]
-        label = f"attacker {name}: AUC {curve.area:.2f} ({curve.low:.2f}-{curve.high:.2f})"
+        label = f"attacker {name}: {area_words(curve)}"
         axes.plot(curve.false_positives, curve.true_positives, color=colour, linestyle=dash, label=label)
         axes.plot(*at(curve, threshold), "o", color=colour, fillstyle="none")
     axes.set(xlabel="clean pictures flagged", ylabel="fooling pictures flagged", xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))

@@ -156,7 +156,7 @@ def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
         figure.add_trace(
             go.Scatter(
                 x=frequencies[1:],
-                y=np.maximum(powers[1:], 1e-12),
+                y=_positive(powers[1:]),
                 name=name,
                 mode="lines",
                 line={"color": colour, "width": 2},
@@ -168,6 +168,11 @@ def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
     figure.update_yaxes(title="mean power", type="log", exponentformat="power")
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt="Mean power by distance from frequency 0")
     saves(partial(_spectrum_figure, lines), key, "spectrum")
+
+
+def _positive(powers: Values) -> Values:
+    """The powers for a logarithmic axis: NaN, which is not drawn, where there is none."""
+    return np.where(powers > 0, powers, np.float32(np.nan))
 
 
 def _surface_figure(grid: Grid) -> Figure:
@@ -202,7 +207,7 @@ def _spectrum_figure(lines: Sequence[Spectrum]) -> Figure:
     figure = Figure(figsize=(5, 3.2), layout="constrained")
     axes = figure.subplots()
     for name, frequencies, powers, colour in lines:
-        axes.semilogy(frequencies[1:], np.maximum(powers[1:], 1e-12), color=colour, label=name)
+        axes.semilogy(frequencies[1:], _positive(powers[1:]), color=colour, label=name)
     axes.set(xlabel="cycles a pixel", ylabel="mean power", xlim=(0, 0.5))
     axes.legend(frameon=False)
     return figure

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import isfinite
+
 import numpy as np
 
 from core import domains
-from core.evaluate.trial import Trial
-from core.recipe import Column, Explained, Matrix, Outcome, Recipe, Results, Verdict
-
-_UNNAMED = "the class that the classifier gave it"
+from core.recipe import Attacked, Outcome, Recipe, Verdict
 
 
-def per_cent(share: float) -> str:
-    """A confidence: whole per cent, one decimal below 1 and above 99."""
+def per_cent(share: float | None) -> str:
+    """A share: whole per cent, one decimal below 1 and above 99; a dash where there is none (None, or 0 of 0, which is NaN)."""
+    if share is None or not isfinite(share):
+        return "–"
     value = 100 * share
     if (
         value in (0.0, 100.0) or 1 <= round(value, 1) <= 99 or value > 100.5
@@ -45,8 +47,42 @@ def plural(count: int, noun: str) -> str:
 
 
 def a(name: str) -> str:
-    """The name with its indefinite article."""
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+    """The name with its indefinite article: a cat, an owl, an 8."""
+    return f"{'an' if name[:1].lower() in 'aeiou8' or name in ('11', '18') else 'a'} {name}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """The names as a list: one; one and two; one, two and three."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def named(classes: Sequence[str], label: int, known: bool) -> str:
+    """The true class for a sentence, without its article; where it is not known, the prediction of the clean image."""
+    return classes[label] if known else f"clean prediction ({a(classes[label])})"
+
+
+def before_words(before: Verdict, classes: Sequence[str], label: int, known: bool) -> str:
+    """What the classifier saw in the clean image before the attack, as a sentence."""
+    saw, share = classes[before.label], per_cent(before.confidence)
+    if not known:
+        return f"The classifier saw {a(saw)} ({share})."
+    if before.label == label:
+        return f"It was {a(saw)} ({share})."
+    return f"The classifier was wrong before any attack: it took this {classes[label]} for {a(saw)} ({share})."
+
+
+def stopped_after(steps: int) -> str:
+    return f"stopped after {plural(steps, 'step')}"
+
+
+def stop_note(attacked: Attacked) -> str:
+    """What comes before a headline about an attack that was stopped, with a space behind; nothing for one that ran to its end."""
+    return f"The attack was {stopped_after(attacked.iterations)}. " if attacked.stopped else ""
+
+
+def attacked_title(attacked: Attacked, title: str = "adversarial") -> str:
+    """The title of an attacked image; it says where the attack was stopped."""
+    return f"{title} (stopped)" if attacked.stopped else title
 
 
 def start_verdict(before: Verdict, classes: tuple[str, ...], label: int | None) -> str:
@@ -61,7 +97,7 @@ def attack_verdict(outcome: Outcome) -> str:
     """What the classifier saw before the attack, and what the attack did, in one sentence or two."""
     attacked = outcome.attacked
     sees = f"{a(outcome.classes[attacked.verdict.label])} ({per_cent(attacked.verdict.confidence)})"
-    before = _before(outcome)
+    before = before_words(outcome.before, outcome.classes, outcome.label, outcome.label_known)
     wrong = outcome.label_known and outcome.before.label != outcome.label
     if attacked.flips_back:
         fooled = f"It fooled the classifier until the picture was rounded to 8 bits; the saved file is seen as {sees}."
@@ -72,20 +108,10 @@ def attack_verdict(outcome: Outcome) -> str:
     return f"{before} {failure}" if wrong else failure
 
 
-def _before(outcome: Outcome) -> str:
-    """What the classifier saw in the clean image."""
-    saw, share = outcome.classes[outcome.before.label], per_cent(outcome.before.confidence)
-    if not outcome.label_known:
-        return f"The classifier saw {a(saw)} ({share})."
-    if outcome.before.label == outcome.label:
-        return f"It was {a(saw)} ({share})."
-    return f"The classifier was wrong before any attack: it took this {outcome.classes[outcome.label]} for {a(saw)} ({share})."
-
-
 def _success(outcome: Outcome, sees: str) -> str:
     """When the classifier was fooled first, and what it sees in the end."""
     attacked = outcome.attacked
-    if attacked.target is not None:
+    if has_target(outcome):
         sees += ", the target"
     first = attacked.first
     fooled = f"The classifier was fooled after {plural(first, 'step')}. "
@@ -98,7 +124,28 @@ def _success(outcome: Outcome, sees: str) -> str:
     elif first == 0:
         fooled = "The classifier was fooled at the random start, before the first step. "
     ran = f"{'Stopped after' if attacked.stopped else 'After'} {plural(attacked.iterations, 'step')}"
-    return f"{fooled}{ran}, {change(outcome)}, the classifier sees {sees}."
+    return f"{fooled}{ran}, {change(outcome)}, the classifier sees {sees}.{_aimed(outcome)}"
+
+
+def has_target(outcome: Outcome) -> bool:
+    """Whether the attack has to reach one class: the recipe names it, or the attack is universal and cannot do without."""
+    return bool(outcome.recipe.target) or outcome.recipe.built_attack().universal
+
+
+def _aimed(outcome: Outcome) -> str:
+    """Which class an untargeted attack pushed the image toward, where the classifier came to see another one."""
+    aim = outcome.attacked.target
+    if aim is None or has_target(outcome) or aim == outcome.attacked.verdict.label:
+        return ""
+    return f" It aimed at {a(outcome.classes[aim])}."
+
+
+def rival_of(outcome: Outcome) -> str:
+    """The class whose confidence the trace follows beside the true one."""
+    aim = outcome.attacked.target
+    if aim is None:
+        return "the likeliest other class"
+    return outcome.classes[aim] if has_target(outcome) else f"{outcome.classes[aim]} (aimed at)"
 
 
 def starts_clean(outcome: Outcome) -> bool:
@@ -155,111 +202,7 @@ def advice_for(recipe: Recipe) -> str:
 
 def _wanted(outcome: Outcome) -> str:
     target = outcome.attacked.target
-    return a(outcome.classes[target]) if target is not None else "anything else"
-
-
-def compare_verdict(results: Results, classes: tuple[str, ...], label: int, eps: str, *, known: bool = True) -> str:
-    """How many of the attacks fool the classifier within `eps`, and which one changes least."""
-    name, total = classes[label], len(results.entries)
-    winners = [entry for entry in results.entries if entry.attacked.success]
-    if not winners:
-        if any(entry.attacked.verdict.label != label for entry in results.entries):
-            return f"None of {plural(total, 'attack')} reaches its target."
-        return f"None of {plural(total, 'attack')} fools the classifier: it is still {a(name)}."
-    least = min(winners, key=lambda entry: entry.attacked.norms.l2)
-    if total == 1:
-        return f"{least.attack.title} makes the classifier see {a(classes[least.attacked.verdict.label])}."
-    verb = "fools" if len(winners) == 1 else "fool"
-    return (
-        f"{len(winners)} of {total} attacks {verb} the classifier with at most {eps} or with the smallest change they find; "
-        f"{least.attack.title} changes the {name if known else 'image'} least."
-    )
-
-
-def table_of_attacks(
-    results: Results, classes: tuple[str, ...], label: int | None, unit: str = "/255"
-) -> list[dict[str, object]]:
-    """One row an attack: what is seen, how far the picture was moved, and what that took."""
-    rows: list[dict[str, object]] = []
-    for entry in results.entries:
-        done, norms = entry.attacked, entry.attacked.norms
-        rows.append(
-            {
-                "Attack": entry.attack.title,
-                "Classifier sees": prediction(done.verdict, classes, label),
-                "L0": norms.l0,
-                "L2": f"{norms.l2:.2f}",
-                "L∞": budget(norms.linf, unit),
-                "SSIM": f"{norms.ssim:.3f}",
-                "Steps until fooled": f"{done.first:,}" if done.success else "–",
-                "Gradients": done.gradients,
-                "Queries": done.queries,
-                "Time": duration(done.seconds),
-            }
-        )
-    return rows
-
-
-def table_of_transfer(found: Matrix, titles: dict[str, str], classes: tuple[str, ...]) -> list[dict[str, object]]:
-    """One row a classifier that the attack was made on, one column a classifier that it was tried on."""
-    return [
-        {
-            "Made on": titles[made],
-            **{
-                titles[tried]: prediction(said, classes, found.label)
-                for tried, said in zip(found.names, row, strict=True)
-            },
-        }
-        for made, row in zip(found.names, found.said, strict=False)
-    ]
-
-
-def defend_verdict(outcome: Outcome) -> str:
-    """How many defenses bring the class back, against each attacker that was tried, the one who knows them first."""
-    columns, name = outcome.columns, outcome.classes[outcome.label]
-    if not columns:
-        return "No defense stands here yet; add one."
-    if not outcome.label_known:
-        return _defended_unknown(outcome, name)
-    if not outcome.attacked.success:
-        kept = sum(column.clean.recovered for column in columns)
-        return f"The attack did not fool the classifier. {_of(kept, len(columns))} the clean {name} recognised."
-    grey = [column.grey.recovered for column in columns if column.grey]
-    adaptive = [column.adaptive.recovered for column in columns if column.adaptive]
-    parts = []
-    if adaptive:
-        verb = "stands" if sum(adaptive) == 1 else "stand"
-        parts.append(f"Against an attacker who knows them, {sum(adaptive)} of {len(adaptive)} defenses {verb}.")
-    if grey:
-        verb = "brings" if sum(grey) == 1 else "bring"
-        parts.append(
-            f"{sum(grey)} of {len(grey)} defenses {verb} the {name} back from an attacker who does not know them."
-        )
-    return " ".join(parts)
-
-
-def _defended_unknown(outcome: Outcome, name: str) -> str:
-    """The same for an image whose true class is unknown: which defenses give the prediction of the clean image."""
-    columns = outcome.columns
-    if not outcome.attacked.success:
-        kept = sum(column.clean.recovered for column in columns)
-        return f"The attack did not fool the classifier. {_of(kept, len(columns))} the clean prediction, {a(name)}."
-    parts = []
-    for who, guards in (
-        ("knows them", [column.adaptive.recovered for column in columns if column.adaptive]),
-        ("does not know them", [column.grey.recovered for column in columns if column.grey]),
-    ):
-        if guards:
-            verb = "restores" if sum(guards) == 1 else "restore"
-            parts.append(
-                f"{sum(guards)} of {len(guards)} defenses {verb} the clean prediction, {a(name)}, "
-                f"where the attacker {who}."
-            )
-    return " ".join(parts)
-
-
-def _of(kept: int, total: int) -> str:
-    return f"{kept} of {total} defenses {'keeps' if kept == 1 else 'keep'}"
+    return a(outcome.classes[target]) if target is not None and has_target(outcome) else "anything else"
 
 
 def mark(right: bool) -> str:
@@ -274,128 +217,3 @@ def prediction(verdict: Verdict, classes: tuple[str, ...], label: int | None) ->
 def right_or_wrong(predicted: int, label: int | None) -> str:
     """The mark before a predicted class, with a space; nothing where the true class is unknown."""
     return "" if label is None else f"{mark(predicted == label)} "
-
-
-def table_of_columns(
-    columns: tuple[Column, ...], classes: tuple[str, ...], label: int | None
-) -> list[dict[str, object]]:
-    """One row a defense: the attacker who knows it first, then the one who does not, then what it costs."""
-    rows: list[dict[str, object]] = []
-    for column in columns:
-        row: dict[str, object] = {"Defense": column.defense}
-        for title, guard in (
-            ("Adaptive", column.adaptive),
-            ("Grey box", column.grey),
-            ("Clean", column.clean),
-        ):
-            if guard is not None:
-                row[title] = prediction(guard.verdict, classes, label)
-        rows.append({**row, "Time": duration(column.seconds)})
-    return rows
-
-
-def windows_verdict(
-    kept: int,
-    recall: float | None,
-    before: Verdict,
-    after: Verdict,
-    classes: tuple[str, ...],
-    label: int,
-    known: bool = True,
-) -> str:
-    """How many windows stand out, how much of the patch they hold, and what smoothing them gives.
-
-    `label` is the true class; where it is not `known`, the prediction of the clean image.
-    """
-    name = classes[label] if known else f"clean prediction, {a(classes[label])}"
-    if not kept:
-        return f"No window stands out: nothing is smoothed, and the classifier sees {a(classes[after.label])}."
-    words = f"{_counted(kept)} stand{'s' if kept == 1 else ''} out"
-    them = "it" if kept == 1 else "them"
-    if recall is not None:
-        words += f"; {'it holds' if kept == 1 else 'they hold'} {per_cent(recall)} of the patch"
-    if before.label == label:
-        ends = "keeps" if after.label == label else "loses"
-        return f"{words}. Smoothing {them} {ends} the {name}."
-    if after.label == label:
-        return f"{words}. Smoothing {them} returns the {name}."
-    return f"{words}. Smoothing {them} does not return the {name}: the classifier sees {a(classes[after.label])}."
-
-
-def _counted(kept: int) -> str:
-    small = ("", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
-    return f"{small[kept] if kept < len(small) else kept} window{'' if kept == 1 else 's'}"
-
-
-def cam_verdict(found: tuple[Explained, ...], classes: tuple[str, ...], label: int, known: bool = True) -> str:
-    """Where the classifier's attention went, and which defense brings most of it back.
-
-    `label` is the true class; where it is not `known`, the prediction of the clean image.
-    """
-    clean, attacked, *defended = found
-    assert attacked.shift is not None
-    name = classes[label] if known else f"clean prediction, {a(classes[label])}"
-    now = classes[attacked.verdict.label]
-    if attacked.shift.inside is not None:
-        words = (
-            f"{per_cent(attacked.shift.inside[1])} of the classifier's attention lies inside the patch; "
-            f"of the clean picture's it was {per_cent(attacked.shift.inside[0])}"
-        )
-    elif attacked.shift.overlap > 0.7:
-        words = f"The classifier still looks at the same place ({per_cent(attacked.shift.overlap)} of the top fifth)"
-        words += f" and sees {a(now)}" if attacked.verdict.label != label else ""
-    else:
-        words = f"The attack moved the classifier's attention: the top fifths of its maps share {per_cent(attacked.shift.overlap)}"
-    back = [one for one in defended if one.shift is not None]
-    if back:
-        best = max(back, key=lambda one: one.shift.shared if one.shift else 0.0)
-        assert best.shift is not None
-        if best.shift.shared > attacked.shift.shared + 0.02:
-            saved = f", and the {name}" if best.verdict.label == label != attacked.verdict.label else ""
-            words += f". {best.title} returns {per_cent(best.shift.shared)} of the map{saved}"
-    return words + "."
-
-
-def noise_verdict(picture: float, deepest: float, shuffled: float, title: str) -> str:
-    """How a change grows on its way through the classifier, beside the same change in another order."""
-    grows = "grows to" if deepest > 1.5 * picture else "is"
-    return (
-        f"A change of {per_cent(picture)} of the picture {grows} {per_cent(deepest)} of {title}; "
-        f"the same change with its pixels shuffled is {per_cent(shuffled)} there."
-    )
-
-
-def masks_verdict(seen: str, read: str, truth: str | None, attacked: bool) -> str:
-    """What the classifier sees in the attacked picture, and what its mask says; `truth` is None where it is unknown."""
-    if not attacked:
-        return f"The attack did not fool the classifier: it sees {a(seen)}, and the mask reads as {a(read)}."
-    if seen == read:
-        return f"The classifier sees {a(seen)}, and so does who reads the mask: the attack goes unnoticed."
-    back = ", which it is" if read == truth else ""
-    return f"The classifier sees {a(seen)}; its attention mask still reads as {a(read)}{back}: they disagree, so the picture is flagged."
-
-
-def detect_verdict(detector: str, clean: bool, attacked: bool, fooled: bool) -> str:
-    """What the detector says of the picture at hand."""
-    if not fooled:
-        return (
-            f"The attack did not fool the classifier, and {detector} {'flags' if attacked else 'passes'} the picture."
-        )
-    if attacked:
-        return f"{detector} flags the attacked picture" + (
-            ", but the clean one too." if clean else " and passes the clean one."
-        )
-    return f"{detector} does not notice the attack" + ("; it flags the clean picture instead." if clean else ".")
-
-
-def trial_verdict(detector: str, trial: Trial, threshold: float) -> str:
-    """How often the detector is right, first of the attacker who knows it."""
-    known, plain = (trial.true_positive(side, threshold) for side in (trial.adaptive, trial.oblivious))
-    if not known.count and not plain.count:
-        return "The attack fooled the classifier on none of these pictures."
-    words = f"{detector} flags {plain.hits} of {plain.count} fooling pictures ({per_cent(plain.value)})"
-    if not known.count:
-        return f"{words}; known to the attacker, none fooled the classifier."
-    passes = trial.unnoticed(trial.adaptive, threshold)
-    words += f". Known to the attacker, {known.hits} of {known.count} ({per_cent(known.value)})"
-    return f"{words}: {passes.hits} of {passes.count} go unnoticed."

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from math import nan
 
 from torch import Tensor
 
@@ -43,7 +44,8 @@ class Trial:
 
     @property
     def share(self) -> float:
-        return self.fooled / self.count if self.count else 0.0
+        """The share that was fooled; NaN of no pictures, which raises no warning."""
+        return self.fooled / self.count if self.count else nan
 
     @property
     def eps(self) -> float | None:

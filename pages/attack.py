@@ -17,11 +17,13 @@ from app.sticking import kept, printing, sticking
 from app.tables import table
 from app.words import (
     attack_verdict,
+    attacked_title,
     budget,
     duration,
     per_cent,
     prediction,
     right_or_wrong,
+    rival_of,
     start_verdict,
     starts_clean,
 )
@@ -126,7 +128,7 @@ def evidence(outcome: Outcome, dimmed: bool, live_now: bool) -> None:
             ),
             Tile(
                 attacked.adversarial,
-                "x′, adversarial",
+                attacked_title(attacked, "x′, adversarial"),
                 prediction(attacked.verdict, classes, label),
                 "adversarial",
                 "=",
@@ -139,7 +141,10 @@ def evidence(outcome: Outcome, dimmed: bool, live_now: bool) -> None:
     first = attacked.first if attacked.success else None
     start = "" if first != 0 else " (clean image)" if starts_clean(outcome) else " (random start)"
     numbers = [
-        ("Steps until fooled", f"{attacked.first:,}{start}" if attacked.success else "–"),
+        (
+            "Steps until fooled",
+            f"{attacked.first:,}{start}" if attacked.success else "– (stopped)" if attacked.stopped else "–",
+        ),
         ("L0", f"{attacked.norms.l0:,} px"),
         ("L2", f"{attacked.norms.l2:.2f}"),
         ("L∞", budget(attacked.norms.linf, unit)),
@@ -155,7 +160,7 @@ def evidence(outcome: Outcome, dimmed: bool, live_now: bool) -> None:
             "Not one pixel of the 8-bit picture changed: eps is below half a grey level, or the gradient is zero here."
         )
         st.info(failed if outcome.recipe.built_attack().smallest else still, icon=":material/info:")
-    rival = classes[attacked.target] if attacked.target is not None else "the likeliest other class"
+    rival = rival_of(outcome)
     lavan = outcome.recipe.attack.name == "lavan"
     kinds = (("Places", lavan), ("Flow", attacked.flow is not None), ("Print", attacked.patch is not None))
     extra = [title for title, there in kinds if there]

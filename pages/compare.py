@@ -7,7 +7,8 @@ from app.controls import follow, taken
 from app.flags import warnings
 from app.pictures import Tile, magnified, row
 from app.tables import table
-from app.words import budget, compare_verdict, prediction, table_of_attacks, table_of_transfer
+from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_transfer
+from app.words import attacked_title, budget, plural, prediction
 from core import attacks, domains
 from core.images import rounding_note
 from core.recipe import Recipe, Results, Scene
@@ -73,7 +74,7 @@ def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
         made.append(
             Tile(
                 done.adversarial,
-                entry.attack.title,
+                attacked_title(done, entry.attack.title),
                 prediction(done.verdict, classes, label),
                 "adversarial" if done.success else "neutral",
                 file_name=f"{entry.name}.png",
@@ -115,6 +116,8 @@ def other_classifiers(recipe: Recipe, scene: Scene) -> None:
             st.rerun()
         return
     table(table_of_transfer(found, titles, scene.classifier.classes), key="transfer_table", name="transfer")
+    if len(found.said) < len(found.names):
+        st.caption(f"Stopped after {len(found.said)} of {plural(len(found.names), 'classifier')}.")
 
 
 scene = session.scene()
@@ -168,8 +171,9 @@ if found is not None:
 with head:
     if shown is not None:
         unit = domains.get(recipe.domain).linf.unit
-        eps = budget(recipe.contest_eps, unit)
-        theme.verdict(compare_verdict(shown[1], scene.classifier.classes, scene.label, eps, known=scene.label_known))
+        theme.verdict(
+            compare_verdict(shown[1], scene.classifier.classes, scene.before, scene.label, scene.label_known, unit)
+        )
     else:
         theme.verdict("The attacks are running." if busy else "Press Run to put the attacks beside each other.")
 with right:
@@ -182,7 +186,9 @@ if shown is not None:
     unit = domains.get(recipe.domain).linf.unit
     table(table_of_attacks(shown[1], scene.classifier.classes, scene.known_label, unit), key="contest", name="attacks")
     stopped = [
-        e.attack.title for e in shown[1].entries if e.attacked.success and 1 < e.attacked.iterations <= e.attacked.first
+        e.attack.title
+        for e in shown[1].entries
+        if e.attacked.success and not e.attacked.stopped and 1 < e.attacked.iterations <= e.attacked.first
     ]
     if stopped:
         st.caption(
@@ -190,7 +196,7 @@ if shown is not None:
             "Compare confidences only among those that ran on."
         )
     st.caption(
-        f"One picture, seed {recipe.seed}, white box on {scene.classifier.title}, judged after 8-bit rounding. "
+        f"One picture, seed {recipe.seed}, made on {scene.classifier.title}, judged after 8-bit rounding. "
         "A gradient and a query each count one look at one picture."
     )
 other_classifiers(recipe, scene)

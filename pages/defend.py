@@ -12,7 +12,8 @@ from app.flags import warnings
 from app.ordering import order
 from app.pictures import Tile, magnified, row
 from app.tables import table
-from app.words import defend_verdict, duration, mark, prediction, table_of_columns
+from app.verdicts.defend import defend_verdict, guard_words, table_of_columns
+from app.words import attacked_title, duration, mark, prediction
 from core import defenses
 from core.declaration import Parameter, shown
 from core.inputs import BadInput
@@ -104,7 +105,7 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
     tiles = [
         Tile(
             outcome.attacked.adversarial,
-            "no defense",
+            attacked_title(outcome.attacked, "no defense"),
             prediction(outcome.attacked.verdict, classes, label),
             "adversarial",
             file_name="adversarial.png",
@@ -120,7 +121,7 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
             Tile(
                 guard.defended,
                 column.short if len(column.defense) > 40 else column.defense,
-                prediction(guard.verdict, classes, label),
+                guard_words(guard, classes, label),
                 "defended",
                 file_name=f"defended_{len(tiles)}.png",
             )
@@ -266,7 +267,8 @@ previous: Outcome | None = st.session_state.get("shown_defend")
 if merged and (attacker == "grey" or adaptive):
     st.session_state.shown_defend = outcome
 with head:
-    theme.verdict(defend_verdict(outcome) if merged else "The defenses are at work.")
+    waiting = "The defenses are at work." if busy else "The defenses were stopped."
+    theme.verdict(defend_verdict(outcome) if merged or not recipe.defenses else waiting)
 if merged and (attacker == "grey" or adaptive):
     side_by_side(outcome, attacker, dimmed=False)
 elif previous is not None:

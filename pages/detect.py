@@ -11,7 +11,8 @@ from app.detecting import roc_plot
 from app.palettes import CIVIDIS, levels
 from app.pictures import Tile, Tone, row
 from app.tables import Row, table
-from app.words import advice_for, detect_verdict, per_cent, plural, trial_verdict
+from app.verdicts.detect import detect_verdict, score_words, trial_table, trial_verdict
+from app.words import advice_for, attacked_title, per_cent, plural, stop_note
 from core import domains, images
 from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement, threshold_at
 from core.evaluate.roc import roc
@@ -82,15 +83,17 @@ def evidence(
         image = images.to_tensor(pixels).to(scene.classifier.device)
         score = float(detector.score(image))
         seen = classes[int(scene.classifier(image).argmax())]
+        words = score_words(score, threshold)
         entry: Row = {
             "": name,
             "classifier sees": seen,
-            "score": f"{score:.2f}",
-            "threshold": f"{threshold:.2f}",
+            "score": words[0],
+            "threshold": words[1],
             "verdict": "flagged" if score > threshold else "passes",
         }
         tone: Tone = "clean" if name == "clean" else "adversarial"
-        tiles = [Tile(pixels, name, f"sees {seen}", tone, file_name=f"{name}.png")]
+        title = name if name == "clean" else attacked_title(base)
+        tiles = [Tile(pixels, title, f"sees {seen}", tone, file_name=f"{name}.png")]
         if isinstance(detector, MaskDisagreement):
             mask = detector.attention.mask(image)
             read = classes[int(detector.restored(image))]
@@ -199,21 +202,6 @@ def _threshold(trial: Trial, key: str) -> float:
     )
 
 
-def told(trial: Trial, threshold: float) -> list[Row]:
-    """One row an attacker."""
-    return [
-        {
-            "the attacker": name,
-            "fooled": f"{int(trial.fooled(side).sum())} of {len(trial.labels)}",
-            "true positive": str(trial.true_positive(side, threshold)),
-            "true negative": str(trial.true_negative(side, threshold)),
-            "class restored": str(trial.recovered(side, threshold)),
-            "fooled and unnoticed": str(trial.unnoticed(side, threshold)),
-        }
-        for name, side in (("does not know it (oblivious)", trial.oblivious), ("knows it (adaptive)", trial.adaptive))
-    ]
-
-
 scene, base = live.attacked()
 recipe = session.recipe()
 head = st.container()
@@ -248,6 +236,8 @@ if detector.rule is None:
     try:
         threshold = threshold_at(quiet[0], share)
     except BadInput as error:
+        with head:
+            theme.verdict("The detector has no threshold.")
         st.error(str(error))
         st.stop()
     source = f"Threshold: exceeded by at most {per_cent(share)} of {quiet[1]}."
@@ -264,7 +254,11 @@ trial = many(recipe, scene, detector, threshold)
 with head:
     flags = [entry["verdict"] == "flagged" for entry in rows]
     if trial is None:
-        theme.verdict(detect_verdict(detector.title, flags[0], flags[1], base.success))
+        seen = (scene.before, base.verdict)
+        said = detect_verdict(
+            detector.title, (flags[0], flags[1]), seen, scene.classifier.classes, scene.label, scene.label_known
+        )
+        theme.verdict(stop_note(base) + said)
     else:
         theme.verdict(trial_verdict(detector.title, trial[0], trial[1]))
 if trial is not None:
@@ -276,7 +270,10 @@ if trial is not None:
             curves[name] = roc(result.clean.score, side.score[fooled])
     left, right = st.columns([1.2, 1], gap="large")
     with left:
-        roc_plot(curves, moved, key="detect_roc")
+        if curves:
+            roc_plot(curves, moved, key="detect_roc")
+        else:
+            st.caption("No image fooled the classifier, so there is no curve to draw.")
     with right:
         plain, known = (result.true_positive(side, moved) for side in (result.oblivious, result.adaptive))
         if plain.count and known.count and known.value < plain.value - 0.2:
@@ -295,9 +292,10 @@ if trial is not None:
             )
         st.caption(
             "The attacker who knows the detector aimed below the threshold that it began with, so his curve rises where that threshold "
-            "is. AUC is how often a fooling picture scores above a clean one; its interval is DeLong's."
+            "is. AUC is how often a fooling picture scores above a clean one, with its 95 % interval (DeLong et al. 1988 on the logit "
+            "scale, widened to Newcombe 2006)."
         )
-    table(told(result, moved), key="detect_trial", name="trial")
+    table(trial_table(result, moved), key="detect_trial", name="trial")
     st.caption(
         "Of the pictures that fool the classifier as 8-bit files: true positives are flagged, true negatives are their clean forms that "
         "pass. 95 % intervals (Wilson)."

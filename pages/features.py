@@ -9,7 +9,8 @@ from app.depth import depth_plot, lines_of
 from app.palettes import CIVIDIS, DIVERGING, levels, signed
 from app.pictures import Pixels, Tile, Tone, magnified, row
 from app.tables import table
-from app.words import noise_verdict, per_cent
+from app.verdicts.features import noise_verdict
+from app.words import per_cent, stop_note
 from core import images
 from core.explain.layers import by_depth, feature_maps
 from core.explain.noise import LOGITS, PICTURE, channel_noise
@@ -119,10 +120,9 @@ if found is None:
 stages = [PICTURE, *names, LOGITS]
 usual = len(names) - 1
 with head:
-    base_line = found[titles[0]]
-    theme.verdict(
-        noise_verdict(base_line[0], base_line[usual + 1], found[SHUFFLED][usual + 1], "the last feature maps")
-    )
+    line, moved = ((values[0], values[usual + 1]) for values in (found[titles[0]], found[SHUFFLED]))
+    said = noise_verdict(line, moved, "the last feature maps", titles[0] if len(attacked) > 1 else "")
+    theme.verdict((stop_note(base) if titles[0] == first else "") + said)
 name = st.selectbox(
     "Layer",
     names,
@@ -155,6 +155,6 @@ with st.expander("Numbers"):
         name="feature_noise",
     )
 st.caption(
-    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}; one picture, an attacker who does not know "
-    "the defenses (grey box)."
+    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}; one picture"
+    + (", an attacker who does not know the defenses (grey box)." if recipe.defenses else ".")
 )

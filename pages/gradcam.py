@@ -7,8 +7,9 @@ from app import live, session, theme
 from app.fragments import fragment
 from app.palettes import DIVERGING, heat, levels, signed
 from app.pictures import Tile, Tone, row
-from app.tables import Row, table
-from app.words import cam_verdict, per_cent, prediction
+from app.tables import table
+from app.verdicts.gradcam import cam_verdict, map_words, shift_table
+from app.words import per_cent, prediction, stop_note
 from core.explain.cams import METHODS
 from core.explain.layers import Layer, layer
 from core.recipe import Attacked, Explained, Recipe, Scene, explain
@@ -69,7 +70,7 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
 @fragment()
 def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int | None) -> None:
     """Pictures, maps, maps over pictures and what moved, one row each; only this runs again when the opacity is moved."""
-    words = [f"explains {classes[one.number]}" for one in found]
+    words = [f"explains {classes[one.number]}{'; the map is empty' if one.empty else ''}" for one in found]
     row(
         [
             Tile(
@@ -107,7 +108,7 @@ def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int | No
             Tile(
                 levels(one.map),
                 f"{one.title}, map",
-                _inside(one),
+                map_words(one),
                 TONES[one.kind],
                 file_name=f"map_{n}.png",
                 alt=f"Class map, {text}",
@@ -118,6 +119,8 @@ def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int | No
         label="Class maps in grey",
         width=150,
     )
+    if all(one.shift is None for one in found):
+        return  # a map is empty, and there is nothing to compare
     row(
         [
             Tile(SCALE, "shift", "suppressed −1 · shared 0 · emphasised 1", palette=DIVERGING, file_name="scale.png"),
@@ -140,33 +143,6 @@ def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int | No
     )
 
 
-def _inside(one: Explained) -> str:
-    if one.shift is None or one.shift.inside is None:
-        return ""
-    return f"{per_cent(one.shift.inside[1])} inside the patch"
-
-
-def numbers(found: tuple[Explained, ...], classes: tuple[str, ...]) -> list[Row]:
-    """One row a picture that was changed."""
-    rows: list[Row] = []
-    for one in found:
-        if one.shift is None:
-            continue
-        entry: Row = {
-            "": one.title,
-            "explains": classes[one.number],
-            "top fifths overlap": per_cent(one.shift.overlap),
-            "centre moved": "–" if one.shift.moved is None else f"{one.shift.moved:.1f} px",
-            "suppressed": per_cent(one.shift.suppressed),
-            "shared": per_cent(one.shift.shared),
-            "emphasised": per_cent(one.shift.emphasised),
-        }
-        if one.shift.inside is not None:
-            entry["clean map inside the patch"], entry["its map inside"] = map(per_cent, one.shift.inside)
-        rows.append(entry)
-    return rows
-
-
 scene, base = live.attacked()
 recipe = session.recipe()
 head = st.container()
@@ -184,12 +160,13 @@ if found is None:
     st.stop()
 classes = scene.classifier.classes
 with head:
-    theme.verdict(cam_verdict(found, classes, scene.label, scene.label_known))
+    theme.verdict(stop_note(base) + cam_verdict(found, classes, scene.label, scene.label_known))
 maps(found, classes, scene.known_label)
-table(numbers(found, classes), key="cam_numbers", name="class_maps")
+table(shift_table(found, classes), key="cam_numbers", name="class_maps")
 st.caption(
     "Of everything that either map marks, *suppressed* is what only the clean picture's map has, *emphasised* what only the other has. "
     "Each map is scaled to its own maximum, so the strengths of two maps cannot be compared, only their places. "
-    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}; an attacker who does not know the defenses "
-    "(grey box). Add or change defenses on the Defend page."
+    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}"
+    + ("; an attacker who does not know the defenses (grey box)" if recipe.defenses else "")
+    + ". Add or change defenses on the Defend page."
 )

@@ -2,7 +2,6 @@
 
 import numpy as np
 import streamlit as st
-import torch
 
 from app import live, session, theme
 from app.grounds import regions_plot, spectrum_plot, surface_plot
@@ -10,7 +9,8 @@ from app.palettes import BLUE, CIVIDIS, VERMILION, levels
 from app.pictures import Tile, magnified, row
 from app.plots import GREY
 from app.tables import table
-from app.words import a, budget, per_cent
+from app.verdicts.landscape import UNCHANGED, regions_verdict, spectrum_verdict, surface_verdict
+from app.words import attacked_title, per_cent, stop_note
 from core import images
 from core.explain.landscape import Grid, high_share, radial, spectrum
 from core.recipe import Attacked, Recipe, Scene
@@ -43,26 +43,13 @@ def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     if grid is None:
         return "The loss surface is being measured." if session.job() else "There is no loss surface here yet."
     surface_plot(grid, scene.classifier.classes, scene.label, key="landscape_surface")
-    middle = grid.loss[len(grid.down) // 2]
-    aside = grid.loss[:, len(grid.across) // 2]
-    first = np.flatnonzero(grid.predicted[len(grid.down) // 2, len(grid.across) // 2 :] != scene.label)
-    name = scene.classifier.classes[scene.label]
-    if not scene.label_known:
-        name = f"clean prediction, {a(name)},"
-    if len(first):
-        step = float(grid.across[len(grid.across) // 2 + first[0]])
-        words = (
-            f"Along the gradient the {name} is gone at {budget(step)}"
-            if step
-            else f"The {name} is not recognised to begin with"
-        )
-    else:
-        words = f"Along the gradient the {name} stays up to {reach}/255"
-    return f"{words}: the loss climbs to {middle.max():.2g} there, and to {aside.max():.2g} in a random direction."
+    return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known)
 
 
 def regions_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     """The plane through the clean, the attacked, and a picture of the other class."""
+    if np.array_equal(scene.clean, base.adversarial):
+        return UNCHANGED
     key = f"regions {session.attack_key(recipe)}"
     found: Regions | None = live.worked(
         key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch)
@@ -82,22 +69,14 @@ def regions_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
         row(
             [
                 Tile(scene.clean, "clean", "", "clean", file_name="clean.png"),
-                Tile(base.adversarial, "adversarial", "", "adversarial", file_name="adversarial.png"),
+                Tile(base.adversarial, attacked_title(base), "", "adversarial", file_name="adversarial.png"),
                 Tile(found.third, found.third_title, "the third corner", "neutral", file_name="third.png"),
             ],
             key="landscape_corners",
             label="The three pictures that the plane goes through",
             width=120,
         )
-    (_, _), (far, _), (along, aside) = found.plane.places
-    classes = scene.classifier.classes
-    seen = len(np.unique(found.grid.predicted))
-    return (
-        f"The attack went {far:.2g} (L2) to become {a(classes[base.verdict.label])}; the picture of {a(found.third_title)} is "
-        f"{float(np.hypot(along, aside)):.2g} away. {seen} classes lie on this plane."
-        if found.third_title in classes
-        else f"The attack went {far:.2g} (L2); {seen} classes lie on the plane through it and a random change."
-    )
+    return regions_verdict(found, base, scene.before, scene.classifier.classes)
 
 
 def spectrum_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
@@ -110,6 +89,7 @@ def spectrum_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
         "the change": spectrum(change),
         "the same change, shuffled": spectrum(random),
     }
+    shares = {name: high_share(power) for name, power in powers.items()}
     st.caption(
         "Look for a change with most of its power in high frequencies: smoothing removes it. A change like the picture's own "
         "survives smoothing."
@@ -123,7 +103,7 @@ def spectrum_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
             Tile(
                 levels(logs - logs.min(), span),
                 f"spectrum of {name}",
-                f"{per_cent(high_share(power))} above 1/4 cycle a pixel",
+                "no power" if shares[name] is None else f"{per_cent(shares[name])} above 1/4 cycle a pixel",
                 "clean" if name == "the picture" else "adversarial" if name == "the change" else "neutral",
                 file_name=f"spectrum_{name.replace(' ', '_')}.png",
                 palette=CIVIDIS,
@@ -137,18 +117,13 @@ def spectrum_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     )
     table(
         [
-            {"": name, "above 1/4 cycle a pixel": per_cent(high_share(power)), "energy": f"{float(power.mean()):.4g}"}
+            {"": name, "above 1/4 cycle a pixel": per_cent(shares[name]), "energy": f"{float(power.mean()):.4g}"}
             for name, power in powers.items()
         ],
         key="landscape_spectra_table",
         name="spectra",
     )
-    high, own = high_share(powers["the change"]), high_share(powers["the picture"])
-    if not float(torch.as_tensor(change).abs().max()):
-        return "The attack changed nothing."
-    return (
-        f"{per_cent(high)} of the change lies above a quarter of a cycle a pixel; of the picture it is {per_cent(own)}."
-    )
+    return spectrum_verdict(shares["the change"], shares["the picture"])
 
 
 scene, base = live.attacked()
@@ -160,7 +135,5 @@ view = st.segmented_control(
 draw = {"Loss surface": surface_view, "Decision regions": regions_view, "Spectrum": spectrum_view}[view]
 sentence = draw(recipe, scene, base)
 with head:
-    theme.verdict(sentence)
-st.caption(
-    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, one picture, seed {recipe.seed} (grey box)."
-)
+    theme.verdict(stop_note(base) + sentence)
+st.caption(f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, one picture, seed {recipe.seed}.")

@@ -7,7 +7,8 @@ from app import live, session, theme
 from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, row
 from app.tables import Row, table
-from app.words import masks_verdict, per_cent, prediction
+from app.verdicts.masks import masks_verdict
+from app.words import attacked_title, per_cent, prediction, stop_note
 from core import domains, images
 from core.explain import masks
 from core.explain.masks import Attention, Kind
@@ -67,10 +68,11 @@ def both(attention: Attention, scene: Scene, base: Attacked, draw: int) -> None:
             title = (
                 f"{name} {tile.title}".strip().replace(" its ", ", ").replace(f"{name} corrupted", f"{name}, corrupted")
             )
+            shown = attacked_title(base, title) if tone == "adversarial" else title
             tiles.append(
                 Tile(
                     tile.pixels,
-                    title,
+                    shown,
                     tile.caption,
                     tone,
                     tile.sign,
@@ -157,10 +159,11 @@ name = masks.named(domain.name, kind, beta)
 attention = masks.load(name, str(scene.classifier.device))
 with torch.no_grad():
     classes = scene.classifier.classes
-    read = classes[int(attention.read(images.to_tensor(base.adversarial).to(scene.classifier.device)).argmax())]
+    batch = torch.cat([scene.images, images.to_tensor(base.adversarial)]).to(scene.classifier.device)
+    calm, read = attention.read(batch).argmax(1).tolist()
 with head:
-    truth = classes[scene.label] if scene.label_known else None
-    theme.verdict(masks_verdict(classes[base.verdict.label], read, truth, base.success))
+    said = masks_verdict(scene.before, base.verdict, (calm, read), classes, scene.label, scene.label_known)
+    theme.verdict(stop_note(base) + said)
 both(attention, scene, base, draw)
 about = attention.about
 if about.classifier != scene.classifier.name:
@@ -183,6 +186,4 @@ st.caption(
 with st.container(horizontal=True):
     if st.button("Open Detect", key="masks_detect", icon=":material/troubleshoot:"):
         st.switch_page("pages/detect.py")
-st.caption(
-    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {session.recipe().seed} (grey box)."
-)
+st.caption(f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {session.recipe().seed}.")

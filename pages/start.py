@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import live, session, theme
 from app.pictures import Tile, row
-from app.words import per_cent, prediction, start_verdict
+from app.words import attacked_title, per_cent, prediction, start_verdict
 from core import domains
 from core.recipe import Recipe, Scene
 
@@ -23,7 +23,8 @@ def glance(recipe: Recipe, scene: Scene) -> None:
         live.running("")
         return
     classes, label = scene.classifier.classes, scene.known_label
-    tiles = [Tile(base.adversarial, base.method, prediction(base.verdict, classes, label), "adversarial")]
+    title = attacked_title(base, base.method)
+    tiles = [Tile(base.adversarial, title, prediction(base.verdict, classes, label), "adversarial")]
     for column in columns or ():
         assert column.grey is not None
         tiles.append(
@@ -35,7 +36,8 @@ def glance(recipe: Recipe, scene: Scene) -> None:
             )
         )
     row(tiles, key="glance", label="One attack and the defenses against it", width=112)
-    st.caption("The attacker does not know these defenses (grey box); Defend shows the one who does.")
+    if columns:
+        st.caption("The attacker does not know these defenses (grey box); Defend shows the one who does.")
 
 
 def own_picture() -> None:

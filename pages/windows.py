@@ -1,6 +1,7 @@
 """Local gradients smoothing step by step: which windows stand out, and what smoothing them gives back."""
 
 import time
+from math import isfinite
 
 import numpy as np
 import streamlit as st
@@ -13,8 +14,9 @@ from app.fragments import fragment
 from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
 from app.tables import table
+from app.verdicts.windows import windows_verdict
 from app.windows import explorer, histogram, outlined
-from app.words import duration, per_cent, prediction, windows_verdict
+from app.words import attacked_title, duration, per_cent, prediction, stop_note
 from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
@@ -90,12 +92,12 @@ def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
     return made
 
 
-def tiles(which: int, pixels: Pixels, found: list[Map], before: str) -> list[Tile]:
+def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str) -> list[Tile]:
     """One picture and its maps from left to right; what the classifier says of the result follows."""
     name = NAMES[which]
     *between, (_, result, _, _) = found
     return [
-        Tile(pixels, name, before, TONES[which], file_name=f"{name}.png"),
+        Tile(pixels, title, before, TONES[which], file_name=f"{name}.png"),
         *(
             Tile(
                 shown,
@@ -130,7 +132,13 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
         spread(lambda which: found.update({which: maps(trace, which, pictures[which])}), (0, 1))
         rows = [
             ready(
-                tiles(which, pixels, found[which], prediction(before[which], classifier.classes, scene.known_label)),
+                tiles(
+                    which,
+                    pixels,
+                    found[which],
+                    prediction(before[which], classifier.classes, scene.known_label),
+                    attacked_title(base, NAMES[1]) if which else NAMES[0],
+                ),
                 key=f"windows_{NAMES[which]}",
                 label=f"Gradients smoothing of the {NAMES[which]} picture",
                 width=118,
@@ -171,7 +179,9 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     recall = None if shares is None else float(shares.recall[1])
     with head:
         kept = int(trace.kept[1].sum())
-        theme.verdict(windows_verdict(kept, recall, before[1], after[1], classifier.classes, label, scene.label_known))
+        seen = (scene.before, before[1], after[1])
+        said = windows_verdict(kept, recall, seen, classifier.classes, label, scene.label_known)
+        theme.verdict(stop_note(base) + said)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Windows**")
@@ -194,7 +204,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
             is_attacked = which_ == 1
             for word in ("precision", "recall", "iou"):
                 value = float(getattr(shares, word)[which_])
-                entry[word.replace("iou", "IoU")] = f"{value:.2f}" if is_attacked else "–"
+                entry[word.replace("iou", "IoU")] = f"{value:.2f}" if is_attacked and isfinite(value) else "–"
         lines.append(entry)
     table(lines, key="windows_numbers", name="windows")
     st.caption(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Overlap:
-    """Of a batch, each float N in [0, 1]; a share of nothing is 0."""
+    """Of a batch, each float N in [0, 1]; a share of nothing is NaN."""
 
     precision: Tensor  # of the estimated region, the part that lies in the true one
     recall: Tensor  # of the true region, the part that was found
@@ -21,5 +21,5 @@ def overlap(estimated: Tensor, true: Tensor) -> Overlap:
     """Precision, recall and intersection over union of regions, both bool N×1×H×W."""
     both, either = (estimated & true).sum((1, 2, 3)), (estimated | true).sum((1, 2, 3))
     found, there = estimated.sum((1, 2, 3)), true.sum((1, 2, 3))
-    shares = [torch.where(whole > 0, both / whole.clamp(min=1), 0.0) for whole in (found, there, either)]
+    shares = [torch.where(whole > 0, both / whole.clamp(min=1), torch.nan) for whole in (found, there, either)]
     return Overlap(*shares)

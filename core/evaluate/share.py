@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import nan, sqrt
 
 Z = 1.959963984540054  # the normal distribution's 97.5 % quantile
 
@@ -28,8 +28,8 @@ class Share:
 
     @property
     def value(self) -> float:
-        """The share in [0, 1]; 0 of no pictures."""
-        return self.hits / self.count if self.count else 0.0
+        """The share in [0, 1]; NaN of no pictures."""
+        return self.hits / self.count if self.count else nan
 
     def __str__(self) -> str:
         if not self.count:

@@ -41,6 +41,7 @@ class Trial:
         labels: of the pictures. clean, oblivious, adaptive: the same pictures as they are, attacked without a thought of the
             detector, and attacked so that it stays silent too.
         threshold: at which the adaptive attacker aimed, and above which a picture is flagged unless one says otherwise.
+        stopped: whether a watcher stopped it before all pictures were done.
     """
 
     labels: Classes
@@ -48,6 +49,7 @@ class Trial:
     oblivious: Judged
     adaptive: Judged
     threshold: float
+    stopped: bool = False
 
     def fooled(self, attacker: Judged) -> npt.NDArray[np.bool_]:
         """Which pictures that attacker made the classifier miss."""
@@ -122,7 +124,7 @@ def on_trial(
     None where `watch` stopped it before the first batch was done; what was done until then else.
     """
     kept: list[tuple[Judged, Judged, Judged, Classes]] = []
-    total = 2 * len(images)
+    total, stopped = 2 * len(images), False
     for start in range(0, len(images), batch):
         done = 2 * start
 
@@ -130,6 +132,7 @@ def on_trial(
             return watch is not None and bool(watch(done, total))  # noqa: B023
 
         if told():
+            stopped = True
             break
         x, y = images[start : start + batch], labels[start : start + batch]
         clean = judge(detector, x)
@@ -141,6 +144,7 @@ def on_trial(
         done += len(x)
         knowing = plain if plain.stopped else attack_both(detector, threshold, attack, x, y, seed, told)
         if knowing.stopped:
+            stopped = True
             break  # what was done of this batch is not whole
         kept.append((judge(detector, x), judge(detector, plain.images), judge(detector, knowing.images), y.numpy()))
     if not kept:
@@ -148,4 +152,4 @@ def on_trial(
     clean, oblivious, adaptive = kept[0][:3]
     for parts in kept[1:]:
         clean, oblivious, adaptive = clean.joined(parts[0]), oblivious.joined(parts[1]), adaptive.joined(parts[2])
-    return Trial(np.concatenate([parts[3] for parts in kept]), clean, oblivious, adaptive, threshold)
+    return Trial(np.concatenate([parts[3] for parts in kept]), clean, oblivious, adaptive, threshold, stopped)

@@ -152,11 +152,11 @@ def radial(power: Values) -> tuple[Values, Values]:
     return (np.arange(count + 1) / (2 * count)).astype(np.float32), (sums / np.maximum(sizes, 1)).astype(np.float32)
 
 
-def high_share(power: Values, above: float = 0.25) -> float:
-    """The share of the power at more than `above` cycles a pixel, by distance from frequency 0."""
+def high_share(power: Values, above: float = 0.25) -> float | None:
+    """The share of the power at more than `above` cycles a pixel, by distance from frequency 0; None where there is no power."""
     height, width = power.shape
     distance = np.hypot(
         np.fft.fftshift(np.fft.fftfreq(height))[:, None], np.fft.fftshift(np.fft.fftfreq(width))[None, :]
     )
     total = float(power.sum())
-    return float(power[distance > above].sum()) / total if total else 0.0
+    return float(power[distance > above].sum()) / total if total else None

@@ -65,9 +65,15 @@ def channels_last(output: Tensor) -> bool:
 
 
 def layers(classifier: Classifier) -> tuple[Layer, ...]:
-    """The layers of a classifier that make maps of at least 2×2, in the order in which they work."""
+    """The layers of a classifier that a class map can be made of, in the order in which they work.
+
+    They make maps of at least 2×2, and the logits depend on these maps. In a vision transformer's last block the logits depend on the
+    class token alone, so every class map there would be zero.
+    """
     found: dict[str, Layer] = {}
+    reached: set[str] = set()  # the layers whose maps get a gradient from the logits
     network = twin(classifier)
+    _fill_zero_weights(network)
     names = {id(module): name for name, module in network.network.named_modules() if name}
 
     def note(module: nn.Module, _inputs: object, output: object) -> None:
@@ -81,13 +87,35 @@ def layers(classifier: Classifier) -> tuple[Layer, ...]:
         _, channels, height, width = maps.shape
         if min(height, width) >= 2 and height == width:
             found.setdefault(name, Layer(name, type(module).__name__, channels, height, width))
+            if output.requires_grad:
+                output.register_hook(lambda gradient: reach(name, gradient))  # type: ignore[no-untyped-call]
+
+    def reach(name: str, gradient: Tensor) -> None:
+        if bool((as_maps(gradient) != 0).any()):
+            reached.add(name)
 
     for module in network.network.modules():
         if id(module) in names:
             module.register_forward_hook(note)
-    with torch.no_grad():
-        network(torch.full((1, classifier.channels, classifier.size, classifier.size), 0.5))
-    return tuple(found.values())
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, classifier.channels, classifier.size, classifier.size, generator=generator)
+    probe = torch.cat([torch.full_like(noise, 0.5), noise])  # two images: on one alone, ReLUs may all be silent
+    with torch.inference_mode(False), torch.enable_grad():
+        logits = network(probe.requires_grad_(True))
+        if logits.requires_grad:
+            # The sum of all logits may be constant; a random sum is not.
+            (logits * torch.randn(logits.shape, generator=generator).to(logits)).sum().backward()
+    # A network without a gradient says nothing of its layers; then all are offered.
+    return tuple(layer for name, layer in found.items() if name in reached or not reached)
+
+
+def _fill_zero_weights(network: nn.Module) -> None:
+    """Give a twin's all-zero weights, as an untrained head has them, random values: they would hide what lies before them."""
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d) and not bool((module.weight != 0).any()):
+            weight = torch.randn(module.weight.shape, generator=generator).to(module.weight)
+            module.weight = nn.Parameter(weight, requires_grad=False)
 
 
 def by_depth(found: Sequence[Layer]) -> tuple[Layer, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 
 import torch
 from torch import Tensor
@@ -14,21 +15,26 @@ PICTURE, LOGITS = "picture", "logits"
 
 
 def channel_noise(clean: Tensor, other: Tensor) -> Tensor:
-    """The energy of each channel's change, as a share of the layer's mean energy a channel: maps C×h×w each, to C."""
+    """The energy of each channel's change, as a share of the layer's mean energy a channel: maps C×h×w each, to C.
+
+    NaN where the clean maps are all zero: a share of nothing is not a number.
+    """
     energy = clean.square().sum() / len(clean)
-    return (other - clean).square().sum((1, 2)) / energy.clamp(min=1e-12)  # a layer may be silent
+    return (other - clean).square().sum((1, 2)) / energy.masked_fill(energy == 0, torch.nan)
 
 
 def relative_noise(clean: Tensor, other: Tensor) -> float:
-    """‖other − clean‖₂ / ‖clean‖₂ of two tensors of the same shape; 0 where both are zero."""
+    """‖other − clean‖₂ / ‖clean‖₂ of two tensors of the same shape; NaN where the clean one is all zero."""
     change, size = float((other - clean).norm()), float(clean.norm())
-    return change / size if size else 0.0
+    return change / size if size else nan
 
 
 def noise_by_depth(
     classifier: Classifier, names: Sequence[str], clean: Tensor, others: Mapping[str, Tensor]
 ) -> dict[str, list[float]]:
     """The relative noise of each picture 1×C×H×W of `others` against `clean` in the picture, each layer, and the logits.
+
+    NaN where what the clean picture gives is all zero.
 
     Raises:
         BadInput: a layer makes no maps.

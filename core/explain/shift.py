@@ -16,22 +16,25 @@ class Shift:
 
     Attributes:
         overlap: of the top fifths of both, what they share of what they cover (intersection over union).
-        moved: pixels between the centres of mass; None where a map is empty.
+        moved: pixels between the centres of mass.
         suppressed, shared, emphasised: of everything either map marks, what only the first has, what both have, what only the
             second has; together 1.
         inside: the share of each map that lies in a known region; None without one.
     """
 
     overlap: float
-    moved: float | None
+    moved: float
     suppressed: float
     shared: float
     emphasised: float
     inside: tuple[float, float] | None
 
 
-def shift(before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, top: float = 0.2) -> Shift:
-    """Compare two maps H×W; `region`, H×W, is where a patch lies."""
+def shift(before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, top: float = 0.2) -> Shift | None:
+    """Compare two maps H×W; `region`, H×W, is where a patch lies. None where a map is empty: then there is nothing to compare."""
+    here, there = centre(before), centre(after)
+    if here is None or there is None:
+        return None
     first, second = top_share(before, top), top_share(after, top)
     union = int((first | second).sum())
     either = float(np.maximum(before, after).sum())
@@ -40,21 +43,26 @@ def shift(before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, 
         float(np.minimum(before, after).sum()),
         float(np.maximum(after - before, 0).sum()),
     )
-    suppressed, shared, emphasised = (part / either for part in parts) if either else (0.0, 1.0, 0.0)
-    here, there = centre(before), centre(after)
+    suppressed, shared, emphasised = (part / either for part in parts)
+    inside = None if region is None else (share_inside(before, region), share_inside(after, region))
     return Shift(
-        overlap=int((first & second).sum()) / union if union else 1.0,
-        moved=None if here is None or there is None else float(np.hypot(here[0] - there[0], here[1] - there[1])),
+        overlap=int((first & second).sum()) / union,
+        moved=float(np.hypot(here[0] - there[0], here[1] - there[1])),
         suppressed=suppressed,
         shared=shared,
         emphasised=emphasised,
-        inside=None if region is None else (share_inside(before, region), share_inside(after, region)),
+        inside=None if inside is None or inside[0] is None or inside[1] is None else (inside[0], inside[1]),
     )
 
 
+def is_empty(values: Map) -> bool:
+    """Whether a map H×W is nowhere positive: it marks no place."""
+    return not bool((values > 0).any())
+
+
 def top_share(values: Map, share: float) -> npt.NDArray[np.bool_]:
-    """The highest `share` of the places of a map H×W; exactly that many, none where the map is empty."""
-    count = round(share * values.size) if values.max() > 0 else 0
+    """The highest `share` of the places of a map H×W, of which only those that are positive: a place at zero is not marked."""
+    count = min(round(share * values.size), int((values > 0).sum()))
     chosen = np.zeros(values.size, bool)
     chosen[np.argsort(values.ravel(), kind="stable")[::-1][:count]] = True
     return chosen.reshape(values.shape)
@@ -69,7 +77,7 @@ def centre(values: Map) -> tuple[float, float] | None:
     return float((rows * values).sum() / total), float((columns * values).sum() / total)
 
 
-def share_inside(values: Map, region: npt.NDArray[np.bool_]) -> float:
-    """The share of a map H×W that lies in the region H×W; 0 for an empty map."""
+def share_inside(values: Map, region: npt.NDArray[np.bool_]) -> float | None:
+    """The share of a map H×W that lies in the region H×W; None where the map is empty."""
     total = float(values.sum())
-    return float(values[region].sum()) / total if total > 0 else 0.0
+    return float(values[region].sum()) / total if total > 0 else None

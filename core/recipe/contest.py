@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from core import attacks, images
+from core import attacks, domains, images
 from core.flags import Flag, Trial, raised
 from core.recipe.outcome import Attacked, Outcome, Verdict
 from core.recipe.recipe import Contest, Method, Recipe
@@ -31,14 +31,22 @@ class Entry:
 
 @dataclass(frozen=True)
 class Results:
-    """What a contest found: an entry an attack."""
+    """What a contest found: an entry an attack.
+
+    Attributes:
+        target: the class that all attacks were to reach; None where any other class would do.
+        missing: the attacks that never began, because the contest was stopped.
+    """
 
     entries: tuple[Entry, ...]
+    target: int | None = None
+    missing: tuple[str, ...] = ()
 
     def flags(self) -> tuple[Flag, ...]:
-        """The warnings that these outcomes raise."""
+        """The warnings that these outcomes raise; an attack that was stopped shows nothing of its strength."""
+        whole = [entry for entry in self.entries if not entry.attacked.stopped]
         slopes = [entry.attacked.gradient for entry in self.entries if entry.attacked.gradient is not None]
-        return raised([entry.trial for entry in self.entries], slopes[0] if slopes else None)
+        return raised([entry.trial for entry in whole], slopes[0] if slopes else None)
 
 
 def flags_of(outcome: Outcome) -> tuple[Flag, ...]:
@@ -48,7 +56,7 @@ def flags_of(outcome: Outcome) -> tuple[Flag, ...]:
     made = [outcome.attacked, *(c.adaptive.attack for c in outcome.columns if c.adaptive and c.adaptive.attack)]
     for attacked in made:
         trial = Trial(attack, int(attacked.success), 1, int(attacked.flips_back))
-        for flag in raised([trial], attacked.gradient):
+        for flag in raised([] if attacked.stopped else [trial], attacked.gradient):
             flags.setdefault(flag.name, flag)
     return tuple(flags.values())
 
@@ -82,7 +90,8 @@ def contend(recipe: Recipe, scene: Scene, *, watch: Watch | None = None) -> Resu
         entries.append(Entry(name, one.built_attack(), attacked))
         if attacked.stopped:
             break
-    return Results(tuple(entries))
+    target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
+    return Results(tuple(entries), target, recipe.contest.attacks[len(entries) :])
 
 
 @dataclass(frozen=True)

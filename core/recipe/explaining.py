@@ -11,7 +11,7 @@ import torch
 from core import images
 from core.explain.cams import Stopped, class_maps
 from core.explain.layers import Layer
-from core.explain.shift import Shift, shift
+from core.explain.shift import Shift, is_empty, shift
 from core.inputs import BadInput
 from core.recipe.outcome import Attacked, Verdict
 from core.recipe.recipe import Recipe
@@ -27,7 +27,8 @@ class Explained:
 
     Attributes:
         kind: 'clean', 'adversarial' or 'defended'. number: the class that is explained.
-        map: H×W in [0, 1]. shift: from the clean picture's map to this one; None for the clean picture.
+        map: H×W in [0, 1]. shift: from the clean picture's map to this one; None for the clean picture, and where one of the two
+            maps is empty.
     """
 
     title: str
@@ -38,10 +39,16 @@ class Explained:
     map: npt.NDArray[np.float32]
     shift: Shift | None
 
+    @property
+    def empty(self) -> bool:
+        """Whether the map marks no place: what it is made of is nowhere positive for this class."""
+        return is_empty(self.map)
+
 
 def _pictures(recipe: Recipe, scene: Scene, attacked: Attacked) -> list[tuple[str, str, Pixels]]:
     """Title, kind and pixels of the clean picture, of the attacked one, and of that behind each defense of the recipe (grey box)."""
-    found = [("clean", "clean", scene.clean), ("adversarial", "adversarial", attacked.adversarial)]
+    title = "adversarial (stopped)" if attacked.stopped else "adversarial"
+    found = [("clean", "clean", scene.clean), (title, "adversarial", attacked.adversarial)]
     batch = images.to_tensor(attacked.adversarial).to(scene.classifier.device)
     with torch.no_grad():
         for defense in recipe.built_defenses():

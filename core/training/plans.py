@@ -137,10 +137,10 @@ _PLANS = (
             optimiser="adamw",
         )
         for name, title, architecture, layer, data, note, load, epochs in (
-            ("a", "Model A", "digit_a", "features.8", "MNIST", "Model A of DKN.", _domain("mnist"), 6),
-            ("b", "Model B", "digit_b", "features.10", "MNIST", "Model B of DKN.", _domain("mnist"), 6),
+            ("a", "Model A", "digit_a", "features.5", "MNIST", "Model A of DKN.", _domain("mnist"), 6),
+            ("b", "Model B", "digit_b", "features.3", "MNIST", "Model B of DKN.", _domain("mnist"), 6),
             (
-                *("digits", "Model A on scikit-learn's digits", "digit_a", "features.8"),
+                *("digits", "Model A on scikit-learn's digits", "digit_a", "features.5"),
                 "scikit-learn's 8×8 digits enlarged to 28×28, every fifth kept from training",
                 "A stand-in until MNIST is downloaded: Model A of DKN on smaller, coarser digits.",
                 *(_digits, 40),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app import words
+from app.verdicts.defend import defend_verdict
 from core import Recipe, domains, run
 from core.recipe import Attacked, Method, Outcome, Trace, Verdict
 from core.recipe.norms import norms
@@ -17,6 +18,8 @@ from core.recipe.norms import norms
 @pytest.mark.parametrize(
     ("share", "text"),
     [
+        (None, "–"),
+        (float("nan"), "–"),
         (0.97, "97 %"),
         (0.994, "99.4 %"),
         (0.9999, "99.9 %"),
@@ -27,7 +30,7 @@ from core.recipe.norms import norms
         (0.012, "1 %"),
     ],
 )
-def test_confidences(share: float, text: str) -> None:
+def test_confidences(share: float | None, text: str) -> None:
     assert words.per_cent(share) == text
 
 
@@ -41,7 +44,14 @@ def test_durations(seconds: float, text: str) -> None:
 def test_small_words() -> None:
     assert words.budget(8 / 255) == "8/255"
     assert words.count_of(71, 500) == "71 of 500 (14 %)"
-    assert (words.a("cat"), words.a("astronaut")) == ("a cat", "an astronaut")
+    assert [words.a(name) for name in ("cat", "astronaut", "7", "8", "18")] == [
+        "a cat",
+        "an astronaut",
+        "a 7",
+        "an 8",
+        "an 18",
+    ]
+    assert [words.joined(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert (words.plural(1, "step"), words.plural(2, "step")) == ("1 step", "2 steps")
 
 
@@ -67,7 +77,7 @@ def test_verdicts_of_the_odd_cases() -> None:
         r"The classifier was wrong before any attack: it took this cat for an astronaut \(.*\)\. 2 steps were not enough: ",
         words.attack_verdict(wrong),
     )
-    assert "did not fool" in words.defend_verdict(outcome)
+    assert "did not fool" in defend_verdict(outcome)
 
 
 def _outcome(before: int, after: int, label: int = 0, *, known: bool = True, **attacked: object) -> Outcome:
@@ -88,8 +98,9 @@ def _outcome(before: int, after: int, label: int = 0, *, known: bool = True, **a
         "flips_back": False,
         "trace": Trace(numbers=(0,), frame_numbers=(0,), frames=(clean,)),
     }
+    values |= attacked
     return Outcome(
-        recipe=Recipe(),
+        recipe=Recipe(target="" if values["target"] is None else domains.get("photos").classes[values["target"]]),
         domain="photos",
         classifier="photonet",
         classes=domains.get("photos").classes,
@@ -99,7 +110,7 @@ def _outcome(before: int, after: int, label: int = 0, *, known: bool = True, **a
         label_known=known,
         clean=clean,
         before=said[before],
-        attacked=Attacked(**{**values, **attacked}),
+        attacked=Attacked(**values),
     )
 
 
@@ -178,6 +189,14 @@ def test_where_the_true_class_is_unknown_nothing_is_marked() -> None:
     assert words.start_verdict(verdict, classes, None) == (
         "The classifier sees a cat (60 %). The true class of this image is unknown."
     )
-    assert words.masks_verdict("cat", "dog", None, True).endswith(
-        "reads as a dog: they disagree, so the picture is flagged."
-    )
+
+
+def test_an_untargeted_attack_that_aims_names_its_aim_where_another_class_is_seen() -> None:
+    outcome = _outcome(0, 1)
+    aimed = outcome.model_copy(update={"attacked": outcome.attacked.model_copy(update={"target": 2})})
+    assert words.attack_verdict(aimed).endswith("the classifier sees an astronaut (60 %). It aimed at a coffee.")
+    assert words.rival_of(aimed) == "coffee (aimed at)"
+    there = outcome.model_copy(update={"attacked": outcome.attacked.model_copy(update={"target": 1})})
+    assert words.attack_verdict(there).endswith("the classifier sees an astronaut (60 %).")
+    assert words.rival_of(outcome) == "the likeliest other class"
+    assert words.rival_of(_outcome(0, 2, target=2)) == "coffee"

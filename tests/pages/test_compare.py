@@ -12,7 +12,10 @@ MADE = "What each attack made"
 
 def test_attacks_stand_beside_each_other_without_a_click() -> None:
     app = visit("compare")
-    assert re.match(r"\d of 5 attacks fool the classifier with at most 8/255 .* changes the cat least\.", verdict(app))
+    assert re.fullmatch(
+        r"\d of 5 attacks fool the classifier \(eps 8/255 where an attack has one\); .* changes the image least \(L2 .*\)\.",
+        verdict(app),
+    )
     made = tiles(app, MADE)
     assert [tile["title"] for tile in made] == ["FGSM", "PGD", "Square", "DeepFool", "JSMA"]
     assert all(re.match("[✓✗] ", tile["caption"]) for tile in made)

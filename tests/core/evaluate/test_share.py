@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import pytest
 
 from core.evaluate import Share, wilson
@@ -18,7 +20,7 @@ def test_wilson_is_scipys(hits: int, count: int) -> None:
 
 
 def test_nothing_measured_is_nothing_known() -> None:
-    assert wilson(0, 0) == (0.0, 1.0) and Share(0, 0).value == 0.0
+    assert wilson(0, 0) == (0.0, 1.0) and isnan(Share(0, 0).value) and str(Share(0, 0)) == "–"
 
 
 def test_a_share_tells_its_count_and_its_interval() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import numpy as np
 import pytest
 import torch
@@ -46,8 +48,22 @@ def test_noise_is_the_change_as_a_share() -> None:
     assert relative_noise(clean, other) == pytest.approx(
         float(F.mse_loss(other, clean, reduction="sum").sqrt() / clean.norm())
     )
-    assert relative_noise(clean, clean) == 0 and relative_noise(torch.zeros(2), torch.ones(2)) == 0
-    assert torch.isfinite(channel_noise(torch.zeros(2, 3, 3), torch.ones(2, 3, 3))).all()
+    assert relative_noise(clean, clean) == 0
+
+
+def test_a_share_of_nothing_is_not_a_number() -> None:
+    nothing = torch.zeros(2, 3, 3)
+    for other in (torch.ones(2, 3, 3), nothing):
+        assert isnan(relative_noise(nothing, other)) and torch.isnan(channel_noise(nothing, other)).all()
+    half = torch.stack([torch.zeros(3, 3), torch.ones(3, 3)])
+    assert channel_noise(half, torch.ones(2, 3, 3)).tolist() == [2.0, 0.0], "a silent channel in a layer that is not"
+
+
+def test_a_black_image_has_no_relative_noise_of_its_own() -> None:
+    classifier = domains.get("photos").classifier(device="cpu")
+    black = torch.zeros(1, 3, 160, 160)
+    found = noise_by_depth(classifier, ["stem"], black, {"other": black + 0.1})["other"]
+    assert isnan(found[0]) and found[1] > 0 and found[2] > 0
 
 
 def test_by_depth_goes_from_the_picture_to_the_logits() -> None:

@@ -1,0 +1,91 @@
+"""What Grad-CAM says: the headline, the captions of the maps and the table."""
+
+from __future__ import annotations
+
+from app.words import a, named, per_cent
+from core.evaluate.tables import Row
+from core.explain.shift import Shift
+from core.recipe import Explained
+
+ADVICE = "Choose another layer, or another method such as LayerCAM."
+
+
+def cam_verdict(found: tuple[Explained, ...], classes: tuple[str, ...], label: int, known: bool = True) -> str:
+    """Where the classifier's attention went, and which defense brings most of it back.
+
+    `label` is the true class; where it is not `known`, the prediction of the clean image.
+    """
+    clean, attacked, *defended = found
+    if attacked.shift is None:
+        return f"{_empty(clean, attacked, classes)} {ADVICE}"
+    if (clean.pixels == attacked.pixels).all():
+        return "The attack changed nothing, so both maps are of the same image."
+    seen = f"the classifier sees {a(classes[attacked.verdict.label])}"
+    overlap = f"the top fifths of the two maps overlap by {per_cent(attacked.shift.overlap)}"
+    if attacked.shift.inside is not None:
+        words = (
+            f"{per_cent(attacked.shift.inside[1])} of the classifier's attention lies inside the patch; "
+            f"of the clean image's it was {per_cent(attacked.shift.inside[0])}"
+        )
+    elif attacked.shift.overlap > 0.7:
+        words = f"The classifier still looks at the same place ({overlap})"
+        words += f", but {seen}" if attacked.verdict.label != clean.verdict.label else ""
+    else:
+        words = f"The attack moved the classifier's attention: {overlap}"
+    return words + _returned(attacked.shift, attacked, defended, clean, named(classes, label, known), label) + "."
+
+
+def _returned(
+    moved: Shift, attacked: Explained, defended: list[Explained], clean: Explained, name: str, label: int
+) -> str:
+    """Which defense brings most of the clean image's map back, where one does."""
+    there = [(one, one.shift) for one in defended if one.shift is not None]
+    if not there:
+        return ""
+    best, shift = max(there, key=lambda pair: pair[1].shared)
+    if shift.shared <= moved.shared + 0.02:
+        return ""
+    back = clean.verdict.label == label and best.verdict.label == label != attacked.verdict.label
+    saved = f", and the {name} is back" if back else ""
+    return f". Behind {best.title} the map shares {per_cent(shift.shared)} with the clean one, not {per_cent(moved.shared)}{saved}"
+
+
+def _empty(clean: Explained, attacked: Explained, classes: tuple[str, ...]) -> str:
+    """Which maps mark no place, as a sentence."""
+    if clean.empty and attacked.empty:
+        same = clean.number == attacked.number
+        what = classes[clean.number] if same else f"{classes[clean.number]} there and {classes[attacked.number]} here"
+        return f"Both maps are empty: no place of the clean or the adversarial image counts toward {what}."
+    one, name = (clean, "clean") if clean.empty else (attacked, "adversarial")
+    return f"The map of the {name} image is empty: no place counts toward {classes[one.number]}. So the maps cannot be compared."
+
+
+def map_words(one: Explained) -> str:
+    """The caption of a map: that it is empty, or how much of it lies inside the patch."""
+    if one.empty:
+        return "empty: no place counts toward this class"
+    if one.shift is None or one.shift.inside is None:
+        return ""
+    return f"{per_cent(one.shift.inside[1])} inside the patch"
+
+
+def shift_table(found: tuple[Explained, ...], classes: tuple[str, ...]) -> list[Row]:
+    """One row an image that was changed; dashes where a map is empty and nothing can be compared."""
+    rows: list[Row] = []
+    patch = any(one.shift is not None and one.shift.inside is not None for one in found)
+    for one in found[1:]:
+        moved = one.shift
+        entry: Row = {
+            "": one.title,
+            "explains": classes[one.number],
+            "top fifths overlap": per_cent(moved.overlap if moved else None),
+            "centre moved": f"{moved.moved:.1f} px" if moved else "–",
+            "suppressed": per_cent(moved.suppressed if moved else None),
+            "shared": per_cent(moved.shared if moved else None),
+            "emphasised": per_cent(moved.emphasised if moved else None),
+        }
+        if patch:
+            inside = moved.inside if moved and moved.inside else (None, None)
+            entry["clean map inside the patch"], entry["its map inside"] = map(per_cent, inside)
+        rows.append(entry)
+    return rows

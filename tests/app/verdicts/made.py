@@ -1,0 +1,72 @@
+"""Outcomes put together by hand: small arrays, classes 0 cat, 1 astronaut, 2 coffee."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from core.recipe import Attacked, Column, Guard, Outcome, Recipe, Trace, Verdict
+from core.recipe.norms import norms
+
+CLASSES = ("cat", "astronaut", "coffee")
+CLEAN = np.zeros((8, 8, 3), np.uint8)
+MOVED = np.full((8, 8, 3), 8, np.uint8)
+
+
+def said(label: int, confidence: float = 0.6) -> Verdict:
+    return Verdict(label=label, confidence=confidence, top=((label, confidence),), true_confidence=0.1)
+
+
+def attacked(label: int, *, success: bool | None = None, moved: np.ndarray = MOVED, **values: object) -> Attacked:
+    """An attack on a cat after which the classifier sees `label`."""
+    given: dict[str, Any] = {
+        "method": "PGD",
+        "adversarial": moved,
+        "verdict": said(label),
+        "success": label != 0 if success is None else success,
+        "first": 3,
+        "iterations": 40,
+        "seconds": 1.0,
+        "stopped": False,
+        "target": None,
+        "norms": norms(CLEAN, moved),
+        "flips_back": False,
+        "trace": Trace(numbers=(0,), frame_numbers=(0,), frames=(CLEAN,)),
+    }
+    return Attacked(**{**given, **values})
+
+
+def guard(label: int, attack: Attacked | None = None, true: int = 0) -> Guard:
+    return Guard(defended=MOVED, verdict=said(label), recovered=label == true, attack=attack)
+
+
+def column(name: str, grey: int | None, adaptive: int | None = None, clean: int = 0, *, cut: bool = False) -> Column:
+    """A defense behind which the classifier sees those classes; `cut` where the adaptive attack was stopped."""
+    return Column(
+        defense=name,
+        short=name,
+        clean=guard(clean),
+        grey=None if grey is None else guard(grey),
+        adaptive=None if adaptive is None else guard(adaptive, attacked(adaptive, stopped=cut)),
+        seconds=0.001,
+    )
+
+
+def outcome(
+    after: Attacked, *columns: Column, before: int = 0, known: bool = True, recipe: Recipe | None = None
+) -> Outcome:
+    return Outcome(
+        recipe=recipe or Recipe(),
+        domain="photos",
+        classifier="photonet",
+        classes=CLASSES,
+        device="cpu",
+        versions="",
+        label=0,
+        label_known=known,
+        clean=CLEAN,
+        before=said(before),
+        attacked=after,
+        columns=columns,
+    )

@@ -1,0 +1,86 @@
+"""Defend's headline and table against the columns that they are about."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.verdicts.defend import defend_verdict, table_of_columns
+from core.recipe import Outcome
+from tests.app.verdicts.made import CLASSES, attacked, column, outcome
+
+FOOLED, FAILED = attacked(1), attacked(0)
+WRONG = "The classifier was wrong before any attack: it took this cat for an astronaut (60 %)."
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (outcome(FOOLED), "No defense is chosen yet; add one."),
+        (
+            outcome(FOOLED, column("A", 0), column("B", 1), column("C", 0)),
+            "2 of 3 defenses bring the cat back from an attacker who does not know them.",
+        ),
+        (
+            outcome(FOOLED, column("A", 0, 1), column("B", 1, 1)),
+            "Against an attacker who knows them, 0 of 2 defenses keep the cat. "
+            "1 of 2 defenses brings the cat back from an attacker who does not know them.",
+        ),
+        (
+            outcome(FOOLED, column("A", 0, 0)),
+            "Against an attacker who knows them, 1 of 1 defense keeps the cat. "
+            "1 of 1 defense brings the cat back from an attacker who does not know them.",
+        ),
+        (
+            outcome(FOOLED, column("A", 0, 0), column("A", 0, 0), column("B", 1, 1)),
+            "Against an attacker who knows them, 1 of 2 defenses keeps the cat. "
+            "1 of 2 defenses brings the cat back from an attacker who does not know them.",
+        ),
+        (
+            outcome(FOOLED, column("A", 0, 1), column("B", 0), column("C", 1)),
+            "Against an attacker who knows them, 0 of 1 defense keep the cat; 2 were not tried to the end. "
+            "2 of 3 defenses bring the cat back from an attacker who does not know them.",
+        ),
+        (
+            outcome(FOOLED, column("A", 0, 0, cut=True), column("B", 0, 1, cut=True)),
+            "Against an attacker who knows them, 0 of 1 defense keep the cat; 1 was not tried to the end. "
+            "2 of 2 defenses bring the cat back from an attacker who does not know them.",
+        ),
+        (
+            outcome(FAILED, column("A", 0, 1), column("B", 1, 1, clean=1)),
+            "The attack did not fool the classifier. 1 of 2 defenses keeps the cat in the clean image. "
+            "Against an attacker who knows them, 0 of 2 defenses keep the cat.",
+        ),
+        (
+            outcome(attacked(0, stopped=True, iterations=1), column("A", 0)),
+            "The attack was stopped after 1 step. The attack had not fooled the classifier. "
+            "1 of 1 defense keeps the cat in the clean image.",
+        ),
+        (
+            outcome(attacked(1, stopped=True, success=False, iterations=5), column("A", 0)),
+            "The attack was stopped after 5 steps. 1 of 1 defense brings the cat back from an attacker who does not know them.",
+        ),
+        (
+            outcome(attacked(1, success=False, target=2), column("A", 0)),
+            "1 of 1 defense brings the cat back from an attacker who does not know them.",
+        ),
+        (
+            outcome(attacked(1), column("A", 0, 1), before=1),
+            f"{WRONG} Against an attacker who knows them, 0 of 1 defense make the image a cat. "
+            "1 of 1 defense makes the image a cat where the attacker does not know them.",
+        ),
+        (
+            outcome(FOOLED, column("A", 0), known=False),
+            "1 of 1 defense brings the clean prediction (a cat) back from an attacker who does not know them.",
+        ),
+    ],
+)
+def test_the_headline_counts_what_was_tried(found: Outcome, text: str) -> None:
+    assert defend_verdict(found) == text
+
+
+def test_what_was_not_tried_is_a_dash_and_a_stopped_attack_says_so() -> None:
+    columns = (column("A", 0, 0, cut=True), column("B", 1))
+    rows = table_of_columns(columns, CLASSES, 0)
+    assert [row["Adaptive"] for row in rows] == ["✓ cat 60 % (attack stopped)", "–"]
+    assert [row["Grey box"] for row in rows] == ["✓ cat 60 %", "✗ astronaut 60 %"]
+    assert "Adaptive" not in table_of_columns((column("B", 1),), CLASSES, None)[0]
