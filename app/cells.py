@@ -119,9 +119,12 @@ def pictures(findings: Findings, place: Place, positions: list[int], words: str,
             )
         )
     row(tiles, key="ev_pictures", label="Pictures of the cell", width=150)
-    st.caption(
-        "Opened elsewhere, a picture is attacked anew and alone: an attack with random starts may take another way."
-    )
+    if place.attack != CLEAN and plan.built_attacks[place.attack].universal:
+        st.caption(
+            "The patch is trained on other images here than on Attack, so these images do not open on other pages."
+        )
+    elif place.attack != CLEAN and plan.target:
+        st.caption("An image of the target's own class is not attacked; it does not open on other pages.")
 
 
 def _shape(plan: Plan) -> tuple[int, int]:
@@ -133,20 +136,30 @@ def _shape(plan: Plan) -> tuple[int, int]:
     return domain.size, domain.channels
 
 
-def links(plan: Plan, place: Place, number: int) -> tuple[tuple[str, str], ...]:
-    """Where one picture can be opened: the screens, each with the recipe of this cell."""
-    columns = [plan.defenses[place.defense]] if place.defense != BARE else list(plan.defenses[:8])
+def left_alone(plan: Plan, number: int) -> bool:
+    """Whether the image has the plan's target as its true class, so that it was not attacked."""
     domain = domains.get(plan.domain)
-    # A picture of the target's own class was left alone.
-    pushed = plan.target and domain.class_number(plan.target) != int(domain.labels(plan.split)[number])
+    return bool(plan.target) and domain.class_number(plan.target) == int(domain.labels(plan.split)[number])
+
+
+def links(plan: Plan, place: Place, number: int) -> tuple[tuple[str, str], ...]:
+    """Where one image can be opened: the screens, each with the recipe that leads to the cell's very image.
+
+    None for an image of the target's own class, which was left alone, and for a universal attack, which is trained on other images
+    in an evaluation.
+    """
+    if place.attack != CLEAN and (left_alone(plan, number) or plan.built_attacks[place.attack].universal):
+        return ()
+    columns = [plan.defenses[place.defense]] if place.defense != BARE else list(plan.defenses[:8])
     recipe = Recipe(
         domain=plan.domain,
         classifier=plan.classifier_names()[place.classifier],
         picture=Picture(kind="dataset", split=plan.split, index=number),
         attack=plan.attacks[max(place.attack, 0)] if plan.attacks else Method(name="pgd"),
-        target=plan.target if pushed else "",
+        target="" if left_alone(plan, number) else plan.target,
         defenses=tuple(columns),
         attacker="adaptive" if place.attacker == "adaptive" else "grey",
+        backward=plan.backward,
         seed=plan.seed,
     )
     word = recipe.to_link()

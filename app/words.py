@@ -95,6 +95,13 @@ def start_verdict(before: Verdict, classes: tuple[str, ...], label: int | None) 
 
 def attack_verdict(outcome: Outcome) -> str:
     """What the classifier saw before the attack, and what the attack did, in one sentence or two."""
+    if outcome.attacked.known:
+        told = _attack_verdict(outcome)
+        return f"{told} Here the classifier stands behind {outcome.attacked.known}, and the attacker knows it."
+    return _attack_verdict(outcome)
+
+
+def _attack_verdict(outcome: Outcome) -> str:
     attacked = outcome.attacked
     sees = f"{a(outcome.classes[attacked.verdict.label])} ({per_cent(attacked.verdict.confidence)})"
     before = before_words(outcome.before, outcome.classes, outcome.label, outcome.label_known)

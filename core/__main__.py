@@ -92,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the image's true class by name or number, where the domain does not know it; unknown without it",
     )
     attacking.add_argument("--attacker", default="grey", choices=("grey", "adaptive", "both"))
+    attacking.add_argument(
+        "--backward",
+        default="average",
+        choices=("identity", "true", "best", "average"),
+        help="how the adaptive attacker differentiates a defense",
+    )
     attacking.add_argument("--fit", default="crop", choices=("crop", "pad", "stretch"))
     attacking.add_argument("--seed", type=int, default=0)
     _common(attacking)
@@ -181,6 +187,7 @@ def _attack(options: argparse.Namespace, rest: list[str]) -> int:
         true_class=options.true_class,
         defenses=tuple(_column(text) for text in options.defense),
         attacker=options.attacker,
+        backward=options.backward,
         seed=options.seed,
     )
     return _finish(recipe, uploads, options)

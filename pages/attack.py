@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
+from app import attacker, live, session, theme
 from app.blink import blink
 from app.controls import controls, eps_note, follow, taken
 from app.flags import warnings
@@ -72,7 +72,7 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
         session.change(attack=Method(name=name, params=params), target=target)
         if other_norm:
             st.rerun()
-    return session.recipe()
+    return attacker.attacker(session.recipe())
 
 
 def where(attack: LaVAN | UniversalPatch, scene: Scene) -> None:
@@ -161,7 +161,7 @@ def evidence(outcome: Outcome, dimmed: bool, live_now: bool) -> None:
         )
         st.info(failed if outcome.recipe.built_attack().smallest else still, icon=":material/info:")
     rival = rival_of(outcome)
-    lavan = outcome.recipe.attack.name == "lavan"
+    lavan = outcome.recipe.attack.name == "lavan" and not attacked.known  # the map is of the classifier alone
     kinds = (("Places", lavan), ("Flow", attacked.flow is not None), ("Print", attacked.patch is not None))
     extra = [title for title, there in kinds if there]
     step_by_step, before_after, blinking, *more = st.tabs(["Step by step", "Before and after", "Blink", *extra])
@@ -193,7 +193,7 @@ def evidence(outcome: Outcome, dimmed: bool, live_now: bool) -> None:
                 for number, frame in zip(trace.frame_numbers, trace.frames, strict=True)
             ]
             tick = next((k for k, n in enumerate(trace.frame_numbers) if first is not None and n >= first), None)
-            playback(trace.frames, captions, key="playback", identity=session.attack_key(outcome.recipe), first=tick)
+            playback(trace.frames, captions, key="playback", identity=attacker.key(outcome.recipe), first=tick)
             save_animation(trace.frames, key="animation", name=outcome.recipe.attack.name)
         with curves:
             trace_plot(trace, true, rival, targeted=attacked.target is not None, first=first, key="trace")
@@ -262,6 +262,7 @@ def details(outcome: Outcome) -> None:
     with st.expander("More: numbers, the 8-bit check, the recipe"):
         rows: list[dict[str, object]] = [
             {"": "attack", "value": attacked.method},
+            {"": "attacker", "value": attacker.knowledge(attacked)},
             {"": "true class", "value": classes[outcome.label] if outcome.label_known else "unknown"},
             {"": "prediction before", "value": prediction(outcome.before, classes, outcome.known_label)},
             {
@@ -308,7 +309,7 @@ with left:
     run_slot = st.container()  # above the settings, which can be longer than the window
     recipe = settings(session.recipe(), scene)
 session.mirror()
-key = session.attack_key(recipe)
+key = attacker.key(recipe)
 # The first attack on a picture, and any attack that is over in a moment, runs by itself; another one waits for Run.
 method = attacks.get(recipe.attack.name)
 # A patch that is kept is there to be stuck onto this picture, too: another one is trained only when asked for.
@@ -333,13 +334,13 @@ with run_slot:
         args=(key,),
     )
 if (
-    session.attacked(recipe) is None
+    attacker.attacked(recipe) is None
     and not session.failed(key)
     and (pressed or instant or (shown is None and not idle))
 ):
-    session.start_attack(recipe, scene)
+    attacker.start_attack(recipe, scene)
 busy = live.running("attack ", picture=False)
-found = session.attacked(recipe)
+found = attacker.attacked(recipe)
 if found is not None:
     shown = st.session_state.shown_attack = assemble(recipe, scene, found, ())
 with head:

@@ -23,6 +23,7 @@ from core.recipe.recipe import (
     Written,
     build_attack,
     built_columns,
+    check_backward,
     checked_columns,
     describe_attack,
 )
@@ -80,12 +81,7 @@ class Plan(Written):
                 )
         if self.target:
             domain.class_number(self.target)
-        if self.backward == "none":
-            raise BadInput("backward is 'none'; an attacker who knows a defense needs another word.")
-        if self.backward == "true" and self.attacker != "grey":
-            without = [title for defense in self.built_defenses for title in defense.without_gradient()]
-            if without:
-                raise BadInput(f"{' and '.join(without)}: no useful gradient; choose backward 'identity' or 'average'.")
+        check_backward(self.backward, self.attacker, self.built_defenses)
         return self
 
     @cached_property

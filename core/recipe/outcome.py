@@ -94,6 +94,9 @@ class Attacked(_Plain):
     target: int | None
     norms: Norms  # adversarial against clean
     flips_back: bool  # fooled before 8-bit rounding but not after
+    known: str = ""  # the defense that the attacker knew and that the verdict is behind; empty for the bare classifier
+    backward: str = "none"  # the gradient of that defense which the attacker used
+    before: Verdict | None = None  # of the clean image behind that defense
     gradients: int = 0  # how often the attacker looked at the picture for a gradient
     queries: int = 0  # and for logits alone
     gradient: Slope | None = (

@@ -13,6 +13,7 @@ from core import attacks, domains
 from core import defenses as defense_methods
 from core.declaration import Real, readable
 from core.domains.chosen import Picture
+from core.guarded import Backward
 from core.inputs import BadInput
 
 LONGEST = 8192  # characters of a link's recipe; the longest honest one is far below
@@ -67,6 +68,20 @@ def built_columns(columns: Columns) -> tuple[defense_methods.Defense, ...]:
     """One defense a column; a column of one method is that method, of several a chain."""
     built = [tuple(defense_methods.build(m.name, m.params) for m in column) for column in columns]
     return tuple(column[0] if len(column) == 1 else defense_methods.Chain(members=column) for column in built)
+
+
+def check_backward(backward: Backward, attacker: Attacker, built: tuple[defense_methods.Defense, ...]) -> None:
+    """Refuse a way to differentiate the defenses that an attacker who knows them does not have.
+
+    Raises:
+        BadInput: it is 'none', or 'true' where a part of a defense has no useful gradient.
+    """
+    if backward == "none":
+        raise BadInput("backward is 'none'; an attacker who knows a defense needs another word.")
+    if backward == "true" and attacker != "grey":
+        without = [title for defense in built for title in defense.without_gradient()]
+        if without:
+            raise BadInput(f"{' and '.join(without)}: no useful gradient; choose backward 'identity' or 'average'.")
 
 
 class Contest(_Plain):
@@ -145,7 +160,9 @@ class Recipe(Written):
     """One experiment on one picture; JSON in and out, and small enough for a link.
 
     `defenses` is a tuple of columns, each a chain of methods. `attacker` says whether the attack on each column knows the
-    defense: 'grey' does not, 'adaptive' does, 'both' shows both. `target` is a class by name or number, '' for untargeted.
+    defense: 'grey' does not, 'adaptive' does, 'both' shows both. `backward` is how the adaptive one differentiates it, as in
+    `Guarded`. The Attack page shows one attack: the adaptive one on the column with the number `known_defense` (the last one where
+    there are fewer), else the one on the bare classifier. `target` is a class by name or number, '' for untargeted.
     `true_class`, also by name or number, is the true class of an image whose class the domain does not know ('': unknown); where the
     domain knows the class, it is ignored.
 
@@ -166,6 +183,8 @@ class Recipe(Written):
         (Method(name="lgs"),),
     )
     attacker: Attacker = "grey"
+    backward: Backward = "average"
+    known_defense: Annotated[int, Field(ge=0, le=11)] = 0
     contest: Contest = Contest()
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
@@ -182,6 +201,7 @@ class Recipe(Written):
 
     @model_validator(mode="after")
     def _known_names(self) -> Recipe:
+        check_backward(self.backward, self.attacker, self.built_defenses())
         domain = domains.get(self.domain)
         if self.classifier and self.classifier not in domain.classifier_names():
             raise BadInput(
@@ -212,6 +232,17 @@ class Recipe(Written):
     def built_defenses(self) -> tuple[defense_methods.Defense, ...]:
         """One defense a column."""
         return built_columns(self.defenses)
+
+    def known_column(self) -> tuple[Method, ...] | None:
+        """The defense that the attacker of the Attack page knows; None for one who knows none."""
+        if self.attacker != "adaptive" or not self.defenses:
+            return None
+        return self.defenses[min(self.known_defense, len(self.defenses) - 1)]
+
+    def built_known_defense(self) -> defense_methods.Defense | None:
+        """The same, built."""
+        column = self.known_column()
+        return None if column is None else built_columns((column,))[0]
 
     def but(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed, checked again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 
 from core import attacks, defenses, domains, images
+from core.cancellation import Cancelled
 from core.device import pick
 from core.domains.chosen import Picture
-from core.flags import slope
+from core.flags import Slope, slope
 from core.guarded import Backward, Guarded
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -113,7 +115,11 @@ def fool(
     attack = recipe.built_attack()
     tally = Tally()
     bare = scene.classifier
+    if defense is not None and backward == "average" and not defense.randomised():
+        backward = "best"  # the same, by its name
     behind = bare if defense is None else Guarded(bare, defense, backward, seed=recipe.seed)
+    with torch.no_grad():
+        before = None if defense is None else look(behind, scene.images, scene.label)
     classifier = Counted(behind, tally)
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
     if target is not None:
@@ -145,13 +151,24 @@ def fool(
         flips_back=recorder.fooled and not bool(result.success[0]),
         gradients=tally.gradients,
         queries=tally.queries,
-        gradient=slope(behind, scene.images, scene.labels) if attack.access == "gradient" else None,
+        known="" if defense is None else defense.described(),
+        backward="none" if defense is None else backward,
+        before=before,
+        gradient=_slope(behind, scene) if attack.access == "gradient" else None,
         trace=recorder.trace(),
         flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
         patch=_printed(result.extras),
         mask=None if result.mask is None else images.to_pixels(result.mask.float())[0],
         others=(int(result.success[1:].sum()), len(labels) - 1) if attack.universal else None,
     )
+
+
+def _slope(classifier: Classifier, scene: Scene) -> Slope | None:
+    """What a gradient attacker finds at the clean image; None where the work was cancelled."""
+    try:
+        return slope(classifier, scene.images, scene.labels)
+    except Cancelled:
+        return None
 
 
 def check_target(scene: Scene, target: int) -> None:
@@ -190,13 +207,17 @@ def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
 
 
 def defend(recipe: Recipe, scene: Scene, attacked: Attacked, *, watch: Watch | None = None) -> tuple[Column, ...]:
-    """Every defense of the recipe on the clean and on the attacked picture, one column each."""
-    columns = []
+    """Every defense of the recipe on the clean and on the attacked picture, one column each; stopped, those that are whole."""
+    columns: list[Column] = []
     built = recipe.built_defenses()
-    for index, defense in enumerate(built):
-        if watch is not None and watch(Progress(defense.described(), index, len(built))):
-            break
-        columns.append(_column(recipe, scene, attacked, defense, watch))
+    with suppress(Cancelled):
+        for index, defense in enumerate(built):
+            if watch is not None and watch(Progress(defense.described(), index, len(built))):
+                break
+            column = _column(recipe, scene, attacked, defense, watch)
+            if column.adaptive and column.adaptive.attack and column.adaptive.attack.stopped:
+                break  # half an attack says nothing of a defense
+            columns.append(column)
     return tuple(columns)
 
 
@@ -231,7 +252,7 @@ def assemble(recipe: Recipe, scene: Scene, attacked: Attacked, columns: tuple[Co
         label=scene.label,
         label_known=scene.label_known,
         clean=scene.clean,
-        before=scene.before,
+        before=attacked.before or scene.before,
         attacked=attacked,
         columns=columns,
     )
@@ -270,9 +291,9 @@ def _column(recipe: Recipe, scene: Scene, attacked: Attacked, defense: defenses.
     if recipe.attacker in ("grey", "both"):
         grey = _guard(recipe, scene, defense, images.to_tensor(attacked.adversarial))
     if recipe.attacker in ("adaptive", "both"):
-        again = fool(recipe, scene, defense=defense, watch=watch)
+        again = fool(recipe, scene, defense=defense, backward=recipe.backward, watch=watch)
         guard = _guard(recipe, scene, defense, images.to_tensor(again.adversarial))
-        adaptive = guard.model_copy(update={"attack": again, "backward": "average" if defense.randomised() else "best"})
+        adaptive = guard.model_copy(update={"attack": again, "backward": again.backward})
     return Column(
         defense=defense.described(), short=defense.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
     )

@@ -1,0 +1,78 @@
+"""A cell's image is the one that opens elsewhere: the link's recipe leads to the same image and to the same answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.cells import links
+from core import domains, run
+from core.evaluate import BARE, CLEAN, Place, Plan, Run
+from core.evaluate.running import evaluate
+from core.recipe import Method, Outcome, Recipe
+
+ATTACKS = (
+    Method(name="pgd", params={"eps": "60/255", "steps": 4}),
+    Method(name="square", params={"queries": 25, "eps": "60/255"}),
+    Method(name="lavan", params={"steps": 6}),
+    Method(name="uniform_noise", params={"draws": 2, "eps": "40/255"}),
+    Method(name="apgd_t", params={"steps": 5, "classes": 2, "eps": "40/255"}),
+)
+DEFENSES = (
+    (Method(name="median"),),
+    (Method(name="random_resize", params={"smallest": 0.6}), Method(name="bitdepth")),
+)
+
+
+def opened(plan: Plan, place: Place, number: int) -> Outcome:
+    word = dict(links(plan, place, number))["Attack"]
+    return run(Recipe.from_link(word.partition("recipe=")[2]), device="cpu")
+
+
+@pytest.mark.parametrize(("backward", "target"), [("average", ""), ("identity", "3")])
+def test_the_image_of_every_cell_is_the_one_that_opens(backward: str, target: str, tmp_path: Path) -> None:
+    plan = Plan(
+        domain="mnist",
+        count=9,
+        batch=4,
+        seed=5,
+        attacks=ATTACKS,
+        defenses=DEFENSES,
+        backward=backward,  # type: ignore[arg-type]
+        target=target,
+    )
+    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as done:
+        assert evaluate(done, device="cpu")
+        position = next(n for n in (5, 6, 7) if int(done.labels[n]) != 3)  # in the middle of the second batch
+        number = int(done.numbers[position])
+        for attack in range(len(ATTACKS)):
+            for defense, attacker in ((BARE, "none"), (0, "grey"), (0, "adaptive"), (1, "grey"), (1, "adaptive")):
+                place = Place(0, attack, defense, attacker)  # type: ignore[arg-type]
+                outcome = opened(plan, place, number)
+                kept = done.picture(0, attack, place.known, position)
+                made, verdict = outcome.attacked, outcome.attacked.verdict
+                if defense != BARE:
+                    guard = outcome.columns[0].adaptive if attacker == "adaptive" else outcome.columns[0].grey
+                    assert guard is not None
+                    made, verdict = guard.attack or outcome.attacked, guard.verdict
+                assert kept is not None and made.method == plan.attack_title(attack)
+                change = np.abs(made.adversarial.astype(int) - kept)
+                assert (change > 1).sum() == 0 and (change > 0).mean() < 0.01, (attack, defense, attacker)
+                cell = done.cell(0, attack, place.known, defense)
+                assert int(cell.predicted[position]) == verdict.label
+                assert float(cell.confidence[position]) == pytest.approx(verdict.confidence, abs=0.01)
+                if target:
+                    assert made.target == 3
+
+
+def test_what_was_not_made_for_an_image_does_not_open() -> None:
+    """The target's own images were left alone, and a universal patch is trained on other images here than on Attack."""
+    plan = Plan(domain="mnist", attacks=(Method(name="pgd"), Method(name="universal_patch")), target="3")
+    labels = domains.get("mnist").labels("test")
+    own, other = (int(np.flatnonzero((labels == 3) == same)[0]) for same in (True, False))
+    grey = Place(0, 0, 0, "grey")
+    assert links(plan, grey, other) and not links(plan, grey, own)
+    assert links(plan, Place(0, CLEAN, 0, "none"), own)
+    assert not links(plan, Place(0, 1, 0, "grey"), other)
