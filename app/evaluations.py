@@ -140,7 +140,7 @@ def _work(
     try:
         if not made.cancel.is_set():
             with Run.create(plan, "", owner=made.owner) as run:
-                evaluate(run, classifiers=load, watch=watch, turn=turn)
+                evaluate(run, classifiers=load, watch=watch, turn=turn, should_stop=made.cancel.is_set)
     except BadInput as error:
         made.error = str(error)
     except Exception:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from core.disk import about_the_disk, reason
 from core.inputs import BadInput
 
 Watch = Callable[[int, int], bool | None]  # bytes done, bytes in all; returns True to stop
@@ -17,9 +18,12 @@ def fetch(download: Callable[[], object], folder: Path, total: int, what: str, w
     torchvision's loaders print their progress and offer no callback; the growing files tell the same.
 
     Raises:
-        BadInput: the download failed, or was stopped.
+        BadInput: the download failed, was stopped, or cannot be kept there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{what} cannot be kept in {folder}: {reason(error)}") from error
     before = _bytes_in(folder)
     failure: list[BaseException] = []
 
@@ -35,6 +39,8 @@ def fetch(download: Callable[[], object], folder: Path, total: int, what: str, w
         worker.join(0.3)
         if watch is not None and watch(min(_bytes_in(folder) - before, total), total):
             raise BadInput(f"The download of {what} was stopped.")
+    if failure and isinstance(failure[0], OSError) and about_the_disk(failure[0]):
+        raise BadInput(f"{what} cannot be kept in {folder}: {reason(failure[0])}") from failure[0]
     if failure:
         raise BadInput(
             f"{what} could not be downloaded ({type(failure[0]).__name__}); check the connection and try again. "

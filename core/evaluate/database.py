@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sqlite3
@@ -15,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from core.disk import reason
 from core.inputs import BadInput
 
 SCHEMA = """
@@ -32,8 +32,6 @@ LARGEST = 64_000_000  # bytes of one value; the largest honest one (the labels o
 SECONDS = 10.0  # that one question may take
 
 _SIDECARS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database; a journal that stays is rolled into it
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Database:
@@ -201,18 +199,6 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     for left in _leftovers(path, everything=True):
         left.unlink(missing_ok=True)
-
-
-def reason(error: Exception) -> str:
-    """Why nothing can be written, and what to do."""
-    number = getattr(error, "errno", None)
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    words = getattr(error, "strerror", None) or str(error)
-    if number in _FULL or code == sqlite3.SQLITE_FULL:
-        return f"{words}. Free some space, or set MIRAGE_DATA to another folder."
-    if number in _FORBIDDEN or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-        return f"{words}. Make it writable, or set MIRAGE_DATA to a folder that is."
-    return f"{words}. Set MIRAGE_DATA to another folder."
 
 
 def quoted(name: str) -> str:

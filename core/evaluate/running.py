@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from torch import Tensor
 
 from core import domains
 from core.attacks import Step
+from core.cancellation import Cancelled, cancellable, check
 from core.device import pick
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit
 from core.evaluate.store import Run
-from core.evaluate.work import Floats, Found, Stopped, compute, load, train
+from core.evaluate.work import Floats, Found, Stopped, Stopwatch, compute, load, train
 from core.models.classifier import Classifier
 
 
@@ -80,12 +80,16 @@ def evaluate(
     classifiers: Callable[[str], Classifier] | None = None,
     watch: Watch | None = None,
     turn: Turn | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> bool:
     """Compute every unit that is not there yet and keep each; True when all are done, False when it was stopped.
 
     Args:
         classifiers: gives the classifier of a name, where the caller has them loaded.
+        watch: sees how far it is: before each unit, at every step of an attack, before each defense. It may take its time, so
+            that others can use the device meanwhile: no lock or transaction is held, and its time is not counted as the attack's.
         turn: computes a unit when its turn on the device comes, where others use it too.
+        should_stop: is asked within a step too; it must be cheap.
 
     Raises:
         BadInput: data or weights are missing or others than the run began with, an attack does not fit its pictures, the disk is
@@ -115,16 +119,28 @@ def evaluate(
                 run.check_classifier(unit.classifier, held[1])
             classifier = held[1]
 
-            began = time.perf_counter()
+            clock = Stopwatch()
 
-            def stop(step: Step, text: str = text, unit: Unit = unit, began: float = began) -> bool:
-                pace.at(unit, time.perf_counter() - began, step)
-                return asked(f"{text}, step {step.number} of {step.total}")
+            def stop(step: Step, text: str = text, unit: Unit = unit, clock: Stopwatch = clock) -> bool:
+                pace.at(unit, clock.seconds, step)
+                with clock.waiting():
+                    return asked(f"{text}, step {step.number} of {step.total}")
 
-            work = _piece(run, unit, classifier, ahead, made, stop)
+            def judging(title: str, text: str = text, clock: Stopwatch = clock) -> bool:
+                with clock.waiting():
+                    return asked(f"{text}, judged with {title}")
+
+            piece = _piece(run, unit, classifier, ahead, made, stop, judging)
+
+            def work(piece: Callable[[], Found] = piece, clock: Stopwatch = clock) -> Found:
+                clock.restart()  # until its turn came it only waited
+                with cancellable(should_stop or (lambda: False)):
+                    check()
+                    return piece()
+
             try:
                 found = turn(work) if turn is not None else work()
-            except Stopped:
+            except (Stopped, Cancelled):
                 return False
             run.add(unit, found)
             pace.took(unit, found.seconds)
@@ -139,6 +155,7 @@ def _piece(
     ahead: _Ahead,
     made: dict[str, dict[str, Floats]],
     stop: Callable[[Step], bool],
+    judging: Callable[[str], bool],
 ) -> Callable[[], Found]:
     """The work of one unit."""
     plan = run.plan
@@ -150,7 +167,7 @@ def _piece(
         extras = made.setdefault(source.key, {}) or run.extras(source)
         made[source.key] = extras
     x, y = ahead.batch(unit.batch, classifier)
-    return lambda: compute(plan, unit, classifier, x, y, extras, stop)
+    return lambda: compute(plan, unit, classifier, x, y, extras, stop, judging)
 
 
 class _Ahead:

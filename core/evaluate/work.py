@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,10 +28,45 @@ TRAINED_ON = 400  # pictures that a universal attack is trained on, at most
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Watch = Callable[[Step], bool | None]
+Judging = Callable[[str], bool | None]  # what is about to judge, in a few words; True to stop
 
 
 class Stopped(Exception):
     """A unit was stopped in its middle; nothing of it is kept."""
+
+
+class Stopwatch:
+    """Seconds of work without those in which a watcher kept it waiting: others may have had the device meanwhile."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.began, self.waited = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began - self.waited
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What happens inside is not counted."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.waited += time.perf_counter() - began
+
+    def beside(self, watch: Watch | None) -> Watch | None:
+        """The watcher, whose own time is not counted."""
+        if watch is None:
+            return None
+
+        def uncounted(step: Step) -> bool | None:
+            with self.waiting():
+                return watch(step)
+
+        return uncounted
 
 
 @dataclass(frozen=True)
@@ -117,19 +153,19 @@ def train(plan: Plan, unit: Unit, classifier: Classifier, watch: Watch | None = 
     x, y = load(domain, split, domain.drawn(count, split, plan.seed).tolist(), classifier)
     x, y = x[y != target], y[y != target]
     generator = torch.Generator().manual_seed(plan.seed)
-    began = time.perf_counter()
+    clock = Stopwatch()
     result = attack(
         attacked_as(plan, unit.known, classifier),
         x,
         y,
         Goal(torch.full_like(y, target)),
         generator,
-        watch=watch,
+        watch=clock.beside(watch),
     )
     if result.stopped:
         raise Stopped
     made = {name: result.extras[name].cpu().numpy() for name in ("patch", "stencil")}
-    return Found(seconds=time.perf_counter() - began, extras=made)
+    return Found(seconds=clock.seconds, extras=made)
 
 
 def compute(
@@ -140,6 +176,7 @@ def compute(
     y: Tensor,
     made: dict[str, Floats] | None = None,
     watch: Watch | None = None,
+    judging: Judging | None = None,
 ) -> Found:
     """Attack a batch x (N×C×H×W in [0, 1]), y (N) and show it, rounded to 8 bits, to all who judge it.
 
@@ -148,6 +185,7 @@ def compute(
 
     Args:
         made: what training a universal attack made.
+        watch: sees each step of the attack. judging: is called before each defense and the detector look at the batch.
 
     Raises:
         Stopped: the watcher asked to stop.
@@ -155,7 +193,7 @@ def compute(
     assert unit.batch is not None
     x, y = x.to(classifier.device), y.to(classifier.device)
     generator = torch.Generator().manual_seed(plan.seed)
-    began = time.perf_counter()
+    clock = Stopwatch()
     targets: Tensor | None = None
     if unit.attack == CLEAN:
         attacked = x
@@ -171,7 +209,7 @@ def compute(
             if not bool(own.all()):
                 goal = Goal() if target is None else Goal(targets[~own])
                 aimed = attacked_as(plan, unit.known, classifier)
-                result = attack(aimed, x[~own], y[~own], goal, generator, watch=watch)
+                result = attack(aimed, x[~own], y[~own], goal, generator, watch=clock.beside(watch))
                 if result.stopped:
                     raise Stopped
                 attacked[~own] = result.images.to(x)
@@ -180,11 +218,15 @@ def compute(
             targets[own] = -1
         if x.is_cuda:
             torch.cuda.synchronize(x.device)
-    seconds = time.perf_counter() - began
+    seconds = clock.seconds
     attacked = images.quantise(attacked)
-    answers = {number: _answer(plan, number, classifier, attacked, y) for number in judges(plan, unit)}
+    answers: dict[int, Answer] = {}
+    for number in judges(plan, unit):
+        _ask_before(judging, plan.defense_title(number))
+        answers[number] = _answer(plan, number, classifier, attacked, y)
     scores = np.empty(0, np.float32)
     if plan.detect and unit.known == BARE:
+        _ask_before(judging, "feature squeezing")
         scores = FeatureSqueezing(classifier).score(attacked).float().cpu().numpy()
     first = unit.batch * plan.batch
     kept = images.to_pixels(attacked[: max(0, plan.keep - first)]) if unit.attack != CLEAN else ()
@@ -195,6 +237,11 @@ def compute(
         scores=scores,
         pictures=tuple(kept),
     )
+
+
+def _ask_before(judging: Judging | None, title: str) -> None:
+    if judging is not None and judging(title):
+        raise Stopped
 
 
 def _target(plan: Plan, domain: Domain) -> int | None:

@@ -229,7 +229,14 @@ def cached(plan: Plan, train: bool, folder: Path) -> Data:
     path = folder / f"{plan.domain}_{plan.size}_{'train' if train else 'test'}.pt"
     if plan.domain != "imagenette":
         return plan.load(train)
-    if not path.exists():
-        torch.save(plan.load(train), path)
-    pictures, labels = torch.load(path, weights_only=True)
+    try:
+        pictures, labels = torch.load(path, weights_only=True)
+        if len(pictures) == len(labels):
+            return pictures, labels
+    except Exception:  # none yet, cut off or damaged: it holds nothing that cannot be made anew
+        path.unlink(missing_ok=True)
+    pictures, labels = plan.load(train)
+    part = path.with_suffix(".part")
+    torch.save((pictures, labels), part)
+    part.replace(path)
     return pictures, labels

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -359,3 +360,63 @@ def test_the_pictures_are_read_while_the_device_works(monkeypatch: pytest.Monkey
     ) as run:
         order = run.numbers[::2].tolist()
         assert evaluate(run, device="cpu")
+
+
+def test_what_others_compute_meanwhile_is_not_counted_as_the_attacks_time(tmp_path: Path) -> None:
+    plan = Plan(
+        domain="mnist",
+        count=2,
+        batch=2,
+        attacks=(Method(name="pgd", params={"steps": 5, "early_stop": False}),),
+        defenses=(),
+    )
+    seen: list[str] = []
+
+    def watch(advance: Advance) -> None:
+        seen.append(advance.text)
+        with sqlite3.connect(run.path, timeout=0.1) as other:  # nothing is locked while others have their turn
+            other.execute("BEGIN EXCLUSIVE")
+            other.rollback()
+        other.close()
+        if "step" in advance.text:
+            time.sleep(0.3)
+
+    with Run.create(plan, "cpu", tmp_path / "r.sqlite") as run:
+        assert evaluate(run, device="cpu", watch=watch)
+        steps = sum("step" in text for text in seen)
+        spent = sum(seconds for seconds, _ in run.attack_seconds().values())
+    assert steps >= 5
+    clock = work.Stopwatch()
+    with clock.waiting():
+        time.sleep(0.2)
+    assert clock.seconds < 0.1 and spent < 0.3 * steps
+
+
+def test_judging_says_what_it_does_and_stops_between_defenses(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"attacks": (), "count": 5})
+    with Run.create(plan, "cpu", tmp_path / "r.sqlite") as run:
+        seen: list[str] = []
+
+        def watch(advance: Advance) -> bool:
+            seen.append(advance.text)
+            return "Median" in advance.text
+
+        assert not evaluate(run, device="cpu", watch=watch) and not run.done()
+        assert seen[-2:] == [
+            "no attack, batch 1 of 1, judged with no defense",
+            "no attack, batch 1 of 1, judged with Median filter",
+        ]
+        assert evaluate(run, device="cpu", watch=lambda advance: seen.append(advance.text) and False)
+        assert "no attack, batch 1 of 1, judged with feature squeezing" in seen
+
+
+def test_stop_is_asked_within_a_unit_and_before_its_turn(tmp_path: Path) -> None:
+    with Run.create(PLAN, "cpu", tmp_path / "r.sqlite") as run:
+        asked: list[bool] = []
+
+        def turn(work: Callable[[], work.Found]) -> work.Found:
+            asked.append(True)
+            return work()
+
+        assert not evaluate(run, device="cpu", turn=turn, should_stop=lambda: bool(asked))
+        assert len(asked) == 1 and not run.done()

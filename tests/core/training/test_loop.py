@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from core.models import zoo
 from core.models.architectures import WhitenedResNet
 from core.training import NAMES, augment, train
 from core.training.loop import fit
-from core.training.plans import PLANS, Plan
+from core.training.plans import PLANS, Plan, cached
 
 CPU = torch.device("cpu")
 
@@ -103,6 +104,62 @@ def test_the_checkpoint_of_another_run_is_not_continued(tmp_path: Path, other: d
     fit(fresh, plan(), pictures(), CPU, **other)  # type: ignore[arg-type]
     fit(beside, plan(), pictures(), CPU, checkpoint=tmp_path / "c", **other)  # type: ignore[arg-type]
     assert same(fresh, beside)
+
+
+def test_a_damaged_checkpoint_gets_a_sentence_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    fit(network(), plan(), pictures(), CPU, checkpoint=path)
+    good = path.read_bytes()
+    state = torch.load(path, weights_only=True)
+    other: dict[str, dict[str, Any]] = {
+        "no network": {k: v for k, v in state.items() if k != "network"},
+        "another network": {**state, "network": {"weight": torch.zeros(3)}},
+        "not finite": {**state, "network": {k: v * float("nan") for k, v in state["network"].items()}},
+        "no optimiser": {**state, "optimiser": {}},
+        "epoch of text": {**state, "epoch": "last"},
+        "epoch beyond": {**state, "epoch": 99},
+        "no run": {"epoch": 1, **{k: v for k, v in state.items() if k == "run"}},
+    }
+    damages = {f"cut at {n}": good[: len(good) * n // 10] for n in range(10)} | {"text": b"no checkpoint"}
+    for name in (*damages, *other):
+        if name in damages:
+            path.write_bytes(damages[name])
+        else:
+            torch.save(other[name], path)
+        fresh = network()
+        before = {key: value.clone() for key, value in fresh.state_dict().items()}
+        with pytest.raises(BadInput, match="is damaged or of another network; delete it"):
+            fit(fresh, plan(), pictures(), CPU, checkpoint=path)
+        assert all(torch.equal(value, before[key]) for key, value in fresh.state_dict().items()), name
+    path.unlink()
+    anew, whole = network(), network()
+    fit(anew, plan(), pictures(), CPU, checkpoint=path), fit(whole, plan(), pictures(), CPU)
+    assert same(anew, whole)
+
+
+def test_a_checkpoint_that_cannot_be_written_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be written"):
+        fit(network(), plan(), pictures(), CPU, checkpoint=tmp_path / "missing" / "c")
+
+
+def test_a_damaged_cache_of_pictures_is_made_anew(tmp_path: Path) -> None:
+    loaded = []
+
+    class Counting:
+        domain, size = "imagenette", 4
+
+        def load(self, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
+            loaded.append(train)
+            return torch.ones(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)
+
+    for expected in (1, 1):
+        assert cached(Counting(), True, tmp_path)[0].shape[0] == 2  # type: ignore[arg-type]
+        assert len(loaded) == expected
+    (kept,) = tmp_path.iterdir()
+    for damage in (kept.read_bytes()[:50], b"", b"text"):
+        kept.write_bytes(damage)
+        assert len(cached(Counting(), True, tmp_path)[1]) == 2  # type: ignore[arg-type]
+    assert len(loaded) == 4 and [path.name for path in tmp_path.iterdir()] == [kept.name]
 
 
 def test_the_whitening_whitens_and_stays_as_it_is() -> None:
