@@ -7,10 +7,10 @@ from typing import Literal
 import streamlit as st
 
 from app import session, theme
-from app.evaluate_words import known_words
 from app.matrices import NAMED, confusion_plot
 from app.pictures import Tile, row
 from app.tables import table
+from app.verdicts.evaluate import known_words
 from app.words import mark, per_cent, plural
 from core import domains, images
 from core.evaluate import BARE, CLEAN, Findings, Place, Plan

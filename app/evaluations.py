@@ -133,18 +133,23 @@ def delete(name: str) -> None:
 def _work(
     made: Running, plan: Plan, load: Callable[[str], Classifier], turn: Callable[[Callable[[], Found]], Found]
 ) -> None:
+    def should_stop() -> bool:
+        """Somebody pressed Stop, or the server ends: what is done is kept, and the run goes on another day."""
+        return made.cancel.is_set() or not threading.main_thread().is_alive()
+
     def watch(advance: Advance) -> bool:
         made.advance = advance
-        return made.cancel.is_set()
+        return should_stop()
 
     try:
         if not made.cancel.is_set():
             with Run.create(plan, "", owner=made.owner) as run:
-                evaluate(run, classifiers=load, watch=watch, turn=turn, should_stop=made.cancel.is_set)
+                evaluate(run, classifiers=load, watch=watch, turn=turn, should_stop=should_stop)
     except BadInput as error:
         made.error = str(error)
     except Exception:
-        log.exception("An evaluation failed: %s", made.name)
+        if threading.main_thread().is_alive():  # else the server ends, and its pools take no more work
+            log.exception("An evaluation failed: %s", made.name)
         made.error = "Something went wrong inside Mirage; the details are in the server's log. What was done is kept."
     finally:
         made.finished.set()

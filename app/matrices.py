@@ -52,10 +52,15 @@ def matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -
         for head, share in zip(heads, values, strict=True):
             if share is not None and share.count:
                 colours.loc[row, head] = shade(share.value)
+    done, total = findings.run.progress()
+    width = (
+        200 if done == total else 290
+    )  # pixels for what its cells will say, so that it keeps its shape while it fills
     event = st.dataframe(
         frame.style.apply(lambda _: colours, axis=None),
         hide_index=True,
         width="stretch",
+        column_config=dict.fromkeys(heads, st.column_config.TextColumn(width=width)),
         key=key,
         on_select="rerun",
         selection_mode="single-cell",

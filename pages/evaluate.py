@@ -7,12 +7,12 @@ import streamlit as st
 
 from app import evaluations, live, session, theme
 from app.cells import cell_view
-from app.evaluate_words import evaluate_verdict
 from app.fragments import fragment
 from app.matrices import columns_of, curves_plot, matrix, times_plot
 from app.planning import settings
 from app.runs import begin, chosen, comparison, progress, runs
 from app.tables import markdown, table
+from app.verdicts.evaluate import evaluate_verdict
 from app.words import plural
 from core import domains
 from core.evaluate import BARE, EXPERIMENTS, Findings, Place, Plan, shelf
@@ -137,7 +137,7 @@ if scene is None:
     live.classifier()
     st.stop()
 domain = session.recipe().domain
-head = st.container()
+head = st.container(key="ev_head")
 listed = shelf.listed()
 shown = chosen(listed, domain)
 with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
@@ -184,7 +184,8 @@ else:
     growing = fragment(run_every=EVERY if busy else None)
     with head:
         growing(headline)(shown, classifier, busy)
-    growing(views)(shown, classifier, measure)
+    with st.container(key="ev_growing"):  # the style sheet keeps it from fading each time
+        growing(views)(shown, classifier, measure)
 st.subheader("Runs", anchor=False)
 runs(listed, shown, domain)
 if opened is not None:

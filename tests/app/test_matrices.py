@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.matrices import shade
+from app.matrices import LONGEST, TICKS, confusion_figure, shade
 
 
 def luminance(colour: str) -> float:
@@ -56,3 +56,49 @@ def test_every_pair_that_occurs_can_be_hovered_and_clicked(classes: int) -> None
     }
     app.run()
     assert app.markdown[0].value == f"picked ({custom[5][0]}, {custom[5][1]})"
+
+
+def crowd(pairs: int) -> None:
+    """Many classes, two of the same name and all long, of which some occur."""
+    import numpy as np
+
+    from app.matrices import confusion_plot
+
+    chance = np.random.default_rng(0)
+    counts = np.zeros((1000, 1000), np.int64)
+    np.add.at(counts, (chance.integers(0, 1000, pairs), chance.integers(0, 1000, pairs)), 1)
+    counts[134, 517] += 1
+    names = ["crane" if n in (134, 517) else f"a class with a long name, {n}" for n in range(1000)]
+    confusion_plot(counts, names, range(1000), "true class", "prediction", key="plot")
+
+
+@pytest.mark.parametrize("pairs", [10, 300])
+def test_of_many_classes_those_that_occur_are_named_at_the_sides(pairs: int) -> None:
+    app = AppTest.from_function(crowd, args=(pairs,)).run()
+    spec = json.loads(app.get("plotly_chart")[0].proto.spec)
+    marks = next(t for t in spec["data"] if t.get("mode") == "markers")
+    rows = {row for row, _, _ in marks["customdata"]} | {column for _, column, _ in marks["customdata"]}
+    for axis in ("xaxis", "yaxis"):
+        layout = spec["layout"][axis]
+        named = layout["ticktext"] if pairs == 10 else layout["categoryarray"]
+        assert len(named) == len(rows) == len(set(named)) and {"crane (134)", "crane (517)"} <= set(named)
+        assert all(len(name) <= LONGEST + 6 for name in named)
+        if pairs == 300:  # they thin themselves out, and are placed by their names
+            assert layout["type"] == "category" and layout["nticks"] == TICKS < len(named)
+            assert set(marks[axis[0]]) <= set(named)
+            low, high = sorted(layout["range"])
+            assert (low, high) == (-0.5, len(named) - 0.5)
+    assert any("true class a class with a long name, " in text for text in marks["text"]), "hovering gives whole names"
+
+
+@pytest.mark.parametrize("count", [3, 41, 200, 1000])
+def test_a_confusion_matrix_on_paper_names_its_classes(count: int) -> None:
+    names = [f"class {n}" for n in range(count)]
+    axes = confusion_figure(np.eye(count, dtype=np.int64), names, "true class", "prediction").axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("prediction", "true class")
+    for places, labels in (
+        (axes.get_xticks(), axes.get_xticklabels()),
+        (axes.get_yticks(), axes.get_yticklabels()),
+    ):
+        assert [label.get_text() for label in labels] == [names[int(place)] for place in places]
+        assert min(count, 100) <= len(labels) <= 150

@@ -29,7 +29,7 @@ def test_from_the_first_run_to_a_picture_in_another_screen(alone: str, browse: O
     expect(page.get_by_role("heading", level=1)).to_contain_text(
         re.compile(r"FGSM leaves \d+ of 17 right \(17 without it\)")
     )
-    assert re.search(r"brings back \d+ \(.*Known to the attacker: \d+", verdict(page)), verdict(page)
+    assert re.search(r"brings back \d+ of \d+ fooled \(.*Known to the attacker: \d+", verdict(page)), verdict(page)
     grid = page.locator("[data-testid=stDataFrame]").first.bounding_box()
     page.mouse.click(grid["x"] + 300, grid["y"] + 90)  # the attack's row, the first defense
     expect(page.get_by_role("heading", level=3).first).to_contain_text("FGSM, JPEG (not known)")
@@ -77,3 +77,29 @@ def test_stop_keeps_what_is_done_and_go_on_finishes_it(alone: str, browse: Open)
     page.get_by_role("button", name="Stop", exact=True).click()
     finished(page)
     assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_the_matrix_fills_by_itself_for_everybody_and_keeps_what_was_chosen(alone: str, browse: Open) -> None:
+    slow = Method(name="pgd", params={"steps": 60, "early_stop": False, "eps": 1 / 255})
+    link = f"{alone}/evaluate?recipe={Recipe(attack=slow, defenses=((Method(name='jpeg'),), (Method(name='median'),))).to_link()}"
+    page = browse(link, size=TALL)
+    page.get_by_role("button", name=re.compile("Run")).click()
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile("At work|at work"), timeout=60_000)
+    other = browse(page.url, size=TALL, wait=False)
+    expect(other.get_by_role("button", name="Stop", exact=True)).to_be_visible(timeout=60_000)
+    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 55)  # the clean pictures behind some defense
+    expect(page.get_by_role("heading", level=3).first).to_contain_text("Clean pictures, ", timeout=60_000)
+    chosen = page.get_by_role("heading", level=3).first.inner_text()
+    before = verdict(page)
+    for seen in (page, other):  # nobody presses anything
+        expect(seen.get_by_role("heading", level=1)).not_to_have_text(before, timeout=120_000)
+    assert page.locator("[data-testid=stDataFrame]").first.bounding_box()["height"] == box["height"]
+    expect(page.get_by_role("heading", level=3).first).to_have_text(chosen)
+    other.get_by_role("button", name="Stop", exact=True).click()
+    finished(page)
+    finished(other)
+    for seen in (page, other):
+        expect(seen.get_by_role("heading", level=1)).to_contain_text(re.compile("Unfinished|leaves|fools"))
+        assert seen.locator("[data-testid=stException]").count() == 0

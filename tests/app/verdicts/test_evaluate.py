@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.evaluate_words import evaluate_verdict, known_words
+from app.verdicts.evaluate import evaluate_verdict, known_words
 from core.evaluate import BARE, CLEAN, Findings, Place, Plan, Run
 from core.evaluate import report as reports
 from core.evaluate.plan import Unit
