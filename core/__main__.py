@@ -249,8 +249,11 @@ def _report(outcome: Outcome) -> None:
     names, attacked = outcome.classes, outcome.attacked
     truth = f"true class {names[outcome.label]}" if outcome.label_known else "true class unknown (see --true-class)"
     print(f"clean        {names[outcome.before.label]} {outcome.before.confidence:.1%}; {truth}")
+    number = attacked.first if attacked.success else attacked.iterations
+    took = f"{'after' if attacked.success else 'no success in'} {number} step{'' if number == 1 else 's'}"
+    stopped = ", stopped" if attacked.stopped else ""
     print(
-        f"adversarial  {names[attacked.verdict.label]} {attacked.verdict.confidence:.1%} after {attacked.first} steps: {attacked.method}"
+        f"adversarial  {names[attacked.verdict.label]} {attacked.verdict.confidence:.1%} {took}{stopped}: {attacked.method}"
     )
     norms = attacked.norms
     linf = shown(norms.linf, domains.get(outcome.domain).linf.unit)
