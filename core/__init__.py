@@ -3,9 +3,10 @@
 from core import attacks, defenses, domains
 from core.guarded import Guarded
 from core.inputs import BadInput
+from core.models.classifier import Classifier
 from core.plugins import load_plugins
 from core.recipe import Outcome, Recipe, run
 
-__all__ = ["BadInput", "Guarded", "Outcome", "Recipe", "attacks", "defenses", "domains", "run"]
+__all__ = ["BadInput", "Classifier", "Guarded", "Outcome", "Recipe", "attacks", "defenses", "domains", "run"]
 
 load_plugins()  # last: they may use all of it

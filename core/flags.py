@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from itertools import permutations
 from math import nan
 
+import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal
 from core.attacks.objective import climb
 from core.defenses.base import Defense
-from core.inputs import BadInput
+from core.inputs import BadInput, owned
 from core.models.classifier import Classifier
 
 VANISHING = 1e-8  # a gradient whose root mean square is below this is round-off
@@ -78,8 +79,10 @@ class Slope:
 
 def slope(classifier: Classifier, images: Tensor, labels: Tensor) -> Slope:
     """What a gradient attacker finds at images N×C×H×W with labels N, before the first step."""
-    images, labels = images.to(classifier.device), labels.to(classifier.device)
-    gradient, _, _ = climb(classifier.surrogate, images, labels, Goal())
+    device = classifier.device
+    images, labels = owned(images, device, torch.float32), owned(labels, device, torch.int64)
+    with torch.inference_mode(False):
+        gradient, _, _ = climb(classifier.surrogate, images, labels, Goal())
     lengths = gradient.flatten(1).square().mean(1).sqrt()
     return Slope(float((gradient == 0).float().mean()), float(lengths.min()))
 

@@ -87,7 +87,7 @@ class Guarded(Wrapper):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of the defended images, N×C×H×W in [0, 1]; the gradient is the one that `backward` names."""
-        images = images.to(self.device)
+        images = self.accepted(images)
         with_gradient = torch.is_grad_enabled() and images.requires_grad
         if not self.defense.randomised():
             backward = "best" if self.backward == "average" else self.backward

@@ -19,7 +19,7 @@ def check_images(images: Tensor) -> None:
         BadInput: wrong type, shape or range.
     """
     check_form(images)
-    low, high = (float(value) for value in torch.aminmax(images.detach()))
+    low, high = (float(value) for value in torch.aminmax(full_precision(images.detach())))
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also true for NaN, which compares false with everything
         if not bool(torch.isfinite(images).all()):
             raise BadInput("Images contain NaN or infinite values; every value must lie in [0, 1].")
@@ -49,8 +49,23 @@ def check_form(images: Tensor) -> None:
         raise BadInput(f"Images must be floats in [0, 1]; these are {images.dtype}: divide 8-bit values by 255 first.")
 
 
+def check_fits(images: Tensor, channels: int, size: int) -> None:
+    """Refuse images N×C×H×W that are not what a classifier of `channels` channels and size×size pixels takes.
+
+    Raises:
+        BadInput: other channels, which torch would repeat silently, or another size.
+    """
+    if images.shape[1] != channels:
+        kind = "gray images with 1 channel" if channels == 1 else f"color images with {channels} channels"
+        raise BadInput(f"This classifier takes {kind}; this batch is {_shape(images)}: convert the images first.")
+    if tuple(images.shape[2:]) != (size, size):
+        raise BadInput(
+            f"This classifier takes images of {size}×{size} pixels; this batch is {_shape(images)}: resize the images first."
+        )
+
+
 def check_labels(labels: Tensor, count: int, classes: int, what: str = "labels") -> None:
-    """Refuse anything but `count` whole numbers that each name one of `classes` classes.
+    """Refuse anything but `count` whole numbers, of any integer type, that each name one of `classes` classes.
 
     Raises:
         BadInput: wrong type, length or range.
@@ -59,9 +74,39 @@ def check_labels(labels: Tensor, count: int, classes: int, what: str = "labels")
         raise BadInput(f"The {what} must be a one-dimensional int64 tensor, one class number a picture.")
     if len(labels) != count:
         raise BadInput(f"There are {count} pictures and {len(labels)} {what}; hand in one for each picture.")
-    outside = labels[(labels < 0) | (labels >= classes)]
+    numbers = labels.long()  # torch compares no uint16
+    outside = numbers[(numbers < 0) | (numbers >= classes)]
     if len(outside):
         raise BadInput(f"{int(outside[0])} is no class: the classes are numbered 0 to {classes - 1}.")
+
+
+def check_logits(logits: Tensor) -> None:
+    """Refuse logits N×K that name no class because they are NaN or infinite.
+
+    Raises:
+        BadInput: they are; the sentence says of how many images.
+    """
+    broken = int((~logits.isfinite().all(1)).sum())
+    if broken:
+        raise BadInput(
+            f"The classifier answers with NaN or infinite logits for {broken} of {len(logits)} images, which name no class; "
+            "check its weights, its normalization and what a defense hands to it."
+        )
+
+
+def full_precision(images: Tensor) -> Tensor:
+    """Images of any float type as floats of 32 or 64 bits, with which everything here computes; the graph is kept."""
+    return images if images.dtype in (torch.float32, torch.float64) else images.float()
+
+
+def owned(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The values of `tensor` on that device and of that type, detached, and ready for gradients.
+
+    A tensor made under `torch.inference_mode()` takes part in no gradient, so it is copied.
+    """
+    with torch.inference_mode(False):
+        moved = tensor.detach().to(device, dtype)
+        return moved.clone() if moved.is_inference() else moved
 
 
 def _shape(tensor: Tensor) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import holds, opened
+from core.attacks.objective import gradient_of, holds, opened, worst_if_nan
 from core.attacks.threat import project, steepest
 from core.declaration import Real, choice, flag, number, outside
 from core.inputs import BadInput
@@ -178,7 +178,7 @@ class State:
         """Before the first run: every picture is open, the clean ones are what there is."""
         with torch.no_grad():
             logits = classifier(images)
-            value = gain(logits, labels, goal.targets)
+            value = worst_if_nan(gain(logits, labels, goal.targets))
         every = torch.arange(len(images), device=images.device)
         return State(classifier, images, labels, goal, images, logits, value, goal.reached(logits, labels), every)
 
@@ -234,8 +234,6 @@ def _slope(
     with torch.enable_grad():
         leaf = images.detach().requires_grad_(True)
         logits = classifier(leaf)
-        value = gain(logits, labels, targets)
-        (gradient,) = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
-    if gradient is None:
-        gradient = torch.zeros_like(images)
-    return gradient.contiguous(), value.detach(), logits.detach()
+        value = worst_if_nan(gain(logits, labels, targets))
+        gradient = gradient_of(value.sum(), leaf)
+    return gradient, value.detach(), logits.detach()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from core.cancellation import Cancelled, check, uncancellable
 from core.declaration import Declared, Registry
 from core.images import quantise
-from core.inputs import BadInput, check_images, check_labels
+from core.inputs import BadInput, check_fits, check_images, check_labels, check_logits, owned
 from core.models.classifier import Classifier
 from core.random_streams import AttackLooks, draw_seed
 
@@ -34,9 +35,10 @@ class Goal:
         return Goal(targets)
 
     def reached(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Which of the predictions (logits N×K) serve the attacker: bool N."""
+        """Which of the predictions (logits N×K) serve the attacker: bool N. NaN and infinite logits name no class and never do."""
         predicted = logits.argmax(1)
-        return predicted == self.targets if self.targets is not None else predicted != labels
+        served = predicted == self.targets if self.targets is not None else predicted != labels
+        return served & logits.isfinite().all(1)
 
     def at(self, index: Tensor) -> Goal:
         """The same goal for a part of the batch."""
@@ -86,10 +88,11 @@ class AttackResult:
     """What an attack found.
 
     Attributes:
-        images: adversarial images, N×C×H×W in [0, 1], on the device of the images handed in; where the attack failed,
+        images: adversarial images, float32 N×C×H×W in [0, 1], on the device of the images handed in; where the attack failed,
             its best attempt, or the clean image for an attack that looks for the smallest change.
         success: bool N, decided after 8-bit rounding, by the classifier that was handed in (with its defense, if guarded).
-        steps: int64 N, iterations until each image was first fooled; the iterations run where it never was.
+        steps: int64 N, the iteration of the first success, where the attack first fooled the classifier that it attacks; the
+            iterations run where it never did.
         logits: N×K of the 8-bit images, from the classifier handed in.
         targets: the class each image was pushed toward, or None.
         mask: the pixels that a local attack may change, bool N×1×H×W, or None.
@@ -157,33 +160,25 @@ class Attack(Declared, ABC):
     ) -> Iterator[Step]:
         """Run the attack one iteration at a time.
 
+        It works under `torch.no_grad()` and `torch.inference_mode()` too; between the iterations the caller's own mode holds.
+
         Args:
             classifier: the attacked classifier; a `Guarded` one decides by its `backward` what the attacker sees.
-            images: N×C×H×W in [0, 1]. labels: int64 N. goal: untargeted unless given.
+            images: N×C×H×W in [0, 1], of any float type; the attack computes in float32. labels: N, of any integer type.
+            goal: untargeted unless given.
             generator: seeded with 0 unless given. An image's draws depend on its seed and on the image, not on the batch.
 
         Raises:
-            BadInput: images, labels or targets are unusable.
+            BadInput: the classifier, images, labels or targets are unusable.
         """
-        check_images(images)
-        check_labels(labels, len(images), len(classifier.classes))
-        goal = goal or Goal()
-        if goal.targets is not None:
-            check_labels(goal.targets, len(images), len(classifier.classes), what="targets")
-            if bool((goal.targets.cpu() == labels.cpu()).any()):
-                raise BadInput("A target equals the true class of its picture; choose another class as the target.")
-            goal = Goal(goal.targets.to(classifier.device))
+        images, labels, goal = _inputs(classifier, images, labels, goal)
         if generator is None:
             generator = torch.Generator().manual_seed(0)
         looks = AttackLooks(draw_seed(generator))
-        steps = self.iterate(
-            classifier.surrogate.in_attack(looks),
-            images.detach().to(classifier.device).clamp(0, 1),
-            labels.to(classifier.device),
-            goal,
-            generator,
-        )
-        return _numbered(steps, looks)
+        attacked = classifier.surrogate.in_attack(looks)
+        with _gradients():
+            iterations = self.iterate(attacked, images, labels, goal, generator)
+        return _stream(iterations, looks, attacked, images)
 
     def __call__(
         self,
@@ -199,12 +194,14 @@ class Attack(Declared, ABC):
         Inside `core.cancellation.cancellable` it also stops within a step; the result is then that of the step before.
         """
         began = time.perf_counter()
-        goal = goal or Goal()
-        first = torch.full((len(images),), -1, dtype=torch.int64)
+        clean, labels, goal = _inputs(classifier, images, labels, goal)
+        home = images.device
+        with torch.inference_mode(False):
+            first = torch.full((len(clean),), -1, dtype=torch.int64)
         last: Step | None = None
         stopped = False
         try:
-            for last in self.steps(classifier, images, labels, goal, generator):
+            for last in self.steps(classifier, clean, labels, goal, generator):
                 fooled = last.fooled.cpu()
                 first[fooled & (first < 0)] = last.number
                 if watch is not None and watch(last):
@@ -213,21 +210,19 @@ class Attack(Declared, ABC):
                 check()
         except Cancelled:
             stopped = True
-        with torch.no_grad(), uncancellable():
+        with torch.inference_mode(False), torch.no_grad(), uncancellable():
             if stopped and last is None:  # before the starting point was known: the clean images are all there is
-                last = _unattacked(classifier, images, labels, goal)
+                last = _unattacked(classifier, clean, labels, goal)
                 if watch is not None:
                     watch(last)
             assert last is not None, "an attack yields at least its starting point"
             logits = classifier(quantise(last.images))
-            device_goal = Goal(goal.targets.to(logits.device)) if goal.targets is not None else goal
-            success = device_goal.reached(logits, labels.to(logits.device))
+            success = goal.reached(logits, labels)
             if self.smallest and not bool(success.all()):
                 kept = success.view(-1, 1, 1, 1)
-                last = replace(last, images=torch.where(kept, last.images, images.to(last.images).clamp(0, 1)))
+                last = replace(last, images=torch.where(kept, last.images, clean))
                 logits = classifier(quantise(last.images))
         first[first < 0] = last.number
-        home = images.device
         return AttackResult(
             images=last.images.to(home),
             success=success.to(home),
@@ -242,20 +237,73 @@ class Attack(Declared, ABC):
         )
 
 
-def _numbered(steps: Iterator[Step], looks: AttackLooks) -> Iterator[Step]:
-    """The same steps; the looks that follow a step draw anew."""
-    for step in steps:
-        looks.finished(step.number)
-        yield step
-
-
 def _unattacked(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Step:
     """The clean images as a step of an attack that did not begin."""
-    here = images.detach().to(classifier.device).clamp(0, 1)
-    logits = classifier(here)
-    targets = None if goal.targets is None else goal.targets.to(logits.device)
-    fooled = Goal(targets).reached(logits, labels.to(logits.device))
-    return Step(0, 0, here, logits, torch.zeros_like(logits[:, 0]), fooled, targets)
+    logits = classifier(images)
+    return Step(0, 0, images, logits, torch.zeros_like(logits[:, 0]), goal.reached(logits, labels), goal.targets)
+
+
+def _inputs(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal | None) -> tuple[Tensor, Tensor, Goal]:
+    """Images (float32, cut to [0, 1]), labels (int64) and goal on the classifier's device, checked.
+
+    Raises:
+        BadInput: one of them is unusable.
+    """
+    if not isinstance(classifier, Classifier):
+        raise BadInput(
+            f"An attack needs a Classifier, and this is a {type(classifier).__name__}; "
+            "Classifier.wrap makes one of a network of your own."
+        )
+    classes = len(classifier.classes)
+    if classes < 2:
+        raise BadInput(
+            "This classifier has one class, and there is no other to fool it into; an attack needs at least 2."
+        )
+    check_images(images)
+    check_fits(images, classifier.channels, classifier.size)
+    check_labels(labels, len(images), classes)
+    goal = Goal() if goal is None else goal
+    if not isinstance(goal, Goal):
+        raise BadInput("The goal must be an attacks.Goal; Goal.toward(targets) makes one of target classes.")
+    device = classifier.device
+    labels = owned(labels, device, torch.int64)
+    if goal.targets is not None:
+        check_labels(goal.targets, len(images), classes, what="targets")
+        targets = owned(goal.targets, device, torch.int64)
+        if bool((targets == labels).any()):
+            raise BadInput("A target equals the true class of its picture; choose another class as the target.")
+        goal = Goal(targets)
+    with torch.inference_mode(False):
+        return owned(images, device, torch.float32).clamp(0, 1), labels, goal
+
+
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Gradients are recorded within, whatever the caller's mode is."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def _stream(
+    iterations: Iterator[Step], looks: AttackLooks, classifier: Classifier, images: Tensor
+) -> Iterator[Step]:
+    """The steps, each computed with gradients on, while between them the caller's own mode holds; the looks that follow a step
+    draw anew.
+
+    Raises:
+        BadInput: the classifier's logits of a clean image are not finite.
+    """
+    step: Step | None = None
+    while True:
+        with _gradients():
+            first, step = step is None, next(iterations, None)
+            if step is None:
+                return
+            if first and not bool(step.logits.isfinite().all()):
+                with torch.no_grad():
+                    check_logits(classifier(images))
+        looks.finished(step.number)
+        yield step
 
 
 REGISTRY: Registry[Attack] = Registry("attack")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import holds, opened
+from core.attacks.objective import gradient_of, holds, opened
 from core.declaration import Real, flag, number
 from core.models.classifier import Classifier
 
@@ -73,11 +73,11 @@ class DeepFool(Attack):
         gaps = logits.gather(1, rivals) - logits.gather(1, labels[:, None])  # N×R
         last = gaps.shape[1] - 1
         normals = torch.stack(
-            [torch.autograd.grad(gaps[:, k].sum(), leaf, retain_graph=k < last)[0] for k in range(last + 1)], 1
+            [gradient_of(gaps[:, k].sum(), leaf, retain_graph=k < last) for k in range(last + 1)], 1
         )  # N×R×C×H×W
         lengths = normals.flatten(2).norm(dim=2).clamp(min=1e-12)
-        distance = gaps.detach().abs() / lengths
+        distance = (gaps.detach().abs() / lengths).nan_to_num(nan=torch.inf)
         nearest = distance.argmin(1)
         rows = torch.arange(len(labels), device=labels.device)
         scale = (distance[rows, nearest] + 1e-4) / lengths[rows, nearest]
-        return opened(scale) * normals[rows, nearest]
+        return (opened(scale) * normals[rows, nearest]).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

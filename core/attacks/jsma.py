@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import holds
+from core.attacks.objective import gradient_of, holds
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 
@@ -97,10 +97,10 @@ def _derivatives(
         leaf = images.detach().requires_grad_(True)
         logits = classifier(leaf)
         if saliency == "probabilities":
-            (toward,) = torch.autograd.grad(logits.log_softmax(1).gather(1, targets[:, None]).sum(), leaf)
+            toward = gradient_of(logits.log_softmax(1).gather(1, targets[:, None]).sum(), leaf)
             return toward, -toward, logits.detach()
-        (toward,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), leaf, retain_graph=True)
-        (every,) = torch.autograd.grad(logits.sum(), leaf)
+        toward = gradient_of(logits.gather(1, targets[:, None]).sum(), leaf, retain_graph=True)
+        every = gradient_of(logits.sum(), leaf)
     return toward, every - toward, logits.detach()
 
 

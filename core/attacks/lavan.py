@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import holds
+from core.attacks.objective import gradient_of, holds
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -147,5 +147,5 @@ def _climb(classifier: Classifier, images: Tensor, labels: Tensor, targets: Tens
         leaf = images.detach().requires_grad_(True)
         logits = classifier(leaf)
         gain = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
-        (gradient,) = torch.autograd.grad(gain.sum(), leaf)
-    return gradient.contiguous(), gain.detach(), logits.detach()
+        gradient = gradient_of(gain.sum(), leaf)
+    return gradient, gain.detach(), logits.detach()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
+from core.attacks.objective import gradient_of
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -165,7 +166,7 @@ class UniversalPatch(Attack):
             with torch.enable_grad():
                 leaf = patch.detach().requires_grad_(True)
                 stuck, _ = stick(images[chosen], leaf, mask, how)
-                (gradient,) = torch.autograd.grad(classifier(stuck).log_softmax(1)[:, target].mean(), leaf)
+                gradient = gradient_of(classifier(stuck).log_softmax(1)[:, target].mean(), leaf)
             k = number_ + 1
             first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient.square()
             change = self.step_size * (first / (1 - 0.9**k)) / ((second / (1 - 0.999**k)).sqrt() + 1e-8)

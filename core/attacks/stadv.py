@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import holds, objective, opened
+from core.attacks.objective import gradient_of, holds, objective, opened
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 from core.sampling import variation, warp
@@ -71,7 +71,7 @@ class StAdv(Attack):
                     roughness = variation(leaf)
                     punished = (roughness - self.bound).clamp(min=0) if bounded else roughness
                     loss = (weight * punished - gain.clamp(max=1e-3)).sum()
-                    (slope,) = torch.autograd.grad(loss, leaf)
+                    slope = gradient_of(loss, leaf)
                 moved, logits, gain, roughness = (t.detach() for t in (moved, logits, gain, roughness))
                 fooled = goal.reached(logits, labels)
                 found = found | fooled

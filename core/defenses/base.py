@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.declaration import Declared, Registry
-from core.inputs import BadInput, check_images
+from core.inputs import BadInput, check_images, full_precision
 from core.memory import empty_like
 from core.random_streams import RandomStreams
 from core.threads import spread
@@ -35,13 +35,13 @@ class Defense(Declared, ABC):
         """Defended images, the shape and device of `images` (N×C×H×W in [0, 1]); keeps the graph where differentiable."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Defend a batch, N×C×H×W in [0, 1], into the same shape and range.
+        """Defend a batch, N×C×H×W in [0, 1], into the same shape, range and type; floats of 16 bits are computed with 32.
 
         Raises:
             BadInput: the images are unusable, or a parameter does not fit them.
         """
         check_images(images)
-        return self.apply(images)
+        return self.apply(full_precision(images)).to(images.dtype)
 
     def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         """`apply` with fresh randomness from `generator`; a defense without randomness has nothing to draw."""

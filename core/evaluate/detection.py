@@ -84,7 +84,7 @@ class FeatureSqueezing(Detector):
 
     def distances(self, images: Tensor) -> Tensor:
         """The L1 distance of each squeezer's prediction from the plain one: squeezers × N."""
-        images = images.to(self.classifier.device)
+        images = self.classifier.accepted(images)
         plain = self.classifier(images).softmax(1)
         return torch.stack([(plain - squeezed(images).softmax(1)).abs().sum(1) for squeezed in self._squeezed])
 
@@ -121,7 +121,7 @@ class MaskDisagreement(Detector):
             )
 
     def score(self, images: Tensor) -> Tensor:
-        images = images.to(self.classifier.device)
+        images = self.classifier.accepted(images)
         seen = self.classifier(images).argmax(1, keepdim=True)
         read = self.attention.read(images).log_softmax(1)
         rival = read.scatter(1, seen, -torch.inf).amax(1)
@@ -130,7 +130,7 @@ class MaskDisagreement(Detector):
     @torch.no_grad()
     def restored(self, images: Tensor) -> Tensor:
         """The class that f2 reads in the masks."""
-        return self.attention.read(images.to(self.classifier.device)).argmax(1)
+        return self.attention.read(self.classifier.accepted(images)).argmax(1)
 
 
 class Watched(Wrapper):

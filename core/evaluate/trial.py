@@ -103,7 +103,7 @@ def attack_both(
     """
     with torch.no_grad():
         logits = detector.classifier(images).cpu()
-    targets = logits.scatter(1, labels.cpu()[:, None], -torch.inf).argmax(1)
+    targets = logits.scatter(1, labels.cpu().long()[:, None], -torch.inf).argmax(1)
     generator = torch.Generator().manual_seed(seed)
     return attack(Watched(detector, threshold), images, labels, Goal(targets), generator, watch=watch)
 

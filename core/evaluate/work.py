@@ -19,7 +19,7 @@ from core.domains import Domain
 from core.evaluate.detection import FeatureSqueezing
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges
 from core.guarded import Guarded
-from core.inputs import BadInput
+from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 
@@ -281,6 +281,7 @@ def _answer(plan: Plan, number: int, classifier: Classifier, attacked: Tensor, y
         # A defense with randomness is judged by the mean over several draws.
         judge = Guarded(classifier, defense, seed=plan.seed) if defense.randomised() else None
         logits = judge(attacked) if judge else classifier(defended)
+    check_logits(logits)
     shares = logits.float().softmax(1)
     top = shares.max(1)
     return Answer(

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from core.explain.layers import Layer, as_maps, channels_last, twin
-from core.inputs import BadInput
+from core.inputs import BadInput, owned
 from core.models.classifier import Classifier
 
 Maps = npt.NDArray[np.float32]
@@ -126,9 +126,10 @@ def class_maps(
     """
     if method not in METHODS:
         raise BadInput(f"There is no class map called {method[:60]!r}; there are {', '.join(METHODS)}.")
-    images = images.detach().to(classifier.device)
+    if len(classes) != len(images) or any(not 0 <= number < len(classifier.classes) for number in classes):
+        raise BadInput(f"A class map needs one class for each image, a number from 0 to {len(classifier.classes) - 1}.")
     with torch.inference_mode(False), torch.enable_grad():
-        batch = images.clone()
+        batch = owned(images, classifier.device, torch.float32).clone()
         if METHODS[method].anywhere:
             found = _guided(classifier, batch, classes)
         elif METHODS[method].passes:

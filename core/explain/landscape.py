@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.inputs import BadInput
+from core.inputs import BadInput, owned
 from core.models.classifier import Classifier
 from core.threads import spread
 
@@ -36,9 +36,10 @@ class Grid:
 
 def directions(classifier: Classifier, image: Tensor, label: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The sign of the loss's gradient at a picture 1×C×H×W, and random signs: of the same size in L∞ and nearly so in L2."""
-    x = image.to(classifier.device).clone().requires_grad_(True)
-    loss = F.cross_entropy(classifier(x), torch.tensor([label], device=x.device))
-    (slope,) = torch.autograd.grad(loss, x)
+    with torch.inference_mode(False), torch.enable_grad():
+        x = owned(image, classifier.device, torch.float32).clone().requires_grad_(True)
+        loss = F.cross_entropy(classifier(x), torch.tensor([label], device=x.device))
+        (slope,) = torch.autograd.grad(loss, x)
     random = torch.randint(0, 2, image.shape, generator=generator) * 2.0 - 1
     return slope.sign().cpu(), random
 

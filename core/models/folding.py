@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from core.models.copying import copied
+
 
 def fold(network: nn.Module, example: Tensor) -> nn.Module:
-    """A network in eval mode that says what `network` says, N×C×H×W to N×K, up to rounding.
+    """A copy of `network` in eval mode that says what it says, N×C×H×W to N×K, up to rounding.
 
     Which convolution a batch norm follows is seen on the `example`. Where the logits then differ, as they do if something else looks at
-    what a convolution says, the network stays as it is.
+    what a convolution says, nothing is fused. `network` itself, its mode and its weights, stays as it is.
     """
-    network.eval()
-    pairs = _pairs(network, example)
+    folded = copied(network)
+    pairs = _pairs(folded, example)
     if not pairs:
-        return network
-    folded = deepcopy(network)
+        return folded
     with torch.no_grad():
+        before = folded(example)
         for convolution, norm in pairs:
             one = fuse_conv_bn_eval(folded.get_submodule(convolution), folded.get_submodule(norm))  # type: ignore[arg-type, type-var]
             folded.set_submodule(convolution, one)
             folded.set_submodule(norm, nn.Identity())
-        before, after = network(example), folded(example)
-    return folded if bool(((after - before).abs() <= 1e-4 * before.abs().max()).all()) else network
+        after = folded(example)
+    return folded if bool(((after - before).abs() <= 1e-4 * before.abs().max()).all()) else copied(network)
 
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:

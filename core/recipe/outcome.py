@@ -47,7 +47,15 @@ Floats = Annotated[
 
 
 class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    # JSON has no number for infinity and NaN, which an attacker's objective may hold: they are written as strings.
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, ser_json_inf_nan="strings")
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both hold the same values, arrays included; NaN equals NaN."""
+        return type(self) is type(other) and self.model_dump_json() == other.model_dump_json()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
 
 
 class Verdict(_Plain):

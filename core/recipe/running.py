@@ -19,7 +19,7 @@ from core.device import pick
 from core.domains.chosen import Picture
 from core.flags import Slope, slope
 from core.guarded import Backward, Guarded
-from core.inputs import BadInput
+from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.models.counted import Counted, Tally
 from core.recipe.norms import norms
@@ -134,6 +134,7 @@ def fool(
     recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {defense.title}" if defense else ""), watch)
     generator = torch.Generator().manual_seed(recipe.seed)
     result = attack(classifier, batch, labels, goal, generator, watch=recorder)
+    check_logits(result.logits[:1])
     adversarial = images.to_pixels(result.images)[0]
     probabilities = result.logits[0].float().softmax(0).cpu()
     aim = target if target is not None else int(result.targets[0]) if result.targets is not None else None
@@ -328,7 +329,9 @@ def look(classifier: Classifier, batch: Tensor, label: int) -> Verdict:
 
 
 def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:
-    return classifier(batch)[0].float().softmax(0).cpu()  # type: ignore[no-any-return]
+    logits = classifier(batch)
+    check_logits(logits)
+    return logits[0].float().softmax(0).cpu()  # type: ignore[no-any-return]
 
 
 def _verdict(probabilities: Tensor, label: int) -> Verdict:
