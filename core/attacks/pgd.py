@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, objective
+from core.attacks.objective import climb, holds, objective
 from core.attacks.threat import project, random_start, steepest
 from core.declaration import Real, choice, flag, number, outside
-from core.images import quantise
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
@@ -50,7 +49,9 @@ class PGD(Attack):
     )
     random_start: bool = flag(True, help="Begin at a random point of the ball.")
     restarts: int = number(1, 1, 20, help="Runs from different random points; the best of them counts.", step=1)
-    early_stop: bool = flag(True, help="Stop a picture as soon as it fools the classifier, 8-bit rounding included.")
+    early_stop: bool = flag(
+        False, help="Stop an image at its first success, 8-bit rounding included: faster, and at the decision boundary."
+    )
     loss: Literal["cross-entropy", "margin"] = choice(
         "cross-entropy",
         help="What is climbed; the margin of the logits keeps a gradient where the softmax is saturated.",
@@ -97,6 +98,8 @@ class _Search:
         self.images, self.labels = images, labels
         self.open = torch.arange(len(images), device=images.device)  # the pictures still being attacked
         self.best: Step | None = None
+        self.file: Step | None = None  # the first point of each picture that fools as an 8-bit file
+        self.held = torch.zeros(len(images), dtype=torch.bool, device=images.device)  # which pictures have one
         self.done = 0
 
     @property
@@ -119,8 +122,8 @@ class _Search:
             self._remember(step)
             yield step
             looked_at = self.open
-            if attack.early_stop:
-                self._close(step)
+            if attack.early_stop or attack.keep == "best":
+                self._round(step)
             if last or self.finished:
                 return
             assert gradient is not None
@@ -154,18 +157,20 @@ class _Search:
         part = now[self.open] + attack.stride * steepest(gradient, attack.norm)
         return now.index_copy(0, self.open, project(part, self.images[self.open], attack.eps, attack.norm))
 
-    def _close(self, step: Step) -> None:
-        """Leave alone those pictures that fool the classifier even as an 8-bit file."""
-        candidates = self.open[step.fooled[self.open]]
-        if len(candidates) == 0:
+    def _round(self, step: Step) -> None:
+        """Note the pictures that fool even as an 8-bit file for the first time; an attack that stops early leaves them alone."""
+        fresh = self.open[step.fooled[self.open] & ~self.held[self.open]]
+        if len(fresh) == 0:
             return
-        with torch.no_grad():
-            logits = self.classifier(quantise(step.images[candidates]))
-        sure = candidates[self.goal.at(candidates).reached(logits, self.labels[candidates])]
-        assert self.best is not None
-        # What is closed here is what will be returned, whatever its loss.
-        self.best = self.best.where(_mask(sure, len(self.images)), step)
-        self.open = self.open[~torch.isin(self.open, sure)]
+        sure = fresh[holds(self.classifier, step.images[fresh], self.labels[fresh], self.goal.at(fresh))]
+        chosen = _mask(sure, len(self.images))
+        self.file = step if self.file is None else self.file.where(chosen, step)
+        self.held = self.held | chosen
+        if self.attack.early_stop:
+            assert self.best is not None
+            # What is closed here is what will be returned, whatever its loss.
+            self.best = self.best.where(chosen, step)
+            self.open = self.open[~torch.isin(self.open, sure)]
 
     def _remember(self, step: Step) -> None:
         if self.best is None or self.attack.keep == "last":
@@ -175,8 +180,12 @@ class _Search:
         self.best = self.best.where(better, step)
 
     def result(self, total: int) -> Step:
-        """The pictures to return."""
+        """The pictures to return. The best point fools, but maybe not as a file; then one that does takes its place."""
         assert self.best is not None
+        if self.attack.keep == "best" and not self.attack.early_stop and self.file is not None:
+            run = self.held.nonzero()[:, 0]
+            safe = holds(self.classifier, self.best.images[run], self.labels[run], self.goal.at(run))
+            self.best = self.best.where(_mask(run[~safe], len(self.images)), self.file)
         return Step(
             self.done, total, self.best.images, self.best.logits, self.best.loss, self.best.fooled, self.best.targets
         )

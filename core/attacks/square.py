@@ -44,7 +44,9 @@ class Square(Attack):
         usual=5000,
     )
     share: Real = number(0.8, 0.01, 1, help="The share of the picture that the first squares cover (p).", step=0.05)
-    early_stop: bool = flag(True, help="Leave a picture alone once it fools the classifier, 8-bit rounding included.")
+    early_stop: bool = flag(
+        False, help="Stop an image at its first success, 8-bit rounding included: faster, and at the decision boundary."
+    )
 
     def side(self, query: int, height: int, width: int) -> int:
         """The side of the square at that query."""
@@ -77,6 +79,7 @@ class Square(Attack):
                 return
             if not bool(keep.all()):
                 run, x, now, value, streams = run[keep], x[keep], now[keep], value[keep], streams.at(keep)
+        yield from state.settled(self.queries)
 
     def _squares(self, now: Tensor, clean: Tensor, side: int, streams: RandomStreams) -> Tensor:
         """`now` with a square of clean ± eps in each picture, each at its own place."""
