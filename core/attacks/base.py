@@ -284,9 +284,7 @@ def _gradients() -> Iterator[None]:
         yield
 
 
-def _stream(
-    iterations: Iterator[Step], looks: AttackLooks, classifier: Classifier, images: Tensor
-) -> Iterator[Step]:
+def _stream(iterations: Iterator[Step], looks: AttackLooks, classifier: Classifier, images: Tensor) -> Iterator[Step]:
     """The steps, each computed with gradients on, while between them the caller's own mode holds; the looks that follow a step
     draw anew.
 
