@@ -109,8 +109,13 @@ def _thumbnails(domain: str, _missing: str | None) -> list[dict[str, str]]:
     shelf = domains.get(domain)
     items = []
     for item in shelf.gallery():
-        small = images.fit(shelf.gallery_pixels(item.name), min(72, max(28, shelf.size)), shelf.channels, "crop")
-        items.append({"name": item.name, "title": item.title, "src": uri(small)})
+        title = item.title
+        try:
+            stored = shelf.gallery_pixels(item.name)
+        except BadInput as error:  # a gray tile that says why
+            stored, title = np.full((8, 8, 3), images.MAT, np.uint8), f"{item.title}: {error}"
+        small = images.fit(stored, min(72, max(28, shelf.size)), shelf.channels, "crop")
+        items.append({"name": item.name, "title": title, "src": uri(small)})
     return items
 
 
@@ -128,7 +133,11 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
     split = st.selectbox(
         "Split", splits, index=splits.index(chosen.split) if chosen.split in splits else 0, key="set_split"
     )
-    labels = domain.labels(split)
+    try:
+        labels = domain.labels(split)
+    except BadInput as error:
+        st.warning(plain(str(error)))
+        return
     present = [int(n) for n in np.unique(labels) if n >= 0]
     everything = "any class"
     options: list[int | str] = [everything, *present]

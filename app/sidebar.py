@@ -6,7 +6,8 @@ import streamlit as st
 
 from app import live, session
 from app.picture_choice import choose_picture
-from core import device, domains
+from app.theme import plain
+from core import device, domains, plugins
 
 
 def sidebar() -> None:
@@ -26,6 +27,7 @@ def sidebar() -> None:
         )
         st.caption(domain.note)
         _data_set(domain)
+        _notices(domain)
         classifiers = domain.classifier_names()
         session.stand("side_classifier", recipe.classifier if recipe.classifier in classifiers else classifiers[0])
         st.selectbox(
@@ -59,7 +61,7 @@ def _data_set(domain: domains.Domain) -> None:
     sentence = domain.missing()
     if sentence is None:
         return
-    st.info(sentence)
+    st.info(plain(sentence))
     if (
         domain.can_fetch
         and not live.downloading(f"fetch {domain.name}")
@@ -67,6 +69,17 @@ def _data_set(domain: domains.Domain) -> None:
     ):
         session.start_fetch(domain.name)
         st.rerun()
+
+
+def _notices(domain: domains.Domain) -> None:
+    """What there is to say about the user's own files: images, labels, plugins."""
+    for notice in domain.notices():
+        if notice.problem:
+            st.warning(plain(notice.text))
+        else:
+            st.caption(plain(notice.text))
+    for sentence in plugins.problems():
+        st.warning(plain(sentence))
 
 
 def _domain_chosen() -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 2 with one sentence on standard error when it could not."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     memory.keep()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is no UTF-8, a sign that the terminal lacks
+            stream.reconfigure(errors="replace")
     for sentence in plugins.problems():
         _tell(f"warning: {sentence}")
     try:
@@ -52,10 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tell(sentence: str) -> None:
-    """Write to standard error, whatever its encoding; a name that is no UTF-8 is no reason to fail."""
-    encoding = sys.stderr.encoding or "utf-8"
-    text = sentence.encode("utf-8", "replace").decode().encode(encoding, "replace").decode(encoding)
-    print(f"mirage: {text}", file=sys.stderr)
+    print(f"mirage: {sentence}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,18 +167,16 @@ def _attack(options: argparse.Namespace, rest: list[str]) -> int:
     params = {name: _value(text) for name, text in vars(flags.parse_args(rest)).items()}
     uploads: dict[str, npt.NDArray[np.uint8]] = {}
     domain = domains.get(options.domain)
-    file = Path(options.picture)
-    if file.is_file():
-        data = file.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        uploads[digest] = images.decode(data)
-        picture = Picture(kind="upload", name=file.name[:80], digest=digest, fit=options.fit)
-    elif any(item.name == options.picture for item in domain.gallery()):
+    if any(item.name == options.picture for item in domain.gallery()) and not os.path.isfile(options.picture):
         picture = Picture(name=options.picture, fit=options.fit)
+    elif os.path.lexists(options.picture):
+        digest = _upload(options.picture, uploads)
+        name = files.shown(os.path.basename(options.picture))[:80]
+        picture = Picture(kind="upload", name=name, digest=digest, fit=options.fit)
     else:
         names = ", ".join(item.name for item in domain.gallery())
         raise BadInput(
-            f"{options.picture!r} is neither a file nor in the gallery of {domain.title}, which has {names}."
+            f"{files.shown(options.picture)!r} is neither a file nor in the gallery of {domain.title}, which has {names}."
         )
     recipe = Recipe(
         domain=options.domain,
@@ -191,6 +191,17 @@ def _attack(options: argparse.Namespace, rest: list[str]) -> int:
         seed=options.seed,
     )
     return _finish(recipe, uploads, options)
+
+
+def _upload(path: str | Path, uploads: dict[str, npt.NDArray[np.uint8]]) -> str:
+    """Read an image file into `uploads`; its digest."""
+    data = files.read_bytes(path, images.MAX_BYTES)
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        uploads[digest] = images.decode(data)
+    except BadInput as error:
+        raise BadInput(f"{files.shown(path)}: {error}") from None
+    return digest
 
 
 def _column(text: str) -> tuple[Method, ...]:
@@ -209,29 +220,29 @@ def _value(text: str) -> Any:
 
 
 def _run(options: argparse.Namespace, _rest: list[str]) -> int:
-    recipe = Recipe.from_json(options.recipe.read_bytes())
+    recipe = Recipe.from_json(files.read_bytes(options.recipe, files.MAX_TEXT))
     uploads: dict[str, npt.NDArray[np.uint8]] = {}
     if options.picture is not None:
-        data = options.picture.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        uploads[digest] = images.decode(data)
+        digest = _upload(options.picture, uploads)
         if recipe.picture.kind == "upload" and recipe.picture.digest not in ("", digest):
-            raise BadInput(f"{options.picture} is not the picture that this recipe is about: its SHA-256 differs.")
+            raise BadInput(
+                f"{files.shown(options.picture)} is not the picture that this recipe is about: its SHA-256 differs."
+            )
         recipe = recipe.but(picture={**recipe.picture.model_dump(), "kind": "upload", "digest": digest})
     return _finish(recipe, uploads, options)
 
 
 def _finish(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], options: argparse.Namespace) -> int:
+    files.check_writable(options.out)
     with _Bar() as bar:
         outcome = run(recipe, device=options.device, uploads=uploads, watch=bar.show)
     _save(outcome, options.out)
     _report(outcome)
-    print(f"Saved in {options.out}.")
+    print(f"Saved in {files.shown(options.out)}.")
     return 0
 
 
 def _save(outcome: Outcome, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(outcome.recipe.to_json() + "\n", encoding="utf-8")
     (folder / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
     pictures = {"clean": outcome.clean, "adversarial": outcome.attacked.adversarial}
@@ -269,6 +280,7 @@ def _report(outcome: Outcome) -> None:
 
 
 def _train(options: argparse.Namespace, _rest: list[str]) -> int:
+    files.check_writable(options.out)
     with _Bar() as bar:
         training.train(
             options.name,
@@ -278,7 +290,7 @@ def _train(options: argparse.Namespace, _rest: list[str]) -> int:
             epochs=options.epochs,
             watch=lambda done, total, text: bar.show(Progress(text, done, total)),
         )
-    print(f"Saved in {options.out}.")
+    print(f"Saved in {files.shown(options.out)}.")
     return 0
 
 

@@ -26,27 +26,37 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
+def check_regular(path: str | os.PathLike[str], most: int) -> None:
+    """Refuse what must not be opened: a pipe or a device may never end.
+
+    Raises:
+        BadInput: missing, no regular file, or larger than `most` bytes.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
+        why = reason(error) if isinstance(error, OSError) else "this is no file name"
+        raise BadInput(f"{shown(path)} cannot be read: {why}.") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise BadInput(f"{shown(path)} is a folder; name a file.")
+    if not stat.S_ISREG(status.st_mode):
+        raise BadInput(f"{shown(path)} is a pipe or a device; name a file.")
+    if status.st_size > most:
+        raise BadInput(f"{shown(path)} has {status.st_size / 1e6:.0f} MB; it may have {most / 1e6:.0f} MB at most.")
+
+
 def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
     """The contents of a regular file; a pipe or a device is not opened, since it may never end.
 
     Raises:
         BadInput: missing, no regular file, larger than `most` bytes, or not to be read.
     """
+    check_regular(path, most)
     try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise BadInput(f"{shown(path)} is a folder; name a file.")
-        if not stat.S_ISREG(status.st_mode):
-            raise BadInput(f"{shown(path)} is a pipe or a device; name a file.")
-        if status.st_size > most:
-            raise BadInput(f"{shown(path)} has {status.st_size / 1e6:.0f} MB; it may have {most / 1e6:.0f} MB at most.")
         with open(path, "rb") as file:
             return file.read(most + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
-        if isinstance(error, BadInput):
-            raise
-        why = reason(error) if isinstance(error, OSError) else "this is no file name"
-        raise BadInput(f"{shown(path)} cannot be read: {why}.") from None
+    except OSError as error:
+        raise BadInput(f"{shown(path)} cannot be read: {reason(error)}.") from None
 
 
 def check_writable(folder: Path) -> None:

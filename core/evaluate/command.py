@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core import attacks, domains
+from core import attacks, domains, files
 from core.device import pick
 from core.evaluate.cluster import distribute
 from core.evaluate.lgs import EXPERIMENTS, Experiment
@@ -60,6 +61,9 @@ def act(options: argparse.Namespace, parse: Parsed, show: Show) -> int:
         return _reproduce(options, show)
     experiment = EXPERIMENTS.get(options.what)
     plan = _plan(options, experiment, parse)
+    files.check_writable(options.out)
+    if options.store is not None:
+        files.check_writable(options.store.parent)
     run = Run.create(plan, devices_note(str(pick(options.device))), options.store)
 
     def watch(advance: Advance) -> None:
@@ -74,7 +78,7 @@ def act(options: argparse.Namespace, parse: Parsed, show: Show) -> int:
         text = experiment.report(findings) if experiment else report(findings)
         rows = experiment.rows(findings) if experiment else matrix(findings)
         _save(options.out, experiment.name if experiment else plan.name, text, rows)
-        print(f"{text}\nSaved in {options.out}; the run is {run.path}.")
+        print(f"{text}\nSaved in {files.shown(options.out)}; the run is {files.shown(run.path)}.")
     return 0
 
 
@@ -84,10 +88,10 @@ def _plan(options: argparse.Namespace, experiment: Experiment | None, parse: Par
         classifier = options.classifier[0] if options.classifier else ""
         return experiment.plan(options.domain or "imagenette", classifier, count, options.seed)
     if options.what:
-        if not Path(options.what).is_file():
+        if not os.path.lexists(options.what):
             known = ", ".join((*EXPERIMENTS, *REPRODUCTIONS))
-            raise BadInput(f"{options.what!r} is neither a file nor an experiment; there are {known}.")
-        return Plan.from_json(Path(options.what).read_bytes())
+            raise BadInput(f"{files.shown(options.what)!r} is neither a file nor an experiment; there are {known}.")
+        return Plan.from_json(files.read_bytes(options.what, files.MAX_TEXT))
     chosen = [method for text in options.attack or ["pgd"] for method in parse(text)]
     given: dict[str, Any] = {
         "domain": options.domain or "photos",
@@ -128,16 +132,16 @@ def _plain(method: Method, domain: str) -> Method:
 def _reproduce(options: argparse.Namespace, show: Show) -> int:
     experiment = REPRODUCTIONS[options.what]
     count = experiment.pictures if options.pictures is None else options.pictures
+    files.check_writable(options.out)
     rows = experiment.run(
         count, options.seed, options.device, options.out, lambda done, total, text: show(text, done, total)
     )
     text = experiment.report(rows, count, options.seed)
     _save(options.out, options.what, text, rows)
-    print(f"{text}\nSaved in {options.out}.")
+    print(f"{text}\nSaved in {files.shown(options.out)}.")
     return 0
 
 
 def _save(folder: Path, name: str, text: str, rows: list[Row]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for ending, content in (("md", text), ("csv", csv(rows)), ("tex", latex(rows))):
         (folder / f"{name}.{ending}").write_text(content, encoding="utf-8")

@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, Field, FiniteFloat, PositiveFloat, ValidationError
-from safetensors.torch import load_file
 from torch import nn
 
+from core import files
 from core.class_names import distinct
 from core.fetching import Watch, fetch
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.models.folding import fold
+from core.models.own_weights import ENDINGS, check_size, fill, read_sidecar
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
+RESCALING = (
+    "googlenet",
+    "inception_v3",
+)  # their published weights expect other values, and they rescale the input themselves
 OWN = "_own"  # ends the name of a classifier with the user's own weights
 
 # torchvision's architectures by family, each with its title and the layer that Grad-CAM looks at; the first is the default.
@@ -50,11 +54,12 @@ def categories() -> tuple[str, ...]:
 
 def own_weights(root: Path) -> dict[str, Path]:
     """The weight files that the user put into `root`/weights, by the classifier's name."""
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted((root / "weights").glob("imagenet_*")):
-        architecture = path.stem.removeprefix("imagenet_")
-        if path.suffix in (".pth", ".pt", ".safetensors") and architecture in _TITLES:
-            found[architecture + OWN] = path
+        ending = next((end for end in ENDINGS if path.name.endswith(end)), "")
+        architecture = path.name.removeprefix("imagenet_").removesuffix(ending)
+        if ending and architecture in _TITLES:
+            found.setdefault(architecture + OWN, path)
     return found
 
 
@@ -81,21 +86,32 @@ def note(name: str, root: Path) -> str:
 def load(name: str, root: Path, device: str = "cpu", watch: Watch | None = None) -> Classifier:
     """The ImageNet classifier of that name, on `device`; published weights are downloaded into `root`/torch on first use.
 
-    A file of the user's own may have a JSON file of the same stem beside it, with `mean`, `std` and `size`.
+    A file of the user's own may have a JSON file of the same name beside it, with `mean`, `std`, `size` and `transform_input`.
 
     Raises:
         BadInput: the weights cannot be downloaded, or the user's file does not fit the architecture.
     """
     architecture = name.removesuffix(OWN)
-    about: dict[str, Any] = {"mean": MEAN, "std": STD, "size": _weights(architecture).transforms().crop_size[0]}
+    size, mean, std = _weights(architecture).transforms().crop_size[0], MEAN, STD
+    path = own_weights(root).get(name)
     if name.endswith(OWN):
-        path = own_weights(root)[name]
-        about |= _sidecar(path.with_suffix(".json"))
+        if path is None:
+            raise BadInput(
+                f"The weights of {title(name)} are not in {files.shown(root / 'weights')} any more; put them back."
+            )
+        sidecar = read_sidecar(path.parent / f"imagenet_{architecture}.json")
+        size, mean, std = sidecar.size or size, sidecar.mean or MEAN, sidecar.std or STD
         network = _built(architecture)
-        _fill(network, path)
+        fill(network, path, architecture, len(categories()))
+        if architecture in RESCALING:
+            # torchvision's weights want it; who names another normalization means that one alone.
+            usual = (mean, std) == (MEAN, STD)
+            network.transform_input = usual if sidecar.transform_input is None else sidecar.transform_input  # type: ignore[assignment]
     else:
         network = _published(architecture, root, watch)
-    size = int(about["size"])
+    if path is not None:
+        network.eval()
+        check_size(network, path, size, len(categories()))
     classifier = Classifier(
         fold(network, torch.full((1, 3, size, size), 0.5)),
         name=name,
@@ -104,8 +120,8 @@ def load(name: str, root: Path, device: str = "cpu", watch: Watch | None = None)
         classes=categories(),
         size=size,
         channels=3,
-        mean=about["mean"],
-        std=about["std"],
+        mean=mean,
+        std=std,
         cam_layer=_TITLES[architecture][1],
     )
     return classifier.to(device)
@@ -142,34 +158,3 @@ def _published(architecture: str, root: Path, watch: Watch | None) -> nn.Module:
     # Built by torchvision from the file that now lies in its cache: it knows which networks rescale their input themselves.
     network: nn.Module = get_model(architecture, weights=weights)
     return network
-
-
-def _fill(network: nn.Module, path: Path) -> None:
-    try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-        network.load_state_dict(state)
-    except Exception as error:  # a stranger's file fails in as many ways as there are
-        raise BadInput(
-            f"{path.name} does not hold weights of torchvision's {path.stem.removeprefix('imagenet_')}."
-        ) from error
-
-
-class _Sidecar(BaseModel):
-    """How the user's weights want their pictures; what it leaves out is as torchvision has it."""
-
-    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = MEAN
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = STD
-    size: int = Field(224, ge=32, le=1024)
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return _Sidecar.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        raise BadInput(f'{path.name} must look like {{"mean": [r, g, b], "std": [r, g, b], "size": 224}}.') from error

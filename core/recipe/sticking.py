@@ -23,6 +23,7 @@ class Sticker:
     patch: Pixels
     shape: Shape
     target: str
+    target_number: int
     domain: str
     classifier: str  # that it was trained against
 
@@ -44,7 +45,9 @@ def sticker(outcome: Outcome) -> Sticker | None:
         return None
     shelf = domains.get(outcome.domain)
     title = shelf.classifier_title(outcome.classifier)
-    return Sticker(attacked.patch, attack.shape, outcome.classes[attacked.target], outcome.domain, title)
+    return Sticker(
+        attacked.patch, attack.shape, outcome.classes[attacked.target], attacked.target, outcome.domain, title
+    )
 
 
 def stick_on(
@@ -79,5 +82,8 @@ def stick_on(
     picture, cover = stick(scene.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
     with torch.no_grad():
         verdict = look(scene.classifier, quantise(picture).to(scene.classifier.device), scene.label)
-    reached = scene.classifier.classes[verdict.label] == kept.target
+    if scene.classifier.domain == kept.domain:
+        reached = verdict.label == kept.target_number
+    else:  # a class of the same name is all that two domains may share
+        reached = scene.classifier.classes[verdict.label] == kept.target
     return Stuck(images.to_pixels(picture)[0], float(cover.mean()), verdict, reached)

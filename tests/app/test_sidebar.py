@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from core import Recipe, images
+from app import session
+from core import Recipe, images, plugins
 from core.recipe import Picture
 from tests.pages.visits import tiles, verdict, visit
 
@@ -77,3 +80,36 @@ def test_the_seed_survives_another_page_and_the_domain_begins_anew() -> None:
     app.selectbox(key="side_domain").set_value("mnist").run()
     assert app.session_state["recipe"].picture == Picture()
     assert app.session_state["recipe"].seed == 3
+
+
+def test_labels_that_name_nothing_and_a_broken_plugin_are_told_and_nothing_else_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    (tmp_path / "imagenet").mkdir()
+    (tmp_path / "imagenet" / "a.png").write_bytes(images.png(NOISE))
+    (tmp_path / "imagenet" / "labels.csv").write_text("file;label\nb.png;1\n", encoding="utf-16")
+    monkeypatch.setattr(plugins, "_problems", {"x": "The plugin x.py is left out: ImportError."})
+    recipe = Recipe(domain="imagenet")
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "scene", lambda: None)  # the classifier would have to be downloaded
+        app = visit(recipe=recipe.to_link())
+    told = [warning.value for warning in app.sidebar.warning]
+    assert any("labels.csv names 0 of 1 images; it must have a column 'file'" in text for text in told), told
+    assert any("there is no image 'b.png'" in text for text in told)
+    assert any("The plugin x.py is left out" in text for text in told)
+    assert not app.exception
+
+
+@pytest.mark.parametrize("name", ["cifar10", "mnist"])
+def test_a_damaged_data_set_leaves_the_domain_usable(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    for file in ("cifar-10-batches-py/test_batch", "MNIST/raw/t10k-images-idx3-ubyte"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_bytes(b"damaged")
+    app = visit(recipe=Recipe(domain=name).to_link())
+    assert not app.exception, app.exception
+    assert any("damaged or incomplete" in info.value for info in app.sidebar.info)
+    assert verdict(app)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import core.__main__ as commands
 from core import Recipe, domains, images
 from core.__main__ import main
+from core.evaluate import command as evaluating
 
 
 def test_list_names_every_method_and_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,3 +105,85 @@ def test_it_runs_as_a_module() -> None:
         [sys.executable, "-m", "core", "list"], capture_output=True, text=True, timeout=120, check=True
     )
     assert "Attacks" in done.stdout
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any attack, evaluation or training fails the test."""
+
+    def begun(*_: object, **__: object) -> None:
+        pytest.fail("the work began")
+
+    for module, name in ((commands, "run"), (commands.training, "train"), (evaluating, "evaluate")):
+        monkeypatch.setattr(module, name, begun)
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    "command", ["attack cat", "run RECIPE", "train mnist_a", "evaluate --pictures 1", "evaluate PLAN"]
+)
+@pytest.mark.parametrize("out", ["FILE", "FILE/below", "/proc/nowhere", "nul\0"])
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+    command: str, out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "recipe.json").write_text("{}")
+    (tmp_path / "plan.json").write_text('{"count": 1}')
+    places = {"RECIPE": str(tmp_path / "recipe.json"), "PLAN": str(tmp_path / "plan.json")}
+    words = [places.get(word, word) for word in command.split()]
+    assert main([*words, "--device", "cpu", "--out", out.replace("FILE", str(tmp_path / "file"))]) == 2
+    assert "Nothing can be written to" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("command", ["run", "evaluate", "attack"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("folder", "is a folder; name a file"),
+        ("pipe", "is a pipe or a device"),
+        ("gone", "no such file or directory"),
+        ("latin", "is not|no picture"),
+        ("huge", "MB"),
+        (b"caf\xe9\xff".decode("utf-8", "surrogateescape"), "is not|no picture"),
+    ],
+)
+def test_files_that_cannot_be_read_are_one_sentence(
+    command: str, name: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name == "pipe":
+        os.mkfifo(path)
+    elif name == "gone":
+        path.symlink_to(tmp_path / "nowhere")
+    else:
+        path.write_bytes("{é".encode("latin-1"))
+    if name == "huge":
+        os.truncate(path, 30_000_000)
+    assert main([command, str(path), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mirage: ") and re.search(words, error) and error.count("\n") == 1, error
+
+
+def test_a_file_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9\xff.png"
+    with open(name, "wb") as file:
+        file.write(images.png(domains.get("photos").gallery_pixels("rocket")[:64, :64]))
+    words = [
+        sys.executable,
+        "-m",
+        "core",
+        "attack",
+        name,
+        "--attack",
+        "fgsm",
+        "--device",
+        "cpu",
+        "--out",
+        os.fsencode(tmp_path) + b"/\xff",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr and "Saved in" in done.stdout

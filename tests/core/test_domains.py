@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from core import BadInput, Recipe, domains
+from core import BadInput, Recipe, class_names, domains
 from core.recipe import Picture, prepare
 
 
 @pytest.mark.parametrize("name", domains.names())
 def test_every_domain_shows_something_on_a_bare_machine(name: str) -> None:
     domain = domains.get(name)
-    assert (
-        len(domain.classes) == len(set(domain.classes)) or name == "imagenet"
-    )  # ImageNet has two cranes and two maillots
+    folded = {word.casefold() for word in domain.classes}
+    assert len(domain.classes) == len(folded), "a list of classes names each once"
     assert domain.classifier_names()
     for item in domain.gallery():
         pixels = domain.gallery_pixels(item.name)
@@ -129,3 +129,63 @@ def test_imagenets_default_image_is_right_with_the_classifier_at_hand(data: Path
     domain = domains.get("imagenet")
     classifier = domain.classifier("mobilenet_v2_own", device="cpu")
     assert domain.default_item(classifier).name == "coffee", "it takes the tabby cat for a tiger cat"
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [
+        ("cardigan", 474),
+        ("Cardigan", 264),
+        ("cardigan (474)", 474),
+        ("Cardigan (264)", 264),
+        (" 474 ", 474),
+        ("TABBY", 281),
+    ],
+)
+def test_the_exact_spelling_counts_more_than_the_letters(word: str, number: int) -> None:
+    assert domains.get("imagenet").class_number(word) == number
+
+
+def test_a_name_of_two_classes_gets_their_numbers() -> None:
+    with pytest.raises(BadInput, match="names several classes of ImageNet; give a number: 264 and 474"):
+        domains.get("imagenet").class_number("CARDIGAN")
+    assert class_names.distinct(["crane", "dog", "crane"]) == ("crane (0)", "dog", "crane (2)")
+    with pytest.raises(BadInput, match="0 and 2"):
+        class_names.class_number("crane", ("crane (0)", "dog", "crane (2)"), "Birds")
+    for number, name in enumerate(domains.get("imagenet").classes):
+        assert domains.get("imagenet").class_number(name) == number
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Data sets whose files are there and damaged."""
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    for name in ("test_batch", "batches.meta", *(f"data_batch_{n}" for n in range(1, 6))):
+        (tmp_path / "cifar-10-batches-py").mkdir(exist_ok=True)
+        (tmp_path / "cifar-10-batches-py" / name).write_bytes(b"not a batch")
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("t10k", "train"):
+        for end in ("images-idx3-ubyte", "labels-idx1-ubyte"):
+            (raw / f"{part}-{end}").write_bytes(b"\0\0\x08\x03\0\0")
+    (tmp_path / "imagenette2-160" / "val").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["cifar10", "mnist", "imagenette"])
+def test_a_damaged_data_set_is_as_good_as_none_and_says_so(broken: Path, name: str) -> None:
+    domain = domains.get(name)
+    sentence = str(domain.missing())
+    assert f"The files of {domain.title} in {broken}" in sentence and "download it again" in sentence
+    assert domain.can_fetch and domain.gallery()
+    for item in domain.gallery():
+        assert domain.gallery_pixels(item.name).size, "what stands in"
+    if name != "mnist":
+        with pytest.raises(BadInput, match="damaged or incomplete"):
+            domain.sample(1)
+
+
+def test_a_data_set_that_is_a_pipe_is_not_waited_for(broken: Path) -> None:
+    (broken / "cifar-10-batches-py" / "test_batch").unlink()
+    os.mkfifo(broken / "cifar-10-batches-py" / "test_batch")
+    assert "is no file that can be read" in str(domains.get("cifar10").missing())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_a_trained_patch_reaches_its_target_on_a_picture_that_it_never_saw() -> 
     patch = kept()
     domain_scene = scene()
     other = 255 - domain_scene.clean  # a negative: nothing of the gallery looks like it
-    on = type(domain_scene)(domain_scene.classifier, other, domain_scene.label, True, domain_scene.before)
+    on = replace(domain_scene, clean=other)
     assert any(stick_on(patch, on, row=row, column=column).reached for row in (0, 0.5, 1) for column in (0, 0.5, 1))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import torch
 from torchvision.models import get_model
 
 from core import BadInput, domains
-from core.models import pretrained
+from core.models import own_weights, pretrained
 
 
 @pytest.fixture
@@ -119,3 +121,149 @@ def test_safetensors_are_read_as_well(own: Path) -> None:
     loaded = pretrained.load("squeezenet1_0_own", own).network.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in state.items())
     assert json.dumps(sorted(loaded)) == json.dumps(sorted(state))
+
+
+def squeezenet(seed: int = 0) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed)
+    network = get_model("squeezenet1_0", weights=None)
+    return {name: tensor * 0.1 for name, tensor in network.state_dict().items()}
+
+
+STATE = squeezenet()
+
+
+def prefixed(prefix: str) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in STATE.items()}
+
+
+WRAPPED = {
+    "DataParallel": prefixed("module."),
+    "compiled": prefixed("_orig_mod."),
+    "compiled DataParallel": prefixed("module._orig_mod."),
+    "Lightning": {"state_dict": prefixed("model."), "epoch": 3, "optimizer_states": [{"lr": 0.1}]},
+    "with its optimizer": {"state_dict": prefixed("module."), "optimizer": {"state": {}}, "epoch": torch.tensor(3)},
+    "model_state_dict": {"model_state_dict": STATE, "loss": 0.3},
+    "nested": {"model": {"state_dict": prefixed("model.module.")}},
+    "ema": {"ema": STATE},
+    "net": {"net": prefixed("net.")},
+    "half precision": {name: tensor.half() for name, tensor in STATE.items()},
+    "counters": {**STATE, "total_ops": torch.zeros(1), "features.0.total_params": torch.zeros(1)},
+}
+
+
+@pytest.mark.parametrize("ending", [".pth", ".pt", ".ckpt", ".bin", ".pth.tar"])
+def test_every_ending_that_people_use(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "weights").mkdir()
+    torch.save(STATE, tmp_path / "weights" / f"imagenet_squeezenet1_0{ending}")
+    assert pretrained.names(tmp_path)[0] == "squeezenet1_0_own"
+    (tmp_path / "weights" / "imagenet_squeezenet1_0.json").write_text('{"size": 64}')
+    assert pretrained.load("squeezenet1_0_own", tmp_path).size == 64
+
+
+def saved(root: Path, found: object, architecture: str = "squeezenet1_0", sidecar: str = '{"size": 64}') -> None:
+    (root / "weights").mkdir(exist_ok=True)
+    torch.save(found, root / "weights" / f"imagenet_{architecture}.pth")
+    (root / "weights" / f"imagenet_{architecture}.json").write_text(sidecar)
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_weights_as_people_have_them(tmp_path: Path, how: str) -> None:
+    saved(tmp_path, WRAPPED[how])
+    loaded = pretrained.load("squeezenet1_0_own", tmp_path).network.state_dict()
+    for name, tensor in STATE.items():
+        torch.testing.assert_close(loaded[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def changed(name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {**STATE, name: tensor}
+
+
+REFUSED = {
+    "holds NaN or infinite values in features.0.bias": changed("features.0.bias", torch.full((96,), torch.nan)),
+    "holds NaN or infinite values in features.0.bias;": changed("features.0.bias", torch.full((96,), torch.inf)),
+    "has 10 outputs; ImageNet has 1000 classes": changed("classifier.1.weight", torch.zeros(10, 512, 1, 1)),
+    "it lacks features.0.bias": {name: tensor for name, tensor in STATE.items() if name != "features.0.bias"},
+    "it has the unknown something.new": changed("something.new", torch.zeros(1)),
+    "features.0.bias is 95 there and must be 96": changed("features.0.bias", torch.zeros(95)),
+    "it holds no tensors": {"epoch": 3},
+    "it holds a list": [1, 2],
+    "it holds a whole model; save model.state_dict": torch.nn.Sequential(torch.nn.Linear(2, 2)),
+    "NaN or infinite logits": {name: tensor * 1e30 for name, tensor in STATE.items()},
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_weights_that_do_not_fit_are_one_sentence_that_names_why(tmp_path: Path, words: str) -> None:
+    saved(tmp_path, REFUSED[words])
+    with pytest.raises(BadInput) as refused:
+        pretrained.load("squeezenet1_0_own", tmp_path)
+    assert words in str(refused.value) and "imagenet_squeezenet1_0.pth" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}',
+        '{"std": [58, 57, 57]}',
+        '{"mean": [128, 128, 128]}',
+    ],
+)
+def test_a_sidecar_for_8_bit_values_is_refused(tmp_path: Path, text: str) -> None:
+    saved(tmp_path, STATE, sidecar=text)
+    with pytest.raises(BadInput, match="divide them by 255"):
+        pretrained.load("squeezenet1_0_own", tmp_path)
+
+
+def test_a_size_that_the_network_does_not_take_is_one_sentence(tmp_path: Path) -> None:
+    with torch.no_grad():
+        network = get_model("vit_b_16", weights=None)
+    saved(tmp_path, {name: t * 0 for name, t in network.state_dict().items()}, "vit_b_16", '{"size": 256}')
+    with pytest.raises(BadInput, match="does not take images of 256×256 pixels"):
+        pretrained.load("vit_b_16_own", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def googlenet() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return get_model("googlenet", weights=None, aux_logits=True, init_weights=False)
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "rescales"),
+    [
+        ('{"size": 64}', True),
+        ('{"size": 64, "transform_input": false}', False),
+        ('{"size": 64, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}', False),
+        ('{"size": 64, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}', True),
+    ],
+)
+def test_googlenet_rescales_its_input_as_torchvisions_weights_want_it(
+    googlenet: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sidecar: str, rescales: bool
+) -> None:
+    state = {n: t for n, t in googlenet.state_dict().items() if not n.startswith("aux") and "num_batches" not in n}
+    saved(tmp_path, state, "googlenet", sidecar)
+    monkeypatch.setattr(pretrained, "_built", lambda _: googlenet)
+    model = pretrained.load("googlenet_own", tmp_path)
+    assert model.network.transform_input is rescales
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    values = (image - model.mean) / model.std
+    if rescales:  # to what the mean and the standard deviation of 0.5 give
+        values = (image - 0.5) / 0.5
+    googlenet.eval().transform_input = False  # type: ignore[assignment]
+    with torch.inference_mode():
+        torch.testing.assert_close(model(image), googlenet(values), rtol=1e-3, atol=1e-3)
+
+
+def test_old_names_of_densenet() -> None:
+    with torch.device("meta"):
+        state = get_model("densenet121", weights=None).state_dict()
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", name): tensor for name, tensor in state.items()}
+    assert set(old) != set(state)
+    assert set(own_weights._fitting(old, state)) == set(state)
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    os.mkfifo(tmp_path / "weights" / "imagenet_resnet18.pth")
+    with pytest.raises(BadInput, match="a pipe or a device"):
+        pretrained.load("resnet18_own", tmp_path)
