@@ -89,7 +89,7 @@ def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
         labels, numbers = run.labels.copy(), run.numbers.copy()
     heading = app.subheader[0].value.replace("\\", "")
     assert (
-        heading.startswith("FGSM (eps 80/255), Median filter (known)") and f"{(said == labels).sum()} of 30" in heading
+        heading.startswith("FGSM (eps 0.3137), Median filter (known)") and f"{(said == labels).sum()} of 30" in heading
     )
     shown = tiles(app, "Pictures of the cell")
     assert len(shown) == 12

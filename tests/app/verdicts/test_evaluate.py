@@ -58,18 +58,18 @@ BOTH = {(CLEAN, BARE, BARE): 9, (0, BARE, BARE): 2, (0, BARE, 0): 6, (0, 0, 0): 
         (
             {"defenses": (MEDIAN,)},
             BOTH,
-            "FGSM (eps 40/255) leaves 2 of 10 right (9 without it); Median filter brings back 4 of 7 fooled (57 %, 25-84). "
+            "FGSM (eps 0.1569) leaves 2 of 10 right (9 without it); Median filter brings back 4 of 7 fooled (57 %, 25-84). "
             "Known to the attacker: 1.",
         ),
         (
             {"defenses": (MEDIAN,), "attacker": "grey"},
             BOTH,
-            "FGSM (eps 40/255) leaves 2 of 10 right (9 without it); Median filter brings back 4 of 7 fooled (57 %, 25-84).",
+            "FGSM (eps 0.1569) leaves 2 of 10 right (9 without it); Median filter brings back 4 of 7 fooled (57 %, 25-84).",
         ),
         (
             {"defenses": (MEDIAN,), "attacker": "adaptive"},
             BOTH,
-            "FGSM (eps 40/255) leaves 2 of 10 right (9 without it); known to the attacker, Median filter leaves 3 of 10.",
+            "FGSM (eps 0.1569) leaves 2 of 10 right (9 without it); known to the attacker, Median filter leaves 3 of 10.",
         ),
         ({"attacks": ()}, {(CLEAN, BARE, BARE): 9}, "Without an attack 9 of 10 are right (90 %)."),
         (
@@ -95,44 +95,44 @@ BOTH = {(CLEAN, BARE, BARE): 9, (0, BARE, BARE): 2, (0, BARE, 0): 6, (0, 0, 0): 
         (
             {"defenses": (MEDIAN,)},
             {(CLEAN, BARE, BARE): 9, (0, BARE, BARE): 9},
-            "FGSM (eps 40/255) fools none of the 9 of 10 that are right.",
+            "FGSM (eps 0.1569) fools none of the 9 of 10 that are right.",
         ),
         (
             {"attacks": (FGSM, PGD)},
             {(0, BARE, BARE): 3, (1, BARE, BARE): 1},
-            "PGD (eps 40/255) leaves 1 of 10 right (10 without it).",
+            "PGD (eps 0.1569) leaves 1 of 10 right (10 without it).",
         ),
         (
             {"attacks": (FGSM, PGD), "defenses": (MEDIAN,), "attacker": "grey"},
             {(0, BARE, BARE): 0, (1, BARE, BARE): 0, (0, BARE, 0): 5, (1, BARE, 0): 2},
-            "FGSM (eps 40/255) and PGD (eps 40/255) each leave 0 of 10 right (10 without them); "
-            "Median filter brings back 5 of 10 fooled (50 %, 24-76) under FGSM (eps 40/255).",
+            "FGSM (eps 0.1569) and PGD (eps 0.1569) each leave 0 of 10 right (10 without them); "
+            "Median filter brings back 5 of 10 fooled (50 %, 24-76) under FGSM (eps 0.1569).",
         ),
         (
             {"attacks": (FGSM, PGD, Method(name="bim")), "defenses": ()},
             {(n, BARE, BARE): 0 for n in range(3)},
-            "FGSM (eps 40/255) and 2 others each leave 0 of 10 right (10 without them).",
+            "FGSM (eps 0.1569) and 2 others each leave 0 of 10 right (10 without them).",
         ),
         (
             {"defenses": (MEDIAN, BITS), "attacker": "grey"},
             {(0, BARE, n): 0 for n in (BARE, 0, 1)},
-            "FGSM (eps 40/255) leaves 0 of 10 right (10 without it); no defense brings back any of the 10 fooled.",
+            "FGSM (eps 0.1569) leaves 0 of 10 right (10 without it); no defense brings back any of the 10 fooled.",
         ),
         (
             {"defenses": (MEDIAN,), "attacker": "grey"},
             {(0, BARE, n): 0 for n in (BARE, 0)},
-            "FGSM (eps 40/255) leaves 0 of 10 right (10 without it); Median filter brings back none of the 10 fooled.",
+            "FGSM (eps 0.1569) leaves 0 of 10 right (10 without it); Median filter brings back none of the 10 fooled.",
         ),
         (
             {"defenses": (MEDIAN, BITS), "attacker": "grey"},
             {(0, BARE, BARE): 0, (0, BARE, 0): 5, (0, BARE, 1): 5},
-            "FGSM (eps 40/255) leaves 0 of 10 right (10 without it); "
+            "FGSM (eps 0.1569) leaves 0 of 10 right (10 without it); "
             "Median filter and Bit-depth reduction each bring back 5 of 10 fooled (50 %, 24-76).",
         ),
         (  # where two bring back as many, the one that stands when it is known is the better one
             {"defenses": (MEDIAN, BITS)},
             {(0, BARE, BARE): 0, (0, BARE, 0): 5, (0, BARE, 1): 5, (0, 0, 0): 1, (0, 1, 1): 4},
-            "FGSM (eps 40/255) leaves 0 of 10 right (10 without it); "
+            "FGSM (eps 0.1569) leaves 0 of 10 right (10 without it); "
             "Bit-depth reduction brings back 5 of 10 fooled (50 %, 24-76). Known to the attacker: 4.",
         ),
     ],
@@ -154,10 +154,10 @@ def test_a_target_is_what_the_headline_speaks_of(tmp_path: Path) -> None:
     assert 0 < own < 10
     assert (
         text
-        == f"FGSM (eps 40/255) turns {10 - own} of {10 - own} into “3” and leaves {own} of 10 right (10 without it)."
+        == f"FGSM (eps 0.1569) turns {10 - own} of {10 - own} into “3” and leaves {own} of 10 right (10 without it)."
     )
     (tmp_path / "run.sqlite").unlink()
-    assert told(tmp_path, made, answers({})).startswith(f"FGSM (eps 40/255) turns none of {10 - own} into “3”")
+    assert told(tmp_path, made, answers({})).startswith(f"FGSM (eps 0.1569) turns none of {10 - own} into “3”")
 
 
 def test_of_several_classifiers_the_headline_names_the_one_that_it_speaks_of(tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_of_several_classifiers_the_headline_names_the_one_that_it_speaks_of(tmp
     first = told(tmp_path, made, say)
     with Run(tmp_path / "run.sqlite") as run:
         second = evaluate_verdict(Findings(run), 1)
-    assert first.endswith(": FGSM (eps 40/255) leaves 3 of 10 right (10 without it).")
-    assert second.endswith(": FGSM (eps 40/255) leaves 4 of 10 right (10 without it).")
+    assert first.endswith(": FGSM (eps 0.1569) leaves 3 of 10 right (10 without it).")
+    assert second.endswith(": FGSM (eps 0.1569) leaves 4 of 10 right (10 without it).")
     assert first.split(":")[0] != second.split(":")[0]
 
 
@@ -185,9 +185,9 @@ def test_an_unfinished_run_says_so_and_compares_the_same_images(tmp_path: Path) 
         ),
         (
             3,
-            "Unfinished, 3 of 4 parts done, numbers over 5 of 10 images. FGSM (eps 40/255) leaves 2 of 5 right (5 without it).",
+            "Unfinished, 3 of 4 parts done, numbers over 5 of 10 images. FGSM (eps 0.1569) leaves 2 of 5 right (5 without it).",
         ),
-        (4, "FGSM (eps 40/255) leaves 2 of 10 right (10 without it)."),
+        (4, "FGSM (eps 0.1569) leaves 2 of 10 right (10 without it)."),
     ):
         assert told(tmp_path, plan(), answers(table), most) == words
         (tmp_path / "run.sqlite").unlink()
