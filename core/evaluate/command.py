@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from core import attacks, domains, files
 from core.device import pick
@@ -75,7 +78,7 @@ def act(options: argparse.Namespace, parse: Parsed, show: Show) -> int:
         else:
             evaluate(run, device=options.device, watch=watch)
         findings = Findings(run)
-        text = experiment.report(findings) if experiment else report(findings)
+        text = f"{experiment.report(findings)}\n{_made_by(options, plan.count)}" if experiment else report(findings)
         rows = experiment.rows(findings) if experiment else matrix(findings)
         _save(options.out, experiment.name if experiment else plan.name, text, rows)
         print(f"{text}\nSaved in {files.shown(options.out)}; the run is {files.shown(run.path)}.")
@@ -136,10 +139,18 @@ def _reproduce(options: argparse.Namespace, show: Show) -> int:
     rows = experiment.run(
         count, options.seed, options.device, options.out, lambda done, total, text: show(text, done, total)
     )
-    text = experiment.report(rows, count, options.seed)
+    text = f"{experiment.report(rows, count, options.seed)}\n{_made_by(options, count)}"
     _save(options.out, options.what, text, rows)
     print(f"{text}\nSaved in {files.shown(options.out)}.")
     return 0
+
+
+def _made_by(options: argparse.Namespace, count: int) -> str:
+    """The command that makes the same table again, and the versions that made this one; a line of Markdown."""
+    chosen = [f"--domain {options.domain}"] if options.domain else []
+    chosen += [f"--classifier {name}" for name in options.classifier]
+    command = " ".join([options.what, f"--pictures {count}", f"--seed {options.seed}", *chosen])
+    return f"Made by `python -m core evaluate {command}` with torch {torch.__version__}, Python {platform.python_version()}.\n"
 
 
 def _save(folder: Path, name: str, text: str, rows: list[Row]) -> None:

@@ -86,6 +86,8 @@ def test_from_the_command_line(
 ) -> None:
     monkeypatch.setitem(REPRODUCTIONS, "toy", Toy())
     assert main(["evaluate", "toy", "--pictures", "7", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "toy.md").read_text(encoding="utf-8")
+    assert "Made by `python -m core evaluate toy --pictures 7 --seed 0` with torch" in text
     text = capsys.readouterr().out
     assert "7 test pictures of Photographs, seed 0, classifier PhotoNet" in text and "| all |" in text
     for ending in ("md", "csv", "tex"):
