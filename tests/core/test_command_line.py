@@ -40,6 +40,14 @@ def test_attack_writes_pictures_recipe_and_numbers(tmp_path: Path, capsys: pytes
     assert json.loads((tmp_path / "b" / "outcome.json").read_text())["classes"][0] == "cat"
 
 
+def test_the_report_says_whether_the_attack_succeeded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "attack cat --attack fgsm --eps {} --device cpu --out"
+    assert main([*words.format("8/255").split(), str(tmp_path / "out")]) == 0
+    assert " after 1 step: FGSM" in capsys.readouterr().out
+    assert main([*words.format("0").split(), str(tmp_path / "none")]) == 0
+    assert " no success in 1 step: FGSM" in capsys.readouterr().out
+
+
 def test_the_true_class_of_a_file_is_unknown_until_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
