@@ -213,10 +213,12 @@ class Attack(Declared, ABC):
         with torch.inference_mode(False), torch.no_grad(), uncancellable():
             if stopped and last is None:  # before the starting point was known: the clean images are all there is
                 last = _unattacked(classifier, clean, labels, goal)
+                logits = last.logits
                 if watch is not None:
                     watch(last)
-            assert last is not None, "an attack yields at least its starting point"
-            logits = classifier(quantise(last.images))
+            else:
+                assert last is not None, "an attack yields at least its starting point"
+                logits = classifier(quantise(last.images))
             success = goal.reached(logits, labels)
             if self.smallest and not bool(success.all()):
                 kept = success.view(-1, 1, 1, 1)
@@ -239,7 +241,7 @@ class Attack(Declared, ABC):
 
 def _unattacked(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Step:
     """The clean images as a step of an attack that did not begin."""
-    logits = classifier(images)
+    logits = classifier(quantise(images))
     return Step(0, 0, images, logits, torch.zeros_like(logits[:, 0]), goal.reached(logits, labels), goal.targets)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import exp
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from pydantic import field_validator
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from core.cancellation import check
 from core.declaration import Real, number
-from core.defenses.base import Defense, fit_window, in_parts, odd
+from core.defenses.base import Defense, fit_window, odd
+from core.threads import spread
 
 CACHED = 1 << 17  # values worked on at once on a CPU: the pictures, their sums and a weight stay in its cache
 
@@ -48,38 +52,134 @@ class Bilateral(Defense):
 
     def apply(self, images: Tensor) -> Tensor:
         fit_window(self.title, self.window, images)
-        return in_parts(self._smoothed, images, CACHED)
+        return _Filter.apply(images, -0.5 / self._spread(images) ** 2, self.window // 2, self.near)  # type: ignore[no-any-return]
 
-    def _smoothed(self, images: Tensor) -> Tensor:
-        reach, (height, width) = self.window // 2, images.shape[2:]
-        padded = F.pad(images, (reach, reach, reach, reach), mode="reflect")
-        scale = -0.5 / self._spread(images) ** 2
-        total, weights = images, torch.ones_like(images[:, :1])
-        # A pair of pixels has one weight, which counts for either of them: half of the window is enough.
-        half = [(0, right) for right in range(1, reach + 1)]
-        half += [(down, right) for down in range(1, reach + 1) for right in range(-reach, reach + 1)]
-        for down, right in half:
-            left, rows, columns = max(0, right), height + down, width + abs(right)
-            # The upper pixels of all pairs of which at least one lies in the picture, and the lower ones.
-            top, start = reach - down, reach - left
-            upper = padded[:, :, top : top + rows, start : start + columns]
-            lower = padded[:, :, top + down : top + down + rows, start + right : start + right + columns]
-            squares = (upper - lower).square()
-            distance = squares.sum(1, keepdim=True) if squares.shape[1] > 1 else squares
-            weight = (distance * scale).exp() * exp(-0.5 * (down * down + right * right) / self.near**2)
-            # Where the picture's pixels lie in these: as the upper of their pairs, and as the lower.
-            first = (slice(down, down + height), slice(left, left + width))
-            second = (slice(0, height), slice(left - right, left - right + width))
-            for mine, other in ((first, lower), (second, upper)):
-                part = weight[:, :, mine[0], mine[1]]
-                total = total + part * other[:, :, mine[0], mine[1]]
-                weights = weights + part
-        return total / weights
-
-    def _spread(self, images: Tensor) -> Tensor | float:
-        """σr: the one given, or each picture's standard deviation N×1×1×1 (any where it is flat, for there all are alike)."""
+    def _spread(self, images: Tensor) -> Tensor:
+        """σr: the one given, or each picture's standard deviation, N×1×1×1 (any where it is flat, for there all are alike)."""
         if self.alike is not None:
-            return self.alike
+            return torch.full_like(images[:, :1, :1, :1], self.alike)
         variance = images.var((1, 2, 3), unbiased=False, keepdim=True)
         flat = variance < 1e-12
         return torch.where(flat, 1.0, torch.where(flat, 1.0, variance).sqrt())
+
+
+class _Filter(torch.autograd.Function):
+    """The filter and its gradient, one offset of the window after another, a few images at a time.
+
+    Autograd would keep what each offset makes, which is as many copies of the image as the window has pixels. Backward the weights
+    are worked out again instead. For out_p = T_p / W_p with T_p = Σ w(p, q) x_q and W_p = Σ w(p, q), and g the gradient of out:
+    a_p = g_p / W_p is that of T_p, b_p = −a_p·out_p that of W_p, so that of w(p, q) is a_p·x_q + b_p + a_q·x_p + b_q.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, scale: Tensor, reach: int, near: float) -> Tensor:
+        smooth, weights = torch.empty_like(images), torch.ones_like(images[:, :1])
+
+        def filtered(part: tuple[Tensor, ...]) -> None:
+            _filtered(part, reach, near)
+
+        spread(filtered, _parts(images, scale, smooth, weights))
+        ctx.save_for_backward(images, scale, smooth, weights)
+        ctx.reach, ctx.near = reach, near
+        return smooth
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        images, scale, smooth, weights = ctx.saved_tensors
+        by_image, by_scale = torch.empty_like(images), torch.zeros_like(scale)
+
+        def differentiated(part: tuple[Tensor, ...]) -> None:
+            _differentiated(part, ctx.reach, ctx.near)
+
+        spread(differentiated, _parts(images, scale, smooth, weights, gradient, by_image, by_scale))
+        return by_image, by_scale, None, None
+
+
+def _parts(images: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The tensors, N long each, a few images at a time on a CPU: what is made of them then stays in its cache."""
+    few = max(1, CACHED // images[0].numel()) if images.device.type == "cpu" else len(images)
+    return zip(*(torch.split(tensor, few) for tensor in (images, *others)), strict=True)
+
+
+class _Pairs(NamedTuple):
+    """All pairs of pixels at one offset of which at least one lies in the image.
+
+    Attributes:
+        upper, lower: where the two pixels of each lie on the padded image.
+        first, second: where the image's pixels lie among them, as the upper of their pairs and as the lower.
+        nearness: their weight by place.
+    """
+
+    upper: tuple[slice, slice]
+    lower: tuple[slice, slice]
+    first: tuple[slice, slice]
+    second: tuple[slice, slice]
+    nearness: float
+
+
+def _pairs(height: int, width: int, reach: int, near: float) -> Iterator[_Pairs]:
+    """Offset by offset. A pair of pixels has one weight, which counts for either of them: half of the window is enough."""
+    half = [(0, right) for right in range(1, reach + 1)]
+    half += [(down, right) for down in range(1, reach + 1) for right in range(-reach, reach + 1)]
+    for down, right in half:
+        check()
+        left, rows, columns = max(0, right), height + down, width + abs(right)
+        top, start = reach - down, reach - left
+        yield _Pairs(
+            (slice(top, top + rows), slice(start, start + columns)),
+            (slice(top + down, top + down + rows), slice(start + right, start + right + columns)),
+            (slice(down, down + height), slice(left, left + width)),
+            (slice(0, height), slice(left - right, left - right + width)),
+            exp(-0.5 * (down * down + right * right) / near**2),
+        )
+
+
+def _at(tensor: Tensor, where: tuple[slice, slice]) -> Tensor:
+    return tensor[:, :, where[0], where[1]]
+
+
+def _squared(difference: Tensor) -> Tensor:
+    """The squared distance over the channels, N×1×H×W."""
+    squares = difference.square()
+    return squares.sum(1, keepdim=True) if squares.shape[1] > 1 else squares
+
+
+def _filtered(part: tuple[Tensor, ...], reach: int, near: float) -> None:
+    """Of images, scale, smooth and weights: write the filtered images into `smooth` and the sums of their weights, N×1×H×W, into
+    `weights`, which holds ones."""
+    images, scale, smooth, weights = part
+    padded = F.pad(images, (reach,) * 4, mode="reflect")
+    smooth.copy_(images)
+    for pairs in _pairs(images.shape[2], images.shape[3], reach, near):
+        upper, lower = _at(padded, pairs.upper), _at(padded, pairs.lower)
+        weight = (_squared(upper - lower) * scale).exp_().mul_(pairs.nearness)
+        for mine, other in ((pairs.first, lower), (pairs.second, upper)):
+            share = _at(weight, mine)
+            smooth.add_(share * _at(other, mine))
+            weights.add_(share)
+    smooth.div_(weights)
+
+
+def _differentiated(part: tuple[Tensor, ...], reach: int, near: float) -> None:
+    """The same images, and the gradient of `smooth`: write that of the images into `by_image`, and add that of `scale` to `by_scale`."""
+    images, scale, smooth, weights, gradient, by_image, by_scale = part
+    around = (reach,) * 4
+    padded = F.pad(images, around, mode="reflect")
+    of_total = gradient / weights
+    of_weights = -(of_total * smooth).sum(1, keepdim=True)
+    totals, sums = F.pad(of_total, around), F.pad(of_weights, around)
+    found = torch.zeros_like(padded)
+    for pairs in _pairs(images.shape[2], images.shape[3], reach, near):
+        upper, lower = _at(padded, pairs.upper), _at(padded, pairs.lower)
+        difference = upper - lower
+        distance = _squared(difference)
+        weight = (distance * scale).exp_().mul_(pairs.nearness)
+        above, below = _at(totals, pairs.upper), _at(totals, pairs.lower)
+        of_weight = (above * lower + below * upper).sum(1, keepdim=True)
+        of_weight.add_(_at(sums, pairs.upper)).add_(_at(sums, pairs.lower)).mul_(weight)
+        by_scale.add_((of_weight * distance).sum((1, 2, 3), keepdim=True))
+        apart = difference.mul_(of_weight.mul_(2 * scale))
+        _at(found, pairs.upper).add_(weight * below).add_(apart)
+        _at(found, pairs.lower).add_(weight * above).sub_(apart)
+    by_image.copy_(torch.ops.aten.reflection_pad2d_backward(found, images, around)).add_(of_total)

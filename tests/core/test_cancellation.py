@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import ClassVar
+from unittest import mock
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor
 from core.attacks import PGD
 from core.attacks.base import Attack, Goal, Step
 from core.cancellation import Cancelled, cancellable, check, uncancellable
-from core.defenses import BitDepth, Chain, Gaussian
+from core.defenses import Bilateral, BitDepth, Chain, Defense, Gaussian
+from core.guarded import Guarded
 from core.models.classifier import Classifier
+from core.recipe import Method, Progress, Recipe, defend, fool, prepare
 from core.threads import spread
 from tests.core.test_guarded import pictures, tiny
 
@@ -113,3 +116,61 @@ def test_an_attack_that_nobody_stops_is_not_stopped() -> None:
 def test_a_chain_stops_between_its_members() -> None:
     with pytest.raises(Cancelled), cancellable(after(1)):
         Chain(members=(Gaussian(), BitDepth()))(pictures())
+
+
+class Slow(Defense):
+    """Looks often whether it should stop, as a filter with a large window does; not in the registry."""
+
+    title: ClassVar[str] = "Slow"
+
+    def apply(self, images: Tensor) -> Tensor:
+        return self.drawn(images, None)
+
+    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        for _ in range(5):
+            check()
+        return images * 1.0
+
+
+def test_between_the_draws_of_an_average_it_stops_forward_and_backward() -> None:
+    guarded = Guarded(tiny(), Slow(), "average", samples=4)
+    with pytest.raises(Cancelled), cancellable(after(8)):  # in the second draw
+        guarded(pictures())
+    leaf = pictures().requires_grad_()
+    with mock.patch("core.guarded.GRAPH_BYTES", 0):
+        logits = guarded(leaf)
+        with pytest.raises(Cancelled), cancellable(after(8)):
+            torch.autograd.grad(logits.sum(), leaf)
+
+
+@pytest.mark.parametrize("images", [pictures(), pictures().repeat(20, 1, 6, 6)], ids=["small", "spread"])
+def test_a_large_window_stops_between_its_offsets(images: Tensor) -> None:
+    defense = Bilateral(window=9)
+    with pytest.raises(Cancelled), cancellable(after(10)):
+        defense(images)
+    leaf = images.clone().requires_grad_()
+    defended = defense(leaf)
+    with pytest.raises(Cancelled), cancellable(after(10)):
+        torch.autograd.grad(defended.sum(), leaf)
+    assert torch.equal(defense(images), defended), "what comes after is whole"
+
+
+def test_defenses_that_are_stopped_leave_the_whole_columns() -> None:
+    recipe = Recipe(
+        domain="mnist",
+        attack=Method(name="pgd", params={"steps": 3}),
+        attacker="adaptive",
+        defenses=((Method(name="bitdepth"),), (Method(name="random_resize"),)),
+    )
+    scene = prepare(recipe, device="cpu")
+    attacked = fool(recipe, scene)
+    asked = {"first": False}
+
+    def watch(progress: Progress) -> None:
+        asked["first"] |= "Random" in progress.text  # from here on it should stop
+
+    with cancellable(lambda: asked["first"]):
+        columns = defend(recipe, scene, attacked, watch=watch)
+    assert [column.short for column in columns] == ["Bit-depth reduction"]
+    with cancellable(lambda: True):
+        assert defend(recipe, scene, attacked) == ()

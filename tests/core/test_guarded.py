@@ -15,6 +15,7 @@ from core.defenses import (
     JPEG,
     LGS,
     REGISTRY,
+    Bilateral,
     BitDepth,
     Chain,
     Defense,
@@ -284,6 +285,34 @@ def test_graphs_that_are_made_again_give_the_same_gradient(samples: int, monkeyp
             found = slope(guarded, images), PGD(steps=3)(guarded, images, labels).images
         for one, other in zip((*wanted[0], wanted[1]), (*found[0], found[1]), strict=True):
             assert torch.allclose(one, other, atol=1e-12)
+
+
+def held_by(function: nn.Module, images: Tensor) -> int:
+    """Bytes that the graph of one look holds."""
+    held: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        held[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        graph = function(images.clone().requires_grad_())
+    assert graph.requires_grad
+    return sum(held.values())
+
+
+def test_the_memory_of_an_average_does_not_grow_with_its_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.guarded.GRAPH_BYTES", 0)
+    few, many = (Guarded(tiny(), RandomResizePad(), "average", samples=n) for n in (2, 16))
+    assert held_by(many, pictures()) < 1.2 * held_by(few, pictures())
+    monkeypatch.setattr("core.guarded.GRAPH_BYTES", 1 << 28)
+    assert held_by(many, pictures()) > 4 * held_by(few, pictures()), "small graphs are kept: that is faster"
+
+
+def test_a_large_window_holds_no_copies_of_the_image() -> None:
+    images = pictures()
+    guarded = Guarded(tiny(), Bilateral(window=15), "true")
+    assert held_by(guarded, images) - held_by(tiny(), images) < 4 * images.numel() * images.element_size()
 
 
 def test_a_gradient_may_be_asked_twice_of_graphs_that_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
