@@ -7,7 +7,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
-from app import live, pictures, session, theme
+from app import evaluations, live, pictures, session, theme
 from app.fragments import page_run
 from app.owner import BrowserCookie
 from app.sidebar import sidebar
@@ -62,4 +62,4 @@ else:
     # to /attack opened first would run that file alone, without this one. And what is imported here already, no visitor
     # waits for.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, middleware=[Middleware(BrowserCookie)])
+    app = st.App(__file__, middleware=[Middleware(BrowserCookie)], lifespan=evaluations.lifespan)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import streamlit as st
 
@@ -22,6 +24,15 @@ MOST = 5  # evaluations of one user that run or wait
 NOT_YOURS = "This evaluation was begun in another browser, which alone can stop it, go on with it or delete it."
 
 log = logging.getLogger("mirage")
+_ending = threading.Event()  # the server is being stopped
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncGenerator[dict[str, Any], None]:
+    """When the server is stopped, what is at work stops at its next step: it can be gone on with another day."""
+    _ending.clear()
+    yield {}
+    _ending.set()
 
 
 @dataclass
@@ -135,7 +146,7 @@ def _work(
 ) -> None:
     def should_stop() -> bool:
         """Somebody pressed Stop, or the server ends: what is done is kept, and the run goes on another day."""
-        return made.cancel.is_set() or not threading.main_thread().is_alive()
+        return made.cancel.is_set() or _ending.is_set()
 
     def watch(advance: Advance) -> bool:
         made.advance = advance
@@ -148,7 +159,7 @@ def _work(
     except BadInput as error:
         made.error = str(error)
     except Exception:
-        if threading.main_thread().is_alive():  # else the server ends, and its pools take no more work
+        if not _ending.is_set():  # else the pools take no more work
             log.exception("An evaluation failed: %s", made.name)
         made.error = "Something went wrong inside Mirage; the details are in the server's log. What was done is kept."
     finally:

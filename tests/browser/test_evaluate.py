@@ -88,6 +88,7 @@ def test_the_matrix_fills_by_itself_for_everybody_and_keeps_what_was_chosen(alon
     expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile("At work|at work"), timeout=60_000)
     other = browse(page.url, size=TALL, wait=False)
     expect(other.get_by_role("button", name="Stop", exact=True)).to_be_visible(timeout=60_000)
+    page.locator("[data-testid=stDataFrame]").first.wait_for(timeout=90_000)
     box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 55)  # the clean pictures behind some defense
     expect(page.get_by_role("heading", level=3).first).to_contain_text("Clean pictures, ", timeout=60_000)
