@@ -7,7 +7,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
-from app import evaluations, live, pictures, session, theme
+from app import evaluations, live, pictures, session
+from app.first_paint import FirstPaint
 from app.fragments import page_run
 from app.owner import BrowserCookie
 from app.sidebar import sidebar
@@ -17,7 +18,6 @@ memory.keep()
 
 if __name__ == "__main__":
     st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")
-    theme.apply()
     pictures.begin()
     st.logo("assets/logo.svg", size="large")
     page = st.navigation(
@@ -62,4 +62,5 @@ else:
     # to /attack opened first would run that file alone, without this one. And what is imported here already, no visitor
     # waits for.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, middleware=[Middleware(BrowserCookie)], lifespan=evaluations.lifespan)
+    middleware = [Middleware(BrowserCookie), Middleware(FirstPaint)]
+    app = st.App(__file__, middleware=middleware, lifespan=evaluations.lifespan)

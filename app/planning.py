@@ -7,6 +7,7 @@ import streamlit as st
 from core import attacks, defenses, domains
 from core.evaluate import Plan
 from core.evaluate.command import at_each
+from core.images import rounding_note
 from core.inputs import BadInput
 from core.recipe import Method, Recipe
 from core.recipe.recipe import Attacker, describe_attack
@@ -53,6 +54,8 @@ def settings(recipe: Recipe) -> Plan | None:
             key="ev_eps",
             help="Several values, with commas between: attacks that have an eps run at each, and a curve is drawn.",
         )
+        for note in eps_notes(eps_values(eps, usual.unit) or []):
+            st.caption(note)
         target = st.selectbox(
             "Target",
             ["", *domain.classes],
@@ -116,6 +119,16 @@ def eps_values(text: str, unit: str) -> list[str] | None:
     except ValueError:
         return None
     return [word if "/" in word else f"{word}{unit}" for word in words]
+
+
+def eps_notes(values: list[str]) -> list[str]:
+    """What 8-bit rounding makes of each value that is not a whole number of gray levels."""
+    notes = []
+    for value in values:
+        top, _, bottom = value.partition("/")
+        if float(bottom or 1) > 0:
+            notes.append(rounding_note(float(top) / float(bottom or 1)))
+    return [note for note in notes if note]
 
 
 def _attacks(recipe: Recipe) -> list[Method]:

@@ -1,19 +1,10 @@
-"""The light table: what the theme settings cannot say, in one style sheet."""
+"""Parts of the page that the style sheet (assets/styles/mirage.css) knows by their keys."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
-
-_STYLES = Path(__file__).resolve().parents[1] / "assets" / "styles" / "mirage.css"
-
-
-def apply() -> None:
-    """Put the style sheet into the page."""
-    st.html(_STYLES)
 
 
 def crisp_key(name: str, pixels: npt.NDArray[np.uint8]) -> str:

@@ -16,6 +16,7 @@ from app.plots import flow_plot, top_bars, trace_plot
 from app.sticking import kept, printing, sticking
 from app.tables import table
 from app.words import (
+    a,
     attack_verdict,
     attacked_title,
     budget,
@@ -95,49 +96,44 @@ def clean_tile(pixels: Pixels, before: Verdict, classes: tuple[str, ...], label:
     return Tile(pixels, "x, clean", prediction(before, classes, label), "clean", "", "clean.png")
 
 
-def equation(tiles: list[Tile], dimmed: bool, live_now: bool) -> None:
+def equation(scene: Scene, outcome: Outcome | None, dimmed: bool, live_now: bool) -> None:
     """Clean plus change is adversarial; while an attack runs, its newest image stands where the adversarial one will."""
-    draw = partial(row, key="equation", label="clean plus change is adversarial", width=190, dimmed=dimmed)
-    if not live_now:
-        draw(tiles)
-        return
-    before, newest = st.columns([2.1, 1])
-    with before:
-        draw(tiles[:2])
-    with newest:
-        st.markdown("**x′ so far**")
-        live.so_far()
-
-
-def evidence(outcome: Outcome, dimmed: bool, live_now: bool) -> None:
-    """The pictures that prove the verdict, then the numbers, then the details."""
-    attacked, classes = outcome.attacked, outcome.classes
-    change, factor = magnified(outcome.clean, attacked.adversarial)
-    true, label = confidence_of(outcome), outcome.known_label
-    unit = domains.get(outcome.domain).linf.unit
-    equation(
-        [
-            clean_tile(outcome.clean, outcome.before, classes, label),
-            Tile(
-                change,
-                f"δ × {factor}",
-                f"L∞ {budget(attacked.norms.linf, unit)} · L2 {attacked.norms.l2:.2f}",
-                "neutral",
-                "+",
-                "delta.png",
-            ),
+    clean = clean_tile(scene.clean, scene.before, scene.classifier.classes, scene.known_label)
+    tiles = [clean]
+    if outcome is not None:
+        attacked, unit = outcome.attacked, domains.get(outcome.domain).linf.unit
+        change, factor = magnified(outcome.clean, attacked.adversarial)
+        words = f"L∞ {budget(attacked.norms.linf, unit)} · L2 {attacked.norms.l2:.2f}"
+        seen = prediction(attacked.verdict, outcome.classes, outcome.known_label)
+        tiles += [
+            Tile(change, f"δ × {factor}", words, "neutral", "+", "delta.png"),
             Tile(
                 attacked.adversarial,
                 attacked_title(attacked, "x′, adversarial"),
-                prediction(attacked.verdict, classes, label),
+                seen,
                 "adversarial",
                 "=",
                 "adversarial.png",
             ),
-        ],
-        dimmed,
-        live_now,
-    )
+        ]
+    draw = partial(row, key="equation", label="clean plus change is adversarial", width=190)
+    if outcome is not None and not live_now:
+        draw(tiles, dimmed=dimmed)
+        return
+    before, newest = st.columns([2.1, 1])
+    with before:
+        draw([clean, *tiles[1:2]], dimmed=outcome is not None)
+    if live_now:
+        with newest:
+            st.markdown("**x′ so far**")
+            live.so_far()
+
+
+def evidence(outcome: Outcome) -> None:
+    """The numbers that belong to the images, then the details."""
+    attacked, classes = outcome.attacked, outcome.classes
+    true, label = confidence_of(outcome), outcome.known_label
+    unit = domains.get(outcome.domain).linf.unit
     first = attacked.first if attacked.success else None
     start = "" if first != 0 else " (clean image)" if starts_clean(outcome) else " (random start)"
     numbers = [
@@ -302,7 +298,7 @@ if scene is None:
     st.stop()
 assert scene is not None
 classes = scene.classifier.classes
-head = st.container()
+head = st.container(key="attack_head")
 with st.container(key="bench"):
     left, right = st.columns([1, 2.6], gap="large")
 with left:
@@ -348,25 +344,17 @@ with head:
         theme.verdict(attack_verdict(shown))
     else:
         sees = start_verdict(scene.before, classes, scene.known_label)
-        looking = f"{recipe.built_attack().title} is looking for a change that makes it see {recipe.target or 'something else'}."
+        number = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
+        aim = "something else" if number is None else a(classes[number])
+        looking = f"{recipe.built_attack().title} is looking for a change that makes it see {aim}."
         theme.verdict(f"{sees} {looking}" if busy else "Press Run to attack this picture.")
+if shown is not None and found is None and not busy:
+    run_slot.info("These pictures are of the run before. Press Run for the settings below.")
 with right:
-    if shown is None:
-        places = st.columns(3)
-        with places[0]:
-            row(
-                [clean_tile(scene.clean, scene.before, classes, scene.known_label)],
-                key="before",
-                label="The clean picture",
-            )
-        with places[2]:
-            if busy:
-                st.markdown("**x′ so far**")
-                live.so_far()
-    else:
-        if found is None and not busy:
-            st.info("These pictures are of the run before. Press Run for the settings on the left.")
-        evidence(shown, dimmed=found is None, live_now=busy)
+    with st.container(key="stage_room"), st.container(key="stage"):
+        equation(scene, shown, dimmed=found is None, live_now=busy)
+    if shown is not None:
+        evidence(shown)
     if method.universal:
         sticking(scene)
 if shown is not None:

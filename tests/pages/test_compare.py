@@ -80,3 +80,18 @@ def test_one_classifier_cannot_transfer_and_two_can() -> None:
     matrix = app.dataframe[1].value
     assert list(matrix["Made on"]) == list(matrix.columns[1:]) and len(matrix) == 3
     assert all(re.match("[✓✗] ", cell) for cell in matrix.iloc[:, 1:].to_numpy().ravel())
+
+
+def test_mnist_is_compared_at_its_own_eps_and_fractions_of_a_gray_level_are_explained() -> None:
+    app = visit("compare", Recipe(domain="mnist", contest=Contest(attacks=("fgsm",), steps=1)).to_link())
+    slider = app.slider(key="contest_eps")
+    assert (slider.label, slider.value, slider.max) == ("eps", 0.3, 0.5)
+    assert any("76.5 gray levels: the 8-bit image changes by up to 77/255" in caption.value for caption in app.caption)
+    assert app.dataframe[0].value.set_index("Attack").loc["FGSM", "L∞"] == "0.302"
+    app.selectbox(key="side_domain").set_value("photos").run()
+    settled(app)
+    slider = app.slider(key="contest_eps")
+    assert (slider.label, slider.value, slider.max) == ("eps (n/255)", 8.0, 32.0)
+    slider.set_value(0.5).run()
+    assert any("by up to 1/255, more than eps" in caption.value for caption in app.caption)
+    assert app.session_state["recipe"].contest.eps == 0.5 / 255

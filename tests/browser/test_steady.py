@@ -1,0 +1,136 @@
+"""The Attack screen keeps still: a chosen place stays, progress is in sight, and nothing jumps."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from core.recipe import Method, Recipe
+from tests.browser.conftest import DESKTOP, Open, finished, settle
+
+SHIFTS = """() => { window.shifts = []; window.shiftSources = [];
+  new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) { window.shifts.push(e.value);
+    window.shiftSources.push([Math.round(e.startTime), e.value, ...e.sources.map((s) => [s.node && (s.node.className || s.node.nodeName),
+      [s.previousRect.top, s.currentRect.top, s.previousRect.height, s.currentRect.height].map(Math.round)])]); } }
+  ).observe({ type: 'layout-shift', buffered: true }); }"""
+
+
+def shifted(page: Any) -> float:
+    """The sum of all layout shifts so far that no input explains."""
+    return float(page.evaluate("() => window.shifts.reduce((sum, value) => sum + value, 0)"))
+
+
+def in_recipe(page: Any) -> dict[str, Any]:
+    """The attack's parameters as the address holds them."""
+    word = page.url.partition("recipe=")[2].partition("&")[0]
+    return dict(Recipe.from_link(word).attack.params) if word else {}
+
+
+def target_of(address: str) -> str:
+    word = address.partition("recipe=")[2].partition("&")[0]
+    return Recipe.from_link(word).target if word else ""
+
+
+def place(page: Any) -> Any:
+    return page.get_by_role("application", name=re.compile("Place of the patch"))
+
+
+def attacked(page: Any) -> None:
+    page.get_by_role("button", name="Run the attack").click()
+    finished(page)
+
+
+@pytest.mark.parametrize("how", ["click", "drag", "keys"])
+def test_a_chosen_place_stays_through_a_run_another_target_and_a_reload(server: str, browse: Open, how: str) -> None:
+    link = Recipe(attack=Method(name="lavan", params={"steps": 2, "area": 0.04})).to_link()
+    page = browse(f"{server}/attack?recipe={link}")
+    finished(page)
+    picker = place(page)
+    picker.scroll_into_view_if_needed()
+    box = picker.locator("img").bounding_box()
+    x, y = box["x"] + 0.3 * box["width"], box["y"] + 0.6 * box["height"]
+    if how == "click":
+        page.mouse.click(x, y)
+    elif how == "drag":
+        page.mouse.move(box["x"] + 20, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(x, y, steps=4)
+        page.mouse.up()
+    else:
+        picker.press("ArrowDown")
+        picker.press("ArrowLeft")
+    page.wait_for_url(lambda _: "place" in in_recipe(page))
+    chosen = {word: in_recipe(page).get(word) for word in ("place", "row", "column")}
+    assert chosen["place"] == "given"
+    finished(page)
+
+    def stands() -> None:
+        assert {word: in_recipe(page).get(word) for word in chosen} == chosen
+        words = f"row {chosen['row'] or 0:.2f}, column {chosen['column'] or 0:.2f}"
+        assert place(page).locator("xpath=following-sibling::output").inner_text() == words
+
+    attacked(page)
+    stands()
+    target = page.get_by_role("combobox", name="Target")
+    target.click()
+    target.press_sequentially("rocket")
+    target.press("Enter")
+    page.wait_for_url(lambda address: target_of(address) == "rocket")
+    finished(page)
+    attacked(page)
+    stands()
+    page.reload()
+    settle(page)
+    finished(page)
+    stands()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, {"width": 1024, "height": 768}, {"width": 390, "height": 844}])
+def test_progress_and_stop_are_in_sight_and_the_newest_image_stands_where_the_result_will(
+    server: str, browse: Open, size: dict[str, int]
+) -> None:
+    params = {"steps": 1000, "area": 0.01, "confidence": 1.0}
+    link = Recipe(attack=Method(name="lavan", params=params), target="galaxies").to_link()
+    page = browse(f"{server}/attack?recipe={link}", size=size)
+    for _ in range(2):
+        stop = page.locator(".st-key-stop button")
+        stop.wait_for(timeout=60_000)
+        page.wait_for_function("() => document.querySelector('.st-key-live_slot img')")
+        for part in (stop, page.locator(".st-key-progress_job [data-testid=stProgress]")):
+            box = part.bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"], box
+            assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"], box
+        page.screenshot(path=f"tests/browser/shots/running-{size['width']}-{_}.png")
+        if size["width"] > 640:
+            newest = page.locator(".st-key-live_slot img").bounding_box()
+            assert newest["y"] + newest["height"] <= size["height"], newest
+        stop.click()
+        finished(page)
+        page.screenshot(path=f"tests/browser/shots/done-{size['width']}-{_}.png")
+        page.get_by_role("button", name="Run the attack").click()
+
+
+def test_nothing_jumps_on_loading_and_on_running(server: str, browse: Open) -> None:
+    page = browse("about:blank", wait=False)
+    page.add_init_script(f"({SHIFTS})()")
+    page.goto(f"{server}/attack?recipe={Recipe(seed=77).to_link()}")
+    settle(page)
+    finished(page)
+    loading = shifted(page)
+    print(page.evaluate("() => window.shiftSources"))
+    assert loading < 0.1, page.evaluate("() => window.shiftSources")
+    link = Recipe(attack=Method(name="lavan", params={"steps": 60}), seed=78).to_link()
+    page.goto(f"{server}/attack?recipe={link}")
+    settle(page)
+    finished(page)
+    print(shifted(page), page.evaluate("() => window.shiftSources"))
+    assert shifted(page) < 0.1, page.evaluate("() => window.shiftSources")
+    before = shifted(page)
+    page.get_by_role("spinbutton", name="Seed").fill("79")
+    page.get_by_role("spinbutton", name="Seed").press("Enter")
+    finished(page)
+    attacked(page)
+    print(shifted(page) - before, page.evaluate("() => window.shiftSources"))
+    assert shifted(page) - before < 0.1, page.evaluate("() => window.shiftSources")
