@@ -19,6 +19,9 @@ memory.keep()
 if __name__ == "__main__":
     st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")
     pictures.begin()
+    # Before the navigation: the browser then puts a page's address and its recipe into one entry of its history.
+    session.follow_address()
+    session.mirror()
     st.logo("assets/logo.svg", size="large")
     page = st.navigation(
         {
@@ -49,12 +52,10 @@ if __name__ == "__main__":
         position="top",
     )
     with page_run():
-        session.recipe()
         sidebar()
-        session.mirror()
         session.complaint()
         if session.scene() is None:
-            live.classifier()
+            live.unavailable()
         else:
             page.run()
 else:

@@ -43,6 +43,22 @@ def downloading(key: str) -> bool:
     return True
 
 
+def unavailable() -> None:
+    """What stands in a screen's place while its image or its classifier is not here."""
+    sentence = session.problem()
+    if not sentence:
+        return classifier()
+    verdict("This image cannot be shown.")
+    st.error(plain(sentence), icon=":material/image_not_supported:")
+    st.write("The recipe keeps it. Choose another image in the sidebar to go on.")
+    st.button(
+        "Use the first image of the gallery",
+        key="first_image",
+        icon=":material/image:",
+        on_click=lambda: session.change(picture={"fit": session.recipe().picture.fit}, target=""),
+    )
+
+
 def classifier() -> None:
     """What stands in a screen's place while its classifier is not here."""
     recipe = session.recipe()
@@ -50,31 +66,38 @@ def classifier() -> None:
     if downloading(key):
         return
     st.write("The classifier is not here. Try again, or choose another one in the sidebar.")
-    if st.button("Try again", key="retry", icon=":material/refresh:"):
-        session.forget(key)
-        st.rerun()
+    st.button("Try again", key="retry", icon=":material/refresh:", on_click=session.forget, args=(key,))
 
 
 Reports = Callable[[Progress], bool]  # what work reports to; True: stop
+
+
+def state(key: str, working: str, what: str) -> str:
+    """What there is to say of work without a result, or with half of one: `working` while it runs, else why it does not."""
+    job = session.job()
+    if job is not None and job.key == key:
+        return working
+    given_up = session.given_up(key)
+    return f"{what} {'failed' if given_up == 'failed' else 'was stopped' if given_up else 'has not been run'}."
 
 
 def attacked() -> tuple[Scene, Attacked]:
     """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is."""
     scene = session.scene()
     if scene is None:
-        classifier()
+        unavailable()
         st.stop()
     assert scene is not None
     recipe = session.recipe()
     session.mirror()
-    base = session.attacked(recipe)
-    if base is None and not session.failed(session.attack_key(recipe)):
+    key = session.attack_key(recipe)
+    if session.attacked(recipe) is None:
         session.start_attack(recipe, scene)
-        base = session.attacked(recipe)
-    if base is None:
-        verdict("The attack is running." if session.job() else "The attack was stopped.")
+    base = session.attacked(recipe)
+    if base is None or base.stopped:  # half an attack says nothing of what is built on it
+        verdict(state(key, "The attack is running.", "The attack"))
         if not running("attack "):
-            again(session.attack_key(recipe))
+            again(key)
         st.stop()
     assert base is not None
     return scene, base
@@ -93,9 +116,14 @@ def worked(key: str, text: str, work: jobs.Work) -> Any:
 
 def again(key: str) -> None:
     """A button that begins what was stopped or failed."""
-    if st.button("Run", key=f"again_{key.split()[0]}", type="primary", icon=":material/play_arrow:"):
-        session.forget(key)
-        st.rerun()
+    st.button(
+        "Run",
+        key=f"again_{key.split()[0]}",
+        type="primary",
+        icon=":material/play_arrow:",
+        on_click=session.forget,
+        args=(key,),
+    )
 
 
 @fragment(run_every=0.4)

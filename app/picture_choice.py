@@ -6,9 +6,11 @@ import base64
 import binascii
 
 import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
 from app import session
+from app.internals import take_files
 from app.pictures import uri
 from app.theme import crisp_key, plain
 from core import domains, images
@@ -65,10 +67,15 @@ export default function ({ parentElement, setTriggerValue }) {
 
 def choose_picture(domain: domains.Domain, recipe: Recipe) -> None:
     """The picture of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
-    held = st.session_state.get("side_source")
-    kind = held if held in _SOURCES else recipe.picture.kind
+    if st.session_state.get("side_source") not in _SOURCES:
+        st.session_state.side_source = recipe.picture.kind
     source = st.segmented_control(
-        "Picture", list(_SOURCES), format_func=_SOURCES.__getitem__, default=kind, key="side_source", required=True
+        "Picture",
+        list(_SOURCES),
+        format_func=_SOURCES.__getitem__,
+        key="side_source",
+        required=True,
+        on_change=_source_chosen,
     )
     if source == "gallery":
         _from_gallery(domain, recipe)
@@ -79,6 +86,18 @@ def choose_picture(domain: domains.Domain, recipe: Recipe) -> None:
     _preview(recipe)
 
 
+def _source_chosen() -> None:
+    """The data set's first picture comes at once; of the others nobody knows yet which one."""
+    recipe = session.recipe()
+    splits = domains.get(recipe.domain).splits()
+    if st.session_state.side_source == "dataset" and recipe.picture.kind != "dataset" and splits:
+        _choose(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
+
+
+def _choose(picture: Picture) -> None:
+    session.change(picture=picture, target="")
+
+
 def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
     key = f"gallery_{domain.name}"
     current = _gallery_name(recipe)
@@ -86,7 +105,7 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
     def chosen() -> None:
         name = st.session_state[key]["chosen"]
         if name:
-            session.change(picture=Picture(name=name, fit=recipe.picture.fit), target="")
+            _choose(Picture(name=name, fit=session.recipe().picture.fit))
 
     _GALLERY(
         key=key,
@@ -120,78 +139,109 @@ def _thumbnails(domain: str, _missing: str | None) -> list[dict[str, str]]:
 
 
 def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
-    """One picture of a split, by class and by its number within that class."""
+    """One picture of a split, by class and by its number within that class; what the recipe names and is not here stands empty."""
     splits = domain.splits()
     if not splits:
-        st.caption(domain.missing() or "This domain has no data set.")
+        st.caption(plain(domain.missing() or "This domain has no data set."))
         return
-    chosen = (
-        recipe.picture
-        if recipe.picture.kind == "dataset" and recipe.picture.split in splits
-        else Picture(kind="dataset")
-    )
+    held = recipe.picture if recipe.picture.kind == "dataset" else None
+    session.stand("set_split", held.split if held and held.split in splits else None)
     split = st.selectbox(
-        "Split", splits, index=splits.index(chosen.split) if chosen.split in splits else 0, key="set_split"
+        "Split", splits, index=None, key="set_split", placeholder="Choose a split", on_change=_split_chosen
     )
+    if split is None:
+        return
     try:
         labels = domain.labels(split)
     except BadInput as error:
         st.warning(plain(str(error)))
         return
     present = [int(n) for n in np.unique(labels) if n >= 0]
-    everything = "any class"
-    options: list[int | str] = [everything, *present]
-    wanted = st.selectbox(
+    every = "any class"
+    options: list[int | str] = [every, *present]
+    key = f"set_class_{domain.name}"
+    inside = held is not None and held.index < len(labels)
+    if st.session_state.get(key) not in options or (
+        held and inside and st.session_state[key] not in (every, int(labels[held.index]))
+    ):
+        st.session_state[key] = every
+
+    def of_class() -> npt.NDArray[np.int64]:
+        chosen = st.session_state[key]
+        return np.arange(len(labels)) if chosen == every else np.flatnonzero(labels == chosen)
+
+    def class_chosen() -> None:
+        fitting = of_class()
+        current = session.recipe().picture
+        if current.index not in fitting:
+            _choose(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
+
+    st.selectbox(
         "Class",
         options,
         format_func=lambda n: n if isinstance(n, str) else domain.classes[n],
-        key=f"set_class_{domain.name}",
+        key=key,
+        on_change=class_chosen,
     )
-    of_class = np.arange(len(labels)) if isinstance(wanted, str) else np.flatnonzero(labels == wanted)
-    at = int(np.searchsorted(of_class, chosen.index)) if chosen.index in of_class else 0
-    number = st.number_input(
-        f"Number (0 to {len(of_class) - 1:,})",
+    fitting = of_class()
+    number_key = f"set_number_{domain.name}_{split}_{st.session_state[key]}"
+
+    def number_chosen() -> None:
+        number = st.session_state[number_key]
+        if number is not None:
+            fit = session.recipe().picture.fit
+            _choose(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
+
+    session.stand(number_key, int(np.searchsorted(fitting, held.index)) if held and inside else None)
+    st.number_input(
+        f"Number (0 to {len(fitting) - 1:,})",
         0,
-        len(of_class) - 1,
-        at,
-        key=f"set_number_{domain.name}_{split}_{wanted}",
+        len(fitting) - 1,
+        None,
+        1,
+        key=number_key,
+        placeholder="Choose a number",
+        on_change=number_chosen,
     )
-    picked = Picture(kind="dataset", split=split, index=int(of_class[number]), fit=recipe.picture.fit)
-    if picked != recipe.picture:
-        session.change(picture=picked, target="")
-        st.rerun()
+
+
+def _split_chosen() -> None:
+    split = st.session_state.set_split
+    if split is not None:
+        _choose(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
 
 
 def _from_visitor() -> None:
     """Upload, paste or photograph; every file that cannot be used gets one sentence, the last good one is taken."""
-    files = st.file_uploader(
+
+    def uploaded() -> None:
+        files = take_files(st.session_state["uploaded"])
+        refused = [f"{plain(name, 80)}: {plain(error)}" for name, data in files if (error := _take(data, name))]
+        st.session_state.uploads_refused = refused
+
+    st.file_uploader(
         "Upload pictures",
         accept_multiple_files=True,
         key="uploaded",
+        on_change=uploaded,
         help=f"{images.KINDS}, up to {images.MAX_BYTES // 10**6} MB each.",
     )
-    seen: set[str] = st.session_state.setdefault("uploads_seen", set())
-    told: dict[str, str] = st.session_state.setdefault("uploads_told", {})
-    for file in files:
-        if file.file_id not in seen:
-            seen.add(file.file_id)
-            error = _take(file.getvalue(), file.name)
-            if error:
-                told[file.file_id] = f"{plain(file.name)}: {error}"
-    for file_id in [known for known in told if known not in {file.file_id for file in files}]:
-        del told[file_id]
-    for sentence in told.values():
+    for sentence in st.session_state.get("uploads_refused", []):
         st.error(sentence)
-    pasted = _PASTE(key="paste", on_picture_change=lambda: None)
-    if pasted.picture:
-        _take_or_tell(_from_uri(pasted.picture), "pasted.png")
-        st.rerun()
+
+    def pasted() -> None:
+        word = st.session_state["paste"]["picture"]
+        if word:
+            _take_or_tell(_from_uri(word), "pasted.png")
+
+    _PASTE(key="paste", on_picture_change=pasted)
     if st.toggle("Use the camera", key="camera_on"):
-        photo = st.camera_input("Photograph", key="camera", label_visibility="collapsed")
-        if photo is not None and photo.file_id not in seen:
-            seen.add(photo.file_id)
-            _take_or_tell(photo.getvalue(), "photograph.png")
-            st.rerun()
+
+        def photographed() -> None:
+            for _, data in take_files([st.session_state["camera"]]):
+                _take_or_tell(data, "photograph.png")
+
+        st.camera_input("Photograph", key="camera", label_visibility="collapsed", on_change=photographed)
 
 
 def _from_uri(word: str) -> bytes:
@@ -204,7 +254,7 @@ def _from_uri(word: str) -> bytes:
 def _take_or_tell(data: bytes, name: str) -> None:
     error = _take(data, name)
     if error:
-        st.session_state.complaint = error
+        session.tell(error)
 
 
 def _take(data: bytes, name: str) -> str:
@@ -219,16 +269,19 @@ def _take(data: bytes, name: str) -> str:
     return ""
 
 
+def _fit_chosen() -> None:
+    session.change(picture={**session.recipe().picture.model_dump(), "fit": st.session_state.side_fit})
+
+
 def _preview(recipe: Recipe) -> None:
     """How the picture is fitted, and what the classifier will see of it."""
-    recipe = session.recipe()
     session.stand("side_fit", recipe.picture.fit)
     st.segmented_control(
         "Fitted by",
         ["crop", "pad", "stretch"],
         key="side_fit",
         required=True,
-        on_change=lambda: session.change(picture={**recipe.picture.model_dump(), "fit": st.session_state.side_fit}),
+        on_change=_fit_chosen,
         help="Cut the long side, put grey beside the short one, or distort.",
     )
     scene = session.scene()
@@ -244,18 +297,16 @@ def _true_class(domain: domains.Domain, recipe: Recipe, scene: Scene) -> None:
     """A field for the true class of an image whose class the domain does not know."""
     if domain.true_label(scene.picture) is not None:
         return
-    classes = domain.classes
     key = f"side_true_class_{domain.name}"
-    session.stand(key, classes[domain.class_number(recipe.true_class)] if recipe.true_class else "")
+    session.stand(key, recipe.true_class)
 
     def chosen() -> None:
         name = st.session_state[key]
-        same = bool(name and recipe.target) and classes[domain.class_number(recipe.target)] == name
-        session.change(true_class=name, **({"target": ""} if same else {}))
+        session.change(true_class=name, **({"target": ""} if name and session.recipe().target == name else {}))
 
     st.selectbox(
         "True class",
-        ["", *classes],
+        ["", *domain.class_words()],
         format_func=lambda name: name or "unknown",
         key=key,
         on_change=chosen,

@@ -96,6 +96,10 @@ def attack_key(wanted: Recipe) -> str:
     return key_of("attack", wanted)
 
 
+def columns_key(wanted: Recipe, attacker: Attacker) -> str:
+    return key_of("columns", wanted, attacker)
+
+
 def scene_key(wanted: Recipe) -> str:
     return key_of("scene", wanted)
 

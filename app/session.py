@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
 from app import classifiers, jobs
+from app.internals import stepped_in_history
 from app.jobs import Job
 
 # Screens ask the session for these too.
@@ -21,6 +23,7 @@ from app.results import attack_key as attack_key
 from app.results import attacked as attacked
 from app.results import classifier_name, key_of, place, weights_key
 from app.results import columns as columns
+from app.results import columns_key as columns_key
 from app.results import contest as contest
 from app.results import contest_key as contest_key
 from app.results import keep as keep
@@ -31,6 +34,7 @@ from app.results import results as results
 from app.results import scene_key as scene_key
 from app.results import shared as shared
 from app.results import transfer_key as transfer_key
+from app.theme import plain
 from core import domains, images
 from core.explain import layers as explain
 from core.explain.layers import Layer
@@ -47,31 +51,74 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def recipe() -> Recipe:
-    """The visitor's recipe: what this session holds, else what the link says, else the default."""
-    if "recipe" not in st.session_state:
-        st.session_state.recipe = Recipe()
-        word = st.query_params.get("recipe")
-        if word:
-            try:
-                linked = Recipe.from_link(word)
-                if linked.domain not in domains.names():
-                    raise BadInput(f"{domains.get(linked.domain).title} has no classifier on this machine yet.")
-                st.session_state.recipe = linked
-            except BadInput as error:
-                st.session_state.complaint = f"{error} Mirage shows its first example instead."
-    held: Recipe = st.session_state.recipe
+    """The user's recipe, which `follow_address` reads and `change` changes."""
+    held: Recipe = st.session_state.setdefault("recipe", Recipe())
     return held
 
 
-def change(**changes: Any) -> None:
-    """Change some fields of the recipe; an impossible change is told and leaves everything as it was."""
-    st.session_state.pop("complaint", None)
-    if "true_class" not in changes and _other_image(recipe(), changes):
-        changes["true_class"] = ""  # it was said of the image before
+def follow_address() -> None:
+    """Read the recipe from the address where this session did not write it: a link, or a step back or forward in the browser.
+
+    What the browser sends may be older than what was written last. That is no step back, unless the browser says that it is.
+    """
+    word = st.query_params.get("recipe", "")
+    written: list[str] = st.session_state.setdefault("addresses", [])  # since the browser last sent what was written
+    if written and word == written[-1]:
+        del written[:-1]
+        return
+    fresh = not written
+    # A link to another page carries no recipe.
+    if (fresh and not word) or (not fresh and not stepped_in_history() and (not word or word in written)):
+        return
+    written[:] = [word]
     try:
-        st.session_state.recipe = recipe().but(**changes)
+        adopt(Recipe.from_link(word) if word else Recipe())
     except BadInput as error:
-        st.session_state.complaint = str(error)
+        instead = "Mirage shows its first example instead." if fresh else "Mirage keeps what it showed before."
+        tell(f"{error} {instead}")
+
+
+def adopt(linked: Recipe) -> None:
+    """Make another recipe the user's."""
+    if linked.domain not in domains.names():
+        raise BadInput(f"{domains.get(linked.domain).title} has no classifier on this machine yet.")
+    st.session_state.pop("complaint", None)
+    st.session_state.recipe = linked
+    st.session_state.side_source = linked.picture.kind
+
+
+def change(**changes: Any) -> None:
+    """Change some fields of the recipe; an impossible change is told and leaves everything as it was.
+
+    To be called from callbacks: they run before the page does, so that all parts of the page see the same recipe.
+    """
+    st.session_state.pop("complaint", None)
+    with told():
+        if "true_class" not in changes and _other_image(recipe(), changes):
+            changes["true_class"] = ""  # it was said of the image before
+        before, now = recipe(), recipe().but(**changes)
+        st.session_state.recipe = now
+        if now.picture.kind != before.picture.kind and st.session_state.get("side_source") != now.picture.kind:
+            st.session_state.side_source = now.picture.kind
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What is refused inside gets a sentence at the top of the page."""
+    try:
+        yield
+    except BadInput as error:
+        tell(str(error))
+
+
+def open_page(name: str) -> None:
+    """Go to another page with the recipe."""
+    st.switch_page(f"pages/{name}.py", query_params={"recipe": recipe().to_link()} if recipe() != Recipe() else {})
+
+
+def tell(sentence: str) -> None:
+    """Say that sentence at the top of the page, until the user does something else."""
+    st.session_state.complaint = sentence
 
 
 def _other_image(held: Recipe, changes: Mapping[str, Any]) -> bool:
@@ -86,7 +133,11 @@ def _other_image(held: Recipe, changes: Mapping[str, Any]) -> bool:
 def stand(key: str, value: Any) -> None:
     """Have the widget of that key stand at `value`. What a script writes goes to the browser and undoes a choice that is on its way from
     there, so it is only written where something else stands."""
-    if st.session_state.get(key) != value:
+    held = st.session_state.get(key)
+    same = held == value
+    if isinstance(value, float) and isinstance(held, int | float):
+        same = abs(held - value) <= 1e-9 * max(1.0, abs(value))
+    if not same:
         st.session_state[key] = value
 
 
@@ -98,18 +149,32 @@ def add_attack(name: str) -> None:
 
 def mirror() -> None:
     """Write the recipe into the address, so that a reload, a bookmark and a shared link come back to it."""
-    word = recipe().to_link()
-    if st.query_params.get("recipe") != word and recipe() != Recipe():
+    held = recipe()
+    word = held.to_link() if held != Recipe() else ""
+    written: list[str] = st.session_state.setdefault("addresses", [])
+    if st.query_params.get("recipe", "") == word:
+        return
+    if not written or written[-1] != word:
+        written.append(word)
+    if word:
         st.query_params["recipe"] = word
-    elif recipe() == Recipe() and "recipe" in st.query_params:
+    else:
         del st.query_params["recipe"]
 
 
 def complaint() -> None:
-    """Show what could not be done, until the visitor does something else."""
+    """Show what could not be done, until the user does something else."""
     text = st.session_state.get("complaint")
+    st.session_state.complaint_shown = text
     if text:
-        st.warning(text, icon=":material/info:")
+        st.warning(plain(text), icon=":material/info:")
+
+
+def late_complaint() -> None:
+    """The same in a part of the page that runs again by itself, where the page has not said it."""
+    text = st.session_state.get("complaint")
+    if text and text != st.session_state.get("complaint_shown"):
+        st.warning(plain(text), icon=":material/info:")
 
 
 # What visitors bring
@@ -150,10 +215,8 @@ def uploads() -> Uploads:
 
 
 def scene() -> Scene | None:
-    """The picture and the classifier of the recipe; None while the classifier is not here.
-
-    A picture that is not here any more gets a sentence, and the gallery's default stands in.
-    """
+    """The picture and the classifier of the recipe; None while the classifier is not here, or where `problem` says why not."""
+    st.session_state.pop("problem", None)
     collect()
     wanted = recipe()
     key = key_of("scene", wanted)
@@ -164,18 +227,18 @@ def scene() -> Scene | None:
         try:
             found = prepare(wanted, classifier=loaded, uploads=uploads().kept)
         except BadInput as error:
-            instead = Picture(fit=wanted.picture.fit)
-            if wanted.picture == instead:
-                st.session_state.complaint = str(error)
-                return None
-            change(picture=instead)
-            st.session_state.complaint = f"{error} Until then the gallery's default image stands in."
-            st.rerun()
+            st.session_state.problem = str(error)
+            return None
         for other in [k for k, r in results().items() if isinstance(r, Scene) and r.classifier is not loaded]:
             del results()[other]  # it would hold a classifier that nobody uses
         keep(key, found)
     held: Scene = results()[key]
     return held
+
+
+def problem() -> str:
+    """Why the recipe's image cannot be shown, as a sentence; empty where it can."""
+    return str(st.session_state.get("problem", ""))
 
 
 def _classifier(wanted: Recipe) -> Classifier | None:
@@ -213,7 +276,7 @@ def start_attack(wanted: Recipe, on: Scene) -> None:
 def start_columns(wanted: Recipe, on: Scene, base: Attacked, attacker: Attacker) -> None:
     """Begin to put the defenses beside each other."""
     asked = wanted.but(attacker=attacker)
-    start(key_of("columns", wanted, attacker), "Defenses", lambda watch: defend(asked, on, base, watch=watch))
+    start(columns_key(wanted, attacker), "Defenses", lambda watch: defend(asked, on, base, watch=watch))
 
 
 def start_contest(wanted: Recipe, on: Scene) -> None:
@@ -254,7 +317,7 @@ def start_fetch(domain: str) -> None:
 def start_download(key: str, text: str, fetch: Callable[[Bytes], object]) -> None:
     """Begin a download beside whatever computes; one at a time for each visitor."""
     running: Job | None = st.session_state.get("download")
-    if failed(key) or (running is not None and running.live and running.key == key):
+    if given_up(key) or (running is not None and running.live and running.key == key):
         return
     if running is not None:
         running.cancel.set()
@@ -270,8 +333,9 @@ def start_download(key: str, text: str, fetch: Callable[[Bytes], object]) -> Non
 
 def start(key: str, text: str, work: jobs.Work) -> None:
     """Begin work whose result is kept under `key`; whatever else this visitor had running is stopped."""
-    if failed(key) or (collect() and key in results()):
-        return  # given up, or it ended between the last look and this run
+    collect()
+    if given_up(key) or key in results():
+        return  # it was given up, or it ended between the last look and this run
     running = job()
     if running is not None and running.live:
         if running.key == key:
@@ -294,29 +358,40 @@ def job() -> Job | None:
 def collect() -> bool:
     """Take over what finished jobs found; True when there was something. A failure is told at once."""
     ended = [slot for slot in ("job", "download") if slot in st.session_state and not st.session_state[slot].live]
-    told = False
+    said = False
     for slot in ended:
         finished: Job = st.session_state.pop(slot)
+        if finished.cancel.is_set():
+            _given_up()[finished.key] = "stopped"
+        elif finished.result is None:
+            _given_up()[finished.key] = "failed"
         if finished.result is not None:
             keep(finished.key, finished.result)
             if slot == "job" and not finished.cancel.is_set():  # what was stopped is half of it
                 shared().add(finished.key, finished.result)
-            continue
-        st.session_state.setdefault("failed", set()).add(finished.key)  # also what was stopped before its turn came
-        if finished.error:
-            st.session_state.complaint, told = finished.error, True
-    if told:
+        elif finished.error:
+            tell(finished.error)
+            said = True
+    if said:
         st.rerun()  # the sentence stands at the top of the page, which is drawn already
     return bool(ended)
 
 
-def failed(key: str) -> bool:
-    """Whether the work of that key failed or was given up; it is not begun again by itself."""
-    return key in st.session_state.get("failed", set())
+GivenUp = Literal["stopped", "failed"]
+
+
+def _given_up() -> dict[str, GivenUp]:
+    held: dict[str, GivenUp] = st.session_state.setdefault("given_up", {})
+    return held
+
+
+def given_up(key: str) -> GivenUp | None:
+    """Whether the work of that key was stopped or failed; it is not begun again by itself."""
+    return _given_up().get(key)
 
 
 def forget(key: str) -> None:
     """Drop a result, so that it is computed anew."""
     results().pop(key, None)
-    st.session_state.get("failed", set()).discard(key)
+    _given_up().pop(key, None)
     st.session_state.pop("complaint", None)

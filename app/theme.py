@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
@@ -18,6 +20,25 @@ def verdict(sentence: str) -> None:
         st.title(plain(sentence), anchor=False)
 
 
-def plain(text: str) -> str:
-    """Text that markdown leaves alone."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~$:" else c for c in text)
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$&]|:(?=\S)")
+_BLOCK = re.compile(r"^(?:[-+=]|\d+(?=[.)](?:\s|$)))")  # what begins a list or underlines a heading
+# Links are found in the text that escapes lead to, so that only a character between their parts breaks them.
+_LINK = re.compile(
+    r"(?<=http:)(?=//)|(?<=https:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[\w-]+\.)|(?<=mailto:)|(?<=xmpp:)", re.IGNORECASE
+)
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_WORD_JOINER = "\u2060"
+
+
+def plain(text: str, most: int = 600) -> str:
+    """Text that Markdown leaves alone, in one line: no link, image, color, formula, list or code comes of it.
+
+    What is longer than `most` characters is cut.
+    """
+    line = _INVISIBLE.sub("\ufffd", " ".join(text.split()))
+    line = line if len(line) <= most else line[: most - 1] + "…"
+    line = _LINK.sub(_WORD_JOINER, line)
+    line = _MARKDOWN.sub(lambda found: "\\" + found.group(), line)
+    return _BLOCK.sub(
+        lambda found: "\\" + found.group() if not found.group().isdecimal() else found.group() + "\\", line
+    )

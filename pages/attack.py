@@ -35,6 +35,7 @@ from core.images import rounding_note
 from core.inputs import BadInput
 from core.recipe import Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
 from core.recipe.norms import lengths
+from core.recipe.running import check_target
 
 
 def settings(recipe: Recipe, scene: Scene) -> Recipe:
@@ -57,7 +58,13 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     wanted = ["", *(c for n, c in enumerate(classes) if n != scene.label)]
     aim = classes[domain.class_number(recipe.target)] if recipe.target else ""
     key = f"attack_target_{recipe.domain}_{scene.label}"
-    follow(key, aim if aim in wanted else "")
+    if aim not in wanted:  # a link can name it: it stays, with a sentence
+        wanted.append(aim)
+        try:
+            check_target(scene, scene.label)
+        except BadInput as error:
+            st.warning(theme.plain(str(error)))
+    follow(key, aim)
     target = st.selectbox(
         "Target",
         wanted,
@@ -65,7 +72,7 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
         key=key,
         help="Untargeted, or the class that the classifier is to see.",
     )
-    taken(key, aim if aim in wanted else "", target)
+    taken(key, aim, target)
     other_norm = params.get("norm") != recipe.attack.params.get("norm")
     if other_norm:  # a length and a largest change have budgets of their own
         params = {word: value for word, value in params.items() if word not in BUDGETS}
@@ -331,7 +338,7 @@ with run_slot:
     )
 if (
     attacker.attacked(recipe) is None
-    and not session.failed(key)
+    and not session.given_up(key)
     and (pressed or instant or (shown is None and not idle))
 ):
     attacker.start_attack(recipe, scene)

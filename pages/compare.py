@@ -161,7 +161,7 @@ with run_slot:
         )
     elif st.session_state.get("worst"):
         pressed = True  # that button was pressed, and with it went its place
-if session.contest(recipe) is None and not session.failed(key) and (pressed or shown is None):
+if session.contest(recipe) is None and not session.given_up(key) and (pressed or shown is None):
     session.start_contest(recipe, scene)
 with left:
     busy = live.running("contest ")

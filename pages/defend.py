@@ -18,15 +18,23 @@ from core import defenses
 from core.declaration import Parameter, shown
 from core.inputs import BadInput
 from core.recipe import Attacked, Column, Method, Outcome, Recipe, Scene, assemble, flags_of, sweep
+from core.recipe.recipe import Attacker
 from core.recipe.running import SweepPoint
 
-MOST = 8  # columns
+MOST = 8  # columns that can be added here; a recipe may have more
+Kind = Literal["grey", "adaptive"]
+KINDS: tuple[Kind, ...] = ("grey", "adaptive")
+ATTACKERS: dict[Attacker, str] = {
+    "grey": "does not know the defense (grey box)",
+    "adaptive": "knows it (adaptive)",
+    "both": "both, one below the other",
+}
 
 
 def choose(recipe: Recipe) -> Recipe:
     """The defenses: add, remove, chain, and set their parameters."""
     columns = list(recipe.defenses)
-    with st.expander("Defenses and their settings", expanded=False):
+    with st.expander("Defenses and their settings", expanded=not columns):
         boxes = st.grid(max(1, len(columns)), min_column_width=230)
         for number, column in enumerate(columns):
             with boxes.cell() if hasattr(boxes, "cell") else boxes, st.container(border=True):
@@ -219,43 +227,41 @@ if scene is None:
     st.stop()
 assert scene is not None
 head = st.container()
-attacker: Literal["grey", "adaptive"] = st.segmented_control(
+session.stand("attacker", session.recipe().attacker)
+st.segmented_control(
     "The attacker",
-    ["grey", "adaptive"],
-    format_func={"grey": "does not know the defense (grey box)", "adaptive": "knows it (adaptive)"}.__getitem__,
-    default="adaptive" if session.recipe().attacker == "adaptive" else "grey",
+    list(ATTACKERS),
+    format_func=ATTACKERS.__getitem__,
     key="attacker",
     required=True,
+    on_change=lambda: session.change(attacker=st.session_state.attacker),
 )
-if attacker != session.recipe().attacker:
-    session.change(attacker=attacker)
 recipe = choose(session.recipe())
+attacker = recipe.attacker
 session.mirror()
-
-busy = False
-base = session.attacked(recipe)
-if base is None and not session.failed(session.attack_key(recipe)):
-    session.start_attack(recipe, scene)
-    base = session.attacked(recipe)
-if base is None:
+if not recipe.defenses:
     with head:
-        theme.verdict("The attack is running.")
-    live.running("attack ")
+        theme.verdict("No defense is chosen.")
+    st.write("Add one above to see what it makes of the attack.")
     st.stop()
-assert base is not None
+with head:
+    _, base = live.attacked()
 
 
-def found(kind: Literal["grey", "adaptive"]) -> tuple[Column, ...]:
-    assert base is not None
+def found(kind: Kind) -> tuple[Column, ...]:
     return session.columns(recipe, kind) or ()
 
 
-if not found(attacker) and recipe.defenses and not session.failed(f"{attacker}{recipe.defenses}"):
-    session.start_columns(recipe, scene, base, attacker)
-# The other attacker's columns come by themselves, so that the two always stand beside each other.
-for other in ("grey", "adaptive"):
-    if not found(other) and recipe.defenses and session.job() is None:
-        session.start_columns(recipe, scene, base, other)
+# The attacker that is looked at comes first; the other one's columns follow by themselves, so that the two always stand beside
+# each other. After a stop nothing more begins by itself.
+kinds: tuple[Kind, Kind] = ("adaptive", "grey") if attacker == "adaptive" else ("grey", "adaptive")
+unfinished: Kind | None = None
+for kind in kinds:
+    if len(found(kind)) < len(recipe.defenses):
+        session.start_columns(recipe, scene, base, kind)
+    if len(found(kind)) < len(recipe.defenses):
+        unfinished = kind
+        break
 busy = live.running("columns ")
 grey, adaptive = found("grey"), found("adaptive")
 merged = tuple(
@@ -263,14 +269,25 @@ merged = tuple(
     for n, column in enumerate(grey)
 )
 outcome = assemble(recipe, scene, base, merged)
+there = [kind for kind in KINDS if attacker in (kind, "both") and merged and found(kind)]
+complete = len(there) == (2 if attacker == "both" else 1)
 previous: Outcome | None = st.session_state.get("shown_defend")
-if merged and (attacker == "grey" or adaptive):
+if complete:
     st.session_state.shown_defend = outcome
 with head:
-    waiting = "The defenses are at work." if busy else "The defenses were stopped."
-    theme.verdict(defend_verdict(outcome) if merged or not recipe.defenses else waiting)
-if merged and (attacker == "grey" or adaptive):
-    side_by_side(outcome, attacker, dimmed=False)
+    what = "The comparison of defenses" if unfinished == "grey" else "The attacks by an attacker who knows the defenses"
+    state = live.state(session.columns_key(recipe, unfinished), "The defenses are at work.", what) if unfinished else ""
+    theme.verdict(defend_verdict(outcome) if merged else state)
+    if unfinished and not busy:
+        if merged:
+            done = f"{len(found(unfinished))} of {len(recipe.defenses)} are done."
+            st.caption(theme.plain(f"{state} {done}"))
+        live.again(session.columns_key(recipe, unfinished))
+if complete:
+    for kind in there:
+        if attacker == "both":
+            st.markdown(f"**The attacker {ATTACKERS[kind]}**")
+        side_by_side(outcome, kind, dimmed=False)
 elif previous is not None:
     side_by_side(previous, "grey", dimmed=True)
 if merged:
@@ -280,7 +297,7 @@ if merged:
         f"One picture, seed {recipe.seed}; the attack is {theme.plain(base.method)} on {scene.classifier.title}. "
         "An attacker who knows the defense differentiates through it, or counts it as the identity where it has no gradient (BPDA)."
     )
-    if not adaptive and not busy:
+    if len(adaptive) < len(merged) and not busy:
         st.caption(
             "The attacker who knows them was stopped: what stands here against one who does not know is not robustness."
         )

@@ -37,6 +37,10 @@ def detectors(scene: Scene) -> dict[str, Detector]:
     return {detector.title: detector for detector in found}
 
 
+def calm_key(recipe: Recipe, detector: Detector) -> str:
+    return f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}"
+
+
 def calm(recipe: Recipe, scene: Scene, detector: Detector) -> tuple[np.ndarray, str] | None:
     """The detector's scores of clean pictures that have no part in anything else, and where they come from."""
     domain = domains.get(recipe.domain)
@@ -66,8 +70,7 @@ def calm(recipe: Recipe, scene: Scene, detector: Detector) -> tuple[np.ndarray, 
                 parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())
         return np.concatenate(parts)
 
-    key = f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}"
-    scores = live.worked(key, f"{detector.title} on clean pictures", work)
+    scores = live.worked(calm_key(recipe, detector), f"{detector.title} on clean pictures", work)
     return None if scores is None else (scores, words)
 
 
@@ -230,7 +233,11 @@ if detector.rule is None:
     if quiet is None:
         with head:
             theme.verdict(
-                "The detector is looking at clean pictures." if session.job() else "The detector has no threshold yet."
+                live.state(
+                    calm_key(recipe, detector),
+                    "The detector is looking at clean pictures.",
+                    "The search for a threshold",
+                )
             )
         st.stop()
     try:

@@ -113,9 +113,7 @@ key = f"noise {session.attack_key(recipe)} {recipe.defenses} {recipe.contest} {t
 found = live.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
 if found is None:
     with head:
-        theme.verdict(
-            "The feature noise is being measured." if session.job() else "There is no feature noise here yet."
-        )
+        theme.verdict(live.state(key, "The feature noise is being measured.", "The measurement"))
     st.stop()
 stages = [PICTURE, *names, LOGITS]
 usual = len(names) - 1

@@ -156,7 +156,7 @@ with st.container():
     )
 if found is None:
     with head:
-        theme.verdict("The class maps are at work." if session.job() else "There are no class maps here yet.")
+        theme.verdict(live.state(key, "The class maps are being computed.", "The computation of class maps"))
     st.stop()
 classes = scene.classifier.classes
 with head:

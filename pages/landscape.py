@@ -41,7 +41,7 @@ def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
         "Drag to turn."
     )
     if grid is None:
-        return "The loss surface is being measured." if session.job() else "There is no loss surface here yet."
+        return live.state(key, "The loss surface is being measured.", "The measurement")
     surface_plot(grid, scene.classifier.classes, scene.label, key="landscape_surface")
     return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known)
 
@@ -59,9 +59,7 @@ def regions_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
         "into. The axes have scales of their own."
     )
     if found is None:
-        return (
-            "The decision regions are being measured." if session.job() else "There are no decision regions here yet."
-        )
+        return live.state(key, "The decision regions are being measured.", "The measurement")
     left, right = st.columns([2.4, 1], gap="large")
     with left:
         regions_plot(found, scene.classifier.classes, key="landscape_regions")

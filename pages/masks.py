@@ -1,5 +1,7 @@
 """Attention masks: what the classifier needs of the picture, what the rest can be, and who reads the masks."""
 
+from functools import partial
+
 import streamlit as st
 import torch
 
@@ -24,9 +26,13 @@ def elsewhere(domain: domains.Domain) -> None:
     st.write("A mask network learns one classifier on one set of classes. Those that ship belong to these domains:")
     with st.container(horizontal=True):
         for name in domains.names():
-            if masks.shipped(name) and st.button(domains.get(name).title, key=f"masks_{name}", type="primary"):
-                session.change(domain=name, classifier="", picture={}, target="")
-                st.rerun()
+            if masks.shipped(name):
+                st.button(
+                    domains.get(name).title,
+                    key=f"masks_{name}",
+                    type="primary",
+                    on_click=partial(session.change, domain=name, classifier="", picture={}, target=""),
+                )
     st.caption("Your own: train a classifier, then `python -m core train masks_…`; see the README.")
 
 
@@ -185,5 +191,5 @@ st.caption(
 )
 with st.container(horizontal=True):
     if st.button("Open Detect", key="masks_detect", icon=":material/troubleshoot:"):
-        st.switch_page("pages/detect.py")
+        session.open_page("detect")
 st.caption(f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {session.recipe().seed}.")

@@ -11,21 +11,24 @@ from core.recipe import Recipe, Scene
 
 def glance(recipe: Recipe, scene: Scene) -> None:
     """The recipe's attack and its defenses on this picture, small."""
-    base = session.attacked(recipe)
-    if base is None and not session.failed(session.attack_key(recipe)):
+    key = session.attack_key(recipe)
+    if session.attacked(recipe) is None:
         session.start_attack(recipe, scene)
-        base = session.attacked(recipe)
-    columns = session.columns(recipe, "grey")
-    if base is not None and columns is None and recipe.defenses:
+    base = session.attacked(recipe)
+    if base is None or base.stopped:
+        waiting(key, "The attack")
+        return
+    columns = session.columns(recipe, "grey") or ()
+    if len(columns) < len(recipe.defenses):
         session.start_columns(recipe, scene, base, "grey")
-        columns = session.columns(recipe, "grey")
-    if base is None or (columns is None and recipe.defenses):
-        live.running("")
+        columns = session.columns(recipe, "grey") or ()
+    if len(columns) < len(recipe.defenses):
+        waiting(session.columns_key(recipe, "grey"), "The comparison of defenses")
         return
     classes, label = scene.classifier.classes, scene.known_label
     title = attacked_title(base, base.method)
     tiles = [Tile(base.adversarial, title, prediction(base.verdict, classes, label), "adversarial")]
-    for column in columns or ():
+    for column in columns:
         assert column.grey is not None
         tiles.append(
             Tile(
@@ -38,6 +41,13 @@ def glance(recipe: Recipe, scene: Scene) -> None:
     row(tiles, key="glance", label="One attack and the defenses against it", width=112)
     if columns:
         st.caption("The attacker does not know these defenses (grey box); Defend shows the one who does.")
+
+
+def waiting(key: str, what: str) -> None:
+    """What stands in the place of results that are not here yet."""
+    if not live.running(""):
+        st.caption(theme.plain(live.state(key, "", what)))
+        live.again(key)
 
 
 def own_picture() -> None:
@@ -73,12 +83,12 @@ with doors[0], st.container(border=True, height="stretch"):
     st.subheader("Fool it", anchor=False)
     st.write("Change the picture a little until the classifier sees something else, step by step.")
     if st.button("Attack this picture", type="primary", icon=":material/bolt:", key="door_attack"):
-        st.switch_page("pages/attack.py")
+        session.open_page("attack")
 with doors[1], st.container(border=True, height="stretch"):
     st.subheader("Defend it", anchor=False)
     st.write("Put defenses side by side, against an attacker who does not know them and one who does.")
     if st.button("Compare defenses", icon=":material/shield:", key="door_defend"):
-        st.switch_page("pages/defend.py")
+        session.open_page("defend")
 with doors[2], st.container(border=True, height="stretch"):
     st.subheader("Bring your own", anchor=False)
     st.write("Upload, paste or photograph a picture in the sidebar, or choose another domain there.")

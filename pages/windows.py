@@ -26,6 +26,7 @@ from core.recipe import Attacked, Method, Recipe, Scene, Verdict
 from core.recipe.running import look
 from core.threads import spread
 
+MOST = 12  # columns that a recipe can have
 NAMES = ("clean", "attacked")
 TONES: tuple[Tone, Tone] = ("clean", "adversarial")
 
@@ -45,14 +46,15 @@ def change(params: dict[str, object]) -> None:
                 method, done = Method(name="lgs", params=params), True
             methods.append(method.model_dump())
         columns.append(methods)
-    if not done:
-        columns = [*columns[:11], [Method(name="lgs", params=params).model_dump()]]
-    session.change(defenses=columns)
+    if not done and len(columns) >= MOST:
+        raise BadInput(f"The recipe has {MOST} defenses already; remove one on the Defend page.")
+    session.change(defenses=columns if done else [*columns, [Method(name="lgs", params=params).model_dump()]])
 
 
 def moved(gamma: float) -> None:
     """The line of the histogram was dragged: the threshold's slider follows."""
-    change({**held(session.recipe()).params, "threshold": gamma})
+    with session.told():
+        change({**held(session.recipe()).params, "threshold": gamma})
     st.session_state.windows_drags = st.session_state.get("windows_drags", 0) + 1
 
 
@@ -152,9 +154,13 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             method = recipe.built_attack().title
             st.info(f"{method} changes the whole picture; gradients smoothing is made against patches.")
-            if st.button("Attack with a patch", key="use_lavan", icon=":material/select_all:"):
-                session.change(attack={"name": "lavan"}, target="")
-                st.rerun()
+            if st.button(
+                "Attack with a patch",
+                key="use_lavan",
+                icon=":material/select_all:",
+                on_click=lambda: session.change(attack={"name": "lavan"}, target=""),
+            ):
+                st.rerun()  # all of the page, not this part of it
     place = st.container()
     waiting = stands(LGS, key=key) and trace is not None  # the strip that stands there can wait for the pictures
     if not waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,10 +252,24 @@ class Domain(ABC):
         """
         return class_number(word, self.classes, self.title)
 
+    def class_words(self) -> tuple[str, ...]:
+        """What a recipe calls each class: its name, or its number where several classes have the same name."""
+        folded = [name.strip().casefold() for name in self.classes]
+        counts = Counter(folded)
+        return tuple(
+            name if word and counts[word] == 1 else str(number)
+            for number, (name, word) in enumerate(zip(self.classes, folded, strict=True))
+        )
+
+    def class_word(self, number: int) -> str:
+        """What a recipe calls that class."""
+        return self.class_words()[number]
+
     def _split_labels(self, split: str) -> npt.NDArray[np.int64]:
-        missing = self.missing()
-        if missing:
-            raise BadInput(missing)
-        if split not in self.splits():
-            raise BadInput(f"{self.title} has no split called {split[:60]!r}; it has {', '.join(self.splits())}.")
+        splits = self.splits()
+        if split not in splits:
+            missing = None if splits else self.missing()
+            raise BadInput(
+                missing or f"{self.title} has no split called {split[:60]!r}; it has {', '.join(splits) or 'none'}."
+            )
         return self.labels(split)

@@ -107,6 +107,3 @@ class Mnist(Domain):
     def _read(self, split: str) -> stored.Arrays | str:
         root = data_root()
         return _arrays(root, split == "train", stored.stamp_of(root / "MNIST" / "raw"))
-
-    def _split_labels(self, split: str) -> npt.NDArray[np.int64]:
-        return self.labels(split)  # never missing: there are the stand-ins

@@ -207,9 +207,10 @@ class Recipe(Written):
             raise BadInput(
                 f"{domain.title} has no classifier called {self.classifier!r}; it has {', '.join(domain.classifier_names())}."
             )
-        for word in (self.target, self.true_class):
-            if word:
-                domain.class_number(word)
+        for field in ("target", "true_class"):
+            word = getattr(self, field)
+            if word:  # one class has one name, whatever it was called: 1, "CAT" and " cat " are the same class
+                object.__setattr__(self, field, domain.class_word(domain.class_number(word)))
         if self.picture.kind == "gallery" and self.picture.name:
             domain.gallery_item(self.picture.name)
         return self

@@ -174,19 +174,21 @@ def test_stop_keeps_what_was_found() -> None:
     assert verdict(app)
 
 
-def test_a_lost_upload_is_said_in_one_sentence_and_another_picture_stands_in() -> None:
-    recipe = Recipe(picture=Picture(kind="upload", digest="1" * 64, fit="pad"))
-    app = visit("attack", recipe.to_link())
-    assert [warning.value for warning in app.warning] == [
-        "This recipe is about a picture that somebody uploaded; upload it here to go on. "
-        "Until then the gallery's default image stands in."
+def test_a_lost_upload_is_said_in_one_sentence_and_stays_in_the_recipe() -> None:
+    lost = Picture(kind="upload", digest="1" * 64, fit="pad")
+    app = visit("attack", Recipe(picture=lost).to_link())
+    assert verdict(app) == "This image cannot be shown."
+    assert [error.value for error in app.error] == [
+        "This recipe is about a picture that somebody uploaded; upload it here to go on."
     ]
-    assert not app.error
+    assert app.session_state["recipe"].picture == lost
+    app.button(key="first_image").click()
+    settled(app.run())
     # Padded, PhotoNet takes the cat for a coffee: that is said, and of the right picture.
     assert re.match(
         r"The classifier was wrong before any attack: it took this cat for an? \w+ \(.*\)\. \S", verdict(app)
     )
-    assert app.session_state["recipe"].picture == Picture(fit="pad")
+    assert app.session_state["recipe"].picture == Picture(fit="pad") and not app.error
 
 
 def test_a_new_attack_reaches_the_screen(plugins: None) -> None:  # noqa: F811
