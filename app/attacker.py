@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from app.results import key_of, results
-from core.recipe import Attacked, Recipe, Scene, fool
+from core.recipe import Attacked, Recipe, Scene, cost, fool
 from core.recipe.recipe import built_columns
 
 NONE = -1  # in place of a column's number
@@ -56,7 +56,10 @@ def start_attack(recipe: Recipe, scene: Scene) -> None:
     defense = recipe.built_known_defense()
     title = recipe.built_attack().title + (f" on {defense.title}" if defense else "")
     session.start(
-        key(recipe), title, lambda watch: fool(recipe, scene, defense=defense, backward=recipe.backward, watch=watch)
+        key(recipe),
+        title,
+        lambda watch: fool(recipe, scene, defense=defense, backward=recipe.backward, watch=watch),
+        seconds=cost.attack_seconds(recipe, defense),
     )
 
 

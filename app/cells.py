@@ -86,7 +86,7 @@ def pictures(findings: Findings, place: Place, positions: list[int], words: str,
     try:
         findings.run.check_pictures()
     except BadInput as error:
-        st.info(str(error))
+        st.info(theme.plain(str(error)))
         return
     sheet = 1
     if len(positions) > SHOWN:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -109,7 +110,7 @@ def start(plan: Plan, device: str) -> Running:
     def load(name: str) -> Classifier:
         return models.load((plan.domain, name, device, root))
 
-    made.future = _worker().submit(_work, made, plan, load, jobs.turn)
+    made.future = _worker().submit(_work, made, plan, load, partial(jobs.turn, cancelled=made.cancel.is_set))
     return made
 
 
@@ -150,6 +151,7 @@ def _work(
 
     def watch(advance: Advance) -> bool:
         made.advance = advance
+        jobs.hand_over()
         return should_stop()
 
     try:

@@ -1,4 +1,4 @@
-"""Long work: one worker computes for the whole process, so that visitors take turns on the device; every job can be stopped."""
+"""Long work in threads of its own: jobs take turns on the device between their steps, and every job can be stopped within one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
+from app.device_lock import EVALUATION, INTERACTIVE, DeviceLock
 from core import images
+from core.cancellation import Cancelled, cancellable
+from core.evaluate.work import Stopped
 from core.inputs import BadInput
 from core.recipe import Progress
 
+STARTED = 6  # jobs that take turns; the memory of more would not fit, so that they wait until one ends
 PATIENCE = 0.45  # seconds to wait for a result before progress is shown instead
 
 log = logging.getLogger("mirage")
@@ -66,15 +70,22 @@ class Job:
             self.frame = images.to_pixels(progress.step.images)[0]
             if self.fooled is None and bool(progress.step.fooled[0]):
                 self.fooled = progress.step.number
+        self.began += _device().hand_over()  # a pause says nothing of the pace
         return self.cancel.is_set()
 
 
-Work = Callable[[Callable[[Progress], bool]], Any]
+Watch = Callable[[Progress], bool]  # what work reports to; True: stop
+Work = Callable[[Watch], Any]
 
 
 @st.cache_resource(show_spinner=False)
-def _device() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="device")
+def _device() -> DeviceLock:
+    return DeviceLock()
+
+
+@st.cache_resource(show_spinner=False)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(STARTED, thread_name_prefix="job")
 
 
 @st.cache_resource(show_spinner=False)
@@ -98,13 +109,41 @@ def submit(key: str, text: str, work: Work, *, network: bool = False) -> Job:
     job = Job(key, text, unit=" MB" if network else "")
     mine = _mine()
     mine[:] = [*(other for other in mine if other.live), job]
-    (_network() if network else _device()).submit(_run, job, work)
+    if network:
+        _network().submit(_run, job, work)
+    else:
+        _threads().submit(_take_turns, job, work)
     return job
 
 
-def turn(work: Callable[[], T]) -> T:
-    """Compute something short when its turn on the device comes, and wait for it: long work in many pieces lets others between."""
-    return _device().submit(work).result()
+def turn(work: Callable[[], T], cancelled: Callable[[], bool] = lambda: False) -> T:
+    """Compute a part of an evaluation when its turn on the device comes; `hand_over` between its steps lets others compute.
+
+    Raises:
+        Stopped: it was cancelled before its turn came.
+    """
+    with _device().turn(EVALUATION, "an evaluation is running", cancelled) as got:
+        if not got:
+            raise Stopped
+        return work()
+
+
+def hand_over() -> None:
+    """Let others use the device between two steps, if others wait."""
+    _device().hand_over()
+
+
+def computing() -> str:
+    """What the device is busy with, as the end of a sentence; empty where it is free."""
+    return _device().computing()
+
+
+def _take_turns(job: Job, work: Work) -> None:
+    with _device().turn(INTERACTIVE, f"another job is running ({job.text})", job.cancel.is_set) as got:
+        if got:
+            _run(job, work)
+        else:
+            job.finished.set()
 
 
 def _run(job: Job, work: Work) -> None:
@@ -113,8 +152,11 @@ def _run(job: Job, work: Work) -> None:
         return
     job.state, job.began = "running", time.monotonic()
     try:
-        job.result = work(job.watch)
+        with cancellable(job.cancel.is_set):
+            job.result = work(job.watch)
         job.state = "done"
+    except Cancelled:
+        job.state = "done"  # without a result
     except BadInput as error:
         job.error, job.state = str(error), "failed"
     except Exception:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -13,7 +12,7 @@ from app.jobs import Job
 from app.theme import crisp_key, plain, verdict
 from app.words import duration, per_cent
 from core import domains
-from core.recipe import Attacked, Progress, Scene
+from core.recipe import Attacked, Scene, cost
 
 
 def running(key_prefix: str, *, picture: bool = True) -> bool:
@@ -69,7 +68,7 @@ def classifier() -> None:
     st.button("Try again", key="retry", icon=":material/refresh:", on_click=session.forget, args=(key,))
 
 
-Reports = Callable[[Progress], bool]  # what work reports to; True: stop
+Reports = jobs.Watch
 
 
 def state(key: str, working: str, what: str) -> str:
@@ -78,6 +77,11 @@ def state(key: str, working: str, what: str) -> str:
     if job is not None and job.key == key:
         return working
     given_up = session.given_up(key)
+    if given_up in ("asked", "refused"):
+        about = f"{what} would take about {duration(session.takes(key))}"
+        if given_up == "asked":
+            return f"{about}."
+        return f"{about}; this server runs {duration(cost.most())} at most. Lower the steps, the draws or the number of defenses."
     return f"{what} {'failed' if given_up == 'failed' else 'was stopped' if given_up else 'has not been run'}."
 
 
@@ -94,12 +98,14 @@ def attacked() -> tuple[Scene, Attacked]:
     if session.attacked(recipe) is None:
         session.start_attack(recipe, scene)
     base = session.attacked(recipe)
-    if base is None or base.stopped:  # half an attack says nothing of what is built on it
+    if base is None:
         verdict(state(key, "The attack is running.", "The attack"))
         if not running("attack "):
             again(key)
         st.stop()
     assert base is not None
+    if base.stopped:  # the page says so, and nothing that takes time begins by itself
+        again(key)
     return scene, base
 
 
@@ -115,15 +121,22 @@ def worked(key: str, text: str, work: jobs.Work) -> Any:
 
 
 def again(key: str) -> None:
-    """A button that begins what was stopped or failed."""
+    """A button that begins what was stopped, failed or waits for the user's word."""
     st.button(
-        "Run",
+        "Run anyway" if session.given_up(key) == "asked" else "Run",
         key=f"again_{key.split()[0]}",
         type="primary",
         icon=":material/play_arrow:",
         on_click=session.forget,
         args=(key,),
+        disabled=session.given_up(key) == "refused",
     )
+
+
+def waiting_text() -> str:
+    """What work that has not begun is waiting for."""
+    what = jobs.computing()
+    return f"Waiting for the device: {plain(what)}" if what else "Waiting for the device: it is next"
 
 
 @fragment(run_every=0.4)
@@ -133,7 +146,7 @@ def _progress(slot: str) -> None:
         st.rerun()
     assert job is not None
     if job.state == "queued":
-        text = "Waiting for a turn" if slot == "download" else "Waiting for a turn on the device"
+        text = "Waiting for other downloads" if slot == "download" else waiting_text()
     elif not job.done:
         text = f"{job.text}…"
     else:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from app import session
+from app import session, uploads
 from app.internals import take_files
 from app.pictures import uri
 from app.theme import crisp_key, plain
@@ -260,7 +260,7 @@ def _take_or_tell(data: bytes, name: str) -> None:
 def _take(data: bytes, name: str) -> str:
     """Make the file the recipe's picture; the sentence that says why not, where it cannot be."""
     try:
-        digest = session.uploads().add(data)
+        digest = uploads.add(data)
     except BadInput as error:
         return str(error)
     session.change(

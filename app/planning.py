@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.theme import plain
 from core import attacks, defenses, domains
 from core.evaluate import Plan
 from core.evaluate.command import at_each
@@ -20,7 +21,7 @@ def settings(recipe: Recipe) -> Plan | None:
     domain = domains.get(recipe.domain)
     splits = domain.splits()
     if not splits:
-        st.info(domain.missing() or "There are no labelled pictures here.")
+        st.info(plain(domain.missing() or "There are no labelled pictures here."))
         return None
     names = domain.classifier_names()
     here = recipe.classifier or names[0]
@@ -89,7 +90,7 @@ def settings(recipe: Recipe) -> Plan | None:
         return None
     values = eps_values(eps, usual.unit)
     if values is None:
-        st.error(f"{eps!r} is no list of numbers; write them as {example}.")
+        st.error(f"{plain(repr(eps), 80)} is no list of numbers; write them as {example}.")
         return None
     try:
         return Plan(
@@ -105,7 +106,7 @@ def settings(recipe: Recipe) -> Plan | None:
             detect=detect,
         )
     except BadInput as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return None
 
 

@@ -61,7 +61,7 @@ def progress(name: str) -> None:
         try:
             evaluations.stop(at)
         except BadInput as error:
-            st.error(str(error))
+            st.error(theme.plain(str(error)))
 
 
 def _waiting(at: evaluations.Running) -> str:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import streamlit as st
 
 from app import classifiers, jobs
@@ -35,17 +30,29 @@ from app.results import scene_key as scene_key
 from app.results import shared as shared
 from app.results import transfer_key as transfer_key
 from app.theme import plain
-from core import domains, images
+from app.uploads import hold
+from app.uploads import uploads as uploads
+from core import domains
 from core.explain import layers as explain
 from core.explain.layers import Layer
 from core.fetching import Watch as Bytes
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.recipe import Attacked, Picture, Progress, Recipe, Scene, contend, defend, fool, place_map, prepare, transfer
+from core.recipe import (
+    Attacked,
+    Picture,
+    Progress,
+    Recipe,
+    Scene,
+    contend,
+    cost,
+    defend,
+    fool,
+    place_map,
+    prepare,
+    transfer,
+)
 from core.recipe.recipe import Attacker
-
-Pixels = npt.NDArray[np.uint8]
-
 
 # The recipe
 
@@ -177,40 +184,6 @@ def late_complaint() -> None:
         st.warning(plain(text), icon=":material/info:")
 
 
-# What visitors bring
-
-
-class Uploads:
-    """The newest pictures that visitors brought, by the SHA-256 of their files; shared, so that a reload finds them."""
-
-    def __init__(self, most: int = 32, pixels: int = 200_000_000) -> None:
-        self.most, self.pixels = most, pixels
-        self.kept: OrderedDict[str, Pixels] = OrderedDict()
-        self.lock = threading.Lock()
-
-    def add(self, data: bytes) -> str:
-        """Decode a file and keep its picture; its digest.
-
-        Raises:
-            BadInput: it is no picture that Mirage takes.
-        """
-        pixels = images.decode(data)
-        digest = hashlib.sha256(data).hexdigest()
-        with self.lock:
-            self.kept[digest] = pixels
-            self.kept.move_to_end(digest)
-            while len(self.kept) > self.most or (
-                len(self.kept) > 1 and sum(p.size for p in self.kept.values()) > 3 * self.pixels
-            ):
-                self.kept.popitem(last=False)
-        return digest
-
-
-@st.cache_resource(show_spinner=False)
-def uploads() -> Uploads:
-    return Uploads()
-
-
 # What was computed
 
 
@@ -224,8 +197,9 @@ def scene() -> Scene | None:
         loaded = _classifier(wanted)
         if loaded is None:
             return None
+        hold(wanted.picture.digest)
         try:
-            found = prepare(wanted, classifier=loaded, uploads=uploads().kept)
+            found = prepare(wanted, classifier=loaded, uploads=uploads())
         except BadInput as error:
             st.session_state.problem = str(error)
             return None
@@ -270,35 +244,42 @@ def layers(of: Classifier) -> tuple[Layer, ...]:
 
 def start_attack(wanted: Recipe, on: Scene) -> None:
     """Begin the attack; whatever else this visitor had running is stopped."""
-    start(key_of("attack", wanted), wanted.built_attack().title, lambda watch: fool(wanted, on, watch=watch))
+    title = wanted.built_attack().title
+    start(attack_key(wanted), title, lambda watch: fool(wanted, on, watch=watch), seconds=cost.attack_seconds(wanted))
 
 
 def start_columns(wanted: Recipe, on: Scene, base: Attacked, attacker: Attacker) -> None:
     """Begin to put the defenses beside each other."""
     asked = wanted.but(attacker=attacker)
-    start(columns_key(wanted, attacker), "Defenses", lambda watch: defend(asked, on, base, watch=watch))
+    seconds = cost.columns_seconds(wanted, attacker)
+    key = columns_key(wanted, attacker)
+    start(key, "Defenses", lambda watch: defend(asked, on, base, watch=watch), seconds=seconds)
 
 
 def start_contest(wanted: Recipe, on: Scene) -> None:
     """Begin to put the contest's attacks beside each other."""
-    start(key_of("contest", wanted), "Attacks", lambda watch: contend(wanted, on, watch=watch))
+    seconds = cost.contest_seconds(wanted)
+    start(contest_key(wanted), "Attacks", lambda watch: contend(wanted, on, watch=watch), seconds=seconds)
 
 
 def start_transfer(wanted: Recipe, on: Scene, names: tuple[str, ...]) -> None:
     """Begin to try the attack on each of those classifiers of the recipe's domain."""
-    shelf, held, device, root = classifiers.shelf(), uploads().kept, place(), str(domains.data_root())
+    shelf, held, device, root = classifiers.shelf(), uploads(), place(), str(domains.data_root())
 
     def scene_of(name: str) -> Scene:
         loaded = shelf.load((wanted.domain, name, device, root))
         return prepare(wanted.but(classifier=name, picture=on.picture), classifier=loaded, uploads=held)
 
     scenes = {name: partial(scene_of, name) for name in names}
-    start(key_of("transfer", wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch))
+    seconds = len(names) * cost.attack_seconds(wanted)
+    start(transfer_key(wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch), seconds=seconds)
 
 
 def start_places(wanted: Recipe, on: Scene, target: int) -> None:
     """Begin to try the patch over a grid of places."""
-    start(places_key(wanted), "Trying places", lambda watch: place_map(wanted, on, target, watch=watch))
+    seconds = 25 * cost.attack_seconds(wanted)
+    work = partial(place_map, wanted, on, target)
+    start(places_key(wanted), "Trying places", lambda watch: work(watch=watch), seconds=seconds)
 
 
 def place_patch(row: float, column: float) -> None:
@@ -331,11 +312,18 @@ def start_download(key: str, text: str, fetch: Callable[[Bytes], object]) -> Non
     collect()
 
 
-def start(key: str, text: str, work: jobs.Work) -> None:
-    """Begin work whose result is kept under `key`; whatever else this visitor had running is stopped."""
+def start(key: str, text: str, work: jobs.Work, *, seconds: float = 0.0) -> None:
+    """Begin work whose result is kept under `key`; whatever else this visitor had running is stopped.
+
+    Work that will take long, about `seconds` on a processor, waits until the user says so; what would take too long is not begun.
+    """
     collect()
     if given_up(key) or key in results():
         return  # it was given up, or it ended between the last look and this run
+    base = attacked(recipe())
+    if base is not None and base.stopped and key not in _agreed() and not key.startswith(_ON_ITS_OWN):
+        _given_up()[key] = "stopped"  # what is built on the attack does not begin by itself
+        return
     running = job()
     if running is not None and running.live:
         if running.key == key:
@@ -344,6 +332,11 @@ def start(key: str, text: str, work: jobs.Work) -> None:
     found = shared().find(key)
     if found is not None:
         keep(key, found)
+        return
+    takes = cost.on_device(seconds, place())
+    if takes > cost.ASK and (takes > cost.most() or key not in _agreed()):
+        _given_up()[key] = "refused" if takes > cost.most() else "asked"
+        st.session_state.setdefault("takes", {})[key] = takes
         return
     st.session_state.job = started = jobs.submit(key, text, work)
     started.finished.wait(jobs.PATIENCE)  # short work needs no progress bar
@@ -377,7 +370,17 @@ def collect() -> bool:
     return bool(ended)
 
 
-GivenUp = Literal["stopped", "failed"]
+GivenUp = Literal["stopped", "failed", "asked", "refused"]
+
+
+# Work that no attack of the recipe has to end for.
+_ON_ITS_OWN = ("attack ", "contest ", "transfer ", "places ", "calm ", "trial ", "surface ")
+
+
+def _agreed() -> set[str]:
+    """The work that the user asked for, not only a link."""
+    held: set[str] = st.session_state.setdefault("agreed", set())
+    return held
 
 
 def _given_up() -> dict[str, GivenUp]:
@@ -386,12 +389,20 @@ def _given_up() -> dict[str, GivenUp]:
 
 
 def given_up(key: str) -> GivenUp | None:
-    """Whether the work of that key was stopped or failed; it is not begun again by itself."""
+    """Whether the work of that key was stopped, failed, would take long or too long; it is not begun by itself."""
     return _given_up().get(key)
 
 
+def takes(key: str) -> float:
+    """About how many seconds the work of that key will take, where it was not begun because of that."""
+    return float(st.session_state.get("takes", {}).get(key, 0.0))
+
+
 def forget(key: str) -> None:
-    """Drop a result, so that it is computed anew."""
+    """Drop a result, so that it is computed anew, however long that takes: the user asks for it."""
     results().pop(key, None)
+    _agreed().add(key)
+    if key.startswith("attack "):
+        _given_up().clear()  # what was built on it may begin again
     _given_up().pop(key, None)
     st.session_state.pop("complaint", None)

@@ -103,7 +103,7 @@ def sticking(scene: Scene) -> None:
         try:
             stuck = stick_on(patch, scene, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)
         except BadInput as error:
-            look.error(str(error))
+            look.error(theme.plain(str(error)))
             return
         with look:
             words = prediction(stuck.verdict, scene.classifier.classes, scene.known_label)

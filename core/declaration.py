@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, g
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from core.inputs import BadInput
+from core.inputs import BadInput, quoted
 
 
 def _fraction(value: object) -> object:
@@ -213,7 +213,7 @@ def readable(error: ValidationError, title: str, values: Mapping[str, Any]) -> s
     """The first things wrong with the values, as they were given, each as a sentence a person can act on."""
     sentences = []
     for item in error.errors()[:3]:
-        where = ".".join(str(part) for part in item["loc"]) or "the value"
+        where = _short_text(".".join(str(part) for part in item["loc"])) or "the value"
         given, context = item.get("input"), item.get("ctx") or {}
         match item["type"]:
             case "greater_than_equal":
@@ -223,9 +223,9 @@ def readable(error: ValidationError, title: str, values: Mapping[str, Any]) -> s
                 written = _written(values, item["loc"], given)
                 sentences.append(outside(title, where, written, "most", context["le"]))
             case "extra_forbidden":
-                sentences.append(f"{title} has no parameter {where!r}.")
+                sentences.append(f"{title} has no parameter {quoted(where)}.")
             case "literal_error":
-                sentences.append(f"{title}: {where} is {given!r}; it must be {context['expected']}.")
+                sentences.append(f"{title}: {where} is {_short(given)}; it must be {context['expected']}.")
             case "missing":
                 sentences.append(f"{title}: {where} is missing.")
             case "value_error":

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 import torch
 
-from core.inputs import BadInput
-
-turn = threading.Lock()  # one heavy computation at a time in a process: two would fight for the same memory and cores
+from core.inputs import BadInput, quoted
 
 
 def names() -> tuple[str, ...]:
@@ -30,7 +26,7 @@ def pick(name: str | None = None) -> torch.device:
     if name == "cuda":
         name = "cuda:0"
     if name not in names():
-        raise BadInput(f"This machine has no device called {name!r}; it has {', '.join(names())}.")
+        raise BadInput(f"This machine has no device called {quoted(name)}; it has {', '.join(names())}.")
     return torch.device(name)
 
 

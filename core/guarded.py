@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from core.cancellation import check
 from core.defenses.base import Defense
-from core.inputs import BadInput
+from core.inputs import BadInput, quoted
 from core.models.classifier import Classifier, Wrapper
 from core.random_streams import AttackLooks, RandomStreams, image_keys
 
@@ -56,7 +56,7 @@ class Guarded(Wrapper):
         super().__init__(classifier)
         if backward not in get_args(Backward):
             known = ", ".join(repr(word) for word in get_args(Backward))
-            raise BadInput(f"backward is {backward!r}; it must be one of {known}.")
+            raise BadInput(f"backward is {quoted(backward)}; it must be one of {known}.")
         if not 1 <= samples <= 1000:
             raise BadInput(f"samples is {samples}; it must be 1 to 1000.")
         without = defense.without_gradient()

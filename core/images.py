@@ -19,7 +19,7 @@ from core.decoding import MAX_BYTES as MAX_BYTES
 from core.decoding import Pixels as Pixels
 from core.decoding import decode as decode
 from core.decoding import decode_png
-from core.inputs import BadInput
+from core.inputs import BadInput, quoted
 
 Fit: TypeAlias = Literal["crop", "pad", "stretch"]
 
@@ -58,7 +58,7 @@ def fit(pixels: Pixels, size: int, channels: int, how: Fit) -> Pixels:
         fitted = Image.new(picture.mode, (size, size), MAT if channels == 1 else (MAT, MAT, MAT))
         fitted.paste(picture.resize(inner, lanczos), ((size - inner[0]) // 2, (size - inner[1]) // 2))
     else:
-        raise BadInput(f"{how!r} is no way to fit a picture; there are crop, pad and stretch.")
+        raise BadInput(f"{quoted(how)} is no way to fit a picture; there are crop, pad and stretch.")
     return np.array(fitted, dtype=np.uint8).reshape(size, size, channels)
 
 

@@ -5,11 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+LONGEST = 500  # characters of a sentence
 TOLERANCE = 1e-6  # round-off that arithmetic on [0, 1] leaves behind; more than this is a wrong range
 
 
 class BadInput(ValueError):
-    """Something a person handed in cannot be used; the message is one sentence that says what is wrong and what to do."""
+    """Something a person handed in cannot be used; the message is one sentence that says what is wrong and what to do.
+
+    A sentence that became too long, of what was handed in, is cut.
+    """
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(sentence if len(sentence) <= LONGEST else sentence[: LONGEST - 1] + "…")
+
+
+def quoted(value: object, most: int = 60) -> str:
+    """What somebody handed in, as a sentence quotes it: cut where it is long."""
+    text = str(value)
+    return repr(text if len(text) <= most else text[: most - 1] + "…")
 
 
 def check_images(images: Tensor) -> None:

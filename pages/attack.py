@@ -90,7 +90,7 @@ def where(attack: LaVAN | UniversalPatch, scene: Scene) -> None:
     try:
         side = attack.side(size, size) / size
     except BadInput as error:
-        st.error(str(error))
+        st.error(theme.plain(str(error)))
         return
     pick_place(scene.clean, side, spot, key=f"place_{attack.name}_{session.scene_key(session.recipe())}")
 
@@ -354,7 +354,8 @@ with head:
         number = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
         aim = "something else" if number is None else a(classes[number])
         looking = f"{recipe.built_attack().title} is looking for a change that makes it see {aim}."
-        theme.verdict(f"{sees} {looking}" if busy else "Press Run to attack this picture.")
+        waits = live.state(key, "", "The attack") if session.takes(key) else "Press Run to attack this picture."
+        theme.verdict(f"{sees} {looking}" if busy else waits)
 if shown is not None and found is None and not busy:
     run_slot.info("These pictures are of the run before. Press Run for the settings below.")
 with right:

@@ -175,7 +175,10 @@ with head:
             compare_verdict(shown[1], scene.classifier.classes, scene.before, scene.label, scene.label_known, unit)
         )
     else:
-        theme.verdict("The attacks are running." if busy else "Press Run to put the attacks beside each other.")
+        waits = live.state(key, "", "The comparison") if session.takes(key) else ""
+        theme.verdict(
+            "The attacks are running." if busy else waits or "Press Run to put the attacks beside each other."
+        )
 with right:
     if shown is not None:
         if found is None and not busy:

@@ -85,7 +85,7 @@ def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
                 )
             )
         except BadInput as error:
-            st.error(str(error))
+            st.error(theme.plain(str(error)))
             kept.append(method)
     with st.container(horizontal=True):
         with st.popover("Chain", key=f"chain_{number}"):
@@ -180,7 +180,7 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
         try:
             session.keep(key, sweep(recipe, scene, attacked, name, word, stops(parameters[word])))
         except BadInput as error:
-            st.error(str(error))
+            st.error(theme.plain(str(error)))
             return
     classes = scene.classifier.classes
     tiles = [

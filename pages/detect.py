@@ -134,7 +134,7 @@ def many(recipe: Recipe, scene: Scene, detector: Detector, threshold: float) -> 
     domain = domains.get(recipe.domain)
     attack = recipe.built_attack()
     if not domain.splits():
-        st.info(domain.missing() or "This domain has no data set to try a detector on.")
+        st.info(theme.plain(domain.missing() or "This domain has no data set to try a detector on."))
         return None
     if attack.universal:
         st.info(
@@ -245,7 +245,7 @@ if detector.rule is None:
     except BadInput as error:
         with head:
             theme.verdict("The detector has no threshold.")
-        st.error(str(error))
+        st.error(theme.plain(str(error)))
         st.stop()
     source = f"Threshold: exceeded by at most {per_cent(share)} of {quiet[1]}."
 else:

@@ -68,7 +68,7 @@ def sliders(place: DeltaGenerator, given: Method, key: str) -> None:
                 change(chosen)
             session.mirror()
         except BadInput as error:
-            st.error(str(error))
+            st.error(theme.plain(str(error)))
 
 
 Map = tuple[str, Pixels, str, Pixels | None]  # its title, its values, what is said of it, its palette
@@ -168,7 +168,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     if trace is None:
         with head:
             theme.verdict("These windows do not fit.")
-        st.error(problem)
+        st.error(theme.plain(problem))
         return
     tokens, given_at = [drawn(row) for row in rows], time.monotonic()
     after: dict[int, Verdict] = {}

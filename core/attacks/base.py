@@ -200,12 +200,16 @@ class Attack(Declared, ABC):
             first = torch.full((len(clean),), -1, dtype=torch.int64)
         last: Step | None = None
         stopped = False
+        watched = 0.0  # seconds in the watcher, which may let others compute; they are not the attack's
         try:
             for last in self.steps(classifier, clean, labels, goal, generator):
                 fooled = last.fooled.cpu()
                 first[fooled & (first < 0)] = last.number
-                if watch is not None and watch(last):
-                    stopped = True
+                if watch is not None:
+                    paused = time.perf_counter()
+                    stopped = bool(watch(last))
+                    watched += time.perf_counter() - paused
+                if stopped:
                     break
                 check()
         except Cancelled:
@@ -234,7 +238,7 @@ class Attack(Declared, ABC):
             mask=None if last.mask is None else last.mask.to(home),
             extras={name: value.to(home) for name, value in last.extras.items()},
             iterations=last.number,
-            seconds=time.perf_counter() - began,
+            seconds=time.perf_counter() - began - watched,
             stopped=stopped,
         )
 

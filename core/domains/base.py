@@ -23,7 +23,7 @@ from core.domains.budget import LINF, Budget, attack_parameters
 from core.domains.chosen import Picture
 from core.domains.image_folder import Notice
 from core.fetching import Watch
-from core.inputs import BadInput
+from core.inputs import BadInput, quoted
 from core.models import zoo
 from core.models.classifier import Classifier
 
@@ -182,7 +182,7 @@ class Domain(ABC):
         labels = self._split_labels(split)
         if not 1 <= count <= len(labels):
             raise BadInput(
-                f"{self.title} has {len(labels)} labelled pictures in {split!r}; ask for 1 to {len(labels)}."
+                f"{self.title} has {len(labels)} labelled pictures in {quoted(split)}; ask for 1 to {len(labels)}."
             )
         return torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].numpy()
 

@@ -13,7 +13,7 @@ from core.evaluate.plan import Plan, Unit
 from core.evaluate.running import Advance, Pace, Watch, described
 from core.evaluate.store import Run
 from core.evaluate.work import Floats, Found, compute, load, train
-from core.inputs import BadInput
+from core.inputs import BadInput, quoted
 from core.models.classifier import Classifier
 
 AHEAD = 2  # tasks that wait for each worker, so that none is idle
@@ -53,7 +53,7 @@ def distribute(
             configure_logging=False,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BadInput(f"There is no Ray cluster at {address!r}: {error}.") from error
+        raise BadInput(f"There is no Ray cluster at {quoted(address)}: {error}.") from error
     task = ray.remote(max_retries=-1)(_task).options(num_gpus=1 if _has_gpus(ray) else 0)
     text = plan.resolved().to_json()
     try:
@@ -94,7 +94,7 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, OverflowError) as error:
-        raise BadInput(f"There is no Ray cluster at {address!r}: {error}.") from error
+        raise BadInput(f"There is no Ray cluster at {quoted(address)}: {error}.") from error
 
 
 def _has_gpus(ray: Any) -> bool:

@@ -15,7 +15,7 @@ from core import attacks, domains
 from core.attacks.base import Attack
 from core.defenses import Defense
 from core.guarded import Backward
-from core.inputs import BadInput
+from core.inputs import BadInput, quoted
 from core.recipe.recipe import (
     Attacker,
     Columns,
@@ -77,7 +77,7 @@ class Plan(Written):
         for name in self.classifiers:
             if name not in domain.classifier_names():
                 raise BadInput(
-                    f"{domain.title} has no classifier called {name!r}; it has {', '.join(domain.classifier_names())}."
+                    f"{domain.title} has no classifier called {quoted(name)}; it has {', '.join(domain.classifier_names())}."
                 )
         if self.target:
             domain.class_number(self.target)

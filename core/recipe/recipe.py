@@ -14,7 +14,7 @@ from core import defenses as defense_methods
 from core.declaration import Real, readable
 from core.domains.chosen import Picture
 from core.guarded import Backward
-from core.inputs import BadInput
+from core.inputs import BadInput, quoted
 
 LONGEST = 8192  # characters of a link's recipe; the longest honest one is far below
 
@@ -205,7 +205,7 @@ class Recipe(Written):
         domain = domains.get(self.domain)
         if self.classifier and self.classifier not in domain.classifier_names():
             raise BadInput(
-                f"{domain.title} has no classifier called {self.classifier!r}; it has {', '.join(domain.classifier_names())}."
+                f"{domain.title} has no classifier called {quoted(self.classifier)}; it has {', '.join(domain.classifier_names())}."
             )
         for field in ("target", "true_class"):
             word = getattr(self, field)

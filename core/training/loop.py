@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.device import mixed, pick
-from core.inputs import BadInput
+from core.inputs import BadInput, quoted
 from core.models.architectures import ARCHITECTURES, WhitenedResNet
 from core.models.zoo import Card, Measured, load, save, write_card
 from core.training.checkpoints import keep, resume
@@ -33,7 +33,7 @@ def train(
         BadInput: there is no such plan, or its data set is not in `data_root()`.
     """
     if name not in PLANS:
-        raise BadInput(f"There is nothing called {name!r} to train; there are {', '.join(PLANS)}.")
+        raise BadInput(f"There is nothing called {quoted(name)} to train; there are {', '.join(PLANS)}.")
     plan = PLANS[name]
     out.mkdir(parents=True, exist_ok=True)
     pictures, labels = cached(plan, True, out)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from app import jobs
+from app.device_lock import INTERACTIVE, DeviceLock
 from core.attacks import Step
+from core.cancellation import check
+from core.evaluate.work import Stopped
 from core.recipe import Progress
 
 
 @pytest.fixture
 def queues(monkeypatch: pytest.MonkeyPatch) -> None:
-    device, network = ThreadPoolExecutor(1), ThreadPoolExecutor(2)
+    device, threads, network = DeviceLock(quantum=0), ThreadPoolExecutor(jobs.STARTED), ThreadPoolExecutor(2)
     mine: list[jobs.Job] = []
     monkeypatch.setattr(jobs, "_device", lambda: device)
+    monkeypatch.setattr(jobs, "_threads", lambda: threads)
     monkeypatch.setattr(jobs, "_network", lambda: network)
     monkeypatch.setattr(jobs, "_mine", lambda: mine)
 
@@ -26,13 +32,86 @@ def queues(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_visitors_take_turns_and_a_download_waits_for_nobody() -> None:
     release = threading.Event()
     first = jobs.submit("a", "first", lambda watch: release.wait(20))
+    while first.state != "running":
+        time.sleep(0.005)
     second = jobs.submit("b", "second", lambda watch: 2)
     download = jobs.submit("c", "download", lambda watch: 3, network=True)
     assert download.finished.wait(5) and download.result == 3 and download.unit == " MB"
     assert second.state == "queued" and second.left is None
+    assert jobs.computing() == "another job is running (first)"
     release.set()
     assert second.finished.wait(5) and second.result == 2
-    assert not first.live
+    assert first.finished.wait(5)
+
+
+@pytest.mark.usefixtures("queues")
+def test_short_work_passes_between_the_steps_of_long_work() -> None:
+    short: list[jobs.Job] = []
+
+    def long(watch: jobs.Watch) -> int:
+        for step in range(1000):
+            watch(Progress("long", step, 1000))
+            if step == 3:
+                short.append(jobs.submit("b", "short", lambda watch: 2))
+                while not jobs._device()._waiting:
+                    time.sleep(0.005)
+            if short and not short[0].live:
+                return step
+        return -1
+
+    job = jobs.submit("a", "long", long)
+    assert job.finished.wait(20) and job.result == 4, "the short job ends before the long one's next step"
+    assert short[0].result == 2
+
+
+@pytest.mark.usefixtures("queues")
+def test_a_job_passes_between_the_steps_of_an_evaluation_and_a_pause_is_no_pace() -> None:
+    order: list[str] = []
+
+    def part() -> str:
+        job = jobs.submit("a", "short", lambda watch: order.append("short"))
+        while not jobs._device()._waiting:
+            time.sleep(0.005)
+        assert job.live
+        jobs.hand_over()
+        order.append("part")
+        return "found"
+
+    assert jobs.turn(part) == "found" and order == ["short", "part"]
+    with pytest.raises(Stopped), jobs._device().turn(INTERACTIVE, "busy"):
+        _elsewhere(lambda: jobs.turn(lambda: None, cancelled=lambda: True))
+
+
+def _elsewhere(work: Callable[[], None]) -> None:
+    """Do it in another thread; what it raises is raised here."""
+    with ThreadPoolExecutor(1) as other:
+        other.submit(work).result(10)
+
+
+@pytest.mark.usefixtures("queues")
+def test_stop_acts_within_a_step() -> None:
+    begun = threading.Event()
+
+    def work(watch: jobs.Watch) -> None:
+        begun.set()
+        for _ in range(10_000):
+            time.sleep(0.001)
+            check()
+
+    job = jobs.submit("a", "", work)
+    assert begun.wait(5)
+    job.cancel.set()
+    assert job.finished.wait(5) and job.result is None and not job.error
+
+
+@pytest.mark.usefixtures("queues")
+def test_work_of_somebody_who_left_never_begins() -> None:
+    begun: list[int] = []
+    with jobs._device().turn(INTERACTIVE, "busy"):
+        queued = [jobs.submit(str(n), "", lambda watch: begun.append(1)) for n in range(jobs.STARTED + 3)]
+        jobs._stop_all(jobs._mine())
+        assert all(job.finished.wait(5) for job in queued)
+    assert not begun
 
 
 @pytest.mark.usefixtures("queues")

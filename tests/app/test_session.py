@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app import classifiers, jobs, results
+from app.device_lock import EVALUATION
 from core import Recipe, domains
 from core.domains.imagenet import ImageNet
 from core.inputs import BadInput
@@ -51,16 +52,13 @@ def test_a_shelf_keeps_the_classifiers_used_last() -> None:
 
 def test_a_stop_before_its_turn_is_not_begun_again() -> None:
     app = visit()
-    release = threading.Event()
-    jobs._device().submit(release.wait, 20)  # somebody else's work
-    try:
+    with jobs._device().turn(EVALUATION, "an evaluation is running"):  # somebody else's work
         app.session_state["recipe"] = Recipe(attack=Method(name="fgsm"))
         app.switch_page("pages/attack.py").run()
         job = app.session_state["job"]
-        assert any("Waiting for a turn" in progress.text for progress in app.get("progress"))
+        waits = "Waiting for the device: an evaluation is running"
+        assert any(waits in progress.text for progress in app.get("progress"))
         job.cancel.set()
-    finally:
-        release.set()
     assert job.finished.wait(5)
     settled(app.run())
     assert verdict(app) == "Press Run to attack this picture."

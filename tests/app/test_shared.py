@@ -14,7 +14,6 @@ from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
 from app import jobs, pictures, plots, tables
-from app.session import Uploads
 from core import BadInput, images
 from core.recipe import Progress, Trace
 from tests.pages.visits import tiles
@@ -118,19 +117,6 @@ def test_plots_are_drawn_the_same_each_time(kind: str, head: bytes) -> None:
     )
     assert first.startswith(head)
     assert first == second
-
-
-def test_uploads_are_bounded_and_found_by_their_digest() -> None:
-    kept = Uploads(most=3)
-    digests = [kept.add(images.png(np.full((9, 9, 3), shade, dtype=np.uint8))) for shade in range(5)]
-    assert list(kept.kept) == digests[2:]
-    assert kept.kept[digests[4]][0, 0, 0] == 4
-    with pytest.raises(BadInput):
-        kept.add(b"no picture")
-    small = Uploads(most=99, pixels=100)
-    for shade in range(5):
-        small.add(images.png(np.full((9, 9, 3), shade, dtype=np.uint8)))
-    assert len(small.kept) == 1
 
 
 def test_a_job_reports_stops_and_fails_in_words() -> None:

@@ -1,0 +1,119 @@
+"""How long work will take, before it is begun: rough, from what it asks of a classifier and of the defenses in front of it.
+
+The numbers are seconds of two cores of a laptop. They say whether to wait, to ask or to refuse, and no more than that.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from core import domains
+from core.attacks import Attack
+from core.attacks.cw import CW
+from core.attacks.deepfool import DeepFool
+from core.attacks.jsma import JSMA
+from core.attacks.worst_case import WorstCase
+from core.defenses import Bilateral, Chain, Defense
+from core.recipe.contest import budgeted
+from core.recipe.recipe import Attacker, Recipe
+
+ASK = 45.0  # seconds; longer work does not begin without a question
+MOST = 3600.0  # seconds; longer work is refused, unless MIRAGE_MOST_SECONDS says otherwise
+DRAWS = 8  # of a randomized defense's own randomness, at each look (`Guarded`)
+GALLERY = 16  # images that a universal attack is trained on here
+
+_GRADIENT = {
+    "mnist": 0.005,
+    "cifar10": 0.04,
+    "photos": 0.05,
+    "imagenette": 0.07,
+    "imagenet": 0.3,
+}  # one look for a gradient
+_FORWARD = 1 / 3  # a look for logits alone
+_PIXEL = 1e-7  # a filter's work for one pixel
+_WINDOW = 6e-8  # a bilateral filter's, for one pixel and one place of its window
+_BACKWARD = 3.0  # a gradient through a filter, as a share of the filter
+_GPU = 0.05  # a share of the processor's seconds
+
+
+def most() -> float:
+    """Seconds of work that one recipe may ask for."""
+    try:
+        return float(os.environ.get("MIRAGE_MOST_SECONDS", MOST))
+    except ValueError:
+        return MOST
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How often an attack looks at an image, for a gradient and for logits alone."""
+
+    gradients: float
+    queries: float = 0.0
+
+
+def looks(attack: Attack, classes: int) -> Looks:
+    """How often an attack looks at one image at most; an attack that usually ends early, what is usual."""
+    values = attack.values()
+
+    def value(name: str, usual: float = 1.0) -> float:
+        given = values.get(name)
+        return float(given) if isinstance(given, int | float) else usual
+
+    steps = value("steps")
+    if isinstance(attack, WorstCase):
+        return Looks(steps * (1 + min(9, classes - 1)), value("queries"))
+    if isinstance(attack, CW):
+        searches, iterations, *_ = attack.plan()
+        return Looks(float(searches * iterations))
+    if isinstance(attack, DeepFool):
+        return Looks(min(steps, 10) * min(attack.candidates, classes))
+    if isinstance(attack, JSMA):
+        return Looks(300)
+    if attack.access != "gradient":
+        return Looks(0, value("queries") * value("draws"))
+    many = value("restarts") * value("classes") * value("searches")
+    return Looks(steps * many * (GALLERY if attack.universal else 1))
+
+
+def defense_seconds(defense: Defense, size: int) -> float:
+    """One pass of a defense over one image of size×size pixels."""
+    if isinstance(defense, Chain):
+        return sum(defense_seconds(member, size) for member in defense.members)
+    if isinstance(defense, Bilateral):
+        return _WINDOW * defense.window**2 * size**2
+    return _PIXEL * size**2
+
+
+def attack_seconds(recipe: Recipe, defense: Defense | None = None) -> float:
+    """The recipe's attack, by an attacker who knows `defense` where there is one."""
+    domain = domains.get(recipe.domain)
+    asked = looks(recipe.built_attack(), len(domain.classes))
+    gradient, draws = _GRADIENT.get(recipe.domain, _GRADIENT["photos"]), 1
+    forward = gradient * _FORWARD
+    if defense is not None:
+        own = defense_seconds(defense, domain.size)
+        gradient, forward = gradient + (1 + _BACKWARD) * own, forward + own
+        draws = DRAWS if defense.randomised() else 1
+    return draws * ((asked.gradients + 1) * gradient + asked.queries * forward)
+
+
+def columns_seconds(recipe: Recipe, attacker: Attacker) -> float:
+    """Every defense of the recipe on the clean and on the attacked image."""
+    size, total = domains.get(recipe.domain).size, 0.0
+    for defense in recipe.built_defenses():
+        total += 4 * defense_seconds(defense, size) * (DRAWS if defense.randomised() else 1)
+        if attacker in ("adaptive", "both"):
+            total += attack_seconds(recipe, defense)
+    return total
+
+
+def contest_seconds(recipe: Recipe) -> float:
+    """Every attack of the recipe's comparison."""
+    return sum(attack_seconds(recipe.but(attack=budgeted(recipe.contest, name))) for name in recipe.contest.attacks)
+
+
+def on_device(seconds: float, device: str) -> float:
+    """The same work on that device."""
+    return seconds if device == "cpu" else seconds * _GPU
