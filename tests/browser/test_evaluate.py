@@ -104,3 +104,26 @@ def test_the_matrix_fills_by_itself_for_everybody_and_keeps_what_was_chosen(alon
     for seen in (page, other):
         expect(seen.get_by_role("heading", level=1)).to_contain_text(re.compile("Unfinished|leaves|fools"))
         assert seen.locator("[data-testid=stException]").count() == 0
+
+
+def test_on_a_shared_server_a_browser_keeps_its_runs_over_a_reload_and_no_other_one_has_them(
+    chromium: Any, browse: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRAGE_RUNS", "own")
+    slow = Method(name="pgd", params={"steps": 500, "early_stop": False, "eps": 1 / 255})
+    with serving(tmp_path) as address:
+        page = browse(f"{address}/evaluate?recipe={Recipe(attack=slow, defenses=((Method(name='jpeg'),),)).to_link()}")
+        page.get_by_role("button", name=re.compile("Run")).click()
+        page.get_by_role("button", name="Stop", exact=True).wait_for(timeout=60_000)
+        mine = [cookie for cookie in chromium.cookies(address) if cookie["name"] == "mirage_browser"]
+        assert len(mine) == 1 and mine[0]["httpOnly"]
+        page.reload()
+        expect(page.get_by_role("button", name="Stop", exact=True)).to_be_enabled(timeout=60_000)
+        chromium.clear_cookies()  # the next page is another browser's
+        other = browse(page.url, wait=False)
+        expect(other.get_by_role("button", name="Stop", exact=True)).to_be_disabled(timeout=60_000)
+        expect(other.get_by_text("begun by somebody else")).to_be_visible(timeout=60_000)
+        page.get_by_role("button", name="Stop", exact=True).click()
+        finished(page)
+        expect(page.get_by_role("button", name="Go on")).to_be_visible(timeout=60_000)
+        assert other.get_by_role("button", name="Delete").count() == 0
