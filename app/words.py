@@ -46,8 +46,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+_UNCOUNTABLE = ("grass", "gravel", "tissue")  # classes that take no article
+
+
 def a(name: str) -> str:
-    """The name with its indefinite article: a cat, an owl, an 8."""
+    """The name with its indefinite article: a cat, an owl, an 8; in quotes where an article would be wrong: "coins"."""
+    plural = name.endswith("s") and not name.endswith(("ss", "us", "is"))
+    if plural or name in _UNCOUNTABLE:
+        return f'"{name}"'
     return f"{'an' if name[:1].lower() in 'aeiou8' or name in ('11', '18') else 'a'} {name}"
 
 

@@ -55,6 +55,15 @@ def test_small_words() -> None:
     assert (words.plural(1, "step"), words.plural(2, "step")) == ("1 step", "2 steps")
 
 
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [("cat", "a cat"), ("owl", "an owl"), ("8", "an 8"), ("3", "a 3"), ("glass", "a glass"), ("hummus", "a hummus")]
+    + [(name, f'"{name}"') for name in ("coins", "galaxies", "grass", "gravel", "tissue", "sunglasses")],
+)
+def test_articles(name: str, phrase: str) -> None:
+    assert words.a(name) == phrase
+
+
 def test_a_patch_is_told_by_its_area() -> None:
     recipe = Recipe(attack=Method(name="lavan", params={"area": 0.25, "steps": 60}), defenses=())
     outcome = run(recipe, device="cpu")
