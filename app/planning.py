@@ -36,7 +36,11 @@ def settings(recipe: Recipe) -> Plan | None:
             wrap=True,
         )
         split = st.selectbox("Split", splits, key=f"ev_split_{recipe.domain}", help="Which part of the data set.")
-        most = domain.count(split)
+        try:
+            most = domain.count(split)
+        except BadInput as error:  # one split may be damaged where the others are whole
+            st.error(plain(str(error)))
+            return None
         count = st.number_input(
             "Pictures",
             1,

@@ -187,7 +187,7 @@ def test_a_command_writes_weights_and_a_card_with_what_they_measure(tmp_path: Pa
     pixels, labels = stand_in(train=False)
     model = zoo.load("mnist", "digits", domains.get("mnist").classes, folder=tmp_path)
     with torch.inference_mode():
-        right = model(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255).argmax(1) == torch.from_numpy(labels)
+        right = model(torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255).argmax(1) == torch.tensor(labels)
     (measured,) = card.accuracy
     assert (measured.correct, measured.count) == (int(right.sum()), 360)
 
