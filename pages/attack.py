@@ -1,7 +1,5 @@
 """One picture, one attack: x + δ = x′, and how the classifier came to see something else."""
 
-from functools import partial
-
 import numpy as np
 import streamlit as st
 
@@ -105,8 +103,7 @@ def clean_tile(pixels: Pixels, before: Verdict, classes: tuple[str, ...], label:
 
 def equation(scene: Scene, outcome: Outcome | None, dimmed: bool, live_now: bool) -> None:
     """Clean plus change is adversarial; while an attack runs, its newest image stands where the adversarial one will."""
-    clean = clean_tile(scene.clean, scene.before, scene.classifier.classes, scene.known_label)
-    tiles = [clean]
+    tiles = [clean_tile(scene.clean, scene.before, scene.classifier.classes, scene.known_label)]
     if outcome is not None:
         attacked, unit = outcome.attacked, domains.get(outcome.domain).linf.unit
         change, factor = magnified(outcome.clean, attacked.adversarial)
@@ -123,15 +120,17 @@ def equation(scene: Scene, outcome: Outcome | None, dimmed: bool, live_now: bool
                 "adversarial.png",
             ),
         ]
-    draw = partial(row, key="equation", label="clean plus change is adversarial", width=190)
     if outcome is not None and not live_now:
-        draw(tiles, dimmed=dimmed)
+        row(tiles, key="equation", label="clean plus change is adversarial", width=190, dimmed=dimmed)
         return
-    before, newest = st.columns([2.1, 1])
-    with before:
-        draw([clean, *tiles[1:2]], dimmed=outcome is not None)
+    places = st.columns(3)
+    for place, tile in zip(
+        places, tiles[:2], strict=False
+    ):  # each at the place and of the size that it has in the whole row
+        with place:
+            row([tile], key=f"before_{tile.sign}", label=tile.title, width=150, dimmed=outcome is not None)
     if live_now:
-        with newest:
+        with places[2]:
             st.markdown("**x′ so far**")
             live.so_far()
 
@@ -306,6 +305,7 @@ if scene is None:
 assert scene is not None
 classes = scene.classifier.classes
 head = st.container(key="attack_head")
+head.html("<span></span>")  # an empty container takes no room
 with st.container(key="bench"):
     left, right = st.columns([1, 2.6], gap="large")
 with left:
