@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -51,15 +52,19 @@ class RandomStreams:
 
     def rand(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), float32 N×shape."""
-        return torch.stack([torch.rand(shape, generator=g) for g in self.generators])
+        return self._each(shape, torch.rand)
 
     def randn(self, *shape: int) -> Tensor:
         """Normal numbers, float32 N×shape."""
-        return torch.stack([torch.randn(shape, generator=g) for g in self.generators])
+        return self._each(shape, torch.randn)
 
     def randint(self, high: int, *shape: int) -> Tensor:
         """Whole numbers from 0 to `high` - 1, int64 N×shape."""
-        return torch.stack([torch.randint(high, shape, generator=g) for g in self.generators])
+        return self._each(shape, partial(torch.randint, high))
+
+    def _each(self, shape: tuple[int, ...], draw: Callable[..., Tensor]) -> Tensor:
+        drawn = [draw(shape, generator=generator) for generator in self.generators]
+        return torch.stack(drawn) if drawn else draw((0, *shape))  # every image of the batch may be finished
 
 
 class AttackLooks:

@@ -78,12 +78,10 @@ def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
         about = defenses.get(method.name)
         st.markdown(f"**{'→ ' if place else ''}{about.title}**", help=f"{about.summary} {about.paper}.")
         try:
-            kept.append(
-                Method(
-                    name=method.name,
-                    params=controls(about, method.params, key=f"column_{number}_{place}_{len(column)}{again}"),
-                )
-            )
+            params = controls(about, method.params, key=f"column_{number}_{place}_{len(column)}{again}")
+            # The same values written in another way are no change.
+            same = about(**params) == about(**method.params)
+            kept.append(method if same else Method(name=method.name, params=params))
         except BadInput as error:
             st.error(theme.plain(str(error)))
             kept.append(method)

@@ -92,7 +92,8 @@ def test_a_hostile_link_is_quoted_and_nothing_more(field: str) -> None:
     word = Recipe().to_link() if field == "" else _word({field: made[field]})
     app = visit("", word)
     for element in (*app.warning, *app.error, *app.caption, *app.info):
-        assert "![" not in element.value and "](http" not in element.value and "://e" not in element.value
+        shown = element.value.replace("\\[", "").replace("\\]", "")  # what is escaped is text
+        assert "[" not in shown and "]" not in shown and "://e" not in element.value.replace("\\", "")
     assert any("Mirage shows its first example" in warning.value for warning in app.warning)
 
 

@@ -50,6 +50,8 @@ def test_a_part_of_the_batch_goes_on_where_the_whole_was() -> None:
     wanted = whole.rand(2)[keep]
     assert torch.equal(parted.at(keep).rand(2), wanted)
     assert torch.equal(parted.at(torch.tensor([2, 0])).rand(2), whole.rand(2)[[2, 0]])
+    nobody = whole.at(torch.zeros(5, dtype=torch.bool))
+    assert len(nobody) == 0 and nobody.rand(2).shape == (0, 2) and nobody.randint(3).shape == (0,)
 
 
 def test_the_key_is_the_8_bit_image_whatever_holds_it() -> None:
