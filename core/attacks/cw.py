@@ -16,9 +16,11 @@ from core.models.classifier import Classifier
 
 # searches over c, iterations of each, learning rate, first c
 PRESETS: dict[str, tuple[int, int, float, float]] = {
-    "quick": (5, 20, 0.01, 0.1),
-    "thorough": (9, 1000, 0.01, 1e-2),
+    "quick": (5, 20, 0.005, 0.1),
+    "thorough": (9, 1000, 0.005, 1e-2),
 }
+LONGER = 5  # times: how much longer the steps are after a search that fails
+REACH = 80  # divided by the squared iterations: the longest step; a search of many short steps reaches as far, and settles better
 LOOKS = 5  # bisections of the way back to the picture
 CHECKED = 10  # iterations between two looks at whether a picture's loss still falls
 
@@ -26,11 +28,13 @@ CHECKED = 10  # iterations between two looks at whether a picture's loss still f
 class CW(Attack):
     """The shortest change (L2) that fools: min ‖x' - x‖² + c·max(Z_source - max Z_other, -κ) (Carlini and Wagner 2017, section V).
 
-    x' = (tanh(w) + 1)/2 keeps the box; Adam moves w. Each picture has its own c, ten times larger from search to search until
-    one fools, then bisected. What is returned is the shortest change met that serves the goal, and the picture itself where
-    none was met. Unlike the authors' code, a search goes on from where the last one ended, and the bisecting ones halve Adam's
-    step each time: neighbouring values of c have neighbouring optima, so a fifth of the iterations finds shorter changes. The
-    shortest is then drawn back toward the picture as far as it still fools, which takes a few looks and no gradient.
+    Adam moves x' itself and every step is cut to the box (the paper's projected gradient descent), not w with x' = (tanh(w) + 1)/2
+    as in the authors' code: tanh is flat at 0 and 1, where whole backgrounds lie, and they would hardly move. Each image has its
+    own c, ten times larger from search to search until one fools, then bisected. What is returned is the shortest change met that
+    serves the goal, and the image itself where none was met. Also unlike the authors' code, a search goes on from where the last
+    one ended. Steps are longer after a search that fails, so that a distant boundary is reached too, and halved by the bisecting
+    ones: neighboring values of c have neighboring optima, so a fifth of the iterations finds shorter changes. The shortest is then
+    drawn back toward the image as far as it still fools, which takes a few looks and no gradient.
     """
 
     name: ClassVar[str] = "cw"
@@ -53,7 +57,7 @@ class CW(Attack):
     )
     searches: int | None = number(None, 1, 20, help="Values of c tried; the preset's unless chosen.", step=1)
     learning_rate: Real | None = number(
-        None, 1e-4, 1, help="Adam's step in tanh space; the preset's unless chosen.", step=0.01
+        None, 1e-4, 1, help="Adam's first step, in units of [0, 1]; the preset's unless chosen.", step=0.005
     )
     initial_c: Real | None = number(
         None,
@@ -81,8 +85,9 @@ class CW(Attack):
         n, total = len(images), searches * iterations + 1
         low, high = images.new_zeros(n), images.new_full((n,), torch.inf)
         c = images.new_full((n,), first)
-        reached = torch.atanh((images * 2 - 1) * (1 - 1e-6))
+        reached = images
         rates = images.new_full((n, 1, 1, 1), rate)
+        longest = max(rate, REACH / iterations**2)
         with torch.no_grad():
             logits = classifier(images)
         best = _Best.begin(images, logits, labels, goal)
@@ -91,11 +96,10 @@ class CW(Attack):
             found = torch.zeros(n, dtype=torch.bool, device=images.device)
             # A picture whose loss stands still leaves the search: from then on it costs nothing.
             run = torch.arange(n, device=images.device)
-            w, m, v = reached, torch.zeros_like(reached), torch.zeros_like(reached)
+            point, m, v = reached, torch.zeros_like(reached), torch.zeros_like(reached)
             before = images.new_full((n,), torch.inf)
             for k in range(1, iterations + 1):
                 x, y, aim = images[run], labels[run], goal.at(run)
-                point = (torch.tanh(w) + 1) / 2
                 gradient, gain, logits = climb(classifier, point, y, aim, "margin")
                 length = _square(point - x)
                 fooled = gain >= self.confidence if self.confidence else aim.reached(logits, y)
@@ -108,27 +112,27 @@ class CW(Attack):
                 yield best.step(search * iterations + k, total, labels, goal)
                 if k == iterations:
                     break
-                # d/dw of ‖x' - x‖² - c·gain where gain is below the confidence
+                # The gradient of ‖x' - x‖² - c·gain where gain is below the confidence
                 wanted = (gain < self.confidence) | ~fooled
-                pull = 2 * (point - x) - opened(c[run] * wanted) * gradient
-                slope = pull * 2 * point * (1 - point)  # dx'/dw = (1 - tanh²)/2 = 2x'(1 - x')
+                slope = 2 * (point - x) - opened(c[run] * wanted) * gradient
                 m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
-                w = w - rates[run] * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
+                change = rates[run] * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
+                point = (point - change).clamp(0, 1)
                 if k % CHECKED == 0:
                     loss = length + c[run] * (self.confidence - gain).clamp(min=0)
                     keep = loss <= 0.9999 * before
-                    reached = reached.index_copy(0, run, w)
-                    run, w, m, v, before = run[keep], w[keep], m[keep], v[keep], loss[keep]
+                    reached = reached.index_copy(0, run, point)
+                    run, point, m, v, before = run[keep], point[keep], m[keep], v[keep], loss[keep]
                     if len(run) == 0:
                         # The search is over for all; what follows draws as it does where others still go on.
                         yield best.step((search + 1) * iterations, total, labels, goal)
                         break
-            reached = reached.index_copy(0, run, w)
+            reached = reached.index_copy(0, run, point)
             high = torch.where(found, torch.minimum(high, c), high)
             low = torch.where(found, low, torch.maximum(low, c))
             bisected = high.isfinite()
             c = torch.where(bisected, (low + high) / 2, c * 10)
-            rates = torch.where(opened(bisected), rates / 2, rates)
+            rates = torch.where(opened(bisected), rates / 2, (rates * LONGER).clamp(max=longest))
         yield self._drawn_back(best, classifier, images, labels, goal).step(total, total, labels, goal)
 
     def _drawn_back(self, best: _Best, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> _Best:

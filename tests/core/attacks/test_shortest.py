@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput
+from core import BadInput, domains
 from core.attacks import CW, JSMA, Attack, DeepFool, Goal, Step
 from core.attacks.cw import LOOKS
 from core.attacks.jsma import best_pair
@@ -107,12 +110,11 @@ def test_cw_is_its_algorithm_written_out() -> None:
         y = model(x).argmax(1)
     searches, steps, rate, c = 6, 30, 0.02, 1e-3
     low, high, best, nearest, step_size = 0.0, float("inf"), float("inf"), x, rate
-    w = torch.atanh((x * 2 - 1) * (1 - 1e-6))
+    point = x
     for _ in range(searches):
-        w = w.detach().requires_grad_(True)
-        adam, found, before = torch.optim.Adam([w], lr=step_size), False, float("inf")
+        point = point.detach().clone().requires_grad_(True)
+        adam, found, before = torch.optim.Adam([point], lr=step_size), False, float("inf")
         for k in range(1, steps + 1):
-            point = (torch.tanh(w) + 1) / 2
             logits = model(point)
             lead = logits[0, y] - logits.scatter(1, y[:, None], -torch.inf).amax(1)
             length = ((point - x) ** 2).sum()
@@ -120,18 +122,21 @@ def test_cw_is_its_algorithm_written_out() -> None:
             if int(logits.argmax()) != int(y):
                 found = True
                 if float(length.detach()) < best:
-                    best, nearest = float(length.detach()), point.detach()
+                    best, nearest = float(length.detach()), point.detach().clone()
             if k == steps:
                 break
             adam.zero_grad()
             loss.backward()
             adam.step()
+            point.data.clamp_(0, 1)
             if k % 10 == 0:
                 if not float(loss.detach()) <= 0.9999 * before:
                     break
                 before = float(loss.detach())
         low, high = (low, min(high, c)) if found else (max(low, c), high)
-        c, step_size = ((low + high) / 2, step_size / 2) if high < float("inf") else (c * 10, step_size)
+        c, step_size = (
+            ((low + high) / 2, step_size / 2) if high < float("inf") else (c * 10, min(step_size * 5, 80 / steps**2))
+        )
     shares = torch.linspace(0.9, 1, 2**5 + 1)[1:]
     with torch.no_grad():
         fools = model(x + shares.view(-1, 1, 1, 1) * (nearest - x)).argmax(1) != y
@@ -173,8 +178,8 @@ def test_cw_more_search_is_never_longer() -> None:
 
 
 def test_cw_presets_are_the_published_numbers_unless_chosen() -> None:
-    assert CW(preset="thorough").plan() == (9, 1000, 0.01, 0.01)
-    assert CW(preset="thorough", iterations=50).plan() == (9, 50, 0.01, 0.01)
+    assert CW(preset="thorough").plan() == (9, 1000, 0.005, 0.01)
+    assert CW(preset="thorough", iterations=50).plan() == (9, 50, 0.005, 0.01)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -262,3 +267,78 @@ def test_deepfool_refuses_nonsense() -> None:
         CW(searches=0)
     with pytest.raises(BadInput):
         JSMA(gamma=2)
+
+
+@pytest.fixture(scope="module")
+def digits(data_root: Path) -> Iterator[dict[str, tuple[Classifier, Tensor, Tensor]]]:
+    """MNIST's two classifiers and 200 images that both recognise: backgrounds of exactly 0, strokes of exactly 1."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRAGE_DATA", str(data_root))
+        domain = domains.get("mnist")
+        images, labels = domain.sample(230)
+        models = {name: domain.classifier(name) for name in ("a", "b")}
+    right = torch.stack([model(images).argmax(1) == labels for model in models.values()]).all(0)
+    x, y = images[right][:200], labels[right][:200]
+    assert len(x) == 200 and float(((x == 0) | (x == 1)).float().mean()) > 0.7
+    yield {name: (model, x, y) for name, model in models.items()}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "longest"), [("a", 1.5), ("b", 1.65)])
+def test_cws_default_fools_images_of_values_at_0_and_1(
+    digits: dict[str, tuple[Classifier, Tensor, Tensor]], name: str, longest: float
+) -> None:
+    """As an attack without a bound must; with tanh, which is flat there, it reached 37 of 199."""
+    model, x, y = digits[name]
+    result = CW()(model, x, y)
+    assert int(result.success.sum()) >= 198
+    assert float(lengths(result.images, x)[result.success].mean()) < longest
+
+
+@pytest.fixture(scope="module")
+def robust(digits: dict[str, tuple[Classifier, Tensor, Tensor]]) -> tuple[Classifier, Tensor, Tensor]:
+    """A small network trained on the images that PGD makes at 0.3, and images that it recognises."""
+    _, x, y = digits["a"]
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
+    adam = torch.optim.Adam(network.parameters(), 5e-3)
+    for epoch in range(60):
+        eps = 0.1 * min(1.0, epoch / 30)
+        point = x
+        for _ in range(5):
+            leaf = point.clone().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(network(leaf), y), leaf)
+            point = (point + eps / 3 * gradient.sign()).clamp(x - eps, x + eps).clamp(0, 1)
+        adam.zero_grad()
+        nn.functional.cross_entropy(network(point), y).backward()
+        adam.step()
+    model = Classifier.wrap(network, classes=10, size=28, channels=1)
+    right = model(x).argmax(1) == y
+    assert int(right.sum()) > 150
+    return model, x[right], y[right]
+
+
+@pytest.mark.data
+def test_cw_reaches_every_image_of_a_robust_network(robust: tuple[Classifier, Tensor, Tensor]) -> None:
+    model, x, y = robust
+    quick = unrounded(CW(rounding=False), model, x, y)
+    thorough = unrounded(CW(rounding=False, searches=9, iterations=200, initial_c=0.01), model, x, y)
+    assert bool(quick.fooled.all()) and bool(thorough.fooled.all())
+    short, least = (float(lengths(step.images, x).mean()) for step in (quick, thorough))
+    print(f"C&W on a robust network: mean L2 {short:.4f} quick, {least:.4f} with 18 times the iterations")
+    assert short <= 1.06 * least
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_cw_finds_its_way_from_a_flat_image_at_the_edge_of_the_box(value: float) -> None:
+    """Only the way into the box leads over the boundary; the shortest has a known length."""
+    lead = 0.5
+    layer = nn.Linear(192, 2)
+    with torch.no_grad():
+        inward = (1 - 2 * value) * torch.ones(192) / 192**0.5
+        layer.weight.copy_(torch.stack([-inward, inward]) / 2)
+        layer.bias.copy_(torch.tensor([1.0, -1.0]) * (lead + float(inward.sum()) * value) / 2)
+    model, x = classifier(nn.Sequential(nn.Flatten(), layer), 2), torch.full((2, 3, 8, 8), value)
+    result = CW()(model, x, torch.zeros(2, dtype=torch.int64))
+    assert bool(result.success.all())
+    assert float(lengths(result.images, x).max()) <= lead * 1.05
