@@ -113,7 +113,7 @@ def test_two_large_files_have_two_addresses_though_only_their_middle_differs(mon
 def test_plots_are_drawn_the_same_each_time(kind: str, head: bytes) -> None:
     trace = Trace(numbers=(0, 1, 2), loss=(0, 1, 2), confidence=(0.9, 0.5, 0.1), strongest=(0.1, 0.5, 0.9))
     first, second = (
-        plots.rendered(lambda: plots._trace_figure(trace, "cat", "dog", "#D55E00"), kind) for _ in range(2)
+        plots.rendered(lambda: plots._trace_figure(trace, "cat", "dog", "#D55E00", 1), kind) for _ in range(2)
     )
     assert first.startswith(head)
     assert first == second

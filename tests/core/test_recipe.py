@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
-from core import BadInput, Outcome, Recipe, domains, images, run
+from core import BadInput, Classifier, Outcome, Recipe, domains, images, run
 from core.explain.layers import layers
+from core.flags import Slope
 from core.recipe import Method, Picture, Progress, assemble, defend, explain, fool, prepare, sweep, transfer
 
 QUICK = {
@@ -188,3 +191,33 @@ def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
 def test_a_target_that_is_the_pictures_own_class_is_refused() -> None:
     with pytest.raises(BadInput, match="own class"):
         run(Recipe(target="cat"), device="cpu")
+
+
+def test_an_outcome_with_values_that_are_no_numbers_is_written_and_read_back() -> None:
+    outcome = run(Recipe(**QUICK), device="cpu")
+    trace = outcome.attacked.trace.model_copy(update={"loss": (math.inf, -math.inf, math.nan, 1.5)})
+    attacked = outcome.attacked.model_copy(
+        update={
+            "trace": trace,
+            "verdict": outcome.attacked.verdict.model_copy(update={"confidence": math.nan}),
+            "gradient": Slope(zero=math.nan, smallest=math.inf),
+        }
+    )
+    odd = outcome.model_copy(update={"attacked": attacked})
+    text = odd.to_json()
+    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    again = Outcome.from_json(text)
+    assert again == odd and again.to_json() == text and again != outcome
+    assert again.attacked.trace.loss[:2] == (math.inf, -math.inf) and math.isnan(again.attacked.trace.loss[2])
+
+
+class _Nan(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)[:, :1].repeat(1, 10) * torch.nan
+
+
+def test_a_classifier_that_answers_with_nan_is_refused_with_a_sentence() -> None:
+    classifier = Classifier.wrap(_Nan(), classes=10, size=28, channels=1)
+    for attack in ("pgd", "fgsm", "cw", "deepfool"):
+        with pytest.raises(BadInput, match="NaN or infinite logits"):
+            run(Recipe(domain="mnist", attack=Method(name=attack), defenses=()), device="cpu", classifier=classifier)

@@ -15,6 +15,8 @@ from core.models.classifier import Classifier
 from tests.peers.test_gradient_attacks import WHY
 
 SEARCHES, STEPS, RATE, FIRST = 5, 100, 0.01, 1e-2
+# The peers step in tanh space, where their rate moves a gray value by half of it.
+EQUAL = {"searches": SEARCHES, "iterations": STEPS, "learning_rate": RATE / 2, "initial_c": FIRST, "rounding": False}
 
 
 @pytest.fixture
@@ -63,9 +65,7 @@ def test_cw_is_no_longer_than_foolboxs(cifar: tuple[Classifier, Tensor, Tensor])
         binary_search_steps=SEARCHES, steps=STEPS, stepsize=RATE, initial_const=FIRST
     )
     theirs, _, hit = peer(foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu"), x, y, epsilons=None)
-    step = last(
-        CW(searches=SEARCHES, iterations=STEPS, learning_rate=RATE, initial_c=FIRST, rounding=False), model, x, y
-    )
+    step = last(CW(**EQUAL), model, x, y)
     both = step.fooled & hit
     mine, other = float(lengths(step.images, x)[both].mean()), float(lengths(theirs, x)[both].mean())
     print(
@@ -86,9 +86,7 @@ def test_cw_is_no_longer_than_cleverhanss(cifar: tuple[Classifier, Tensor, Tenso
         model, x, 10, y=y, lr=RATE, binary_search_steps=SEARCHES, max_iterations=STEPS, initial_const=FIRST
     )
     hit = fooled(model, theirs, y)
-    step = last(
-        CW(searches=SEARCHES, iterations=STEPS, learning_rate=RATE, initial_c=FIRST, rounding=False), model, x, y
-    )
+    step = last(CW(**EQUAL), model, x, y)
     both = step.fooled & hit
     mine, other = float(lengths(step.images, x)[both].mean()), float(lengths(theirs, x)[both].mean())
     print(
@@ -96,6 +94,29 @@ def test_cw_is_no_longer_than_cleverhanss(cifar: tuple[Classifier, Tensor, Tenso
     )
     assert int(step.fooled.sum()) >= int(hit.sum())
     assert mine <= other * 1.001
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("attack", [CW(rounding=False), CW(**EQUAL)], ids=["quick", "equal"])
+def test_cw_on_mnist_is_no_longer_than_cleverhanss(name: str, attack: CW, data: Path) -> None:
+    """Values of exactly 0 and 1, where tanh is flat; the quick preset has a fifth of the peer's iterations."""
+    pytest.importorskip("cleverhans", reason=f"cleverhans is {WHY}")
+    from cleverhans.torch.attacks.carlini_wagner_l2 import carlini_wagner_l2
+
+    model, x, y = recognised("mnist", name, 40)
+    theirs = carlini_wagner_l2(
+        model, x, 10, y=y, lr=RATE, binary_search_steps=SEARCHES, max_iterations=STEPS, initial_const=FIRST
+    )
+    hit = fooled(model, theirs, y)
+    step = last(attack, model, x, y)
+    both = step.fooled & hit
+    mine, other = float(lengths(step.images, x)[both].mean()), float(lengths(theirs, x)[both].mean())
+    print(
+        f"C&W on MNIST {name}: {int(step.fooled.sum())} and {int(hit.sum())} of {len(x)} fooled, mean L2 {mine:.4f}, cleverhans {other:.4f}"
+    )
+    assert bool(step.fooled.all())
+    assert mine <= 1.02 * other
 
 
 @pytest.mark.data

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core import BadInput, Guarded, defenses
+from core import BadInput, Guarded, defenses, domains
 from core.attacks import APGDCE, APGDT, BIM, FGSM, MIFGSM, PGD, Attack, Goal, Square
 from core.attacks.objective import objective
 from core.attacks.threat import project, random_start, steepest
@@ -316,3 +318,23 @@ def test_a_point_that_fools_only_before_rounding_does_not_displace_one_that_surv
     met = [step for step in attack.steps(model, x, y) if bool(Goal().reached(model(quantise(step.images)), y).all())]
     result = attack(model, x, y)
     assert bool(result.success[0]) == bool(met)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "count", "eps"),
+    [("mnist", 40, 0.1), ("mnist", 40, 0.2), ("cifar10", 16, 2 / 255), ("photos", 4, 1 / 255)],
+)
+def test_many_steps_are_no_weaker_than_one_of_the_same_budget(name: str, count: int, eps: float, data: Path) -> None:
+    """By the share fooled, and by what is left of the true class: PGD used to stop where FGSM went on."""
+    domain = domains.get(name)
+    images, labels = domain.sample(count)
+    model = domain.classifier()
+    right = predicted(model, images) == labels
+    x, y = images[right], labels[right]
+    one = FGSM(eps=eps)(model, x, y)
+    for many in (PGD(eps=eps), BIM(eps=eps, step_size=eps / 5), APGDCE(eps=eps, steps=40)):
+        result = many(model, x, y)
+        loss = [float(F.cross_entropy(found.logits, y)) for found in (one, result)]
+        assert loss[1] >= loss[0], many.title
+        assert int(result.success.sum()) >= int(one.success.sum()), many.title

@@ -69,6 +69,17 @@ def test_shape_type_range_and_the_callers_tensor(defense: Defense, shape: tuple[
 
 
 @pytest.mark.parametrize("defense", ALL, ids=named)
+def test_floats_of_16_bits_are_computed_with_32_in_any_mode(defense: Defense) -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        images = pictures(2, 3, 31, 17).to(dtype)
+        result = defense(images)
+        assert result.dtype == dtype
+        assert torch.equal(result, defense(images.float()).to(dtype))
+        with torch.inference_mode():
+            assert torch.equal(defense(images.clone()), result)
+
+
+@pytest.mark.parametrize("defense", ALL, ids=named)
 def test_a_batch_is_its_pictures_one_by_one_in_any_memory_layout(defense: Defense) -> None:
     images = pictures(5, 3, 40, 33)
     together = defense(images)

@@ -124,7 +124,7 @@ def test_a_plan_from_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     command = [*words.split(), "--store", str(tmp_path / "run.sqlite"), "--out", str(tmp_path)]
     assert main(command) == 0
     text = capsys.readouterr().out
-    assert "Median filter → JPEG (quality 50) (not known)" in text and "FGSM (eps 40/255)" in text
+    assert "Median filter → JPEG (quality 50) (not known)" in text and "FGSM (eps 0.1569)" in text
     assert "10 test pictures of MNIST" in text and "of 10; " in text and "flagged" in text
     assert len(list(tmp_path.glob("mnist-*.csv"))) == 1
     assert main(command) == 0, "again: nothing is left to compute"
