@@ -33,6 +33,7 @@ from core.images import rounding_note
 from core.inputs import BadInput
 from core.recipe import Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
 from core.recipe.norms import lengths
+from core.recipe.recipe import build_attack
 from core.recipe.running import check_target
 
 
@@ -74,6 +75,8 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     other_norm = params.get("norm") != recipe.attack.params.get("norm")
     if other_norm:  # a length and a largest change have budgets of their own
         params = {word: value for word, value in params.items() if word not in BUDGETS}
+    if build_attack(recipe.domain, Method(name=name, params=params)) == built:
+        params = recipe.attack.params  # the same values written in another way are no change
     if (params, target) != (recipe.attack.params, aim):
         session.change(attack=Method(name=name, params=params), target=target)
         if other_norm:
