@@ -34,7 +34,7 @@ BARE, STREAMING = 1.15, 1.1  # targets: at most this many bare loops, and this m
 
 def contestants(model: Classifier, images: Tensor, labels: Tensor) -> dict[str, Callable[[], Tensor]]:
     """C&W of each library that can be imported, by its name, searches and steps."""
-    attack = CW(preset="quick", learning_rate=RATE / 2, initial_c=FIRST, rounding=False)  # of tanh, at gray
+    attack = CW(preset="quick", initial_c=FIRST, rounding=False)
     searches, most, _, _ = attack.plan()
 
     def ours() -> Tensor:

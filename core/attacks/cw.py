@@ -17,7 +17,7 @@ from core.models.classifier import Classifier
 # searches over c, iterations of each, learning rate, first c
 PRESETS: dict[str, tuple[int, int, float, float]] = {
     "quick": (5, 20, 0.005, 0.1),
-    "thorough": (9, 1000, 0.005, 1e-2),
+    "thorough": (9, 1000, 0.003, 1e-2),
 }
 LONGER = 5  # times: how much longer the steps are after a search that fails
 REACH = 80  # divided by the squared iterations: the longest step; a search of many short steps reaches as far, and settles better

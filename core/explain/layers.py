@@ -98,9 +98,9 @@ def layers(classifier: Classifier) -> tuple[Layer, ...]:
         if id(module) in names:
             module.register_forward_hook(note)
     generator = torch.Generator().manual_seed(0)
-    noise = torch.rand(1, classifier.channels, classifier.size, classifier.size, generator=generator)
-    probe = torch.cat([torch.full_like(noise, 0.5), noise])  # two images: on one alone, ReLUs may all be silent
     with torch.inference_mode(False), torch.enable_grad():
+        noise = torch.rand(1, classifier.channels, classifier.size, classifier.size, generator=generator)
+        probe = torch.cat([torch.full_like(noise, 0.5), noise])  # two images: on one alone, ReLUs may all be silent
         logits = network(probe.requires_grad_(True))
         if logits.requires_grad:
             # The sum of all logits may be constant; a random sum is not.

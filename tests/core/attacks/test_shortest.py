@@ -178,8 +178,8 @@ def test_cw_more_search_is_never_longer() -> None:
 
 
 def test_cw_presets_are_the_published_numbers_unless_chosen() -> None:
-    assert CW(preset="thorough").plan() == (9, 1000, 0.005, 0.01)
-    assert CW(preset="thorough", iterations=50).plan() == (9, 50, 0.005, 0.01)
+    assert CW(preset="thorough").plan() == (9, 1000, 0.003, 0.01)
+    assert CW(preset="thorough", iterations=50).plan() == (9, 50, 0.003, 0.01)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -290,8 +290,9 @@ def test_cws_default_fools_images_of_values_at_0_and_1(
 ) -> None:
     """As an attack without a bound must; with tanh, which is flat there, it reached 37 of 199."""
     model, x, y = digits[name]
+    x, y = x[:60], y[:60]
     result = CW()(model, x, y)
-    assert int(result.success.sum()) >= 198
+    assert bool(result.success.all())
     assert float(lengths(result.images, x)[result.success].mean()) < longest
 
 
