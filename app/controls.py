@@ -77,6 +77,9 @@ def follow(key: str, value: Any, *form: Any) -> None:
     was changed elsewhere: where its value is not the one that was read off the widget last, nor the one that it had then while
     nothing has changed the recipe since (a run that was cut off).
 
+    The widget gets the value as its default, too: where a run that wrote it was cut off before the browser heard of it, the browser
+    begins with the default, and would else answer with the widget's lowest value.
+
     Args:
         form: the widget's range; where it changes, the widget is a new one.
     """
@@ -143,9 +146,9 @@ def _control(parameter: Parameter, value: Any, key: str) -> Any:
     follow(key, value)
     read: Any
     if parameter.kind == "choice":
-        read = st.selectbox(label, parameter.choices, help=parameter.help, key=key)
+        read = st.selectbox(label, parameter.choices, parameter.choices.index(value), help=parameter.help, key=key)
     else:
-        read = st.toggle(label, help=parameter.help, key=key)
+        read = st.toggle(label, value, help=parameter.help, key=key)
     taken(key, value, read)
     return read
 
@@ -153,7 +156,7 @@ def _control(parameter: Parameter, value: Any, key: str) -> Any:
 def _optional(parameter: Parameter, value: Any, label: str, key: str) -> Any:
     """A switch between *worked out* and a number of the visitor's."""
     follow(f"{key}_own", value is not None)
-    own = st.toggle(f"{label}: choose it", help=parameter.help, key=f"{key}_own")
+    own = st.toggle(f"{label}: choose it", value is not None, help=parameter.help, key=f"{key}_own")
     taken(f"{key}_own", value is not None, own)
     if not own:
         return None
@@ -188,7 +191,7 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
     if (top - low) / stride > _SLIDER:
         follow(key, now, low, end, stride)
         drawn = st.number_input(
-            label, low, end, step=stride, format="%d" if parameter.kind == "integer" else "%g", help=words, key=key
+            label, low, end, now, step=stride, format="%d" if parameter.kind == "integer" else "%g", help=words, key=key
         )
         form = (low, end, stride)
     else:
@@ -200,6 +203,7 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
             label,
             low,
             top,
+            now,
             step=stride,
             format=None if parameter.kind == "integer" else "%g",
             help=words,

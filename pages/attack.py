@@ -67,6 +67,7 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     target = st.selectbox(
         "Target",
         wanted,
+        wanted.index(aim),
         format_func=lambda c: c or "any other class",
         key=key,
         help="Untargeted, or the class that the classifier is to see.",

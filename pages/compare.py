@@ -23,6 +23,7 @@ def chosen(recipe: Recipe) -> Recipe:
     names = st.multiselect(
         "Attacks",
         attacks.names(),
+        list(held.attacks),
         format_func=lambda n: attacks.get(n).title,
         max_selections=MOST,
         key="contest_attacks",
@@ -46,6 +47,7 @@ def budgeted(recipe: Recipe) -> Recipe:
     eps = st.slider(
         f"eps (n{usual.unit})" if usual.unit else "eps",
         *form[:2],
+        now,
         step=step,
         format="%g",
         key="contest_eps",
@@ -57,7 +59,7 @@ def budgeted(recipe: Recipe) -> Recipe:
     most = max(200, held.steps)
     follow("contest_steps", held.steps, most)
     steps = st.slider(
-        "steps", 1, most, key="contest_steps", help="Gradient steps; for a black box, how often it may ask."
+        "steps", 1, most, held.steps, key="contest_steps", help="Gradient steps; for a black box, how often it may ask."
     )
     taken("contest_steps", held.steps, steps, most)
     if (eps, steps) != (now, held.steps):
