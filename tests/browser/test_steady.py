@@ -10,16 +10,23 @@ import pytest
 from core.recipe import Method, Recipe
 from tests.browser.conftest import DESKTOP, Open, finished, settle
 
-SHIFTS = """() => { window.shifts = []; window.shiftSources = [];
-  new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) { window.shifts.push(e.value);
+SHIFTS = """() => { window.shiftSources = [];
+  new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput)
     window.shiftSources.push([Math.round(e.startTime), e.value, ...e.sources.map((s) => [s.node && (s.node.className || s.node.nodeName),
-      [s.previousRect.top, s.currentRect.top, s.previousRect.height, s.currentRect.height].map(Math.round)])]); } }
+      [s.previousRect.top, s.currentRect.top, s.previousRect.height, s.currentRect.height].map(Math.round)])]); }
   ).observe({ type: 'layout-shift', buffered: true }); }"""
 
 
 def shifted(page: Any) -> float:
-    """The sum of all layout shifts so far that no input explains."""
-    return float(page.evaluate("() => window.shifts.reduce((sum, value) => sum + value, 0)"))
+    """Cumulative Layout Shift as the Web Vitals define it: the largest burst (gaps under 1 s, 5 s at most) of unexpected shifts."""
+    worst = total = began = last = 0.0
+    for at, value, *_ in page.evaluate("() => window.shiftSources"):
+        if total and at - last < 1000 and at - began < 5000:
+            total += value
+        else:
+            total, began = value, at
+        last, worst = at, max(worst, total)
+    return worst
 
 
 def in_recipe(page: Any) -> dict[str, Any]:
@@ -94,43 +101,42 @@ def test_progress_and_stop_are_in_sight_and_the_newest_image_stands_where_the_re
     params = {"steps": 1000, "area": 0.01, "confidence": 1.0}
     link = Recipe(attack=Method(name="lavan", params=params), target="galaxies").to_link()
     page = browse(f"{server}/attack?recipe={link}", size=size)
-    for _ in range(2):
+    finished(page)
+    for _ in range(2):  # without a result, and beside an old one; work as long as this asks first
+        page.get_by_role("button", name="Run the attack").click()
         stop = page.locator(".st-key-stop button")
         stop.wait_for(timeout=60_000)
-        page.wait_for_function("() => document.querySelector('.st-key-live_slot img')")
+        page.wait_for_selector(".st-key-live_slot img", timeout=60_000)
         for part in (stop, page.locator(".st-key-progress_job [data-testid=stProgress]")):
             box = part.bounding_box()
             assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"], box
             assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"], box
-        page.screenshot(path=f"tests/browser/shots/running-{size['width']}-{_}.png")
         if size["width"] > 640:
             newest = page.locator(".st-key-live_slot img").bounding_box()
             assert newest["y"] + newest["height"] <= size["height"], newest
         stop.click()
         finished(page)
-        page.screenshot(path=f"tests/browser/shots/done-{size['width']}-{_}.png")
-        page.get_by_role("button", name="Run the attack").click()
 
 
 def test_nothing_jumps_on_loading_and_on_running(server: str, browse: Open) -> None:
     page = browse("about:blank", wait=False)
     page.add_init_script(f"({SHIFTS})()")
+
+    def still() -> None:
+        assert shifted(page) < 0.1, page.evaluate("() => window.shiftSources")
+        page.evaluate("() => { window.shiftSources = []; }")
+
     page.goto(f"{server}/attack?recipe={Recipe(seed=77).to_link()}")
     settle(page)
     finished(page)
-    loading = shifted(page)
-    print(page.evaluate("() => window.shiftSources"))
-    assert loading < 0.1, page.evaluate("() => window.shiftSources")
+    still()
     link = Recipe(attack=Method(name="lavan", params={"steps": 60}), seed=78).to_link()
     page.goto(f"{server}/attack?recipe={link}")
     settle(page)
     finished(page)
-    print(shifted(page), page.evaluate("() => window.shiftSources"))
-    assert shifted(page) < 0.1, page.evaluate("() => window.shiftSources")
-    before = shifted(page)
+    still()
     page.get_by_role("spinbutton", name="Seed").fill("79")
     page.get_by_role("spinbutton", name="Seed").press("Enter")
     finished(page)
     attacked(page)
-    print(shifted(page) - before, page.evaluate("() => window.shiftSources"))
-    assert shifted(page) - before < 0.1, page.evaluate("() => window.shiftSources")
+    still()
