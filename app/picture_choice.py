@@ -279,6 +279,7 @@ def _preview(recipe: Recipe) -> None:
     st.segmented_control(
         "Fitted by",
         ["crop", "pad", "stretch"],
+        default=recipe.picture.fit,
         key="side_fit",
         required=True,
         on_change=_fit_chosen,

@@ -20,6 +20,7 @@ def sidebar() -> None:
         st.selectbox(
             "Domain",
             names,
+            names.index(recipe.domain),
             format_func=lambda name: domains.get(name).title,
             key="side_domain",
             on_change=_domain_chosen,
@@ -33,6 +34,7 @@ def sidebar() -> None:
         st.selectbox(
             "Classifier",
             classifiers,
+            classifiers.index(st.session_state.side_classifier),
             format_func=domain.classifier_title,
             key="side_classifier",
             on_change=_classifier_chosen,
@@ -52,7 +54,13 @@ def sidebar() -> None:
             )
             session.stand("side_seed", recipe.seed)
             st.number_input(
-                "Seed", 0, 2**31 - 1, key="side_seed", on_change=_seed_chosen, help="Every random number comes from it."
+                "Seed",
+                0,
+                2**31 - 1,
+                recipe.seed,
+                key="side_seed",
+                on_change=_seed_chosen,
+                help="Every random number comes from it.",
             )
 
 

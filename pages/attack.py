@@ -42,7 +42,12 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     names = attacks.names()
     session.stand("attack_name", recipe.attack.name)
     name = st.selectbox(
-        "Attack", names, format_func=lambda n: attacks.get(n).title, key="attack_name", on_change=_attack_chosen
+        "Attack",
+        names,
+        names.index(recipe.attack.name),
+        format_func=lambda n: attacks.get(n).title,
+        key="attack_name",
+        on_change=_attack_chosen,
     )
     method = attacks.get(name)
     st.caption(f"{method.summary} {method.paper}.")

@@ -85,9 +85,9 @@ def test_a_picture_can_be_enlarged(server: str, browse: Open) -> None:
 
 
 def test_it_shows_progress_and_stop_stops(server: str, browse: Open) -> None:
-    long = Method(name="pgd", params={"steps": 1000, "early_stop": False})
+    long = Method(name="pgd", params={"steps": 800, "early_stop": False})
     page = browse(link(server, "attack", attack=long, seed=7), wait=False)
-    progress = page.get_by_text(re.compile(r"PGD: [1-9]\d* of 1,?000"))
+    progress = page.get_by_text(re.compile(r"PGD: [1-9]\d* of 800"))
     progress.wait_for()
     first = progress.inner_text()
     page.wait_for_function("before => !document.body.innerText.includes(before)", arg=first)  # it moves
@@ -111,7 +111,7 @@ def test_the_scrubber_walks_through_the_steps(server: str, browse: Open) -> None
     scrubber.focus()
     page.keyboard.press("Home")
     start = scrubber.get_attribute("aria-valuetext")
-    assert start.startswith("step 0:") and start != last
+    assert start.startswith("step 0 (") and start != last
     page.keyboard.press("ArrowRight")
     assert scrubber.get_attribute("aria-valuetext").startswith("step 1:")
 
@@ -182,7 +182,7 @@ def test_another_attack_from_the_list(server: str, browse: Open) -> None:
     page = browse(f"{server}/attack")
     finished(page)
     first = verdict(page)
-    chooser = page.get_by_role("combobox", name="Attack")
+    chooser = page.get_by_role("combobox", name="Attack", exact=True)
     for title, words in (("FGSM", "After 1 step, "), ("LaVAN patch", "changing 9 % of the picture"), ("PGD", first)):
         chooser.fill(title)  # the list is long: whoever knows the name types it
         page.get_by_role("option", name=title, exact=True).click()
