@@ -24,12 +24,12 @@ DRAWS = 8  # of a randomized defense's own randomness, at each look (`Guarded`)
 GALLERY = 16  # images that a universal attack is trained on here
 
 _GRADIENT = {
-    "mnist": 0.005,
-    "cifar10": 0.04,
-    "photos": 0.05,
-    "imagenette": 0.07,
-    "imagenet": 0.3,
-}  # one look for a gradient
+    "mnist": 0.006,
+    "cifar10": 0.015,
+    "photos": 0.015,
+    "imagenette": 0.02,
+    "imagenet": 0.15,
+}  # one look for a gradient: PGD on one image and two idle cores, the slower networks of ImageNet
 _FORWARD = 1 / 3  # a look for logits alone
 _PIXEL = 1e-7  # a filter's work for one pixel
 _WINDOW = 6e-8  # a bilateral filter's, for one pixel and one place of its window

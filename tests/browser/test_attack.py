@@ -85,9 +85,9 @@ def test_a_picture_can_be_enlarged(server: str, browse: Open) -> None:
 
 
 def test_it_shows_progress_and_stop_stops(server: str, browse: Open) -> None:
-    long = Method(name="pgd", params={"steps": 800, "early_stop": False})
+    long = Method(name="pgd", params={"steps": 1000, "restarts": 2})
     page = browse(link(server, "attack", attack=long, seed=7), wait=False)
-    progress = page.get_by_text(re.compile(r"PGD: [1-9]\d* of 800"))
+    progress = page.get_by_text(re.compile(r"PGD: [1-9][\d,]* of 2,000"))
     progress.wait_for()
     first = progress.inner_text()
     page.wait_for_function("before => !document.body.innerText.includes(before)", arg=first)  # it moves
@@ -200,7 +200,7 @@ def test_the_patch_lies_where_it_is_clicked(server: str, browse: Open) -> None:
     picture = page.get_by_role("application", name=re.compile("Place of the patch"))
     picture.click(position={"x": 3, "y": picture.bounding_box()["height"] - 3})  # type: ignore[index]
     page.get_by_text("row 1.00, column 0.00").wait_for()
-    page.wait_for_url(lambda address: placed(address) == {"steps": 3, "place": "given", "row": 1.0})
+    page.wait_for_url(lambda address: placed(address) == {"steps": 3, "place": "given", "row": 1.0, "column": 0.0})
     page.get_by_role("button", name=re.compile("Run the attack")).click()
     page.wait_for_function("!document.body.innerText.includes('Press Run')")
     finished(page)

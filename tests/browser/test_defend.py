@@ -32,7 +32,7 @@ def test_columns_for_both_attackers(server: str, browse: Open) -> None:
 
 
 def test_stop_stops_an_attacker_who_knows_the_defense(server: str, browse: Open) -> None:
-    long = Method(name="pgd", params={"steps": 800, "early_stop": False, "eps": "1/255"})
+    long = Method(name="pgd", params={"steps": 1000, "restarts": 2, "eps": "1/255"})
     page = browse(f"{server}/defend?recipe={Recipe(attack=long, attacker='adaptive').to_link()}", wait=False)
     stop = page.get_by_role("button", name="Stop")
     stop.wait_for()
