@@ -24,9 +24,10 @@ GREY = "#8a8f98"
 Spectrum = tuple[str, Values, Values, str]  # its name, frequencies, powers and colour
 
 
-def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, key: str) -> None:
-    """The loss over two directions as a surface that turns; the picture itself stands in the middle."""
-    across, down = grid.across * 255, grid.down * 255
+def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = "/255", key: str) -> None:
+    """The loss over two directions, in the domain's unit, as a surface that turns; the picture itself stands in the middle."""
+    scale, form = (255, ".1f") if unit == "/255" else (1, ".3g")
+    across, down = grid.across * scale, grid.down * scale
     names = np.array([classes[int(number)] for number in grid.predicted.ravel()]).reshape(grid.predicted.shape)
     middle = len(grid.down) // 2, len(grid.across) // 2
     figure = go.Figure(
@@ -38,7 +39,8 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, key: str) ->
                 colorscale="Cividis",
                 showscale=False,
                 text=names,
-                hovertemplate="gradient %{x:.1f}/255, random %{y:.1f}/255<br>loss %{z:.2f}, sees %{text}<extra></extra>",
+                hovertemplate=f"gradient %{{x:{form}}}{unit}, random %{{y:{form}}}{unit}<br>"
+                "loss %{z:.2f}, sees %{text}<extra></extra>",
             ),
             go.Scatter3d(
                 x=[0],
@@ -59,8 +61,8 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, key: str) ->
         showlegend=False,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         scene={
-            "xaxis": {**axis, "title": "gradient sign (n/255)"},
-            "yaxis": {**axis, "title": "random signs (n/255)"},
+            "xaxis": {**axis, "title": _axis("gradient sign", unit)},
+            "yaxis": {**axis, "title": _axis("random signs", unit)},
             "zaxis": {**axis, "title": "loss"},
             "camera": {"eye": {"x": -1.75, "y": -1.85, "z": 1.0}},
         },
@@ -71,7 +73,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, key: str) ->
         f"{per_cent(wrong)} of the plane is not seen as {classes[label]}"
     )
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    saves(partial(_surface_figure, grid), key, "loss_surface")
+    saves(partial(_surface_figure, grid, unit), key, "loss_surface")
 
 
 def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
@@ -175,12 +177,17 @@ def _positive(powers: Values) -> Values:
     return np.where(powers > 0, powers, np.float32(np.nan))
 
 
-def _surface_figure(grid: Grid) -> Figure:
+def _axis(words: str, unit: str) -> str:
+    return f"{words} (n{unit})" if unit else words
+
+
+def _surface_figure(grid: Grid, unit: str) -> Figure:
     figure = Figure(figsize=(5, 4.4), layout="constrained")
     axes = figure.add_subplot(projection="3d")
-    columns, rows = np.meshgrid(grid.across * 255, grid.down * 255)
+    scale = 255 if unit == "/255" else 1
+    columns, rows = np.meshgrid(grid.across * scale, grid.down * scale)
     axes.plot_surface(columns, rows, grid.loss, cmap="cividis", rstride=1, cstride=1, linewidth=0)
-    axes.set(xlabel="gradient sign (n/255)", ylabel="random signs (n/255)", zlabel="loss")
+    axes.set(xlabel=_axis("gradient sign", unit), ylabel=_axis("random signs", unit), zlabel="loss")
     axes.view_init(25, -135)
     return figure
 

@@ -155,8 +155,8 @@ def _times(title: str, factor: int) -> str:
     return f"{title} × {factor}" if factor > 1 else title
 
 
-def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
-    """Small multiples over one parameter of one defense."""
+def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked, *, waits: bool) -> None:
+    """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a visitor has one job at a time."""
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = defenses.names()
@@ -174,12 +174,17 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
         }
         word = st.selectbox("Parameter", list(parameters), key=f"sweep_{name}", width=220)
     key = f"sweep {session.attack_key(recipe)} {name} {word} {recipe.defenses}"
-    if key not in session.results():
-        try:
-            session.keep(key, sweep(recipe, scene, attacked, name, word, stops(parameters[word])))
-        except BadInput as error:
-            st.error(theme.plain(str(error)))
-            return
+    if waits and key not in session.results():
+        st.caption("The sweep begins when the comparison above is done.")
+        return
+    values = stops(parameters[word])
+    found = live.worked(
+        key,
+        f"{defenses.get(name).title} over {word}",
+        lambda watch: sweep(recipe, scene, attacked, name, word, values, watch=watch),
+    )
+    if found is None:
+        return
     classes = scene.classifier.classes
     tiles = [
         Tile(
@@ -189,7 +194,7 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked) -> None:
             "defended",
             file_name=f"sweep_{number}.png",
         )
-        for number, point in enumerate(session.results()[key])
+        for number, point in enumerate(found)
     ]
     row(tiles, key="sweep", label=f"{name} over {word}", width=100)
     st.caption("The attacker does not know the defense here (grey box).")
@@ -300,4 +305,4 @@ if merged:
             "The attacker who knows them was stopped: what stands here against one who does not know is not robustness."
         )
     warnings(flags_of(outcome), key="defend_flags")
-    sweeping(recipe, scene, base)
+    sweeping(recipe, scene, base, waits=bool(busy))

@@ -12,6 +12,7 @@ from app.verdicts.gradcam import cam_verdict, map_words, shift_table
 from app.words import per_cent, prediction, stop_note
 from core.explain.cams import METHODS
 from core.explain.layers import Layer, layer
+from core.inputs import quoted
 from core.recipe import Attacked, Explained, Recipe, Scene, explain
 
 ABOUT = ("predicted", "true", "target", "another")
@@ -24,6 +25,12 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
     found = session.layers(scene.classifier)
     names = [one.name for one in found]
     usual = scene.classifier.cam_layer
+    asked = st.query_params.get("cam_method", "")
+    if asked and asked not in METHODS:  # Streamlit takes such a word out of the address without saying so
+        session.tell(
+            f"There is no class-map method {quoted(asked)}; it must be one of {', '.join(METHODS)}. "
+            f"Mirage shows {METHODS[next(iter(METHODS))].title}."
+        )
     columns = st.columns([1.1, 1.7, 1.75])
     with columns[0]:
         method = st.selectbox(

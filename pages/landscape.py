@@ -11,7 +11,7 @@ from app.plots import GREY
 from app.tables import table
 from app.verdicts.landscape import UNCHANGED, regions_verdict, spectrum_verdict, surface_verdict
 from app.words import attacked_title, per_cent, stop_note
-from core import images
+from core import domains, images
 from core.explain.landscape import Grid, high_share, radial, spectrum
 from core.recipe import Attacked, Recipe, Scene
 from core.recipe.noise import shuffled
@@ -22,19 +22,24 @@ VIEWS = ("Loss surface", "Decision regions", "Spectrum")
 
 def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     """The loss over the gradient's sign and random signs."""
-    given = max(1, round(base.norms.linf * 255))
+    usual = domains.get(recipe.domain).linf
+    scale = 255 if usual.unit == "/255" else 1
+    step, most = round(usual.step * scale, 6), round(2 * usual.slider_max * scale, 6)
+    given = max(step, step * round(base.norms.linf * scale / step))
     reach = st.slider(
-        "How far (n/255)",
-        1,
-        64,
-        min(64, 2 * given),
+        f"How far (n{usual.unit})" if usual.unit else "How far",
+        step,
+        most,
+        min(most, 2 * given),
+        step,
+        format="%g",
         key=f"landscape_reach_{recipe.domain}",
         width=320,
         help="Of each value, in both directions.",
     )
-    key = f"surface {reach} {session.scene_key(recipe)} {recipe.seed}"
+    key = f"surface {reach:g} {session.scene_key(recipe)} {recipe.seed}"
     grid: Grid | None = live.worked(
-        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / 255, watch=watch)
+        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, watch=watch)
     )
     st.caption(
         "Look for a steep rise along the gradient and a flat line along the random direction: few directions are dangerous. "
@@ -42,7 +47,7 @@ def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     )
     if grid is None:
         return live.state(key, "The loss surface is being measured.", "The measurement")
-    surface_plot(grid, scene.classifier.classes, scene.label, key="landscape_surface")
+    surface_plot(grid, scene.classifier.classes, scene.label, unit=usual.unit, key="landscape_surface")
     return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known)
 
 

@@ -269,17 +269,28 @@ class SweepPoint:
 
 
 def sweep(
-    recipe: Recipe, scene: Scene, attacked: Attacked, method: str, parameter: str, values: tuple[object, ...]
-) -> tuple[SweepPoint, ...]:
+    recipe: Recipe,
+    scene: Scene,
+    attacked: Attacked,
+    method: str,
+    parameter: str,
+    values: tuple[object, ...],
+    *,
+    watch: Watch | None = None,
+) -> tuple[SweepPoint, ...] | None:
     """One defense at several values of one parameter, on the clean and on the attacked picture (grey box).
+
+    None where `watch` stopped it.
 
     Raises:
         BadInput: no such defense or parameter, or a value out of range.
     """
     points = []
     base = next((m.params for column in recipe.defenses for m in column if m.name == method), {})
-    for value in values:
+    for number, value in enumerate(values):
         defense = defenses.build(method, {**base, parameter: value})
+        if watch is not None and watch(Progress(f"{defense.title} over {parameter}", number, len(values))):
+            return None
         clean = _guard(recipe, scene, defense, scene.images)
         points.append(SweepPoint(value, clean, _guard(recipe, scene, defense, images.to_tensor(attacked.adversarial))))  # type: ignore[arg-type]
     return tuple(points)

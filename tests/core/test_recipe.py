@@ -133,12 +133,22 @@ def test_both_attackers_stand_in_their_own_fields() -> None:
 def test_a_sweep_gives_one_point_a_value() -> None:
     recipe = Recipe(**QUICK)
     scene = prepare(recipe, device="cpu")
-    points = sweep(recipe, scene, fool(recipe, scene), "jpeg", "quality", (10, 50, 95))
+    attacked = fool(recipe, scene)
+    points = sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95))
+    assert points is not None
     assert [p.value for p in points] == [10, 50, 95]
     clean = [float(np.abs(p.clean.defended.astype(int) - scene.clean).mean()) for p in points]
     assert clean[0] > clean[1] > clean[2]
     with pytest.raises(BadInput):
-        sweep(recipe, scene, fool(recipe, scene), "jpeg", "quality", (101,))
+        sweep(recipe, scene, attacked, "jpeg", "quality", (101,))
+    looks: list[Progress] = []
+
+    def stop_at_the_second(progress: Progress) -> bool:
+        looks.append(progress)
+        return progress.done == 1
+
+    assert sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95), watch=stop_at_the_second) is None
+    assert [(look.done, look.total) for look in looks] == [(0, 3), (1, 3)]
 
 
 def test_a_picture_without_a_label_is_judged_by_what_the_classifier_says() -> None:

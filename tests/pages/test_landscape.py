@@ -35,15 +35,22 @@ def decoded(values: object) -> np.ndarray:
 def test_the_loss_surface_turns_and_its_reach_is_set() -> None:
     app = visit("landscape", RECIPE.to_link())
     scene = prepare(RECIPE, device="cpu")
-    grid = loss_surface(RECIPE, scene, 64 / 255)  # the attack's budget twice is more than the slider has
+    grid = loss_surface(RECIPE, scene, 0.5)  # the attack's budget twice, in the steps of the domain's unit
     assert grid is not None
     shown = chart(app)[0]
     assert shown["type"] == "surface" and decoded(shown["z"]) == pytest.approx(grid.loss, rel=1e-2, abs=1e-4)
     assert "Along the gradient the" in verdict(app)
-    app.slider(key="landscape_reach_mnist").set_value(8)
+    assert app.slider(key="landscape_reach_mnist").value == pytest.approx(0.5)  # MNIST's budgets are plain numbers
+    app.slider(key="landscape_reach_mnist").set_value(0.08)
     settled(app.run())
-    assert decoded(chart(app)[0]["x"]).max() == pytest.approx(8, rel=1e-4)
+    assert decoded(chart(app)[0]["x"]).max() == pytest.approx(0.08, rel=1e-4)
     assert decoded(chart(app)[0]["z"]).shape == (STEPS, STEPS)
+
+
+def test_the_loss_surface_of_color_images_is_in_255ths() -> None:
+    app = visit("landscape", Recipe(domain="cifar10", attack=Method(name="fgsm", params={"eps": "8/255"})).to_link())
+    assert app.slider(key="landscape_reach_cifar10").value == 16
+    assert decoded(chart(app)[0]["x"]).max() == pytest.approx(16, rel=1e-4)
 
 
 def test_the_decision_regions_go_through_three_pictures() -> None:
