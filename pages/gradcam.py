@@ -26,10 +26,10 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
     names = [one.name for one in found]
     usual = scene.classifier.cam_layer
     asked = st.query_params.get("cam_method", "")
-    if asked and asked not in METHODS:  # Streamlit takes such a word out of the address without saying so
+    known = [METHODS[name].title for name in METHODS]
+    if asked and asked not in known:  # Streamlit takes such a word out of the address without saying so
         session.tell(
-            f"There is no class-map method {quoted(asked)}; it must be one of {', '.join(METHODS)}. "
-            f"Mirage shows {METHODS[next(iter(METHODS))].title}."
+            f"There is no class-map method {quoted(asked)}; it must be one of {', '.join(known)}. Mirage shows {known[0]}."
         )
     columns = st.columns([1.1, 1.7, 1.75])
     with columns[0]:

@@ -69,14 +69,14 @@ def test_a_slow_method_is_stopped_and_begun_again(server: str, browse: Open) -> 
     again = page.get_by_role("button", name="Run", exact=True)
     again.wait_for()
     finished(page)
-    assert verdict(page) == "There are no class maps here yet."
+    assert verdict(page) == "The computation of class maps was stopped."
     # Once more what the progress bar asked for, as if it were late: it has no place any more, and no answer is due.
     for asked in page.evaluate("window.said.map(data => Array.from(data))"):
         message = BackMsg.FromString(bytes(asked))
         if message.rerun_script.fragment_id:
             page.evaluate("data => { window.socket.send(new Uint8Array(data)); window.asked = 0; }", asked)
     finished(page, timeout=15_000)
-    assert verdict(page) == "There are no class maps here yet."
+    assert verdict(page) == "The computation of class maps was stopped."
     again.click()
     finished(page)
     assert page.get_by_role("list", name="Class maps in grey").get_by_role("img").count() == 3
@@ -137,7 +137,7 @@ def test_masks_by_beta_and_on_to_the_detector(server: str, browse: Open) -> None
 def test_a_trial_of_the_detector_by_both_attackers(server: str, browse: Open) -> None:
     page = browse(f"{server}/detect?recipe={DIGIT}", size=TALL)
     finished(page)
-    assert "flags the attacked picture" in verdict(page) or "does not notice" in verdict(page)
+    assert "flags the attacked image" in verdict(page) or "does not notice" in verdict(page)
     page.get_by_role("spinbutton", name="Pictures").fill("25")
     page.keyboard.press("Tab")
     finished(page)
