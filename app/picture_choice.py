@@ -10,7 +10,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from app import session, uploads
-from app.internals import take_files
+from app.internals import file_numbers, take_files
 from app.pictures import uri
 from app.theme import crisp_key, plain
 from core import domains, images
@@ -215,8 +215,13 @@ def _from_visitor() -> None:
     """Upload, paste or photograph; every file that cannot be used gets one sentence, the last good one is taken."""
 
     def uploaded() -> None:
-        files = take_files(st.session_state["uploaded"])
-        refused = [f"{plain(name, 80)}: {plain(error)}" for name, data in files if (error := _take(data, name))]
+        # A browser sends many files in several steps, and each step brings those of the steps before.
+        listed = st.session_state["uploaded"]
+        kept, numbers = st.session_state.get("uploads_refused", {}), file_numbers(listed)
+        refused = {number: sentence for number, sentence in kept.items() if number in numbers}
+        for file in take_files(listed):
+            if error := _take(file.data, file.name):
+                refused[file.number] = f"{plain(file.name, 80)}: {plain(error)}"
         st.session_state.uploads_refused = refused
 
     st.file_uploader(
@@ -226,7 +231,7 @@ def _from_visitor() -> None:
         on_change=uploaded,
         help=f"{images.KINDS}, up to {images.MAX_BYTES // 10**6} MB each.",
     )
-    for sentence in st.session_state.get("uploads_refused", []):
+    for sentence in st.session_state.get("uploads_refused", {}).values():
         st.error(sentence)
 
     def pasted() -> None:
@@ -238,8 +243,8 @@ def _from_visitor() -> None:
     if st.toggle("Use the camera", key="camera_on"):
 
         def photographed() -> None:
-            for _, data in take_files([st.session_state["camera"]]):
-                _take_or_tell(data, "photograph.png")
+            for file in take_files([st.session_state["camera"]]):
+                _take_or_tell(file.data, "photograph.png")
 
         st.camera_input("Photograph", key="camera", label_visibility="collapsed", on_change=photographed)
 

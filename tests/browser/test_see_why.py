@@ -145,7 +145,7 @@ def test_a_trial_of_the_detector_by_both_attackers(server: str, browse: Open) ->
     expect(page.get_by_role("heading", level=1)).to_contain_text("Known to the attacker", timeout=90_000)
     finished(page)
     before = verdict(page)
-    assert re.search(r"flags \d+ of \d+ fooling pictures", before)
+    assert re.search(r"flags \d+ of \d+ \(\d+ %\) images that fool", before)
     assert page.get_by_text("The detection does not hold").count() == 1
     page.get_by_role("slider", name="Threshold").focus()
     page.keyboard.press("End")
