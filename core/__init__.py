@@ -1,12 +1,12 @@
 """Mirage's engine: pictures, classifiers, attacks, defenses. Knows no screen; usable from a notebook or a shell."""
 
 from core import attacks, defenses, domains
-from core.guarded import Guarded
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.plugins import load_plugins
 from core.recipe import Outcome, Recipe, run
+from core.systems import Ensemble, Guarded
 
-__all__ = ["BadInput", "Classifier", "Guarded", "Outcome", "Recipe", "attacks", "defenses", "domains", "run"]
+__all__ = ["BadInput", "Classifier", "Ensemble", "Guarded", "Outcome", "Recipe", "attacks", "defenses", "domains", "run"]
 
 load_plugins()  # last: they may use all of it

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from core.defenses import Bilateral, BitDepth, Defense, SpatialSmoothing
 from core.explain.masks import Attention
-from core.guarded import Guarded
 from core.inputs import BadInput
 from core.models.classifier import Classifier, Wrapper
+from core.systems.guarded import Guarded
 
 Values = npt.NDArray[np.floating]
 

@@ -14,7 +14,6 @@ from pydantic import Field, field_validator, model_validator
 from core import attacks, domains
 from core.attacks.base import Attack
 from core.defenses import Defense
-from core.guarded import Backward
 from core.inputs import BadInput, quoted
 from core.recipe.recipe import (
     Attacker,
@@ -27,6 +26,7 @@ from core.recipe.recipe import (
     checked_columns,
     describe_attack,
 )
+from core.systems.guarded import Backward
 
 BARE = -1  # in place of a defense's number: none
 CLEAN = -1  # in place of an attack's number: none

@@ -18,10 +18,10 @@ from core.attacks.patch import Placing, UniversalPatch, stick
 from core.domains import Domain
 from core.evaluate.detection import FeatureSqueezing
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges
-from core.guarded import Guarded
 from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
+from core.systems.guarded import Guarded
 
 TRAINED_ON = 400  # pictures that a universal attack is trained on, at most
 

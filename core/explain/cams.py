@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from core.explain.layers import Layer, as_maps, channels_last, twin
+from core.explain.layers import Layer, as_maps, channels_last
 from core.inputs import BadInput, owned
 from core.models.classifier import Classifier
+from core.models.copying import twin
 
 Maps = npt.NDArray[np.float32]
 Watch = Callable[[int, int], bool | None]  # passes through the network done, and in all; True stops
@@ -134,13 +135,13 @@ def class_maps(
             found = _guided(classifier, batch, classes)
         elif METHODS[method].passes:
             steps = len(batch) * (2 + -(-layer.channels // BATCH))
-            network = _Ticking(twin(classifier), watch, steps)
+            network = _Ticking(twin(classifier.one_draw()), watch, steps)
             one_by_one = [
                 _library(network, batch[n : n + 1], classes[n : n + 1], method, layer) for n in range(len(batch))
             ]
             found = np.concatenate(one_by_one)
         else:
-            found = _library(_Ticking(twin(classifier), watch, 1), batch, classes, method, layer)
+            found = _library(_Ticking(twin(classifier.one_draw()), watch, 1), batch, classes, method, layer)
     return np.nan_to_num(found.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
 
 

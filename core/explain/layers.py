@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-
-M = TypeVar("M", bound=nn.Module)
+from core.models.copying import twin
 
 _LEAVES = (nn.Conv2d, nn.LayerNorm, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish)
 
@@ -32,12 +29,6 @@ class Layer:
     @property
     def title(self) -> str:
         return f"{self.name}: {self.kind}, {self.channels} × {self.height} × {self.width}"
-
-
-def twin(module: M) -> M:
-    """A copy with modules of its own and the very same weights: hooks on it are nobody else's, and it costs no memory."""
-    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, shared)
 
 
 def as_maps(output: Tensor) -> Tensor:
@@ -72,7 +63,7 @@ def layers(classifier: Classifier) -> tuple[Layer, ...]:
     """
     found: dict[str, Layer] = {}
     reached: set[str] = set()  # the layers whose maps get a gradient from the logits
-    network = twin(classifier)
+    network = twin(classifier.one_draw())
     _fill_zero_weights(network)
     names = {id(module): name for name, module in network.network.named_modules() if name}
 
@@ -147,7 +138,7 @@ def feature_maps(classifier: Classifier, names: Sequence[str], images: Tensor) -
     Raises:
         BadInput: a layer makes no maps.
     """
-    network = twin(classifier)
+    network = twin(classifier.one_draw())
     kept: dict[str, Tensor] = {}
 
     def keep(name: str, output: Tensor) -> None:

@@ -158,6 +158,10 @@ class Classifier(nn.Module):
         """This classifier to one attack, whose own draws come from `looks`; itself where nothing is drawn."""
         return self
 
+    def one_draw(self) -> Classifier:
+        """This classifier with one draw in place of the mean of several, for views of its layers; itself where nothing is drawn."""
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of images N×C×H×W in [0, 1], of any float type, on this classifier's device.
 
@@ -239,12 +243,12 @@ def _by_channel(values: Sequence[float], channels: int, word: str) -> Tensor:
 
 
 class Wrapper(Classifier):
-    """A classifier around another one, which it passes for: the same name, classes, size and device."""
+    """A classifier around another one, which it passes for: the same name, classes, size, layers and device."""
 
     def __init__(self, classifier: Classifier) -> None:
         nn.Module.__init__(self)
         self.classifier = classifier
-        for name in ("name", "title", "domain", "classes", "size", "channels"):
+        for name in ("name", "title", "domain", "classes", "size", "channels", "cam_layer"):
             setattr(self, name, getattr(classifier, name))
         nn.Module.train(self, False)
 
@@ -253,6 +257,11 @@ class Wrapper(Classifier):
         twin = copy(self)
         twin._modules = {**self._modules, "classifier": classifier}
         return twin
+
+    @property
+    def network(self) -> nn.Module:  # type: ignore[override]
+        """The network whose layers class activation maps and feature noise look at."""
+        return self.classifier.network
 
     @property
     def surrogate(self) -> Classifier:
@@ -264,10 +273,18 @@ class Wrapper(Classifier):
         inner = self.classifier.in_attack(looks)
         return self if inner is self.classifier else self.around(inner)
 
-    @property
-    def cam_module(self) -> nn.Module:
-        return self.classifier.cam_module
+    def one_draw(self) -> Classifier:
+        inner = self.classifier.one_draw()
+        return self if inner is self.classifier else self.around(inner)
 
     @property
     def device(self) -> torch.device:
         return self.classifier.device
+
+    @property
+    def mean(self) -> Tensor:  # type: ignore[override]
+        return self.classifier.mean
+
+    @property
+    def std(self) -> Tensor:  # type: ignore[override]
+        return self.classifier.std

@@ -1,14 +1,22 @@
-"""A copy of a network that shares nothing with it."""
+"""Copies of networks: one that shares nothing, and one that shares the weights."""
 
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from core.inputs import BadInput
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def twin(module: M) -> M:
+    """A copy with modules of its own and the very same weights: hooks on it are nobody else's, and it costs no memory."""
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return deepcopy(module, shared)
 
 
 def copied(network: nn.Module) -> nn.Module:

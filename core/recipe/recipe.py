@@ -13,8 +13,8 @@ from core import attacks, domains
 from core import defenses as defense_methods
 from core.declaration import Real, readable
 from core.domains.chosen import Picture
-from core.guarded import Backward
 from core.inputs import BadInput, quoted
+from core.systems.guarded import Backward
 
 LONGEST = 8192  # characters of a link's recipe; the longest honest one is far below
 

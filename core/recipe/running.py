@@ -18,13 +18,13 @@ from core.cancellation import Cancelled
 from core.device import pick
 from core.domains.chosen import Picture
 from core.flags import Slope, slope
-from core.guarded import Backward, Guarded
 from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
-from core.models.counted import Counted, Tally
+from core.models.query_counter import QueryCounter, QueryCounts
 from core.recipe.norms import norms
 from core.recipe.outcome import Attacked, Column, Guard, Outcome, Trace, Verdict
 from core.recipe.recipe import Recipe
+from core.systems.guarded import Backward, Guarded
 
 FRAMES = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
 
@@ -113,14 +113,14 @@ def fool(
 ) -> Attacked:
     """The recipe's attack on the scene; with `defense`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.built_attack()
-    tally = Tally()
+    counts = QueryCounts()
     bare = scene.classifier
     if defense is not None and backward == "average" and not defense.randomised():
         backward = "best"  # the same, by its name
     behind = bare if defense is None else Guarded(bare, defense, backward, seed=recipe.seed)
     with torch.no_grad():
         before = None if defense is None else look(behind, scene.images, scene.label)
-    classifier = Counted(behind, tally)
+    classifier = QueryCounter(behind, counts)
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
     if target is not None:
         check_target(scene, target)
@@ -150,8 +150,8 @@ def fool(
         target=aim,
         norms=norms(scene.clean, adversarial),
         flips_back=recorder.fooled and not bool(result.success[0]),
-        gradients=tally.gradients,
-        queries=tally.queries,
+        gradients=counts.gradients,
+        queries=counts.queries,
         known="" if defense is None else defense.described(),
         backward="none" if defense is None else backward,
         before=before,

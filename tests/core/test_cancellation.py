@@ -14,11 +14,11 @@ from core.attacks import PGD
 from core.attacks.base import Attack, Goal, Step
 from core.cancellation import Cancelled, cancellable, check, uncancellable
 from core.defenses import Bilateral, BitDepth, Chain, Defense, Gaussian
-from core.guarded import Guarded
 from core.models.classifier import Classifier
 from core.recipe import Method, Progress, Recipe, defend, fool, prepare
+from core.systems.guarded import Guarded
 from core.threads import spread
-from tests.core.test_guarded import pictures, tiny
+from tests.core.systems.test_guarded import pictures, tiny
 
 LABELS = torch.tensor([0, 1, 2])
 
@@ -137,7 +137,7 @@ def test_between_the_draws_of_an_average_it_stops_forward_and_backward() -> None
     with pytest.raises(Cancelled), cancellable(after(8)):  # in the second draw
         guarded(pictures())
     leaf = pictures().requires_grad_()
-    with mock.patch("core.guarded.GRAPH_BYTES", 0):
+    with mock.patch("core.systems.guarded.GRAPH_BYTES", 0):
         logits = guarded(leaf)
         with pytest.raises(Cancelled), cancellable(after(8)):
             torch.autograd.grad(logits.sum(), leaf)

@@ -23,10 +23,10 @@ from core.evaluate import shelf, store, work
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
 from core.evaluate.running import Advance, Pace, evaluate
 from core.evaluate.store import Run
-from core.guarded import Guarded
 from core.images import quantise, to_pixels
 from core.inputs import BadInput
 from core.recipe import Method
+from core.systems.guarded import Guarded
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAN = Plan(

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from core import BadInput, domains
 from core.explain.cams import METHODS, Stopped, class_maps
-from core.explain.layers import Layer, as_maps, by_depth, layer, layers, twin
+from core.explain.layers import Layer, as_maps, by_depth, layer, layers
 from core.models.classifier import Classifier
+from core.models.copying import twin
 
 SIZE, CHANNELS, CLASSES = 6, 5, 3
 LAYERED = [name for name, method in METHODS.items() if not method.anywhere]

@@ -85,6 +85,15 @@ class Guarded(Wrapper):
         twin.looks = looks
         return twin
 
+    def one_draw(self) -> Classifier:
+        single = super().one_draw()
+        if self.samples == 1:
+            return single
+        assert isinstance(single, Guarded)
+        twin = copy(single)
+        twin.samples = 1
+        return twin
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of the defended images, N×C×H×W in [0, 1]; the gradient is the one that `backward` names."""
         images = self.accepted(images)

@@ -1,4 +1,4 @@
-"""The tally of an attacker's looks, against numbers that are known."""
+"""The counts of an attacker's looks, against numbers that are known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from core import Guarded
 from core.attacks import FGSM, PGD, Attack, Square
 from core.defenses import BitDepth
-from core.models.counted import Counted, Tally
+from core.models.query_counter import QueryCounter, QueryCounts
 from tests.core.attacks.networks import curved, pictures
 
 
@@ -26,19 +26,19 @@ from tests.core.attacks.networks import curved, pictures
     ids=["fgsm", "pgd", "square"],
 )
 def test_looks_are_counted_a_picture(attack: Attack, gradients: int, queries: int) -> None:
-    tally, x = Tally(), pictures(6)
+    counts, x = QueryCounts(), pictures(6)
     with torch.no_grad():
         y = curved().forward(x).argmax(1)
-    result = attack(Counted(curved(), tally), x, y)
+    result = attack(QueryCounter(curved(), counts), x, y)
     assert torch.equal(result.images, attack(curved(), x, y).images)
-    assert (tally.gradients, tally.queries) == (gradients, queries)
+    assert (counts.gradients, counts.queries) == (gradients, queries)
 
 
 def test_an_unknown_defense_is_counted_too() -> None:
-    tally, x = Tally(), pictures(2)
+    counts, x = QueryCounts(), pictures(2)
     with torch.no_grad():
         y = curved()(x).argmax(1)
     PGD(steps=3, random_start=False, early_stop=False, keep="last")(
-        Counted(Guarded(curved(), BitDepth(), backward="none"), tally), x, y
+        QueryCounter(Guarded(curved(), BitDepth(), backward="none"), counts), x, y
     )
-    assert (tally.gradients, tally.queries) == (6, 4)
+    assert (counts.gradients, counts.queries) == (6, 4)

@@ -26,11 +26,11 @@ from core.defenses import (
 )
 from core.defenses.base import straight_through
 from core.evaluate.detection import FeatureSqueezing, Watched
-from core.guarded import Guarded
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.models.counted import Counted, Tally
+from core.models.query_counter import QueryCounter, QueryCounts
 from core.random_streams import RandomStreams, image_keys
+from core.systems.guarded import Guarded
 
 CLASSES = ("ant", "bee", "cat", "dog")
 
@@ -281,7 +281,7 @@ def test_graphs_that_are_made_again_give_the_same_gradient(samples: int, monkeyp
         images, labels = pictures(torch.float64), torch.tensor([0, 1, 2])
         wanted = slope(guarded, images), PGD(steps=3)(guarded, images, labels).images
         with monkeypatch.context() as patch:
-            patch.setattr("core.guarded.GRAPH_BYTES", 0)
+            patch.setattr("core.systems.guarded.GRAPH_BYTES", 0)
             found = slope(guarded, images), PGD(steps=3)(guarded, images, labels).images
         for one, other in zip((*wanted[0], wanted[1]), (*found[0], found[1]), strict=True):
             assert torch.allclose(one, other, atol=1e-12)
@@ -302,10 +302,10 @@ def held_by(function: nn.Module, images: Tensor) -> int:
 
 
 def test_the_memory_of_an_average_does_not_grow_with_its_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.guarded.GRAPH_BYTES", 0)
+    monkeypatch.setattr("core.systems.guarded.GRAPH_BYTES", 0)
     few, many = (Guarded(tiny(), RandomResizePad(), "average", samples=n) for n in (2, 16))
     assert held_by(many, pictures()) < 1.2 * held_by(few, pictures())
-    monkeypatch.setattr("core.guarded.GRAPH_BYTES", 1 << 28)
+    monkeypatch.setattr("core.systems.guarded.GRAPH_BYTES", 1 << 28)
     assert held_by(many, pictures()) > 4 * held_by(few, pictures()), "small graphs are kept: that is faster"
 
 
@@ -317,7 +317,7 @@ def test_a_large_window_holds_no_copies_of_the_image() -> None:
 
 def test_a_gradient_may_be_asked_twice_of_graphs_that_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """DeepFool and JSMA ask once a class."""
-    monkeypatch.setattr("core.guarded.GRAPH_BYTES", 0)
+    monkeypatch.setattr("core.systems.guarded.GRAPH_BYTES", 0)
     guarded = Guarded(tiny(), RandomResizePad(), backward="average", samples=3)
     leaf = pictures().requires_grad_()
     logits = guarded(leaf)
@@ -341,7 +341,7 @@ def test_an_attacker_goes_through_none_of_the_defenses_it_does_not_know(outer: s
         for defense, word in ((near, inner), (far, outer)):
             if word != "none":
                 wanted = Guarded(wanted, defense, backward=words[word])  # type: ignore[arg-type]
-    for wrapped in (both, Counted(both, Tally())):
+    for wrapped in (both, QueryCounter(both, QueryCounts())):
         logits, gradient = slope(wrapped.surrogate, images)
         expected_logits, expected = slope(wanted, images)
         assert torch.equal(logits, expected_logits) and torch.equal(gradient, expected)

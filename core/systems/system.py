@@ -1,0 +1,134 @@
+"""What judges an image, described without loading a weight: members and their vote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.defenses.base import Defense
+from core.inputs import BadInput
+from core.models.classifier import Classifier
+from core.systems.ensemble import Ensemble
+from core.systems.guarded import Backward, Guarded
+
+Loader = Callable[[str], Classifier]  # the classifier of a name, loaded; '' is the recipe's own
+
+
+@dataclass(frozen=True)
+class Member:
+    """One classifier behind a defense.
+
+    Attributes:
+        classifier: its name in the domain; '' for the recipe's own.
+        title: of that classifier; '' for the recipe's own.
+        defense: what an image passes first; None for nothing.
+    """
+
+    classifier: str = ""
+    title: str = ""
+    defense: Defense | None = None
+
+    def described(self) -> str:
+        """The member in words, with the defense's parameters that differ from the defaults."""
+        return self._words(None if self.defense is None else self.defense.described())
+
+    def short_title(self) -> str:
+        """The member in few words."""
+        return self._words(None if self.defense is None else self.defense.title)
+
+    def _words(self, defense: str | None) -> str:
+        if not self.title:
+            return defense or "no defense"
+        return self.title if defense is None else f"{self.title} behind {defense}"
+
+
+@dataclass(frozen=True)
+class System:
+    """Members (a classifier behind a defense each) and their vote; a single member is the usual case.
+
+    A system holds names, not weights: `classifier` makes a `Classifier` of it. The vote is that of `Ensemble`.
+    """
+
+    members: tuple[Member, ...]
+
+    @staticmethod
+    def of(defense: Defense | None) -> System:
+        """The recipe's own classifier behind one defense, or behind none."""
+        return System((Member(defense=defense),))
+
+    @property
+    def defense(self) -> Defense | None:
+        """The defense of a system that is the recipe's own classifier behind one; None of any other system."""
+        only = self.members[0]
+        return only.defense if len(self.members) == 1 and not only.classifier else None
+
+    @property
+    def title(self) -> str:
+        """The system in few words."""
+        return self._joined([member.short_title() for member in self.members])
+
+    def described(self) -> str:
+        """The system in words, with the parameters that differ from the defaults."""
+        return self._joined([member.described() for member in self.members])
+
+    def _joined(self, words: list[str]) -> str:
+        return words[0] if len(words) == 1 else f"vote of {', '.join(words)}"
+
+    def defenses(self) -> tuple[Defense, ...]:
+        """The members' defenses."""
+        return tuple(member.defense for member in self.members if member.defense is not None)
+
+    def classifier_names(self) -> tuple[str, ...]:
+        """The classifiers that the system names, each once; the recipe's own is not among them."""
+        return tuple(dict.fromkeys(member.classifier for member in self.members if member.classifier))
+
+    def randomised(self) -> bool:
+        """Whether two answers to the same image may differ in their draws."""
+        return any(defense.randomised() for defense in self.defenses())
+
+    def without_gradient(self) -> tuple[str, ...]:
+        """The titles of those parts that have no useful gradient."""
+        return tuple(title for defense in self.defenses() for title in defense.without_gradient())
+
+    def classifier(self, load: Loader, backward: Backward = "average", *, seed: int = 0) -> Classifier:
+        """The system as a classifier: what an adaptive attacker attacks, and what judges.
+
+        Args:
+            load: gives the classifier of a name, '' for the recipe's own.
+            backward: how the attacker differentiates the defenses, as in `Guarded`.
+            seed: of the defenses' own randomness.
+
+        Raises:
+            BadInput: a classifier is missing, or the members do not fit each other or the recipe's own classifier.
+        """
+        own = load("")
+        members = []
+        for member in self.members:
+            loaded = load(member.classifier) if member.classifier else own
+            _check_same_images(own, loaded)
+            members.append(loaded if member.defense is None else Guarded(loaded, member.defense, backward, seed=seed))
+        return members[0] if len(members) == 1 else Ensemble(members, title=self.title)
+
+    def defended(self, images: Tensor) -> Tensor:
+        """What the first member's classifier gets to see of images N×C×H×W in [0, 1]."""
+        defense = self.members[0].defense
+        with torch.no_grad():
+            return images if defense is None else defense(images)
+
+
+def _check_same_images(own: Classifier, other: Classifier) -> None:
+    """Refuse a classifier that takes other images than the recipe's own.
+
+    Raises:
+        BadInput: it does.
+    """
+    if (other.size, other.channels) != (own.size, own.channels):
+        raise BadInput(
+            f"{other.title} takes images {other.size}×{other.size} with {other.channels} channels, and the recipe's classifier, "
+            f"{own.title}, {own.size}×{own.size} with {own.channels}; choose a classifier that takes the same images."
+        )
+    if tuple(other.classes) != tuple(own.classes):
+        raise BadInput(f"{other.title} has other classes than {own.title}; choose a classifier of the same classes.")
