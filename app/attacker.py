@@ -5,16 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from app import session
-from app.results import key_of, results
+from app.results import key_of, known, results
 from core.recipe import Attacked, Recipe, Scene, cost, fool
-from core.recipe.recipe import built_columns
 
 NONE = -1  # in place of a column's number
 
 
 def attacker(recipe: Recipe) -> Recipe:
     """The control: no defense, or one of the recipe's columns."""
-    titles = [defense.described() for defense in built_columns(recipe.defenses)]
+    titles = [system.described() for system in recipe.built_systems()]
     chosen = NONE
     if recipe.known_column() is not None:
         chosen = min(recipe.known_defense, len(titles) - 1)
@@ -40,9 +39,7 @@ def _chosen() -> None:
 
 def key(recipe: Recipe) -> str:
     """What the Attack page's result depends on."""
-    column = recipe.known_column()
-    known = "" if column is None else f" through {[m.model_dump_json() for m in column]} {recipe.backward}"
-    return key_of("attack", recipe) + known
+    return key_of("attack", recipe) + known(recipe)
 
 
 def attacked(recipe: Recipe) -> Attacked | None:
@@ -53,13 +50,13 @@ def attacked(recipe: Recipe) -> Attacked | None:
 
 def start_attack(recipe: Recipe, scene: Scene) -> None:
     """Begin the attack; whatever else this user had running is stopped."""
-    defense = recipe.built_known_defense()
-    title = recipe.built_attack().title + (f" on {defense.title}" if defense else "")
+    system = recipe.built_known_system()
+    title = recipe.built_attack().title + (f" on {system.title}" if system else "")
     session.start(
         key(recipe),
         title,
-        lambda watch: fool(recipe, scene, defense=defense, backward=recipe.backward, watch=watch),
-        seconds=cost.attack_seconds(recipe, defense),
+        lambda watch: fool(recipe, scene, system=system, backward=recipe.backward, watch=watch),
+        seconds=cost.attack_seconds(recipe, system),
     )
 
 

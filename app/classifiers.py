@@ -60,3 +60,8 @@ def shelf() -> Shelf:
 def ships(domain: str, name: str) -> bool:
     """Whether the weights come with Mirage: a matter of milliseconds, not of a download."""
     return name in zoo.shipped(domain)
+
+
+def here(key: Key) -> bool:
+    """Whether a classifier can be used without a download: it ships, or it is loaded."""
+    return ships(key[0], key[1]) or shelf().get(key) is not None

@@ -61,7 +61,7 @@ def unavailable() -> None:
 def classifier() -> None:
     """What stands in a screen's place while its classifier is not here."""
     recipe = session.recipe()
-    key = session.weights_key(recipe)
+    key = session.weights_key(recipe, session.missing_classifier())
     if downloading(key):
         return
     st.write("The classifier is not here. Try again, or choose another one in the sidebar.")

@@ -11,6 +11,7 @@ from core.evaluate.command import at_each
 from core.images import rounding_note
 from core.inputs import BadInput
 from core.recipe import Method, Recipe
+from core.recipe.columns import ColumnSpec
 from core.recipe.recipe import Attacker, describe_attack
 
 USUAL = 50  # pictures, where there are as many
@@ -145,10 +146,10 @@ def _attacks(recipe: Recipe) -> list[Method]:
     return [offered[title] for title in chosen]
 
 
-def _defenses(recipe: Recipe) -> list[tuple[Method, ...]]:
+def _defenses(recipe: Recipe) -> list[ColumnSpec]:
     """Which defenses: the columns of the Defend screen, and all others with their usual settings."""
-    columns = dict(zip((d.described() for d in recipe.built_defenses()), recipe.defenses, strict=True))
-    usual: dict[str, tuple[Method, ...]] = {defenses.get(n)().described(): (Method(name=n),) for n in defenses.names()}
+    columns = dict(zip((system.described() for system in recipe.built_systems()), recipe.defenses, strict=True))
+    usual: dict[str, ColumnSpec] = {defenses.get(n)().described(): (Method(name=n),) for n in defenses.names()}
     offered = {**usual, **columns}
     chosen = st.multiselect(
         "Defenses",

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core import device, domains
 from core.recipe import Attacked, Column, Matrix, PlaceMap, Recipe, Results
+from core.recipe.columns import members_of
 from core.recipe.recipe import Attacker
 
 KEPT, BYTES = 24, 200_000_000  # results a visitor keeps and their pictures' bytes; the oldest go first
@@ -24,8 +25,9 @@ def classifier_name(wanted: Recipe) -> str:
     return wanted.classifier or domains.get(wanted.domain).classifier_names()[0]
 
 
-def weights_key(wanted: Recipe) -> str:
-    return f"weights {wanted.domain} {classifier_name(wanted)} {place()}"
+def weights_key(wanted: Recipe, name: str = "") -> str:
+    """Of the download of a classifier's weights: of the recipe's own unless another one is named."""
+    return f"weights {wanted.domain} {name or classifier_name(wanted)} {place()}"
 
 
 def results() -> OrderedDict[str, Any]:
@@ -104,8 +106,14 @@ def scene_key(wanted: Recipe) -> str:
     return key_of("scene", wanted)
 
 
+def known(wanted: Recipe) -> str:
+    """The part of a key that names the column which the attacker knows; empty where none is known."""
+    column = wanted.known_column()
+    return "" if column is None else f" through {[m.model_dump_json() for m in members_of(column)]} {wanted.backward}"
+
+
 def contest_key(wanted: Recipe) -> str:
-    return key_of("contest", wanted)
+    return key_of("contest", wanted) + known(wanted)
 
 
 def transfer_key(wanted: Recipe) -> str:
@@ -126,7 +134,7 @@ def columns(wanted: Recipe, attacker: Attacker) -> tuple[Column, ...] | None:
 
 def contest(wanted: Recipe) -> Results | None:
     """The contest's results, where it was held already."""
-    held: Results | None = results().get(key_of("contest", wanted))
+    held: Results | None = results().get(contest_key(wanted))
     return held
 
 

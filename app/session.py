@@ -52,7 +52,9 @@ from core.recipe import (
     prepare,
     transfer,
 )
+from core.recipe.columns import named_classifiers
 from core.recipe.recipe import Attacker
+from core.systems.system import Loader
 
 # The recipe
 
@@ -194,20 +196,40 @@ def scene() -> Scene | None:
     wanted = recipe()
     key = key_of("scene", wanted)
     if key not in results():
-        loaded = _classifier(wanted)
+        loaded = _classifier(wanted, classifier_name(wanted))
         if loaded is None:
             return None
         hold(wanted.picture.digest)
         try:
-            found = prepare(wanted, classifier=loaded, uploads=uploads())
+            found = prepare(wanted, classifier=loaded, classifiers=_loader(wanted.domain), uploads=uploads())
         except BadInput as error:
             st.session_state.problem = str(error)
             return None
         for other in [k for k, r in results().items() if isinstance(r, Scene) and r.classifier is not loaded]:
             del results()[other]  # it would hold a classifier that nobody uses
         keep(key, found)
+    for name in named_classifiers(wanted.defenses):
+        if not classifiers.ships(wanted.domain, name) and _classifier(wanted, name) is None:
+            return None
     held: Scene = results()[key]
     return held
+
+
+def _loader(domain: str) -> Loader:
+    """Gives a domain's classifiers by name, in whatever thread."""
+    shelf, device, root = classifiers.shelf(), place(), str(domains.data_root())
+    return lambda name: shelf.load((domain, name, device, root))
+
+
+def missing_classifier() -> str:
+    """The first classifier of the recipe that has to be downloaded before anything is shown."""
+    wanted = recipe()
+    names = (classifier_name(wanted), *named_classifiers(wanted.defenses))
+    return next((name for name in names if not classifiers.here(_key(wanted, name))), names[0])
+
+
+def _key(wanted: Recipe, name: str) -> classifiers.Key:
+    return (wanted.domain, name, place(), str(domains.data_root()))
 
 
 def problem() -> str:
@@ -215,10 +237,9 @@ def problem() -> str:
     return str(st.session_state.get("problem", ""))
 
 
-def _classifier(wanted: Recipe) -> Classifier | None:
-    """The recipe's classifier, at once where it ships or is loaded; else a download begins."""
-    name = classifier_name(wanted)
-    key = (wanted.domain, name, place(), str(domains.data_root()))
+def _classifier(wanted: Recipe, name: str) -> Classifier | None:
+    """A classifier of the recipe's domain, at once where it ships or is loaded; else a download begins."""
+    key = _key(wanted, name)
     held = classifiers.shelf().get(key)
     if held is None and classifiers.ships(wanted.domain, name):
         try:
@@ -228,7 +249,7 @@ def _classifier(wanted: Recipe) -> Classifier | None:
     elif held is None:
         shelf = classifiers.shelf()
         title = domains.get(wanted.domain).classifier_title(name)
-        start_download(weights_key(wanted), f"Getting {title}", lambda watch: shelf.load(key, watch))
+        start_download(weights_key(wanted, name), f"Getting {title}", lambda watch: shelf.load(key, watch))
         held = shelf.get(key)
     return held
 

@@ -17,7 +17,7 @@ import torch
 from core import domains
 from core.defenses import LGS
 from core.evaluate.share import Share
-from core.evaluate.work import load
+from core.recipe.engine import load_images
 
 BATCH = 25
 STRENGTHS = (2.3, 1.9, 1.5)
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     region, correct = 0.0, [0] * (1 + len(defenses))
     with torch.no_grad():
         for start in range(0, len(numbers), BATCH):
-            x, y = load(domain, "test", numbers[start : start + BATCH].tolist(), classifier)
+            x, y = load_images(domain, "test", numbers[start : start + BATCH].tolist(), classifier)
             region += float(defenses[0].trace(x).region.float().mean((1, 2, 3)).sum())
             for n, images in enumerate((x, *(defense(x) for defense in defenses))):
                 correct[n] += int((classifier(images).argmax(1).cpu() == y).sum())

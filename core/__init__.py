@@ -7,6 +7,17 @@ from core.plugins import load_plugins
 from core.recipe import Outcome, Recipe, run
 from core.systems import Ensemble, Guarded
 
-__all__ = ["BadInput", "Classifier", "Ensemble", "Guarded", "Outcome", "Recipe", "attacks", "defenses", "domains", "run"]
+__all__ = [
+    "BadInput",
+    "Classifier",
+    "Ensemble",
+    "Guarded",
+    "Outcome",
+    "Recipe",
+    "attacks",
+    "defenses",
+    "domains",
+    "run",
+]
 
 load_plugins()  # last: they may use all of it

@@ -28,6 +28,7 @@ from core.declaration import Declared, Parameter, shown
 from core.evaluate import command as evaluating
 from core.inputs import BadInput
 from core.recipe import Method, Outcome, Picture, Progress, Recipe, run
+from core.recipe.notation import COLUMN, COLUMN_HELP, parse_column, parse_value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,9 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     attacking.add_argument("picture", help="a picture file, or the name of a picture in the domain's gallery")
     attacking.add_argument("--attack", default="pgd", choices=attacks.names())
-    attacking.add_argument(
-        "--defense", action="append", default=[], metavar="NAME[:p=v,...][+NAME...]", help="a column; + chains"
-    )
+    attacking.add_argument("--defense", action="append", default=[], metavar=COLUMN, help=COLUMN_HELP)
     attacking.add_argument("--domain", default="photos", choices=domains.names())
     attacking.add_argument("--classifier", default="")
     attacking.add_argument("--target", default="", help="a class by name or number; untargeted without it")
@@ -164,7 +163,7 @@ def _attack(options: argparse.Namespace, rest: list[str]) -> int:
     flags = argparse.ArgumentParser(prog=f"python -m core attack --attack {options.attack}", add_help=False)
     for parameter in method.parameters():
         flags.add_argument(f"--{parameter.name}", help=parameter.help, default=argparse.SUPPRESS)
-    params = {name: _value(text) for name, text in vars(flags.parse_args(rest)).items()}
+    params = {name: parse_value(text) for name, text in vars(flags.parse_args(rest)).items()}
     uploads: dict[str, npt.NDArray[np.uint8]] = {}
     domain = domains.get(options.domain)
     if any(item.name == options.picture for item in domain.gallery()) and not os.path.isfile(options.picture):
@@ -185,7 +184,7 @@ def _attack(options: argparse.Namespace, rest: list[str]) -> int:
         attack=Method(name=options.attack, params=params),
         target=options.target,
         true_class=options.true_class,
-        defenses=tuple(_column(text) for text in options.defense),
+        defenses=tuple(parse_column(text) for text in options.defense),
         attacker=options.attacker,
         backward=options.backward,
         seed=options.seed,
@@ -202,21 +201,6 @@ def _upload(path: str | Path, uploads: dict[str, npt.NDArray[np.uint8]]) -> str:
     except BadInput as error:
         raise BadInput(f"{files.shown(path)}: {error}") from None
     return digest
-
-
-def _column(text: str) -> tuple[Method, ...]:
-    """'jpeg:quality=60+lgs' as a chain of methods."""
-    methods = []
-    for part in text.split("+"):
-        name, _, words = part.partition(":")
-        pairs = [word.partition("=") for word in words.split(",") if word]
-        methods.append(Method(name=name, params={key.strip(): _value(value) for key, _, value in pairs}))
-    return tuple(methods)
-
-
-def _value(text: str) -> Any:
-    """A flag's text as the value it names; pydantic turns numbers in words into numbers itself."""
-    return None if text.lower() in ("none", "auto") else text
 
 
 def _run(options: argparse.Namespace, _rest: list[str]) -> int:
@@ -296,7 +280,7 @@ def _train(options: argparse.Namespace, _rest: list[str]) -> int:
 
 def _evaluate(options: argparse.Namespace, _rest: list[str]) -> int:
     with _Bar() as bar:
-        return evaluating.act(options, _column, lambda text, done, total: bar.show(Progress(text, done, total)))
+        return evaluating.act(options, lambda text, done, total: bar.show(Progress(text, done, total)))
 
 
 class _Bar:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import classifiers, live, session, theme
+from app.attacker import attacker
 from app.controls import follow, taken
 from app.flags import warnings
 from app.pictures import Tile, magnified, row
@@ -92,6 +93,14 @@ def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
     row(changed, key="contest_changes", label="What each attack changed", width=118, dimmed=dimmed)
 
 
+def victim(recipe: Recipe, scene: Scene) -> str:
+    """What the attacks are made on: the classifier, or the defense that the attacker knows."""
+    known = recipe.built_known_system()
+    if known is None:
+        return scene.classifier.title
+    return f"{scene.classifier.title} behind {known.described()}" if known.defense else known.described()
+
+
 def other_classifiers(recipe: Recipe, scene: Scene) -> None:
     """The attack of the Attack screen, made on each classifier of the domain and shown to all of them."""
     domain = domains.get(recipe.domain)
@@ -132,6 +141,8 @@ with st.container(key="bench"):
     left, right = st.columns([1, 2.6], gap="large")
 with left:
     run_slot = st.container()
+    if recipe.defenses:
+        recipe = attacker(recipe)
     recipe = budgeted(recipe)
 session.mirror()
 key = session.contest_key(recipe)
@@ -173,9 +184,9 @@ if found is not None:
 with head:
     if shown is not None:
         unit = domains.get(recipe.domain).linf.unit
-        theme.verdict(
-            compare_verdict(shown[1], scene.classifier.classes, scene.before, scene.label, scene.label_known, unit)
-        )
+        # Of the clean image, by whatever was attacked.
+        before = next((e.attacked.before for e in shown[1].entries if e.attacked.before is not None), scene.before)
+        theme.verdict(compare_verdict(shown[1], scene.classifier.classes, before, scene.label, scene.label_known, unit))
     else:
         waits = live.state(key, "", "The comparison") if session.takes(key) else ""
         theme.verdict(
@@ -201,7 +212,7 @@ if shown is not None:
             "Compare confidences only among those that ran on."
         )
     st.caption(
-        f"One picture, seed {recipe.seed}, made on {scene.classifier.title}, judged after 8-bit rounding. "
+        f"One picture, seed {recipe.seed}, made on {theme.plain(victim(recipe, scene))}, judged after 8-bit rounding. "
         "A gradient and a query each count one look at one picture."
     )
 other_classifiers(recipe, scene)

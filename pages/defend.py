@@ -1,27 +1,24 @@
 """One attack, defenses side by side, and the attacker who knows them beside the one who does not."""
 
-from functools import partial
 from typing import Literal
 
 import numpy as np
 import streamlit as st
 
 from app import live, session, theme
-from app.controls import controls
+from app.column_editor import columns
 from app.flags import warnings
-from app.ordering import order
 from app.pictures import Tile, magnified, row
 from app.tables import table
 from app.verdicts.defend import defend_verdict, guard_words, table_of_columns
 from app.words import attacked_title, duration, mark, prediction
 from core import defenses
 from core.declaration import Parameter, shown
-from core.inputs import BadInput
-from core.recipe import Attacked, Column, Method, Outcome, Recipe, Scene, assemble, flags_of, sweep
+from core.recipe import Attacked, Column, Outcome, Recipe, Scene, assemble, flags_of, sweep
+from core.recipe.columns import methods_of
 from core.recipe.recipe import Attacker
 from core.recipe.running import SweepPoint
 
-MOST = 8  # columns that can be added here; a recipe may have more
 Kind = Literal["grey", "adaptive"]
 KINDS: tuple[Kind, ...] = ("grey", "adaptive")
 ATTACKERS: dict[Attacker, str] = {
@@ -29,80 +26,6 @@ ATTACKERS: dict[Attacker, str] = {
     "adaptive": "knows it (adaptive)",
     "both": "both, one below the other",
 }
-
-
-def choose(recipe: Recipe) -> Recipe:
-    """The defenses: add, remove, chain, and set their parameters."""
-    columns = list(recipe.defenses)
-    with st.expander("Defenses and their settings", expanded=not columns):
-        boxes = st.grid(max(1, len(columns)), min_column_width=230)
-        for number, column in enumerate(columns):
-            with boxes.cell() if hasattr(boxes, "cell") else boxes, st.container(border=True):
-                columns[number] = _settings(number, column)
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.selectbox(
-                "Another defense",
-                defenses.names(),
-                format_func=lambda n: defenses.get(n).title,
-                key="add_name",
-                width=260,
-            )
-            if st.button("Add a column", icon=":material/add:", key="add", disabled=len(columns) >= MOST):
-                columns.append((Method(name=name),))
-                session.change(defenses=[[m.model_dump() for m in c] for c in columns])
-                st.rerun()
-    kept = [column for column in columns if column]
-    wanted = tuple(kept)
-    if wanted != recipe.defenses:
-        gone = len(kept) != len(columns)
-        session.change(defenses=[[m.model_dump() for m in c] for c in kept])
-        if gone:
-            st.rerun()
-    return session.recipe()
-
-
-def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
-    """One column's chain; empty when the visitor removes it."""
-    kept = []
-    again = "_" * st.session_state.get("reordered", 0)
-    if len(column) > 1:
-        titles = [defenses.get(method.name).title for method in column]
-        words = "-".join(method.name for method in column)
-        order(
-            titles,
-            key=f"order_{number}_{words}",
-            label="The chain, from first to last",
-            moved=partial(_reorder, number, column),
-        )
-    for place, method in enumerate(column):
-        about = defenses.get(method.name)
-        st.markdown(f"**{'→ ' if place else ''}{about.title}**", help=f"{about.summary} {about.paper}.")
-        try:
-            params = controls(about, method.params, key=f"column_{number}_{place}_{len(column)}{again}")
-            # The same values written in another way are no change.
-            same = about(**params) == about(**method.params)
-            kept.append(method if same else Method(name=method.name, params=params))
-        except BadInput as error:
-            st.error(theme.plain(str(error)))
-            kept.append(method)
-    with st.container(horizontal=True):
-        with st.popover("Chain", key=f"chain_{number}"):
-            then = st.selectbox(
-                "Then", defenses.names(), format_func=lambda n: defenses.get(n).title, key=f"then_{number}"
-            )
-            if st.button("Put it behind", key=f"behind_{number}", disabled=len(column) >= 6):
-                kept.append(Method(name=then))
-        if st.button("Remove", key=f"remove_{number}"):
-            return ()
-    return tuple(kept)
-
-
-def _reorder(number: int, column: tuple[Method, ...], places: tuple[int, ...]) -> None:
-    """Put a column's chain into another order. Controls keep to what the visitor did with them, so there are new ones then."""
-    columns = [[method.model_dump() for method in other] for other in session.recipe().defenses]
-    columns[number] = [column[place].model_dump() for place in places]
-    session.change(defenses=columns)
-    st.session_state.reordered = st.session_state.get("reordered", 0) + 1
 
 
 def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
@@ -160,7 +83,7 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked, *, waits: bool) -
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = defenses.names()
-        first = recipe.defenses[0][0].name if recipe.defenses else names[0]
+        first = next((method.name for method in methods_of(recipe.defenses)), names[0])
         name = st.selectbox(
             "Defense",
             names,
@@ -239,7 +162,7 @@ st.segmented_control(
     required=True,
     on_change=lambda: session.change(attacker=st.session_state.attacker),
 )
-recipe = choose(session.recipe())
+recipe = columns(session.recipe())
 attacker = recipe.attacker
 session.mirror()
 if not recipe.defenses:

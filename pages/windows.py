@@ -23,6 +23,7 @@ from core.defenses.lgs import LGSTrace
 from core.evaluate.overlap import overlap
 from core.inputs import BadInput
 from core.recipe import Attacked, Method, Recipe, Scene, Verdict
+from core.recipe.columns import column_of, members_of, methods_of
 from core.recipe.running import look
 from core.threads import spread
 
@@ -33,22 +34,25 @@ TONES: tuple[Tone, Tone] = ("clean", "adversarial")
 
 def held(recipe: Recipe) -> Method:
     """The recipe's own gradients smoothing: the first among its defenses, else the usual one."""
-    return next((m for column in recipe.defenses for m in column if m.name == "lgs"), Method(name="lgs"))
+    return next((method for method in methods_of(recipe.defenses) if method.name == "lgs"), Method(name="lgs"))
 
 
 def change(params: dict[str, object]) -> None:
     """Keep these parameters in the recipe: in place of its first gradients smoothing, else as a column of its own."""
-    columns, done = [], False
+    columns, new, done = [], Method(name="lgs", params=params), False
     for column in session.recipe().defenses:
-        methods = []
-        for method in column:
-            if method.name == "lgs" and not done:
-                method, done = Method(name="lgs", params=params), True
-            methods.append(method.model_dump())
-        columns.append(methods)
+        members = []
+        for member in members_of(column):
+            chain = []
+            for method in member.defenses:
+                first = method.name == "lgs" and not done
+                chain.append(new if first else method)
+                done = done or first
+            members.append(member.model_copy(update={"defenses": tuple(chain)}))
+        columns.append(column_of(tuple(members)))
     if not done and len(columns) >= MOST:
         raise BadInput(f"The recipe has {MOST} defenses already; remove one on the Defend page.")
-    session.change(defenses=columns if done else [*columns, [Method(name="lgs", params=params).model_dump()]])
+    session.change(defenses=tuple(columns if done else [*columns, (new,)]))
 
 
 def moved(gamma: float) -> None:

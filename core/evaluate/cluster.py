@@ -12,9 +12,10 @@ from core.device import pick
 from core.evaluate.plan import Plan, Unit
 from core.evaluate.running import Advance, Pace, Watch, described
 from core.evaluate.store import Run
-from core.evaluate.work import Floats, Found, compute, load, train
+from core.evaluate.work import Found, compute, train
 from core.inputs import BadInput, quoted
 from core.models.classifier import Classifier
+from core.recipe.engine import Floats, load_images
 
 AHEAD = 2  # tasks that wait for each worker, so that none is idle
 
@@ -40,7 +41,7 @@ def distribute(
     _reach(address)
     run.check_pictures()
     plan, todo, total = run.plan, *run.pending()
-    for number, name in enumerate(plan.classifier_names()):
+    for number, name in enumerate((*plan.classifier_names(), *plan.other_classifiers())):
         run.check_classifier(number, domains.get(plan.domain).classifier(name, "cpu"))
     pace = Pace(run, todo)
     try:
@@ -107,14 +108,18 @@ def _task(text: str, unit: Unit, numbers: list[int] | None, made: dict[str, Floa
 
     torch.set_num_threads(threads)
     plan = Plan.from_json(text)
-    classifier = _classifier(plan.domain, plan.classifier_names()[unit.classifier])
+    own = plan.classifier_names()[unit.classifier]
+
+    def loader(name: str) -> Classifier:
+        return _classifier(plan.domain, name or own)
+
     if numbers is None:
-        return train(plan, unit, classifier)
-    x, y = load(domains.get(plan.domain), plan.split, numbers, classifier)
-    return compute(plan, unit, classifier, x, y, made)
+        return train(plan, unit, loader)
+    x, y = load_images(domains.get(plan.domain), plan.split, numbers, loader(""))
+    return compute(plan, unit, loader, x, y, made)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _classifier(domain: str, name: str) -> Classifier:
     """A worker's classifier, loaded once."""
     return domains.get(domain).classifier(name, device=str(pick(None)))

@@ -23,9 +23,10 @@ from core.evaluate.running import Advance, devices_note, evaluate
 from core.evaluate.store import Run
 from core.evaluate.tables import Row, csv, latex
 from core.inputs import BadInput
-from core.recipe.recipe import Method, build_attack
+from core.recipe.columns import Method
+from core.recipe.notation import COLUMN, COLUMN_HELP, parse_chain, parse_column
+from core.recipe.recipe import build_attack
 
-Parsed = Callable[[str], tuple[Method, ...]]
 Show = Callable[[str, int, int], None]
 
 
@@ -37,15 +38,19 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--domain", default=None)
     parser.add_argument("--classifier", action="append", default=[], help="repeat it for several")
+    parser.add_argument(
+        "--crafted-on",
+        default="",
+        metavar="CLASSIFIER",
+        help="craft every attack on this one (black box); each on its own without it",
+    )
     parser.add_argument("--pictures", type=int, default=None, help="how many; 16, or the experiment's own, without it")
     parser.add_argument("--split", default="test")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attack", action="append", default=[], metavar="NAME[:p=v,...]", help="repeat it for several")
     parser.add_argument("--eps", default="", help="2/255,4/255: each attack that has an eps at each of these")
     parser.add_argument("--target", default="", help="a class by name or number; untargeted without it")
-    parser.add_argument(
-        "--defense", action="append", default=[], metavar="NAME[:p=v,...][+NAME...]", help="a column; + chains"
-    )
+    parser.add_argument("--defense", action="append", default=[], metavar=COLUMN, help=COLUMN_HELP)
     parser.add_argument("--attacker", default="both", choices=("grey", "adaptive", "both"))
     parser.add_argument("--backward", default="average", choices=("identity", "true", "best", "average"))
     parser.add_argument("--batch", type=int, default=25, help="pictures attacked together; what a cut costs at most")
@@ -58,12 +63,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out/evaluate"), help="the folder for the tables")
 
 
-def act(options: argparse.Namespace, parse: Parsed, show: Show) -> int:
-    """Run it, print the tables and save them; `parse` reads one method or chain, `show` draws progress."""
+def act(options: argparse.Namespace, show: Show) -> int:
+    """Run it, print the tables and save them; `show` draws progress."""
     if options.what in REPRODUCTIONS:
         return _reproduce(options, show)
     experiment = EXPERIMENTS.get(options.what)
-    plan = _plan(options, experiment, parse)
+    plan = _plan(options, experiment)
     files.check_writable(options.out)
     if options.store is not None:
         files.check_writable(options.store.parent)
@@ -85,7 +90,7 @@ def act(options: argparse.Namespace, parse: Parsed, show: Show) -> int:
     return 0
 
 
-def _plan(options: argparse.Namespace, experiment: Experiment | None, parse: Parsed) -> Plan:
+def _plan(options: argparse.Namespace, experiment: Experiment | None) -> Plan:
     if experiment is not None:
         count = experiment.pictures if options.pictures is None else options.pictures
         classifier = options.classifier[0] if options.classifier else ""
@@ -95,16 +100,17 @@ def _plan(options: argparse.Namespace, experiment: Experiment | None, parse: Par
             known = ", ".join((*EXPERIMENTS, *REPRODUCTIONS))
             raise BadInput(f"{files.shown(options.what)!r} is neither a file nor an experiment; there are {known}.")
         return Plan.from_json(files.read_bytes(options.what, files.MAX_TEXT))
-    chosen = [method for text in options.attack or ["pgd"] for method in parse(text)]
+    chosen = [method for text in options.attack or ["pgd"] for method in parse_chain(text)]
     given: dict[str, Any] = {
         "domain": options.domain or "photos",
         "classifiers": tuple(options.classifier),
+        "crafted_on": options.crafted_on,
         "split": options.split,
         "count": 16 if options.pictures is None else options.pictures,
         "seed": options.seed,
         "attacks": tuple(at_each(chosen, [eps for eps in options.eps.split(",") if eps], options.domain or "photos")),
         "target": options.target,
-        "defenses": tuple(parse(text) for text in options.defense),
+        "defenses": tuple(parse_column(text) for text in options.defense),
         "attacker": options.attacker,
         "backward": options.backward,
         "batch": options.batch,

@@ -14,7 +14,7 @@ from core.evaluate.report import heading
 from core.evaluate.share import Share
 from core.evaluate.tables import Row, markdown
 from core.inputs import BadInput
-from core.recipe.recipe import Method
+from core.recipe.columns import Method
 
 Column = tuple[Method, ...]
 # Accuracy % of Inception v3 on ImageNet's validation set: no attack, 42, 52 and 60 of 299 pixels (table 1).

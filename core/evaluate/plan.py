@@ -13,20 +13,18 @@ from pydantic import Field, field_validator, model_validator
 
 from core import attacks, domains
 from core.attacks.base import Attack
-from core.defenses import Defense
 from core.inputs import BadInput, quoted
-from core.recipe.recipe import (
-    Attacker,
+from core.recipe.columns import (
     Columns,
     Method,
-    Written,
-    build_attack,
     built_columns,
     check_backward,
+    check_classifiers,
     checked_columns,
-    describe_attack,
+    named_classifiers,
 )
-from core.systems.guarded import Backward
+from core.recipe.recipe import Attacker, Written, build_attack, describe_attack
+from core.systems import Backward, System
 
 BARE = -1  # in place of a defense's number: none
 CLEAN = -1  # in place of an attack's number: none
@@ -38,7 +36,8 @@ class Plan(Written):
     `attacker`: 'grey' shows to each defense the attack on the bare classifier, 'adaptive' one that was made on that very defense,
     'both' does both. `backward` is how the adaptive one differentiates a defense, as in `Guarded`. `target` is a class by name or
     number, '' for untargeted. `batch` pictures are attacked together, and are what a run that is cut off loses at most. Of the
-    first `keep` pictures the attacked ones are kept. `detect` also asks the feature-squeezing detector.
+    first `keep` pictures the attacked ones are kept. `detect` also asks the feature-squeezing detector. `crafted_on` names another
+    classifier that all attacks are crafted on, so that the plan's classifiers are attacked as a black box; '' crafts on each of them.
 
     Raises:
         BadInput: it names something outside the registries or a value out of range, or nothing is chosen.
@@ -47,6 +46,7 @@ class Plan(Written):
     what: ClassVar[str] = "an evaluation"
 
     classifiers: Annotated[tuple[str, ...], Field(max_length=8)] = ()
+    crafted_on: Annotated[str, Field(max_length=80)] = ""
     split: Annotated[str, Field(pattern="^[a-z]{1,16}$")] = "test"
     count: Annotated[int, Field(ge=1, le=1_000_000)] = 16
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -74,14 +74,15 @@ class Plan(Written):
     @model_validator(mode="after")
     def _known_names(self) -> Plan:
         domain = domains.get(self.domain)
-        for name in self.classifiers:
+        for name in (*self.classifiers, *([self.crafted_on] if self.crafted_on else [])):
             if name not in domain.classifier_names():
                 raise BadInput(
                     f"{domain.title} has no classifier called {quoted(name)}; it has {', '.join(domain.classifier_names())}."
                 )
         if self.target:
             domain.class_number(self.target)
-        check_backward(self.backward, self.attacker, self.built_defenses)
+        check_classifiers(self.domain, self.defenses)
+        check_backward(self.backward, self.attacker, self.systems)
         return self
 
     @cached_property
@@ -89,19 +90,28 @@ class Plan(Written):
         return tuple(build_attack(self.domain, method) for method in self.attacks)
 
     @cached_property
-    def built_defenses(self) -> tuple[Defense, ...]:
+    def systems(self) -> tuple[System, ...]:
         """One a column."""
-        return built_columns(self.defenses)
+        return built_columns(self.domain, self.defenses)
+
+    def system(self, number: int) -> System | None:
+        """The system of that column; None for BARE."""
+        return None if number == BARE else self.systems[number]
 
     def classifier_names(self) -> tuple[str, ...]:
         """The classifiers by name; the domain's default where none is named."""
         return self.classifiers or domains.get(self.domain).classifier_names()[:1]
 
+    def other_classifiers(self) -> tuple[str, ...]:
+        """The classifiers that take part beside those that every column is tried on."""
+        names = (*named_classifiers(self.defenses), *([self.crafted_on] if self.crafted_on else []))
+        return tuple(name for name in dict.fromkeys(names) if name not in self.classifier_names())
+
     def attack_title(self, number: int) -> str:
         return "no attack" if number == CLEAN else describe_attack(self.domain, self.attacks[number])
 
     def defense_title(self, number: int) -> str:
-        return "no defense" if number == BARE else self.built_defenses[number].described()
+        return "no defense" if number == BARE else self.systems[number].described()
 
     @property
     def name(self) -> str:

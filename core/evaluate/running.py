@@ -16,8 +16,10 @@ from core.cancellation import Cancelled, cancellable, check
 from core.device import pick
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit
 from core.evaluate.store import Run
-from core.evaluate.work import Floats, Found, Stopped, Stopwatch, compute, load, train
+from core.evaluate.work import Found, Stopped, compute, train
 from core.models.classifier import Classifier
+from core.recipe.engine import Floats, Stopwatch, load_images
+from core.systems.system import Loader
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Pace:
 def described(plan: Plan, unit: Unit) -> str:
     """What a unit does, in a few words."""
     name = plan.built_attacks[unit.attack].title if unit.attack >= 0 else "no attack"
-    behind = "" if unit.known == BARE else f" on {plan.built_defenses[unit.known].title}"
+    behind = "" if unit.known == BARE else f" on {plan.systems[unit.known].title}"
     what = "training" if unit.batch is None else f"batch {unit.batch + 1} of {-(-plan.count // plan.batch)}"
     return f"{name}{behind}, {what}"
 
@@ -99,10 +101,12 @@ def evaluate(
     plan, todo, total = run.plan, *run.pending()
     pace = Pace(run, todo)
     names = plan.classifier_names()
-    give = classifiers or (lambda name: domains.get(plan.domain).classifier(name, device=str(pick(device))))
-    held: tuple[str, Classifier] | None = None
+    give = classifiers or _Loaded(plan, str(pick(device)))
     for number in run.classifiers_met():
         run.check_classifier(number, give(names[number]))
+    for number, name in enumerate(plan.other_classifiers(), len(names)):
+        run.check_classifier(number, give(name))
+    held: tuple[str, Classifier] | None = None
     made: dict[str, dict[str, Floats]] = {}
 
     def asked(text: str) -> bool:
@@ -119,6 +123,9 @@ def evaluate(
                 run.check_classifier(unit.classifier, held[1])
             classifier = held[1]
 
+            def loader(name: str, own: Classifier = classifier) -> Classifier:
+                return give(name) if name else own
+
             clock = Stopwatch()
 
             def stop(step: Step, text: str = text, unit: Unit = unit, clock: Stopwatch = clock) -> bool:
@@ -130,7 +137,7 @@ def evaluate(
                 with clock.waiting():
                     return asked(f"{text}, judged with {title}")
 
-            piece = _piece(run, unit, classifier, ahead, made, stop, judging)
+            piece = _piece(run, unit, loader, ahead, made, stop, judging)
 
             def work(piece: Callable[[], Found] = piece, clock: Stopwatch = clock) -> Found:
                 clock.restart()  # until its turn came it only waited
@@ -151,7 +158,7 @@ def evaluate(
 def _piece(
     run: Run,
     unit: Unit,
-    classifier: Classifier,
+    loader: Loader,
     ahead: _Ahead,
     made: dict[str, dict[str, Floats]],
     stop: Callable[[Step], bool],
@@ -160,14 +167,30 @@ def _piece(
     """The work of one unit."""
     plan = run.plan
     if unit.batch is None:
-        return lambda: train(plan, unit, classifier, stop)
+        return lambda: train(plan, unit, loader, stop)
     extras: dict[str, Floats] = {}
     if unit.attack >= 0 and plan.built_attacks[unit.attack].universal:
         source = Unit(unit.classifier, unit.attack, unit.known, None)
         extras = made.setdefault(source.key, {}) or run.extras(source)
         made[source.key] = extras
-    x, y = ahead.batch(unit.batch, classifier)
-    return lambda: compute(plan, unit, classifier, x, y, extras, stop, judging)
+    x, y = ahead.batch(unit.batch, loader(""))
+    return lambda: compute(plan, unit, loader, x, y, extras, stop, judging)
+
+
+class _Loaded:
+    """The plan's classifiers by name: one at a time of those that every column is tried on, the others for good."""
+
+    def __init__(self, plan: Plan, device: str) -> None:
+        self.plan, self.device = plan, device
+        self.kept: dict[str, Classifier] = {}
+
+    def __call__(self, name: str) -> Classifier:
+        if name not in self.kept:
+            loaded = domains.get(self.plan.domain).classifier(name, device=self.device)
+            if name not in self.plan.other_classifiers():
+                return loaded
+            self.kept[name] = loaded
+        return self.kept[name]
 
 
 class _Ahead:
@@ -192,7 +215,7 @@ class _Ahead:
     def _load(self, number: int, classifier: Classifier) -> tuple[Tensor, Tensor]:
         plan = self.run.plan
         numbers = self.run.numbers[number * plan.batch : (number + 1) * plan.batch]
-        x, y = load(domains.get(plan.domain), plan.split, numbers.tolist(), classifier)
+        x, y = load_images(domains.get(plan.domain), plan.split, numbers.tolist(), classifier)
         if classifier.device.type == "cuda":
             x = x.pin_memory()
         return x, y

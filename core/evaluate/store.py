@@ -21,9 +21,10 @@ from core import domains, images
 from core.evaluate import database
 from core.evaluate.database import ENDING, Database, damaged, quoted
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, kinds, unit_count, units
-from core.evaluate.work import Floats, Found, Ints, drawn, signature
+from core.evaluate.work import Found, Ints, drawn, signature
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.recipe.engine import Floats
 
 _VERSION = 1
 _LATEST = 250_000_000_000.0  # seconds since 1970 that a calendar still knows

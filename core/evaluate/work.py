@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,60 +11,20 @@ import torch
 from torch import Tensor
 
 from core import domains, images
-from core.attacks import Attack, Goal, Step
-from core.attacks.patch import Placing, UniversalPatch, stick
 from core.domains import Domain
 from core.evaluate.detection import FeatureSqueezing
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges
-from core.inputs import BadInput, check_logits
+from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.random_streams import RandomStreams
-from core.systems.guarded import Guarded
-
-TRAINED_ON = 400  # pictures that a universal attack is trained on, at most
+from core.recipe.engine import Floats, OnStep, Universal, attacked_classifier, craft, judge, train_universal
+from core.systems.system import Loader
 
 Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
-Watch = Callable[[Step], bool | None]
 Judging = Callable[[str], bool | None]  # what is about to judge, in a few words; True to stop
 
 
 class Stopped(Exception):
     """A unit was stopped in its middle; nothing of it is kept."""
-
-
-class Stopwatch:
-    """Seconds of work without those in which a watcher kept it waiting: others may have had the device meanwhile."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        self.began, self.waited = time.perf_counter(), 0.0
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.began - self.waited
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """What happens inside is not counted."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.waited += time.perf_counter() - began
-
-    def beside(self, watch: Watch | None) -> Watch | None:
-        """The watcher, whose own time is not counted."""
-        if watch is None:
-            return None
-
-        def uncounted(step: Step) -> bool | None:
-            with self.waiting():
-                return watch(step)
-
-        return uncounted
 
 
 @dataclass(frozen=True)
@@ -113,15 +71,6 @@ def drawn(plan: Plan, split: str | None = None, count: int | None = None) -> npt
     return domain.drawn(count or plan.count, split or plan.split, plan.seed)
 
 
-def load(domain: Domain, split: str, numbers: Sequence[int], classifier: Classifier) -> tuple[Tensor, Tensor]:
-    """Those pictures of a split, as the classifier takes them (float32 N×C×H×W), and their labels (int64 N)."""
-    fitted = [
-        images.to_tensor(images.fit(domain.pixels(split, int(n)), classifier.size, classifier.channels, "crop"))
-        for n in numbers
-    ]
-    return torch.cat(fitted), torch.from_numpy(domain.labels(split)[np.asarray(numbers)])
-
-
 def signature(classifier: Classifier) -> Floats:
     """By which a classifier is known again, on any device: its logits of two fixed pictures, float32 2×K."""
     size = (2, classifier.channels, classifier.size, classifier.size)
@@ -131,15 +80,17 @@ def signature(classifier: Classifier) -> Floats:
     return logits
 
 
-def attacked_as(plan: Plan, known: int, classifier: Classifier) -> Classifier:
-    """The classifier as an attacker who knows that defense (or none) attacks it."""
-    if known == BARE:
-        return classifier
-    return Guarded(classifier, plan.built_defenses[known], plan.backward, seed=plan.seed)
+def attacked_as(plan: Plan, unit: Unit, load: Loader) -> Classifier:
+    """The classifier as the unit's attacker attacks it: alone, or behind the system that the attacker knows."""
+    crafted = load if not plan.crafted_on else lambda name: load(name or plan.crafted_on)
+    return attacked_classifier(plan.system(unit.known), crafted, plan.backward, seed=plan.seed)
 
 
-def train(plan: Plan, unit: Unit, classifier: Classifier, watch: Watch | None = None) -> Found:
-    """Make a universal attack's one change, on training pictures where the domain has them, else on the plan's own.
+def train(plan: Plan, unit: Unit, load: Loader, watch: OnStep | None = None) -> Found:
+    """Make a universal attack's one change.
+
+    Args:
+        load: gives a classifier by name, '' for the one that the unit is about.
 
     Raises:
         Stopped: the watcher asked to stop.
@@ -148,34 +99,20 @@ def train(plan: Plan, unit: Unit, classifier: Classifier, watch: Watch | None = 
     target = _target(plan, domain)
     if target is None:
         raise BadInput(f"{attack.title} needs a target in an evaluation; choose a class.")
-    split = "train" if "train" in domain.splits() else plan.split
-    count = min(TRAINED_ON, domain.count(split))
-    x, y = load(domain, split, domain.drawn(count, split, plan.seed).tolist(), classifier)
-    x, y = x[y != target], y[y != target]
-    generator = torch.Generator().manual_seed(plan.seed)
-    clock = Stopwatch()
-    result = attack(
-        attacked_as(plan, unit.known, classifier),
-        x,
-        y,
-        Goal(torch.full_like(y, target)),
-        generator,
-        watch=clock.beside(watch),
-    )
-    if result.stopped:
+    made = train_universal(attack, attacked_as(plan, unit, load), domain, target, seed=plan.seed, on_step=watch)
+    if made.stopped:
         raise Stopped
-    made = {name: result.extras[name].cpu().numpy() for name in ("patch", "stencil")}
-    return Found(seconds=clock.seconds, extras=made)
+    return Found(seconds=made.seconds, extras=made.extras)
 
 
 def compute(
     plan: Plan,
     unit: Unit,
-    classifier: Classifier,
+    load: Loader,
     x: Tensor,
     y: Tensor,
     made: dict[str, Floats] | None = None,
-    watch: Watch | None = None,
+    watch: OnStep | None = None,
     judging: Judging | None = None,
 ) -> Found:
     """Attack a batch x (N×C×H×W in [0, 1]), y (N) and show it, rounded to 8 bits, to all who judge it.
@@ -184,6 +121,7 @@ def compute(
     places and targets in all.
 
     Args:
+        load: gives a classifier by name, '' for the one that the unit is about.
         made: what training a universal attack made.
         watch: sees each step of the attack. judging: is called before each defense and the detector look at the batch.
 
@@ -191,39 +129,29 @@ def compute(
         Stopped: the watcher asked to stop.
     """
     assert unit.batch is not None
+    classifier = load("")
     x, y = x.to(classifier.device), y.to(classifier.device)
-    generator = torch.Generator().manual_seed(plan.seed)
-    clock = Stopwatch()
-    targets: Tensor | None = None
-    if unit.attack == CLEAN:
-        attacked = x
-    else:
-        attack = plan.built_attacks[unit.attack]
-        if attack.universal:
-            attacked, targets = _stuck(plan, attack, x, made or {}, generator)
-        else:
-            target = _target(plan, domains.get(plan.domain))
-            # A picture of the target's own class cannot be pushed toward it: it is left alone.
-            own = torch.zeros_like(y, dtype=torch.bool) if target is None else y == target
-            attacked, targets = x.clone(), torch.full_like(y, -1 if target is None else target)
-            if not bool(own.all()):
-                goal = Goal() if target is None else Goal(targets[~own])
-                aimed = attacked_as(plan, unit.known, classifier)
-                result = attack(aimed, x[~own], y[~own], goal, generator, watch=clock.beside(watch))
-                if result.stopped:
-                    raise Stopped
-                attacked[~own] = result.images.to(x)
-                if result.targets is not None:
-                    targets[~own] = result.targets.to(y)
-            targets[own] = -1
-        if x.is_cuda:
-            torch.cuda.synchronize(x.device)
-    seconds = clock.seconds
+    seconds, attacked, targets = 0.0, x, torch.full_like(y, -1)
+    if unit.attack != CLEAN:
+        crafted = craft(
+            plan.built_attacks[unit.attack],
+            attacked_as(plan, unit, load),
+            x,
+            y,
+            _target(plan, domains.get(plan.domain)),
+            seed=plan.seed,
+            universal=Universal(made or {}),
+            on_step=watch,
+        )
+        if crafted.stopped:
+            raise Stopped
+        attacked, targets, seconds = crafted.images, crafted.targets, crafted.seconds
     attacked = images.quantise(attacked)
     answers: dict[int, Answer] = {}
     for number in judges(plan, unit):
         _ask_before(judging, plan.defense_title(number))
-        answers[number] = _answer(plan, number, classifier, attacked, y)
+        judged = judge(plan.system(number), load, attacked, seed=plan.seed)
+        answers[number] = _answer(judged.logits, y, judged.seconds)
     scores = np.empty(0, np.float32)
     if plan.detect and unit.known == BARE:
         _ask_before(judging, "feature squeezing")
@@ -232,7 +160,7 @@ def compute(
     kept = images.to_pixels(attacked[: max(0, plan.keep - first)]) if unit.attack != CLEAN else ()
     return Found(
         answers=answers,
-        targets=(torch.full_like(y, -1) if targets is None else targets).cpu().numpy().astype(np.int32),
+        targets=targets.cpu().numpy().astype(np.int32),
         seconds=seconds,
         scores=scores,
         pictures=tuple(kept),
@@ -248,40 +176,8 @@ def _target(plan: Plan, domain: Domain) -> int | None:
     return domain.class_number(plan.target) if plan.target else None
 
 
-def _stuck(
-    plan: Plan, attack: Attack, x: Tensor, made: dict[str, Floats], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """The universal patch on every picture of a batch, turned, zoomed and lit as in training."""
-    assert isinstance(attack, UniversalPatch)
-    shapes = [made[name].shape if name in made else () for name in ("patch", "stencil")]
-    side = shapes[0][-1] if shapes[0] else 0
-    if shapes != [(x.shape[1], side, side), (1, side, side)] or side > 2 * min(x.shape[2:]):
-        raise BadInput("The patch of this run is damaged or missing; delete the run and start it again.")
-    patch, stencil = (torch.from_numpy(made[name]).to(x) for name in ("patch", "stencil"))
-    height, width = x.shape[2:]
-    how = attack.placings(patch.shape[-1], height, width, RandomStreams.of(x, generator))
-    moved = Placing(*(value.to(x.device) for value in (how.row, how.column, how.angle, how.scale, how.brightness)))
-    target = domains.get(plan.domain).class_number(plan.target)
-    return stick(x, patch, stencil, moved)[0], torch.full((len(x),), target, device=x.device)
-
-
-@torch.no_grad()
-def _answer(plan: Plan, number: int, classifier: Classifier, attacked: Tensor, y: Tensor) -> Answer:
-    """What the classifier says behind that defense, and what the defense took."""
-    seconds = 0.0
-    if number == BARE:
-        logits = classifier(attacked)
-    else:
-        defense = plan.built_defenses[number]
-        began = time.perf_counter()
-        defended = defense(attacked)
-        if attacked.is_cuda:
-            torch.cuda.synchronize(attacked.device)
-        seconds = time.perf_counter() - began
-        # A defense with randomness is judged by the mean over several draws.
-        judge = Guarded(classifier, defense, seed=plan.seed) if defense.randomised() else None
-        logits = judge(attacked) if judge else classifier(defended)
-    check_logits(logits)
+def _answer(logits: Tensor, y: Tensor, seconds: float) -> Answer:
+    """What a system says of a batch with labels N, from its logits N×K."""
     shares = logits.float().softmax(1)
     top = shares.max(1)
     return Answer(

@@ -10,8 +10,9 @@ import torch
 
 from core import attacks, domains, images
 from core.flags import Flag, Trial, raised
+from core.recipe.columns import Method
 from core.recipe.outcome import Attacked, Outcome, Verdict
-from core.recipe.recipe import Contest, Method, Recipe
+from core.recipe.recipe import Contest, Recipe
 from core.recipe.running import Pixels, Scene, Watch, fool, look
 
 
@@ -82,11 +83,12 @@ def budgeted(contest: Contest, name: str, eps: float | None = None) -> Method:
 
 
 def contend(recipe: Recipe, scene: Scene, *, watch: Watch | None = None) -> Results:
-    """Every attack of the recipe's contest on the scene, one after another; stopped, those that are done."""
+    """Every attack of the recipe's contest on the scene, through the column that the attacker knows; stopped, those that are done."""
     entries: list[Entry] = []
+    system = recipe.built_known_system()
     for name in recipe.contest.attacks:
         one = recipe.but(attack=budgeted(recipe.contest, name, recipe.contest_eps))
-        attacked = fool(one, scene, watch=watch)
+        attacked = fool(one, scene, system=system, backward=recipe.backward, watch=watch)
         entries.append(Entry(name, one.built_attack(), attacked))
         if attacked.stopped:
             break

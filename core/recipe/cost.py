@@ -17,6 +17,7 @@ from core.attacks.worst_case import WorstCase
 from core.defenses import Bilateral, Chain, Defense
 from core.recipe.contest import budgeted
 from core.recipe.recipe import Attacker, Recipe
+from core.systems import System
 
 ASK = 45.0  # seconds; longer work does not begin without a question
 MOST = 3600.0  # seconds; longer work is refused, unless MIRAGE_MOST_SECONDS says otherwise
@@ -86,32 +87,36 @@ def defense_seconds(defense: Defense, size: int) -> float:
     return _PIXEL * size**2
 
 
-def attack_seconds(recipe: Recipe, defense: Defense | None = None) -> float:
-    """The recipe's attack, by an attacker who knows `defense` where there is one."""
+def attack_seconds(recipe: Recipe, system: System | None = None) -> float:
+    """The recipe's attack, by an attacker who knows `system` where there is one."""
     domain = domains.get(recipe.domain)
     asked = looks(recipe.built_attack(), len(domain.classes))
-    gradient, draws = _GRADIENT.get(recipe.domain, _GRADIENT["photos"]), 1
-    forward = gradient * _FORWARD
-    if defense is not None:
-        own = defense_seconds(defense, domain.size)
-        gradient, forward = gradient + (1 + _BACKWARD) * own, forward + own
-        draws = DRAWS if defense.randomised() else 1
-    return draws * ((asked.gradients + 1) * gradient + asked.queries * forward)
+    gradient = _GRADIENT.get(recipe.domain, _GRADIENT["photos"])
+    total = 0.0
+    for defense in [None] if system is None else [member.defense for member in system.members]:
+        own = 0.0 if defense is None else defense_seconds(defense, domain.size)
+        draws = DRAWS if defense is not None and defense.randomised() else 1
+        backward, forward = gradient + (1 + _BACKWARD) * own, gradient * _FORWARD + own
+        total += draws * ((asked.gradients + 1) * backward + asked.queries * forward)
+    return total
 
 
 def columns_seconds(recipe: Recipe, attacker: Attacker) -> float:
     """Every defense of the recipe on the clean and on the attacked image."""
     size, total = domains.get(recipe.domain).size, 0.0
-    for defense in recipe.built_defenses():
-        total += 4 * defense_seconds(defense, size) * (DRAWS if defense.randomised() else 1)
+    for system in recipe.built_systems():
+        for defense in system.defenses():
+            total += 4 * defense_seconds(defense, size) * (DRAWS if defense.randomised() else 1)
         if attacker in ("adaptive", "both"):
-            total += attack_seconds(recipe, defense)
+            total += attack_seconds(recipe, system)
     return total
 
 
 def contest_seconds(recipe: Recipe) -> float:
     """Every attack of the recipe's comparison."""
-    return sum(attack_seconds(recipe.but(attack=budgeted(recipe.contest, name))) for name in recipe.contest.attacks)
+    system = recipe.built_known_system()
+    attacks = (recipe.but(attack=budgeted(recipe.contest, name)) for name in recipe.contest.attacks)
+    return sum(attack_seconds(one, system) for one in attacks)
 
 
 def on_device(seconds: float, device: str) -> float:

@@ -10,9 +10,10 @@ import torch
 
 from core import images
 from core.explain.cams import Stopped, class_maps
-from core.explain.layers import Layer
+from core.explain.layers import Layer, layers
 from core.explain.shift import Shift, is_empty, shift
 from core.inputs import BadInput
+from core.models.classifier import Classifier
 from core.recipe.outcome import Attacked, Verdict
 from core.recipe.recipe import Recipe
 from core.recipe.running import Progress, Scene, Watch, look
@@ -45,14 +46,27 @@ class Explained:
         return is_empty(self.map)
 
 
-def _pictures(recipe: Recipe, scene: Scene, attacked: Attacked) -> list[tuple[str, str, Pixels]]:
-    """Title, kind and pixels of the clean picture, of the attacked one, and of that behind each defense of the recipe (grey box)."""
+@dataclass(frozen=True)
+class _Picture:
+    """A picture to explain, and the classifier that looks at it."""
+
+    title: str
+    kind: str
+    pixels: Pixels
+    classifier: Classifier
+
+
+def _pictures(recipe: Recipe, scene: Scene, attacked: Attacked) -> list[_Picture]:
+    """The clean picture, the attacked one, and that behind each member of each column of the recipe (grey box)."""
     title = "adversarial (stopped)" if attacked.stopped else "adversarial"
-    found = [("clean", "clean", scene.clean), (title, "adversarial", attacked.adversarial)]
-    batch = images.to_tensor(attacked.adversarial).to(scene.classifier.device)
+    own = scene.classifier
+    found = [_Picture("clean", "clean", scene.clean, own), _Picture(title, "adversarial", attacked.adversarial, own)]
+    batch = images.to_tensor(attacked.adversarial).to(own.device)
     with torch.no_grad():
-        for defense in recipe.built_defenses():
-            found.append((defense.described(), "defended", images.to_pixels(defense(batch))[0]))
+        for system in recipe.built_systems():
+            for member, (classifier, defense) in zip(system.members, system.loaded(scene.load), strict=True):
+                pixels = attacked.adversarial if defense is None else images.to_pixels(defense(batch))[0]
+                found.append(_Picture(member.described(), "defended", pixels, classifier))
     return found
 
 
@@ -71,32 +85,54 @@ def explain(
     Raises:
         BadInput: the method cannot work on the layer, or there is no such class.
     """
-    classifier = scene.classifier
     pictures = _pictures(recipe, scene, attacked)
-    verdicts = [look(classifier, images.to_tensor(pixels), scene.label) for _, _, pixels in pictures]
+    verdicts = [look(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
     numbers = [_class(about, scene, attacked, verdict) for verdict in verdicts]
-    batch = torch.cat([images.to_tensor(pixels) for _, _, pixels in pictures])
 
     def told(done: int, total: int) -> bool:
         return watch is not None and bool(watch(Progress("Class maps", done, total)))
 
+    maps: dict[int, npt.NDArray[np.float32]] = {}
+    before: dict[
+        int, npt.NDArray[np.float32]
+    ] = {}  # the clean picture's map, by the same classifier and of the same class
     try:
-        maps = class_maps(classifier, batch, numbers, method=method, layer=layer, watch=told)
+        for classifier in dict.fromkeys(one.classifier for one in pictures):
+            mine = [n for n, one in enumerate(pictures) if one.classifier is classifier]
+            own = classifier is scene.classifier
+            batch = [images.to_tensor(pictures[n].pixels) for n in mine]
+            about_classes = [numbers[n] for n in mine]
+            if not own:  # how its map moved is seen against its own map of the clean picture
+                batch.append(scene.images)
+                clean = look(classifier, scene.images, scene.label)
+                about_classes.append(_class(about, scene, attacked, clean))
+            at = layer if own else _usual_layer(classifier)
+            found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=told)
+            maps.update(zip(mine, found, strict=False))
+            before.update(dict.fromkeys(mine, found[0] if own else found[-1]))
     except Stopped:
         return None
     region = None if attacked.mask is None else np.asarray(attacked.mask)[..., 0] > 0
     return tuple(
         Explained(
-            title,
-            kind,
-            pixels,
+            one.title,
+            one.kind,
+            one.pixels,
             verdict,
             number,
             maps[n],
-            None if n == 0 else shift(maps[0], maps[n], region),
+            None if n == 0 else shift(before[n], maps[n], region),
         )
-        for n, ((title, kind, pixels), verdict, number) in enumerate(zip(pictures, verdicts, numbers, strict=True))
+        for n, (one, verdict, number) in enumerate(zip(pictures, verdicts, numbers, strict=True))
     )
+
+
+def _usual_layer(classifier: Classifier) -> Layer:
+    """The layer that class maps of a classifier are made of unless another one is chosen."""
+    found = layers(classifier)
+    if not found:
+        raise BadInput(f"{classifier.title} has no layer that makes maps.")
+    return next((one for one in found if one.name == classifier.cam_layer), found[-1])
 
 
 def _class(about: About, scene: Scene, attacked: Attacked, verdict: Verdict) -> int:

@@ -29,9 +29,12 @@ def feature_noise(
     place = scene.classifier.device
     with torch.no_grad():
         behind = {
-            f"{title} + {defense.described()}": images.to_tensor(images.to_pixels(defense(others[title].to(place)))[0])
+            f"{title} + {system.described()}": images.to_tensor(
+                images.to_pixels(system.defense(others[title].to(place)))[0]
+            )
             for title in titles
-            for defense in recipe.built_defenses()
+            for system in recipe.built_systems()
+            if system.defense is not None  # another classifier has other layers
         }
     first = {SHUFFLED: images.to_tensor(shuffled(scene.clean, attacked[titles[0]], recipe.seed))}
     return noise_by_depth(scene.classifier, names, scene.images, {**others, **behind, **first})

@@ -7,32 +7,28 @@ import binascii
 import json
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core import attacks, domains
-from core import defenses as defense_methods
 from core.declaration import Real, readable
 from core.domains.chosen import Picture
 from core.inputs import BadInput, quoted
-from core.systems.guarded import Backward
+from core.recipe.columns import (
+    Columns,
+    ColumnSpec,
+    Method,
+    Plain,
+    built_column,
+    built_columns,
+    check_backward,
+    check_classifiers,
+    checked_columns,
+)
+from core.systems import Backward, System
 
 LONGEST = 8192  # characters of a link's recipe; the longest honest one is far below
 
 Attacker = Literal["grey", "adaptive", "both"]
-
-
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Method(_Plain):
-    """An attack or a defense by name, with the parameters that differ from its defaults."""
-
-    name: Annotated[str, Field(max_length=40)]
-    params: dict[str, Any] = {}
-
-
-Columns = tuple[tuple[Method, ...], ...]
 
 
 def build_attack(domain: str, method: Method) -> attacks.Attack:
@@ -50,41 +46,7 @@ def describe_attack(domain: str, method: Method) -> str:
     return build_attack(domain, method).described(parameters)
 
 
-def checked_columns(columns: Columns) -> Columns:
-    """The same columns, each a chain of known defenses with parameters that they take.
-
-    Raises:
-        BadInput: one is not.
-    """
-    for column in columns:
-        if not 1 <= len(column) <= 6:
-            raise BadInput(f"A defense is a chain of 1 to 6 methods; this one has {len(column)}.")
-        for method in column:
-            defense_methods.build(method.name, method.params)
-    return columns
-
-
-def built_columns(columns: Columns) -> tuple[defense_methods.Defense, ...]:
-    """One defense a column; a column of one method is that method, of several a chain."""
-    built = [tuple(defense_methods.build(m.name, m.params) for m in column) for column in columns]
-    return tuple(column[0] if len(column) == 1 else defense_methods.Chain(members=column) for column in built)
-
-
-def check_backward(backward: Backward, attacker: Attacker, built: tuple[defense_methods.Defense, ...]) -> None:
-    """Refuse a way to differentiate the defenses that an attacker who knows them does not have.
-
-    Raises:
-        BadInput: it is 'none', or 'true' where a part of a defense has no useful gradient.
-    """
-    if backward == "none":
-        raise BadInput("backward is 'none'; an attacker who knows a defense needs another word.")
-    if backward == "true" and attacker != "grey":
-        without = [title for defense in built for title in defense.without_gradient()]
-        if without:
-            raise BadInput(f"{' and '.join(without)}: no useful gradient; choose backward 'identity' or 'average'.")
-
-
-class Contest(_Plain):
+class Contest(Plain):
     """Attacks to put beside each other, and the budget that each of them gets where it has one.
 
     `eps` bounds every value's change (L∞), None for the domain's own; `steps` is the number of gradient steps, and of queries for a
@@ -109,7 +71,7 @@ class Contest(_Plain):
         return tuple(dict.fromkeys(names))
 
 
-class Written(_Plain):
+class Written(Plain):
     """Plain data about a domain that people keep as JSON; what is wrong with it is told in a sentence.
 
     Raises:
@@ -159,7 +121,8 @@ class Written(_Plain):
 class Recipe(Written):
     """One experiment on one picture; JSON in and out, and small enough for a link.
 
-    `defenses` is a tuple of columns, each a chain of methods. `attacker` says whether the attack on each column knows the
+    `defenses` is a tuple of columns. A column is a chain of methods before the recipe's classifier, or a `SystemSpec`: another
+    classifier, or members that vote. `attacker` says whether the attack on each column knows the
     defense: 'grey' does not, 'adaptive' does, 'both' shows both. `backward` is how the adaptive one differentiates it, as in
     `Guarded`. The Attack page shows one attack: the adaptive one on the column with the number `known_defense` (the last one where
     there are fewer), else the one on the bare classifier. `target` is a class by name or number, '' for untargeted.
@@ -201,7 +164,8 @@ class Recipe(Written):
 
     @model_validator(mode="after")
     def _known_names(self) -> Recipe:
-        check_backward(self.backward, self.attacker, self.built_defenses())
+        check_classifiers(self.domain, self.defenses)
+        check_backward(self.backward, self.attacker, self.built_systems())
         domain = domains.get(self.domain)
         if self.classifier and self.classifier not in domain.classifier_names():
             raise BadInput(
@@ -230,20 +194,20 @@ class Recipe(Written):
         """The contest's eps; the domain's where the contest names none."""
         return domains.get(self.domain).linf.eps if self.contest.eps is None else self.contest.eps
 
-    def built_defenses(self) -> tuple[defense_methods.Defense, ...]:
-        """One defense a column."""
-        return built_columns(self.defenses)
+    def built_systems(self) -> tuple[System, ...]:
+        """One system a column."""
+        return built_columns(self.domain, self.defenses)
 
-    def known_column(self) -> tuple[Method, ...] | None:
-        """The defense that the attacker of the Attack page knows; None for one who knows none."""
+    def known_column(self) -> ColumnSpec | None:
+        """The column that the attacker of the Attack page knows; None for one who knows none."""
         if self.attacker != "adaptive" or not self.defenses:
             return None
         return self.defenses[min(self.known_defense, len(self.defenses) - 1)]
 
-    def built_known_defense(self) -> defense_methods.Defense | None:
+    def built_known_system(self) -> System | None:
         """The same, built."""
         column = self.known_column()
-        return None if column is None else built_columns((column,))[0]
+        return None if column is None else built_column(self.domain, column)
 
     def but(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed, checked again."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,13 @@ from core.flags import Slope, slope
 from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
+from core.recipe.columns import methods_of
+from core.recipe.engine import Universal, attacked_classifier, craft, judge, shown_on, train_universal
 from core.recipe.norms import norms
 from core.recipe.outcome import Attacked, Column, Guard, Outcome, Trace, Verdict
 from core.recipe.recipe import Recipe
-from core.systems.guarded import Backward, Guarded
+from core.systems import Backward, System
+from core.systems.system import Loader
 
 FRAMES = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
 
@@ -54,6 +57,7 @@ class Scene:
     label_known: bool
     before: Verdict
     picture: Picture  # which image it is; a default is named
+    others: Loader  # gives the domain's other classifiers by name
 
     @property
     def known_label(self) -> int | None:
@@ -69,18 +73,24 @@ class Scene:
     def labels(self) -> Tensor:
         return torch.tensor([self.label])
 
+    def load(self, name: str) -> Classifier:
+        """The classifier of that name, '' for the recipe's own."""
+        return self.others(name) if name else self.classifier
+
 
 def prepare(
     recipe: Recipe,
     *,
     device: str | None = None,
     classifier: Classifier | None = None,
+    classifiers: Loader | None = None,
     uploads: Mapping[str, Pixels] | None = None,
 ) -> Scene:
     """The recipe's picture, fitted, and its classifier. Where the recipe names no picture, it is the domain's default for this classifier.
 
     Args:
         classifier: the recipe's classifier where the caller has it loaded already.
+        classifiers: gives other classifiers of the domain by name, where the caller keeps them loaded.
         uploads: pictures that visitors brought (H×W×3, 8 bits), by their digest.
 
     Raises:
@@ -89,6 +99,8 @@ def prepare(
     domain = domains.get(recipe.domain)
     if classifier is None:
         classifier = domain.classifier(recipe.classifier or None, device=str(pick(device)))
+    if classifiers is None:
+        classifiers = cache(partial(domain.classifier, device=str(classifier.device)))
     picture = recipe.picture
     if picture.kind == "gallery" and not picture.name:
         picture = picture.model_copy(update={"name": domain.default_item(classifier).name})
@@ -100,68 +112,94 @@ def prepare(
         probabilities = _probabilities(classifier, images.to_tensor(clean))
     known = label is not None
     true = label if label is not None else int(probabilities.argmax())
-    return Scene(classifier, clean, true, known, _verdict(probabilities, true), picture)
+    return Scene(classifier, clean, true, known, _verdict(probabilities, true), picture, classifiers)
 
 
 def fool(
     recipe: Recipe,
     scene: Scene,
     *,
-    defense: defenses.Defense | None = None,
+    system: System | None = None,
     backward: Backward = "average",
     watch: Watch | None = None,
 ) -> Attacked:
-    """The recipe's attack on the scene; with `defense`, by an attacker who knows it and differentiates as `backward` says."""
+    """The recipe's attack on the scene; with `system`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.built_attack()
-    counts = QueryCounts()
-    bare = scene.classifier
-    if defense is not None and backward == "average" and not defense.randomised():
+    if system is not None and backward == "average" and not system.randomised():
         backward = "best"  # the same, by its name
-    behind = bare if defense is None else Guarded(bare, defense, backward, seed=recipe.seed)
+    attacked = attacked_classifier(system, scene.load, backward, seed=recipe.seed)
     with torch.no_grad():
-        before = None if defense is None else look(behind, scene.images, scene.label)
-    classifier = QueryCounter(behind, counts)
+        before = None if system is None else look(attacked, scene.images, scene.label)
+    counts = QueryCounts()
+    counted = QueryCounter(attacked, counts)
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
+    if (
+        target is None and attack.universal
+    ):  # a universal attack has one target; the likeliest other class unless one is chosen
+        target = next(n for n, _ in scene.before.top if n != scene.label)
     if target is not None:
         check_target(scene, target)
-    batch, labels = scene.images, scene.labels
-    if attack.universal:
-        # One change for all: it is trained on the gallery too, toward one class, which the attacker chooses if nobody does.
-        if target is None:
-            target = next(n for n, _ in scene.before.top if n != scene.label)
-        batch, labels = _company(recipe, scene, target)
-    goal = attacks.Goal() if target is None else attacks.Goal(torch.full_like(labels, target))
-    recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {defense.title}" if defense else ""), watch)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    result = attack(classifier, batch, labels, goal, generator, watch=recorder)
+    recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), watch)
+    universal = _train_universal(recipe, scene, attack, counted, target, recorder) if attack.universal else None
+    crafted = craft(
+        attack,
+        counted,
+        scene.images,
+        scene.labels,
+        target,
+        seed=recipe.seed,
+        universal=universal,
+        on_step=recorder,
+    )
+    result = crafted.result
+    assert result is not None, "the target is not the image's own class"
     check_logits(result.logits[:1])
     adversarial = images.to_pixels(result.images)[0]
     probabilities = result.logits[0].float().softmax(0).cpu()
-    aim = target if target is not None else int(result.targets[0]) if result.targets is not None else None
+    success = bool(result.success[0])
     return Attacked(
         method=recipe.attack_description(),
         adversarial=adversarial,
         verdict=_verdict(probabilities, scene.label),
-        success=bool(result.success[0]),
-        first=int(result.steps[0]),
+        success=success,
+        first=int(result.steps[0]) if universal is None else recorder.first_success(success),
         iterations=result.iterations,
         seconds=result.seconds,
         stopped=result.stopped,
-        target=aim,
+        target=target if target is not None else int(result.targets[0]) if result.targets is not None else None,
         norms=norms(scene.clean, adversarial),
-        flips_back=recorder.fooled and not bool(result.success[0]),
+        flips_back=recorder.fooled and not success,
         gradients=counts.gradients,
         queries=counts.queries,
-        known="" if defense is None else defense.described(),
-        backward="none" if defense is None else backward,
+        known="" if system is None else system.described(),
+        backward="none" if system is None else backward,
         before=before,
-        gradient=_slope(behind, scene) if attack.access == "gradient" else None,
+        gradient=_slope(attacked, scene) if attack.access == "gradient" else None,
         trace=recorder.trace(),
         flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
         patch=_printed(result.extras),
         mask=None if result.mask is None else images.to_pixels(result.mask.float())[0],
-        others=(int(result.success[1:].sum()), len(labels) - 1) if attack.universal else None,
+        others=None if universal is None else universal.fooled,
     )
+
+
+def _train_universal(
+    recipe: Recipe,
+    scene: Scene,
+    attack: attacks.Attack,
+    classifier: Classifier,
+    target: int | None,
+    recorder: _Recorder,
+) -> Universal:
+    """The training of the recipe's universal attack, recorded as it looks on the scene's image."""
+    assert isinstance(attack, attacks.UniversalPatch) and target is not None
+
+    def recorded(step: attacks.Step) -> bool | None:
+        if step.number % max(1, step.total // FRAMES) and step.number != step.total:
+            return recorder.alive(step)
+        return recorder(shown_on(step, attack, classifier, scene.images, target, seed=recipe.seed))
+
+    return train_universal(attack, classifier, domains.get(recipe.domain), target, seed=recipe.seed, on_step=recorded)
 
 
 def _slope(classifier: Classifier, scene: Scene) -> Slope | None:
@@ -187,18 +225,6 @@ def check_target(scene: Scene, target: int) -> None:
     )
 
 
-def _company(recipe: Recipe, scene: Scene, target: int) -> tuple[Tensor, Tensor]:
-    """The scene's picture first, then the gallery's others that are not of the target class; and their labels."""
-    domain, classifier = domains.get(recipe.domain), scene.classifier
-    batch, labels = [scene.images], [scene.label]
-    for item in domain.gallery():
-        pixels = images.fit(domain.gallery_pixels(item.name), classifier.size, classifier.channels, recipe.picture.fit)
-        if item.label is not None and item.label != target and not np.array_equal(pixels, scene.clean):
-            batch.append(images.to_tensor(pixels))
-            labels.append(item.label)
-    return torch.cat(batch), torch.tensor(labels)
-
-
 def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
     """The patch on white, as it comes out of a printer."""
     if "patch" not in extras:
@@ -210,12 +236,12 @@ def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
 def defend(recipe: Recipe, scene: Scene, attacked: Attacked, *, watch: Watch | None = None) -> tuple[Column, ...]:
     """Every defense of the recipe on the clean and on the attacked picture, one column each; stopped, those that are whole."""
     columns: list[Column] = []
-    built = recipe.built_defenses()
+    systems = recipe.built_systems()
     with suppress(Cancelled):
-        for index, defense in enumerate(built):
-            if watch is not None and watch(Progress(defense.described(), index, len(built))):
+        for index, system in enumerate(systems):
+            if watch is not None and watch(Progress(system.described(), index, len(systems))):
                 break
-            column = _column(recipe, scene, attacked, defense, watch)
+            column = _column(recipe, scene, attacked, system, watch)
             if column.adaptive and column.adaptive.attack and column.adaptive.attack.stopped:
                 break  # half an attack says nothing of a defense
             columns.append(column)
@@ -227,6 +253,7 @@ def run(
     *,
     device: str | None = None,
     classifier: Classifier | None = None,
+    classifiers: Loader | None = None,
     uploads: Mapping[str, Pixels] | None = None,
     watch: Watch | None = None,
 ) -> Outcome:
@@ -235,7 +262,7 @@ def run(
     Raises:
         BadInput: something in the recipe is not to be had; the sentence says what to do.
     """
-    scene = prepare(recipe, device=device, classifier=classifier, uploads=uploads)
+    scene = prepare(recipe, device=device, classifier=classifier, classifiers=classifiers, uploads=uploads)
     attacked = fool(recipe, scene, watch=watch)
     columns = () if attacked.stopped else defend(recipe, scene, attacked, watch=watch)
     return assemble(recipe, scene, attacked, columns)
@@ -286,52 +313,38 @@ def sweep(
         BadInput: no such defense or parameter, or a value out of range.
     """
     points = []
-    base = next((m.params for column in recipe.defenses for m in column if m.name == method), {})
+    base = next((m.params for m in methods_of(recipe.defenses) if m.name == method), {})
     for number, value in enumerate(values):
         defense = defenses.build(method, {**base, parameter: value})
         if watch is not None and watch(Progress(f"{defense.title} over {parameter}", number, len(values))):
             return None
-        clean = _guard(recipe, scene, defense, scene.images)
-        points.append(SweepPoint(value, clean, _guard(recipe, scene, defense, images.to_tensor(attacked.adversarial))))  # type: ignore[arg-type]
+        system = System.of(defense)
+        clean, _ = _guard(recipe, scene, system, scene.images)
+        guard, _ = _guard(recipe, scene, system, images.to_tensor(attacked.adversarial))
+        points.append(SweepPoint(value, clean, guard))  # type: ignore[arg-type]
     return tuple(points)
 
 
-def _column(recipe: Recipe, scene: Scene, attacked: Attacked, defense: defenses.Defense, watch: Watch | None) -> Column:
-    clean = _guard(recipe, scene, defense, scene.images)
-    seconds = _seconds(defense, scene)  # after the first pass, which pays for threads and memory
+def _column(recipe: Recipe, scene: Scene, attacked: Attacked, system: System, watch: Watch | None) -> Column:
+    clean, _ = _guard(recipe, scene, system, scene.images)  # the first pass, which pays for threads and memory
     grey = adaptive = None
     if recipe.attacker in ("grey", "both"):
-        grey = _guard(recipe, scene, defense, images.to_tensor(attacked.adversarial))
+        grey, seconds = _guard(recipe, scene, system, images.to_tensor(attacked.adversarial))
     if recipe.attacker in ("adaptive", "both"):
-        again = fool(recipe, scene, defense=defense, backward=recipe.backward, watch=watch)
-        guard = _guard(recipe, scene, defense, images.to_tensor(again.adversarial))
+        again = fool(recipe, scene, system=system, backward=recipe.backward, watch=watch)
+        guard, seconds = _guard(recipe, scene, system, images.to_tensor(again.adversarial))
         adaptive = guard.model_copy(update={"attack": again, "backward": again.backward})
     return Column(
-        defense=defense.described(), short=defense.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
+        defense=system.described(), short=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
     )
 
 
-def _seconds(defense: defenses.Defense, scene: Scene) -> float:
-    """What one pass of the defense over the clean picture takes."""
-    batch = scene.images.to(scene.classifier.device)
-    began = time.perf_counter()
-    with torch.no_grad():
-        defense(batch)
-    if batch.is_cuda:
-        torch.cuda.synchronize(batch.device)
-    return time.perf_counter() - began
-
-
-def _guard(recipe: Recipe, scene: Scene, defense: defenses.Defense, batch: Tensor) -> Guard:
-    with torch.no_grad():
-        batch = batch.to(scene.classifier.device)
-        defended = defense(batch)
-        if defense.randomised():  # the picture is one draw, the verdict the mean of several
-            probabilities = _probabilities(Guarded(scene.classifier, defense, seed=recipe.seed), batch)
-        else:
-            probabilities = _probabilities(scene.classifier, defended)
-    verdict = _verdict(probabilities, scene.label)
-    return Guard(defended=images.to_pixels(defended)[0], verdict=verdict, recovered=verdict.label == scene.label)
+def _guard(recipe: Recipe, scene: Scene, system: System, batch: Tensor) -> tuple[Guard, float]:
+    """What the system makes of a batch of one, and the seconds that its defenses took."""
+    found = judge(system, scene.load, batch.to(scene.classifier.device), seed=recipe.seed)
+    verdict = _verdict(found.logits[0].float().softmax(0).cpu(), scene.label)
+    guard = Guard(defended=images.to_pixels(found.defended)[0], verdict=verdict, recovered=verdict.label == scene.label)
+    return guard, found.seconds
 
 
 def look(classifier: Classifier, batch: Tensor, label: int) -> Verdict:
@@ -357,6 +370,7 @@ class _Recorder:
     def __init__(self, label: int, text: str, watch: Watch | None) -> None:
         self.label, self.text, self.watch = label, text, watch
         self.fooled = False
+        self.first: int | None = None
         self.stride = 1
         self.numbers: list[int] = []
         self.loss: list[float] = []
@@ -368,8 +382,8 @@ class _Recorder:
         self.seen: Tensor | None = None
 
     def __call__(self, step: attacks.Step) -> bool | None:
-        if step.logits is self.seen:  # no more than a sign of life: nothing new was looked at
-            return self.watch(Progress(self.text, step.number, step.total, step)) if self.watch else None
+        if step.logits is self.seen:  # nothing new was looked at
+            return self.alive(step)
         self.seen = step.logits
         probabilities = step.logits[0].detach().float().softmax(0).cpu()
         others = probabilities.clone()
@@ -384,13 +398,25 @@ class _Recorder:
         self.strongest.append(float(probabilities[strongest]))
         self.predicted.append(int(probabilities.argmax()))
         self.fooled = bool(step.fooled[0])
+        if self.fooled and self.first is None:
+            self.first = step.number
         self.last = (step.number, images.to_pixels(step.images)[0])
         if step.number % self.stride == 0:
             self.frames[step.number] = self.last[1]
             if len(self.frames) > FRAMES:
                 self.stride *= 2
                 self.frames = {n: f for n, f in self.frames.items() if n % self.stride == 0}
+        return self.alive(step)
+
+    def alive(self, step: attacks.Step) -> bool | None:
+        """Tell the watcher how far the attack is, and no more."""
         return self.watch(Progress(self.text, step.number, step.total, step)) if self.watch else None
+
+    def first_success(self, success: bool) -> int:
+        """The step that fooled first; the last one where none did or the attack failed in the end."""
+        if success and self.first is not None:
+            return self.first
+        return self.numbers[-1] if self.numbers else 0
 
     def trace(self) -> Trace:
         if self.last is not None:

@@ -95,10 +95,7 @@ class Ensemble(Classifier):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits N×K of images N×C×H×W in [0, 1]: the logarithms of the members' mean probabilities."""
-        if len(self.members) == 1:
-            return self.voters[0](images)  # type: ignore[no-any-return]
-        scores = torch.stack([member(images).log_softmax(1) for member in self.voters])
-        return scores.logsumexp(0) - log(len(self.members))
+        return vote([member(images) for member in self.voters])
 
     def _of(self, members: list[Classifier]) -> Classifier:
         """The same ensemble of other members; itself where they are the same."""
@@ -107,6 +104,18 @@ class Ensemble(Classifier):
         other = copy(self)
         other._modules = {"members": nn.ModuleList(members)}
         return other
+
+
+def vote(logits: Sequence[Tensor]) -> Tensor:
+    """The logits N×K of a vote from each member's logits N×K; of one member, that member's own.
+
+    Each member's scores are normalized to sum 1 and added (Dornadula et al. 2018, section 4.4); the logits are the logarithms of
+    their mean.
+    """
+    if len(logits) == 1:
+        return logits[0]
+    scores = torch.stack([each.float().log_softmax(1) for each in logits])
+    return scores.logsumexp(0) - log(len(logits))
 
 
 def _check_fit(first: Classifier, other: Classifier) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from core.defenses.base import Defense
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -104,19 +101,25 @@ class System:
         Raises:
             BadInput: a classifier is missing, or the members do not fit each other or the recipe's own classifier.
         """
+        members = [
+            loaded if defense is None else Guarded(loaded, defense, backward, seed=seed)
+            for loaded, defense in self.loaded(load)
+        ]
+        return members[0] if len(members) == 1 else Ensemble(members, title=self.title)
+
+    def loaded(self, load: Loader) -> list[tuple[Classifier, Defense | None]]:
+        """Each member's classifier and defense.
+
+        Raises:
+            BadInput: a classifier is missing, or takes other images or names other classes than the recipe's own.
+        """
         own = load("")
         members = []
         for member in self.members:
-            loaded = load(member.classifier) if member.classifier else own
-            _check_same_images(own, loaded)
-            members.append(loaded if member.defense is None else Guarded(loaded, member.defense, backward, seed=seed))
-        return members[0] if len(members) == 1 else Ensemble(members, title=self.title)
-
-    def defended(self, images: Tensor) -> Tensor:
-        """What the first member's classifier gets to see of images N×C×H×W in [0, 1]."""
-        defense = self.members[0].defense
-        with torch.no_grad():
-            return images if defense is None else defense(images)
+            classifier = load(member.classifier) if member.classifier else own
+            _check_same_images(own, classifier)
+            members.append((classifier, member.defense))
+        return members
 
 
 def _check_same_images(own: Classifier, other: Classifier) -> None:

@@ -59,7 +59,7 @@ def test_each_table_is_one_plan_and_has_all_rows(name: str, labels: None, tmp_pa
 def test_table_1_tells_the_shares_and_who_is_first(labels: None, tmp_path: Path) -> None:
     experiment = EXPERIMENTS["lgs-table-1"]
     plan = experiment.plan("imagenette", "", 50, 0)
-    attack, first, tvm = plan.built_attacks[0], plan.built_defenses[0], plan.built_defenses[14]
+    attack, first, tvm = plan.built_attacks[0], plan.systems[0].defense, plan.systems[14].defense
     assert isinstance(attack, LaVAN) and attack.side(299, 299) == 42 and attack.iterations == 1000
     assert isinstance(first, LGS) and first.smoothing == 2.3 and isinstance(tvm, TVM) and tvm.weight == 10
     with Run.create(plan, "cpu", tmp_path / "run.sqlite") as run:

@@ -25,7 +25,7 @@ from core.evaluate.running import Advance, Pace, evaluate
 from core.evaluate.store import Run
 from core.images import quantise, to_pixels
 from core.inputs import BadInput
-from core.recipe import Method
+from core.recipe import Method, engine
 from core.systems.guarded import Guarded
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -145,12 +145,12 @@ def test_a_unit_is_the_attack_and_the_defenses_themselves(whole: Run) -> None:
     assert torch.equal(labels, torch.from_numpy(whole.labels.copy()))
     x, y = images[5:10], labels[5:10]
     for known, judge in ((BARE, BARE), (BARE, 0), (0, 0), (1, 1), (BARE, 1)):
-        defense = None if known == BARE else PLAN.built_defenses[known]
+        defense = None if known == BARE else PLAN.systems[known].defense
         attacked = classifier if defense is None else Guarded(classifier, defense, "average")
         result = PGD(eps=40 / 255, steps=3)(attacked, x, y, generator=torch.Generator().manual_seed(PLAN.seed))
         shown = quantise(result.images)
         with torch.no_grad():
-            view = classifier if judge == BARE else Guarded(classifier, PLAN.built_defenses[judge])
+            view = classifier if judge == BARE else Guarded(classifier, PLAN.systems[judge].defense)
             shares, classes = view(shown).softmax(1).max(1)
         cell = whole.cell(0, 0, known, judge)
         assert np.array_equal(cell.predicted[5:10], classes.numpy())
@@ -327,8 +327,9 @@ def test_two_who_begin_a_run_at_once_write_into_one_file(
         first.append(Run.create(PLAN, "cpu", path))
     second = Run.create(PLAN, "cpu", path)
     unit = next(units(PLAN))
-    x, y = work.load(domains.get("mnist"), "test", second.numbers[:5].tolist(), domains.get("mnist").classifier())
-    first[0].add(unit, work.compute(PLAN, unit, domains.get("mnist").classifier(), x, y))
+    classifier = domains.get("mnist").classifier()
+    x, y = engine.load_images(domains.get("mnist"), "test", second.numbers[:5].tolist(), classifier)
+    first[0].add(unit, work.compute(PLAN, unit, lambda _name: classifier, x, y))
     assert second.done() == first[0].done() == {unit.key}
     assert [file.name for file in tmp_path.iterdir() if "part" in file.name] == []
     second.close(), first[0].close()
@@ -342,7 +343,7 @@ def test_a_file_of_another_plan_is_not_overwritten(whole: Run) -> None:
 def test_the_pictures_are_read_while_the_device_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No batch is done before the reading of the next one has begun."""
     begun = [threading.Event() for _ in range(4)]
-    real = work.load
+    real = engine.load_images
 
     def load(domain: object, split: str, numbers: list[int], classifier: object) -> object:
         begun[order.index(numbers[0])].set()
@@ -353,7 +354,7 @@ def test_the_pictures_are_read_while_the_device_works(monkeypatch: pytest.Monkey
         assert unit.batch == 3 or begun[unit.batch + 1].wait(10)
         return work.Found()
 
-    monkeypatch.setattr("core.evaluate.running.load", load)
+    monkeypatch.setattr("core.evaluate.running.load_images", load)
     monkeypatch.setattr("core.evaluate.running.compute", compute)
     with Run.create(
         Plan(domain="mnist", count=8, batch=2, attacks=(), defenses=()), "cpu", tmp_path / "r.sqlite"
@@ -386,7 +387,7 @@ def test_what_others_compute_meanwhile_is_not_counted_as_the_attacks_time(tmp_pa
         steps = sum("step" in text for text in seen)
         spent = sum(seconds for seconds, _ in run.attack_seconds().values())
     assert steps >= 5
-    clock = work.Stopwatch()
+    clock = engine.Stopwatch()
     with clock.waiting():
         time.sleep(0.2)
     assert clock.seconds < 0.1 and spent < 0.3 * steps
