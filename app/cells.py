@@ -18,6 +18,7 @@ from core.evaluate import report as reports
 from core.evaluate.measures import clustered
 from core.inputs import BadInput
 from core.recipe import Method, Picture, Recipe
+from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec, column_of, members_of
 
 SHOWN = 12  # pictures at once
 
@@ -119,11 +120,7 @@ def pictures(findings: Findings, place: Place, positions: list[int], words: str,
             )
         )
     row(tiles, key="ev_pictures", label="Pictures of the cell", width=150)
-    if place.attack != CLEAN and plan.built_attacks[place.attack].universal:
-        st.caption(
-            "The patch is trained on other images here than on Attack, so these images do not open on other pages."
-        )
-    elif place.attack != CLEAN and plan.target:
+    if place.attack != CLEAN and plan.target:
         st.caption("An image of the target's own class is not attacked; it does not open on other pages.")
 
 
@@ -145,15 +142,22 @@ def left_alone(plan: Plan, number: int) -> bool:
 def links(plan: Plan, place: Place, number: int) -> tuple[tuple[str, str], ...]:
     """Where one image can be opened: the screens, each with the recipe that leads to the cell's very image.
 
-    None for an image of the target's own class, which was left alone, and for a universal attack, which is trained on other images
-    in an evaluation.
+    None for an image of the target's own class, which was left alone.
     """
-    if place.attack != CLEAN and (left_alone(plan, number) or plan.built_attacks[place.attack].universal):
+    if place.attack != CLEAN and left_alone(plan, number):
         return ()
+    judge = plan.classifier_names()[place.classifier]
+    own = plan.crafted_on or judge
     columns = [plan.defenses[place.defense]] if place.defense != BARE else list(plan.defenses[:8])
+    if (
+        own != judge
+    ):  # the recipe's classifier is the one that the attack is crafted on; the columns name the one that judges
+        columns = [_judged_by(judge, column) for column in columns]
+        if place.defense == BARE:
+            columns.insert(0, SystemSpec(members=(MemberSpec(classifier=judge),)))
     recipe = Recipe(
         domain=plan.domain,
-        classifier=plan.classifier_names()[place.classifier],
+        classifier=own,
         picture=Picture(kind="dataset", split=plan.split, index=number),
         attack=plan.attacks[max(place.attack, 0)] if plan.attacks else Method(name="pgd"),
         target="" if left_alone(plan, number) else plan.target,
@@ -167,3 +171,9 @@ def links(plan: Plan, place: Place, number: int) -> tuple[tuple[str, str], ...]:
         (title, f"{title.lower().replace('-', '')}?recipe={word}")
         for title in ("Attack", "Defend", "Windows", "Grad-CAM")
     )
+
+
+def _judged_by(judge: str, column: ColumnSpec) -> ColumnSpec:
+    """The same column with that classifier in place of the recipe's own."""
+    members = members_of(column)
+    return column_of(tuple(one if one.classifier else one.model_copy(update={"classifier": judge}) for one in members))

@@ -37,7 +37,8 @@ class Plan(Written):
     'both' does both. `backward` is how the adaptive one differentiates a defense, as in `Guarded`. `target` is a class by name or
     number, '' for untargeted. `batch` pictures are attacked together, and are what a run that is cut off loses at most. Of the
     first `keep` pictures the attacked ones are kept. `detect` also asks the feature-squeezing detector. `crafted_on` names another
-    classifier that all attacks are crafted on, so that the plan's classifiers are attacked as a black box; '' crafts on each of them.
+    classifier that all attacks are crafted on, so that the plan's classifiers are attacked as a black box, by an attacker who knows no
+    defense; '' crafts on each of them.
 
     Raises:
         BadInput: it names something outside the registries or a value out of range, or nothing is chosen.
@@ -79,6 +80,10 @@ class Plan(Written):
                 raise BadInput(
                     f"{domain.title} has no classifier called {quoted(name)}; it has {', '.join(domain.classifier_names())}."
                 )
+        if self.crafted_on and self.attacker != "grey":
+            raise BadInput(
+                "An attack that is crafted on another classifier is a black box: it knows no defense. Choose the attacker 'grey'."
+            )
         if self.target:
             domain.class_number(self.target)
         check_classifiers(self.domain, self.defenses)

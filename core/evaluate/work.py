@@ -81,9 +81,10 @@ def signature(classifier: Classifier) -> Floats:
 
 
 def attacked_as(plan: Plan, unit: Unit, load: Loader) -> Classifier:
-    """The classifier as the unit's attacker attacks it: alone, or behind the system that the attacker knows."""
-    crafted = load if not plan.crafted_on else lambda name: load(name or plan.crafted_on)
-    return attacked_classifier(plan.system(unit.known), crafted, plan.backward, seed=plan.seed)
+    """What the unit's attacker attacks: the classifier alone, the system that the attacker knows, or another classifier."""
+    if plan.crafted_on:
+        return load(plan.crafted_on)
+    return attacked_classifier(plan.system(unit.known), load, plan.backward, seed=plan.seed)
 
 
 def train(plan: Plan, unit: Unit, load: Loader, watch: OnStep | None = None) -> Found:

@@ -70,12 +70,37 @@ def test_the_image_of_every_cell_is_the_one_that_opens(backward: str, target: st
                     assert made.target == 3
 
 
-def test_what_was_not_made_for_an_image_does_not_open() -> None:
-    """The target's own images were left alone, and a universal patch is trained on other images here than on Attack."""
+def test_an_image_that_was_left_alone_does_not_open() -> None:
     plan = Plan(domain="mnist", attacks=(Method(name="pgd"), Method(name="universal_patch")), target="3")
     labels = domains.get("mnist").labels("test")
     own, other = (int(np.flatnonzero((labels == 3) == same)[0]) for same in (True, False))
     grey = Place(0, 0, 0, "grey")
     assert links(plan, grey, other) and not links(plan, grey, own)
     assert links(plan, Place(0, CLEAN, 0, "none"), own)
-    assert not links(plan, Place(0, 1, 0, "grey"), other)
+    assert links(plan, Place(0, 1, 0, "grey"), other) and not links(plan, Place(0, 1, 0, "grey"), own)
+
+
+@pytest.mark.parametrize(("defense", "attacker"), [(BARE, "none"), (0, "grey")])
+def test_a_cell_of_a_black_box_attack_opens_with_the_classifier_that_it_was_crafted_on(
+    defense: int, attacker: str, tmp_path: Path
+) -> None:
+    plan = Plan(
+        domain="mnist",
+        classifiers=("a",),
+        crafted_on="b",
+        count=4,
+        attacks=(Method(name="fgsm", params={"eps": 0.2}),),
+        defenses=((Method(name="median"),),),
+        attacker="grey",
+    )
+    place = Place(0, 0, defense, attacker)  # type: ignore[arg-type]
+    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as done:
+        assert evaluate(done, device="cpu")
+        outcome = opened(plan, place, int(done.numbers[2]))
+        cell, stored = done.cell(0, 0, place.known, defense), done.picture(0, 0, place.known, 2)
+    assert outcome.classifier == "b" and stored is not None
+    column = outcome.columns[0]
+    assert column.grey is not None
+    assert float((outcome.attacked.adversarial != stored).mean()) <= 0.01
+    assert int(cell.predicted[2]) == column.grey.verdict.label
+    assert float(cell.confidence[2]) == pytest.approx(column.grey.verdict.confidence, abs=0.02)

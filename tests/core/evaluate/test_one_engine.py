@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import domains
+from core import BadInput, domains
 from core.evaluate import BARE, CLEAN, Plan, Run, evaluate
 from core.evaluate.work import drawn
 from core.images import quantise, to_tensor
@@ -118,6 +118,10 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
         keep=6,
     )
     assert Plan.from_json(plan.to_json()) == plan
+    with pytest.raises(BadInput, match="black box"):
+        Plan(domain="mnist", crafted_on="b")
+    with pytest.raises(BadInput, match="no classifier called 'c'"):
+        Plan(domain="mnist", crafted_on="c", attacker="grey")
     with Run.create(plan, "cpu", tmp_path / "run.sqlite") as kept:
         assert evaluate(kept, device="cpu")
         for position, number in enumerate(drawn(plan).tolist()):
