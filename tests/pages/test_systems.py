@@ -1,0 +1,98 @@
+"""Other classifiers and votes beside defenses, on the pages that show columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from core import domains
+from core.recipe import Method, Recipe
+from core.recipe.columns import MemberSpec, SystemSpec
+from tests.pages.visits import settled, tiles, verdict, visit
+
+OTHER = SystemSpec(members=(MemberSpec(classifier="b"),))
+VOTE = SystemSpec(members=(MemberSpec(), MemberSpec(classifier="b", defenses=(Method(name="median"),))))
+PGD = Method(name="pgd", params={"eps": 0.3, "steps": 5})
+RECIPE = Recipe(domain="mnist", classifier="a", attack=PGD, defenses=((Method(name="median"),), OTHER, VOTE))
+TITLE = domains.get("mnist").classifier_title("b")
+ROW = "Defended pictures"
+
+
+def test_defend_puts_a_classifier_and_a_vote_beside_a_defense() -> None:
+    app = visit("defend", RECIPE.but(attacker="both").to_link())
+    named = list(app.dataframe[0].value["Defense"])
+    assert named[1] == TITLE and named[2].startswith("vote of no defense")
+    shown = tiles(app, ROW)
+    assert [tile["title"] for tile in shown][2] == TITLE
+    # The other classifier judges the very image that was crafted on the recipe's own.
+    assert shown[2]["src"] == shown[0]["src"]
+    assert "of 3 defenses" in verdict(app)
+    assert app.session_state["recipe"] == RECIPE.but(attacker="both")
+
+
+def test_a_classifier_is_added_chained_and_removed() -> None:
+    app = visit("defend", RECIPE.but(defenses=((Method(name="median"),),)).to_link())
+    choice = app.selectbox(key="add_name")
+    assert f"Classifier: {TITLE}" in choice.options
+    choice.set_value("classifier b")
+    app.button(key="add").click()
+    settled(app.run())
+    assert app.session_state["recipe"].defenses == ((Method(name="median"),), OTHER)
+    app.button(key="behind_1").click()
+    settled(app.run())
+    (member,) = app.session_state["recipe"].defenses[1].members
+    assert member.classifier == "b" and len(member.defenses) == 1
+    app.button(key="shorter_1").click()
+    settled(app.run())
+    assert app.session_state["recipe"].defenses[1] == OTHER
+    app.button(key="remove_1").click()
+    settled(app.run())
+    assert app.session_state["recipe"].defenses == ((Method(name="median"),),)
+
+
+def test_a_column_gets_another_classifier_and_one_that_votes() -> None:
+    app = visit("defend", RECIPE.but(defenses=((Method(name="median"),),)).to_link())
+    app.selectbox(key="of_0").set_value("b")
+    settled(app.run())
+    assert app.session_state["recipe"].defenses == (
+        SystemSpec(members=(MemberSpec(classifier="b", defenses=(Method(name="median"),)),)),
+    )
+    app.selectbox(key="voter_0").set_value("")
+    app.button(key="vote_0").click()
+    settled(app.run())
+    members = app.session_state["recipe"].defenses[0].members
+    assert [member.classifier for member in members] == ["b", ""]
+    app.button(key="leave_0_0").click()
+    settled(app.run())
+    # The recipe's own classifier alone is no column.
+    assert "needs a defense" in app.warning[0].value
+    assert len(app.session_state["recipe"].defenses[0].members) == 2
+
+
+@pytest.mark.parametrize("page", ["attack", "compare"])
+def test_the_attacker_may_know_a_system(page: str) -> None:
+    app = visit(page, RECIPE.but(attacker="adaptive", known_defense=1).to_link())
+    assert app.selectbox(key="attack_known").value == 1
+    assert any(TITLE in option for option in app.selectbox(key="attack_known").options)
+    if page == "compare":
+        app.button(key="run_contest").click()
+        settled(app.run())
+        assert any(f"made on {TITLE}" in one.value for one in app.caption)
+    else:
+        assert verdict(app)
+    assert app.session_state["recipe"].known_defense == 1
+
+
+def test_grad_cam_explains_every_member_with_its_own_classifier() -> None:
+    app = visit("gradcam", RECIPE.to_link())
+    titles = [tile["title"] for tile in tiles(app, "Pictures")]
+    assert len(titles) == 2 + 1 + 1 + 2
+    assert titles[3] == TITLE and titles[5].startswith(f"{TITLE} behind")
+    maps = [tile["src"] for tile in tiles(app, "Class maps in grey")]
+    assert maps[1] != maps[3]  # the attacked image, to either classifier
+
+
+def test_windows_and_feature_noise_pass_over_other_classifiers() -> None:
+    for page in ("windows", "features"):
+        app = visit(page, RECIPE.to_link())
+        assert not app.exception and verdict(app), page
+        assert app.session_state["recipe"].defenses == RECIPE.defenses
