@@ -44,6 +44,7 @@ from core.recipe import (
     Progress,
     Recipe,
     Scene,
+    View,
     contend,
     cost,
     defend,
@@ -105,10 +106,21 @@ def change(**changes: Any) -> None:
     with told():
         if "true_class" not in changes and _other_image(recipe(), changes):
             changes["true_class"] = ""  # it was said of the image before
-        before, now = recipe(), recipe().but(**changes)
+        before = recipe()
+        if "view" not in changes:  # a layer belongs to a classifier, and a class and a radius to a domain
+            if changes.get("domain", before.domain) != before.domain:
+                changes["view"] = View(class_map=before.view.class_map, landscape=before.view.landscape)
+            elif changes.get("classifier", before.classifier) != before.classifier:
+                changes["view"] = before.view.model_copy(update={"layer": "", "threshold": None})
+        now = before.but(**changes)
         st.session_state.recipe = now
         if now.picture.kind != before.picture.kind and st.session_state.get("side_source") != now.picture.kind:
             st.session_state.side_source = now.picture.kind
+
+
+def change_view(**changes: Any) -> None:
+    """Change what the pages show of the recipe; as `change`."""
+    change(view={**recipe().view.model_dump(), **changes})
 
 
 @contextmanager

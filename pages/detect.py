@@ -26,7 +26,7 @@ MOST = 1000
 
 
 def detectors(scene: Scene) -> dict[str, Detector]:
-    """What there is to ask for this classifier, by title."""
+    """What there is to ask for this classifier, by name."""
     found: list[Detector] = []
     for kind in get_args(masks.Kind):  # of each kind that with the middle β
         names = [name for name in masks.shipped(scene.classifier.domain) if masks.card(name).kind == kind]
@@ -34,7 +34,7 @@ def detectors(scene: Scene) -> dict[str, Detector]:
             attention = masks.load(names[len(names) // 2], str(scene.classifier.device))
             found.append(MaskDisagreement(scene.classifier, attention))
     found.append(FeatureSqueezing(scene.classifier))
-    return {detector.title: detector for detector in found}
+    return {detector.name: detector for detector in found}
 
 
 def calm_key(recipe: Recipe, detector: Detector) -> str:
@@ -184,25 +184,29 @@ def many(recipe: Recipe, scene: Scene, detector: Detector, threshold: float) -> 
     trial: Trial | None = session.results().get(key)
     if trial is None:
         return None
-    return trial, _threshold(trial, key)
+    return trial, _threshold(recipe, trial, key)
 
 
-def _threshold(trial: Trial, key: str) -> float:
+def _threshold(recipe: Recipe, trial: Trial, key: str) -> float:
     scores = np.concatenate([trial.clean.score, trial.oblivious.score, trial.adaptive.score])
     low, high = float(scores.min()), float(scores.max())
     step = max((high - low) / 200, 1e-4)
-    return float(
-        st.slider(
-            "Threshold",
-            min(low, trial.threshold) - step,
-            max(high, trial.threshold) + step,
-            trial.threshold,
-            step,
-            format="%.3f",
-            key=f"detect_threshold_{hash(key)}",
-            help="Scores above it are flagged. The attacker who knows the detector aimed below the one it began with.",
-        )
+    low, high = min(low, trial.threshold) - step, max(high, trial.threshold) + step
+    now = trial.threshold if recipe.view.threshold is None else min(max(recipe.view.threshold, low), high)
+    at = f"detect_threshold_{hash(key)}"
+    session.stand(at, now)
+    st.slider(
+        "Threshold",
+        low,
+        high,
+        now,
+        step,
+        format="%.3f",
+        key=at,
+        on_change=lambda: session.change_view(threshold=st.session_state[at]),
+        help="Scores above it are flagged. The attacker who knows the detector aimed below the one it began with.",
     )
+    return now
 
 
 scene, base = live.attacked()
@@ -210,23 +214,38 @@ recipe = session.recipe()
 head = st.container()
 found = detectors(scene)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    title = st.segmented_control(
-        "Detector", list(found), default=next(iter(found)), required=True, key=f"detector_{recipe.domain}"
+    key = f"detector_{recipe.domain}"
+    name = recipe.view.detector if recipe.view.detector in found else next(iter(found))
+    session.stand(key, name)
+    st.segmented_control(
+        "Detector",
+        list(found),
+        format_func=lambda word: found[word].title,
+        default=name,
+        required=True,
+        key=key,
+        on_change=lambda: session.change_view(detector=st.session_state[key], threshold=None),
     )
-    detector = found[title]
-    share = 0.05
+    detector = found[name]
+    share = recipe.view.clean_flagged
     if detector.rule is None:
-        share = st.slider(
+        session.stand("detect_share", share)
+        st.slider(
             "Clean pictures flagged, at most",
             0.0,
-            0.3,
-            0.05,
+            max(0.3, share),
+            share,
             0.01,
             format="percent",
             key="detect_share",
+            on_change=lambda: session.change_view(clean_flagged=st.session_state.detect_share, threshold=None),
             width=260,
             help="The threshold follows from it.",
         )
+if recipe.view.detector not in ("", name):
+    st.caption(
+        f"This classifier has no detector of the kind {theme.plain(recipe.view.detector)}; {detector.title} is shown."
+    )
 st.caption(f"{detector.summary} {detector.paper}.")
 if detector.rule is None:
     quiet = calm(recipe, scene, detector)

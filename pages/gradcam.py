@@ -10,10 +10,11 @@ from app.pictures import Tile, Tone, row
 from app.tables import table
 from app.verdicts.gradcam import cam_verdict, map_words, shift_table
 from app.words import per_cent, prediction, stop_note
+from core import domains
 from core.explain.cams import METHODS
 from core.explain.layers import Layer, layer
-from core.inputs import quoted
 from core.recipe import Attacked, Explained, Recipe, Scene, explain
+from core.recipe.view import EXPLAINED
 
 ABOUT = ("predicted", "true", "target", "another")
 TONES: dict[str, Tone] = {"clean": "clean", "adversarial": "adversarial", "defended": "defended"}
@@ -21,57 +22,83 @@ SCALE = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 256))[..., None].tr
 
 
 def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, str]:
-    """Method, layer, and the class that is explained."""
-    found = session.layers(scene.classifier)
-    names = [one.name for one in found]
-    usual = scene.classifier.cam_layer
-    asked = st.query_params.get("cam_method", "")
-    known = [METHODS[name].title for name in METHODS]
-    if asked and asked not in known:  # Streamlit takes such a word out of the address without saying so
-        session.tell(
-            f"There is no class-map method {quoted(asked)}; it must be one of {', '.join(known)}. Mirage shows {known[0]}."
-        )
+    """Method, layer, and the class that is explained: the recipe's view."""
+    found, view = session.layers(scene.classifier), recipe.view
     columns = st.columns([1.1, 1.7, 1.75])
     with columns[0]:
+        session.stand("cam_method", view.class_map)
         method = st.selectbox(
             "Method",
             list(METHODS),
+            list(METHODS).index(view.class_map),
             format_func=lambda name: METHODS[name].title,
             key="cam_method",
-            bind="query-params",
+            on_change=lambda: session.change_view(class_map=st.session_state.cam_method),
             help="How a channel of the layer is weighed.",
         )
+    names, titles = [one.name for one in found], {one.name: one.title for one in found}
+    usual = scene.classifier.cam_layer if scene.classifier.cam_layer in names else names[-1]
+    chosen = view.layer if view.layer in names else usual
     with columns[1]:
-        titles = {one.name: one.title for one in found}
-        chosen = st.selectbox(
+        key = f"cam_layer_{scene.classifier.domain}_{scene.classifier.name}"
+        session.stand(key, chosen)
+        st.selectbox(
             "Layer",
             names,
-            names.index(usual) if usual in names else len(names) - 1,
+            names.index(chosen),
             format_func=lambda name: titles[name] + (" (usual)" if name == usual else ""),
-            key=f"cam_layer_{scene.classifier.domain}_{scene.classifier.name}",
+            key=key,
+            on_change=lambda: session.change_view(layer=st.session_state[key]),
             help="Deep layers know what, early layers know where.",
             disabled=METHODS[method].anywhere,
         )
     with columns[2]:
-        choices = [word for word in ABOUT if word != "true" or scene.label_known]
-        if st.session_state.get("cam_about", "predicted") not in choices:
-            st.session_state.cam_about = "predicted"
-        about = st.segmented_control(
-            "Explain the class", choices, default="predicted", key="cam_about", required=True, wrap=True
-        )
-        if about == "another":
-            about = str(
-                st.selectbox(
-                    "Class",
-                    range(len(scene.classifier.classes)),
-                    scene.label,
-                    format_func=scene.classifier.classes.__getitem__,
-                    key=f"cam_class_{recipe.domain}",
-                )
-            )
+        about = explained(recipe, scene)
     said = METHODS[method]
+    if view.layer and view.layer not in names:
+        st.caption(
+            f"{theme.plain(scene.classifier.title)} has no layer {theme.plain(view.layer, 60)} that makes maps; its usual one is shown."
+        )
     st.caption(f"{said.summary} {said.paper}." + (" The layer plays no part." if said.anywhere else ""))
-    return method, layer(found, chosen), str(about)
+    return method, layer(found, chosen), about
+
+
+def explained(recipe: Recipe, scene: Scene) -> str:
+    """The class that the maps explain."""
+    words, view, domain = [word for word in ABOUT if word != "true" or scene.label_known], recipe.view, recipe.domain
+    kind = view.explained_class if view.explained_class in EXPLAINED else "another"
+    if kind == "true" and not scene.label_known:
+        kind = "predicted"
+        st.caption("The true class is unknown; the maps explain the predicted one.")
+    names = domains.get(domain).class_words()
+
+    def kind_chosen() -> None:
+        word = st.session_state.cam_about
+        session.change_view(explained_class=names[scene.label] if word == "another" else word)
+
+    session.stand("cam_about", kind)
+    st.segmented_control(
+        "Explain the class",
+        words,
+        default=kind,
+        key="cam_about",
+        required=True,
+        wrap=True,
+        on_change=kind_chosen,
+    )
+    if kind != "another":
+        return kind
+    number, key = names.index(view.explained_class), f"cam_class_{domain}"
+    session.stand(key, number)
+    st.selectbox(
+        "Class",
+        range(len(names)),
+        number,
+        format_func=scene.classifier.classes.__getitem__,
+        key=key,
+        on_change=lambda: session.change_view(explained_class=names[st.session_state[key]]),
+    )
+    return view.explained_class
 
 
 @fragment()

@@ -17,7 +17,7 @@ from core.recipe import Attacked, Recipe, Scene
 from core.recipe.noise import shuffled
 from core.recipe.surroundings import Regions, decision_regions, loss_surface
 
-VIEWS = ("Loss surface", "Decision regions", "Spectrum")
+VIEWS = {"surface": "Loss surface", "regions": "Decision regions", "spectrum": "Spectrum"}
 
 
 def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
@@ -26,14 +26,18 @@ def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     scale = 255 if usual.unit == "/255" else 1
     step, most = round(usual.step * scale, 6), round(2 * usual.slider_max * scale, 6)
     given = max(step, step * round(base.norms.linf * scale / step))
+    wanted = min(most, 2 * given) if recipe.view.radius is None else round(recipe.view.radius * scale, 6)
+    most, at = max(most, wanted), f"landscape_reach_{recipe.domain}"
+    session.stand(at, wanted)
     reach = st.slider(
         f"How far (n{usual.unit})" if usual.unit else "How far",
-        step,
+        min(step, wanted),
         most,
-        min(most, 2 * given),
+        wanted,
         step,
         format="%g",
-        key=f"landscape_reach_{recipe.domain}",
+        key=at,
+        on_change=lambda: session.change_view(radius=st.session_state[at] / scale),
         width=320,
         help="Of each value, in both directions.",
     )
@@ -132,10 +136,18 @@ def spectrum_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
 scene, base = live.attacked()
 recipe = session.recipe()
 head = st.container()
-view = st.segmented_control(
-    "View", VIEWS, default=VIEWS[0], required=True, key="landscape_view", label_visibility="collapsed"
+session.stand("landscape_view", recipe.view.landscape)
+st.segmented_control(
+    "View",
+    list(VIEWS),
+    format_func=VIEWS.__getitem__,
+    default=recipe.view.landscape,
+    required=True,
+    key="landscape_view",
+    label_visibility="collapsed",
+    on_change=lambda: session.change_view(landscape=st.session_state.landscape_view),
 )
-draw = {"Loss surface": surface_view, "Decision regions": regions_view, "Spectrum": spectrum_view}[view]
+draw = {"surface": surface_view, "regions": regions_view, "spectrum": spectrum_view}[recipe.view.landscape]
 sentence = draw(recipe, scene, base)
 with head:
     theme.verdict(stop_note(base) + sentence)

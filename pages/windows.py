@@ -195,8 +195,16 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Windows**")
-        shown = st.segmented_control(
-            "Picture", NAMES, default="attacked", required=True, key="windows_which", label_visibility="collapsed"
+        shown = recipe.view.windows
+        session.stand("windows_which", shown)
+        st.segmented_control(
+            "Picture",
+            NAMES,
+            default=shown,
+            required=True,
+            key="windows_which",
+            label_visibility="collapsed",
+            on_change=lambda: session.change_view(windows=st.session_state.windows_which),
         )
         explorer(trace, NAMES.index(shown), defense.threshold, key=f"explorer_{shown}", label=f"The {shown} picture")
     with right:

@@ -26,10 +26,11 @@ class Detector(ABC):
     """Scores pictures: the higher, the more suspicious. What is too high is decided on clean pictures, or by the paper's rule.
 
     Attributes:
-        title, summary, paper: as an attack or a defense has them.
+        name, title, summary, paper: as an attack or a defense has them.
         rule: the threshold that the paper names; None where it is chosen on clean pictures.
     """
 
+    name: str
     title: str
     summary: str
     paper: str
@@ -66,6 +67,7 @@ class FeatureSqueezing(Detector):
     counts it as the identity where it has no gradient (BPDA).
     """
 
+    name = "feature_squeezing"
     title = "Feature squeezing"
     summary = "A squeezed picture should be taken for the same thing: the largest change of the prediction."
     paper = "Xu, Evans and Qi 2018, section V"
@@ -104,6 +106,7 @@ class MaskDisagreement(Detector):
     Above 0, f1 and f2 disagree, which is the paper's rule. The masks may be another classifier's: then they transfer.
     """
 
+    name = "mask_disagreement"
     title = "Mask disagreement (LAN)"
     summary = "The mask of what the classifier needs is read by a second network: they should agree."
     paper = "Nguyen 2018, section 3"
@@ -114,7 +117,7 @@ class MaskDisagreement(Detector):
             raise BadInput(f"These attention masks belong to {attention.about.domain!r}, not to {classifier.domain!r}.")
         self.classifier, self.attention = classifier, attention
         if attention.about.kind == "conv":
-            self.title = "Convolutional masks (ours)"
+            self.name, self.title = "convolutional_masks", "Convolutional masks (ours)"
             self.summary = (
                 "Masks made from what the classifier's own convolutions say: sharper and with fewer false alarms, but an attack on this "
                 "very classifier moves them along."

@@ -9,6 +9,7 @@ from core.recipe.placing import PlaceMap, place_map
 from core.recipe.recipe import Attacker, Contest, Recipe
 from core.recipe.running import Progress, Scene, assemble, defend, fool, prepare, run, sweep
 from core.recipe.sticking import Sticker, Stuck, stick_on, sticker
+from core.recipe.view import View
 
 __all__ = [
     "Attacked",
@@ -32,6 +33,7 @@ __all__ = [
     "Stuck",
     "Trace",
     "Verdict",
+    "View",
     "assemble",
     "contend",
     "defend",

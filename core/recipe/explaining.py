@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core import images
+from core import domains, images
 from core.explain.cams import Stopped, class_maps
 from core.explain.layers import Layer, layers
 from core.explain.shift import Shift, is_empty, shift
@@ -19,7 +19,7 @@ from core.recipe.recipe import Recipe
 from core.recipe.running import Progress, Scene, Watch, look
 
 Pixels = npt.NDArray[np.uint8]
-About = str  # 'predicted', 'true', 'target', or a class's number
+About = str  # 'predicted', 'true', 'target', or a class by name or number
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def explain(
     """
     pictures = _pictures(recipe, scene, attacked)
     verdicts = [look(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
-    numbers = [_class(about, scene, attacked, verdict) for verdict in verdicts]
+    numbers = [_class(about, recipe, scene, attacked, verdict) for verdict in verdicts]
 
     def told(done: int, total: int) -> bool:
         return watch is not None and bool(watch(Progress("Class maps", done, total)))
@@ -105,7 +105,7 @@ def explain(
             if not own:  # how its map moved is seen against its own map of the clean picture
                 batch.append(scene.images)
                 clean = look(classifier, scene.images, scene.label)
-                about_classes.append(_class(about, scene, attacked, clean))
+                about_classes.append(_class(about, recipe, scene, attacked, clean))
             at = layer if own else _usual_layer(classifier)
             found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=told)
             maps.update(zip(mine, found, strict=False))
@@ -135,17 +135,13 @@ def _usual_layer(classifier: Classifier) -> Layer:
     return next((one for one in found if one.name == classifier.cam_layer), found[-1])
 
 
-def _class(about: About, scene: Scene, attacked: Attacked, verdict: Verdict) -> int:
+def _class(about: About, recipe: Recipe, scene: Scene, attacked: Attacked, verdict: Verdict) -> int:
     if about == "predicted":
         return verdict.label
     if about == "true":
         if not scene.label_known:
-            raise BadInput("The true class of this image is unknown; name 'predicted', 'target' or a class's number.")
+            raise BadInput("The true class of this image is unknown; name 'predicted', 'target' or a class.")
         return scene.label
     if about == "target":
         return attacked.target if attacked.target is not None else attacked.verdict.label
-    if about.isdecimal() and int(about) < len(scene.classifier.classes):
-        return int(about)
-    raise BadInput(
-        f"There is no class {about[:60]!r} to explain; name 'predicted', 'true', 'target' or a class's number."
-    )
+    return domains.get(recipe.domain).class_number(about)

@@ -24,6 +24,7 @@ from core.recipe.columns import (
     check_classifiers,
     checked_columns,
 )
+from core.recipe.view import EXPLAINED, View
 from core.systems import Backward, System
 
 LONGEST = 8192  # characters of a link's recipe; the longest honest one is far below
@@ -127,7 +128,7 @@ class Recipe(Written):
     `Guarded`. The Attack page shows one attack: the adaptive one on the column with the number `known_defense` (the last one where
     there are fewer), else the one on the bare classifier. `target` is a class by name or number, '' for untargeted.
     `true_class`, also by name or number, is the true class of an image whose class the domain does not know ('': unknown); where the
-    domain knows the class, it is ignored.
+    domain knows the class, it is ignored. `view` says what the pages show of it.
 
     Raises:
         BadInput: it names something outside the registries, or a value out of range; the sentence says what to do.
@@ -149,6 +150,7 @@ class Recipe(Written):
     backward: Backward = "average"
     known_defense: Annotated[int, Field(ge=0, le=11)] = 0
     contest: Contest = Contest()
+    view: View = View()
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     @field_validator("defenses")
@@ -171,6 +173,10 @@ class Recipe(Written):
             raise BadInput(
                 f"{domain.title} has no classifier called {quoted(self.classifier)}; it has {', '.join(domain.classifier_names())}."
             )
+        explained = self.view.explained_class
+        if explained not in EXPLAINED:
+            word = domain.class_word(domain.class_number(explained))
+            object.__setattr__(self, "view", self.view.model_copy(update={"explained_class": word}))
         for field in ("target", "true_class"):
             word = getattr(self, field)
             if word:  # one class has one name, whatever it was called: 1, "CAT" and " cat " are the same class

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from core.recipe import Method, Recipe
+from core.recipe import Method, Recipe, View
 from tests.browser.conftest import TALL, Open, finished, verdict
 
 DIGIT = Recipe(
@@ -52,7 +53,7 @@ def test_heat_maps_follow_the_method_and_the_opacity(server: str, browse: Open, 
     assert maps.nth(1).get_attribute("src") != grey
     page.reload()
     finished(page)
-    assert "cam_method=LayerCAM" in page.url
+    assert Recipe.from_link(parse_qs(urlsplit(page.url).query)["recipe"][0]).view.class_map == "layercam"
     with page.expect_download() as download:
         page.get_by_role("list", name="Class maps in grey").get_by_role(
             "link", name=re.compile("Save adversarial")
@@ -62,8 +63,8 @@ def test_heat_maps_follow_the_method_and_the_opacity(server: str, browse: Open, 
 
 
 def test_a_slow_method_is_stopped_and_begun_again(server: str, browse: Open) -> None:
-    quick = Recipe(attack=Method(name="fgsm"), defenses=((Method(name="lgs"),),)).to_link()
-    page = browse(f"{server}/gradcam?recipe={quick}&cam_method=Score-CAM", size=TALL, wait=False)
+    quick = Recipe(attack=Method(name="fgsm"), defenses=((Method(name="lgs"),),), view=View(class_map="scorecam"))
+    page = browse(f"{server}/gradcam?recipe={quick.to_link()}", size=TALL, wait=False)
     page.get_by_text(re.compile(r"Class maps: \d+ of \d+")).wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
     again = page.get_by_role("button", name="Run", exact=True)

@@ -17,12 +17,12 @@ RECIPE = Recipe(domain="mnist", classifier="a", attack=Method(name="pgd", params
 
 
 @pytest.mark.parametrize(
-    ("name", "title"), [("mnist_a_fc_3", "Mask disagreement (LAN)"), ("mnist_a_conv_3", "Convolutional masks (ours)")]
+    ("name", "kind"), [("mnist_a_fc_3", "mask_disagreement"), ("mnist_a_conv_3", "convolutional_masks")]
 )
-def test_the_picture_at_hand_with_the_evidence(name: str, title: str) -> None:
+def test_the_picture_at_hand_with_the_evidence(name: str, kind: str) -> None:
     app = visit("detect", RECIPE.to_link())
-    assert app.button_group(key="detector_mnist").value == "Mask disagreement (LAN)", "the paper's first"
-    app.button_group(key="detector_mnist").set_value(title)
+    assert app.button_group(key="detector_mnist").value == "mask_disagreement", "the paper's first"
+    app.button_group(key="detector_mnist").set_value(kind)
     settled(app.run())
     scene = prepare(RECIPE, device="cpu")
     attacked = fool(RECIPE, scene)
@@ -39,7 +39,7 @@ def test_the_picture_at_hand_with_the_evidence(name: str, title: str) -> None:
 
 def test_squeezing_has_a_threshold_from_clean_pictures() -> None:
     app = visit("detect", RECIPE.to_link())
-    app.button_group(key="detector_mnist").set_value("Feature squeezing")
+    app.button_group(key="detector_mnist").set_value("feature_squeezing")
     settled(app.run())
     classifier = domains.get("mnist").classifier("a", "cpu")
     calm, _ = domains.get("mnist").sample(200, split="train", seed=1)

@@ -6,7 +6,6 @@ import base64
 
 import numpy as np
 import torch
-from streamlit.testing.v1 import AppTest
 
 from app.palettes import INFERNO, heat, levels, signed
 from core import domains, images
@@ -14,7 +13,7 @@ from core.explain.cams import METHODS, class_maps
 from core.explain.layers import layer, layers
 from core.explain.shift import shift
 from core.recipe import Method, Recipe, fool, prepare
-from tests.pages.visits import ROOT, settled, tiles, verdict, visit
+from tests.pages.visits import settled, tiles, verdict, visit
 
 PATCH = Recipe(attack=Method(name="lavan", params={"steps": 60}), defenses=((Method(name="lgs"),),))
 
@@ -91,23 +90,3 @@ def test_colours_say_what_they_should() -> None:
     assert heat(grey, np.ones((1, 1)), 0.0)[0, 0].tolist() == [100] * 3
     assert heat(grey, np.ones((1, 1)), 1.0)[0, 0].tolist() == INFERNO[255].tolist()
     assert domains.get("photos").classifier(device="cpu").cam_layer == "stages.3"
-
-
-def test_an_unknown_method_in_the_address_is_told() -> None:
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    app.query_params["cam_method"] = "Grad-[CAM](https://example.org)"
-    app.run()
-    app.switch_page("pages/gradcam.py").run()
-    settled(app)
-    (told,) = [one.value for one in app.warning]
-    assert "There is no class-map method" in told and "Score-CAM" in told
-    assert "\\[CAM\\]" in told  # escaped: it is no link
-
-
-def test_a_known_method_in_the_address_is_no_complaint() -> None:
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    app.query_params["cam_method"] = "HiResCAM"
-    app.run()
-    app.switch_page("pages/gradcam.py").run()
-    settled(app)
-    assert not app.warning

@@ -55,7 +55,7 @@ def test_the_loss_surface_of_color_images_is_in_255ths() -> None:
 
 def test_the_decision_regions_go_through_three_pictures() -> None:
     app = visit("landscape", RECIPE.to_link())
-    app.button_group(key="landscape_view").set_value("Decision regions")
+    app.button_group(key="landscape_view").set_value("regions")
     settled(app.run())
     scene = prepare(RECIPE, device="cpu")
     found = decision_regions(RECIPE, scene, fool(RECIPE, scene))
@@ -71,7 +71,7 @@ def test_the_decision_regions_go_through_three_pictures() -> None:
 
 def test_the_spectrum_is_of_the_change() -> None:
     app = visit("landscape", RECIPE.to_link())
-    app.button_group(key="landscape_view").set_value("Spectrum")
+    app.button_group(key="landscape_view").set_value("spectrum")
     settled(app.run())
     scene = prepare(RECIPE, device="cpu")
     change = (images.to_tensor(fool(RECIPE, scene).adversarial) - scene.images)[0]

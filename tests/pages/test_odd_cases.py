@@ -56,10 +56,10 @@ def test_an_attack_that_changed_nothing_is_told() -> None:
     nothing = DIGIT.but(attack={"name": "fgsm", "params": {"eps": 0}})
     assert verdict(visit("features", nothing.to_link())) == "The attack changed nothing."
     app = visit("landscape", nothing.to_link())
-    app.button_group(key="landscape_view").set_value("Decision regions")
+    app.button_group(key="landscape_view").set_value("regions")
     settled(app.run())
     assert verdict(app).startswith("The attack changed nothing: there is no plane") and not app.error
-    app.button_group(key="landscape_view").set_value("Spectrum")
+    app.button_group(key="landscape_view").set_value("spectrum")
     settled(app.run())
     assert verdict(app) == "The attack changed nothing, so there is no spectrum of the change."
     assert list(app.dataframe[0].value["above 1/4 cycle a pixel"])[1:] == ["–", "–"]

@@ -1,0 +1,47 @@
+"""What the pages show of a recipe, as plain data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from core.declaration import Real
+from core.explain.cams import METHODS
+from core.inputs import BadInput, quoted
+from core.recipe.columns import Plain
+
+EXPLAINED = ("predicted", "true", "target")  # classes that a class map may explain, beside a class by its name
+
+
+class View(Plain):
+    """Which views of the outcome are shown, and how they are set; no image of the recipe and no prediction depends on it.
+
+    Attributes:
+        class_map: the method of the class maps.
+        layer: the layer that they are made of, by its dotted name; '' for the classifier's usual one.
+        explained_class: 'predicted', 'true', 'target', or a class by name or number.
+        landscape: the loss surface, the decision regions, or the spectrum of the change.
+        radius: how far the loss surface reaches, in units of [0, 1]; None for twice the attack's change.
+        detector: by name; '' for the domain's first.
+        clean_flagged: the share of clean images that a detector may flag, from which its threshold follows.
+        threshold: above which scores a trial's images are flagged; None for the detector's own.
+        windows: the image whose gradient windows are drawn.
+    """
+
+    class_map: Annotated[str, Field(max_length=40)] = "gradcam"
+    layer: Annotated[str, Field(max_length=120)] = ""
+    explained_class: Annotated[str, Field(max_length=80)] = "predicted"
+    landscape: Literal["surface", "regions", "spectrum"] = "surface"
+    radius: Annotated[Real, Field(gt=0, le=2)] | None = None
+    detector: Literal["", "mask_disagreement", "convolutional_masks", "feature_squeezing"] = ""
+    clean_flagged: Annotated[Real, Field(ge=0, lt=1)] = 0.05
+    threshold: float | None = None
+    windows: Literal["clean", "attacked"] = "attacked"
+
+    @field_validator("class_map")
+    @classmethod
+    def _known_class_map(cls, name: str) -> str:
+        if name not in METHODS:
+            raise BadInput(f"There is no class-map method {quoted(name)}; it must be one of {', '.join(METHODS)}.")
+        return name
