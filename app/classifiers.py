@@ -10,7 +10,6 @@ import streamlit as st
 
 from core import domains
 from core.fetching import Watch
-from core.models import zoo
 from core.models.classifier import Classifier
 
 KEPT = 4
@@ -55,8 +54,3 @@ class Shelf:
 @st.cache_resource(show_spinner=False)
 def shelf() -> Shelf:
     return Shelf()
-
-
-def ships(domain: str, name: str) -> bool:
-    """Whether the weights come with Mirage: a matter of milliseconds, not of a download."""
-    return name in zoo.shipped(domain)

@@ -220,7 +220,7 @@ def _classifier(wanted: Recipe) -> Classifier | None:
     name = classifier_name(wanted)
     key = (wanted.domain, name, place(), str(domains.data_root()))
     held = classifiers.shelf().get(key)
-    if held is None and classifiers.ships(wanted.domain, name):
+    if held is None and domains.get(wanted.domain).is_local(name):
         try:
             held = classifiers.shelf().load(key)
         except BadInput as error:

@@ -27,6 +27,7 @@ from core import attacks, defenses, domains, files, images, memory, plugins, tra
 from core.declaration import Declared, Parameter, shown
 from core.evaluate import command as evaluating
 from core.inputs import BadInput
+from core.models import artifacts
 from core.recipe import Method, Outcome, Picture, Progress, Recipe, run
 
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that is no UTF-8, a sign that the terminal lacks
             stream.reconfigure(errors="replace")
-    for sentence in plugins.problems():
+    for sentence in (*plugins.problems(), *artifacts.problems()):
         _tell(f"warning: {sentence}")
     try:
         # The flags of `attack` depend on which attack it is, so the rest of the line is read in a second pass.

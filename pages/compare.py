@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import classifiers, live, session, theme
+from app import live, session, theme
 from app.controls import follow, taken
 from app.flags import warnings
 from app.pictures import Tile, magnified, row
@@ -95,7 +95,7 @@ def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
 def other_classifiers(recipe: Recipe, scene: Scene) -> None:
     """The attack of the Attack screen, made on each classifier of the domain and shown to all of them."""
     domain = domains.get(recipe.domain)
-    names = tuple(n for n in domain.classifier_names() if classifiers.ships(recipe.domain, n))
+    names = tuple(n for n in domain.classifier_names() if domain.is_local(n))
     st.subheader("Does it transfer?", anchor=False)
     if len(names) < 2:
         st.caption(
@@ -201,7 +201,7 @@ if shown is not None:
             "Compare confidences only among those that ran on."
         )
     st.caption(
-        f"One picture, seed {recipe.seed}, made on {scene.classifier.title}, judged after 8-bit rounding. "
+        f"One picture, seed {recipe.seed}, made on {theme.plain(scene.classifier.title)}, judged after 8-bit rounding. "
         "A gradient and a query each count one look at one picture."
     )
 other_classifiers(recipe, scene)

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from core.device import mixed, pick
 from core.inputs import BadInput, quoted
-from core.models.architectures import ARCHITECTURES, WhitenedResNet
-from core.models.zoo import Card, Measured, load, save, write_card
+from core.models.architectures import ARCHITECTURES, Shape, WhitenedResNet
+from core.models.artifacts import Card, Metric, load_classifier, save, write_card
 from core.training.checkpoints import keep, resume
 from core.training.plans import PLANS, Data, Plan, cached
 
@@ -39,7 +39,9 @@ def train(
     pictures, labels = cached(plan, True, out)
     place = pick(device)
     torch.manual_seed(seed)
-    network = ARCHITECTURES[plan.architecture](int(labels.max()) + 1)
+    network = ARCHITECTURES.build(
+        plan.architecture, "classifier", Shape(plan.channels, plan.size, int(labels.max()) + 1)
+    )
     if isinstance(network, WhitenedResNet):
         network.set_whitening(_normalised(pictures[:5000].float() / 255, plan))
     fit(
@@ -104,33 +106,33 @@ def fit(
 def finish(network: nn.Module, plan: Plan, test: Data, out: Path, *, seed: int, epochs: int) -> Card:
     """Write the weights, measure what was written (in float32, after the round trip through 16 bits), and write the card."""
     name = f"{plan.domain}_{plan.name}"
-    about = Card(
+    artifact = save(
+        network,
+        name,
+        out,
+        kind="classifier",
         title=plan.title,
+        domain=plan.domain,
         architecture=plan.architecture,
-        parameters=sum(p.numel() for p in network.parameters()),
-        size=plan.size,
         channels=plan.channels,
+        size=plan.size,
         mean=plan.scale.mean,
         std=plan.scale.std,
         cam_layer=plan.cam_layer,
+        plan=name,
         data=plan.data,
         command=f"python -m core train {name} --seed {seed} --epochs {epochs}",
-        accuracy=(),
-        note=plan.note,
+        description=plan.note,
+        licence=plan.licence,
     )
-    save(network, about, plan.domain, plan.name, out)
     pictures, labels = test
-    classifier = load(plan.domain, plan.name, tuple(str(i) for i in range(int(labels.max()) + 1)), folder=out)
+    classifier = load_classifier(artifact, tuple(str(i) for i in range(int(labels.max()) + 1)))
     correct = 0
     with torch.inference_mode():
         for part, truth in zip(torch.split(pictures, 250), torch.split(labels, 250), strict=True):
             correct += int((classifier(part.float() / 255).argmax(1) == truth).sum())
-    measured = Measured(
-        what="right on the test pictures", value=correct / len(labels), correct=correct, count=len(labels)
-    )
-    about = about.model_copy(update={"accuracy": (measured,)})
-    write_card(about, plan.domain, plan.name, out)
-    return about
+    metric = Metric(what="right on the test pictures", value=correct / len(labels), correct=correct, count=len(labels))
+    return write_card(artifact, metrics=(metric,)).card
 
 
 def _normalised(pictures: Tensor, plan: Plan) -> Tensor:

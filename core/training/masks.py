@@ -14,24 +14,22 @@ from torch.nn import functional as F
 from core import domains
 from core.device import mixed, pick
 from core.explain.masks import (
-    Attention,
     Distance,
     Kind,
     LeNet,
-    MaskCard,
     attention_loss,
     blend,
-    built,
+    build_generator,
     cross_entropy,
-    load,
+    load_attention,
     noise_like,
-    save,
-    write_card,
 )
+from core.models.artifacts import Artifact, Card, Metric, save, write_card
 from core.models.classifier import Classifier
-from core.models.zoo import Measured
 from core.training.checkpoints import keep, resume
 from core.training.plans import PLANS, cached
+
+FORMS: dict[Kind, str] = {"fc": "fully connected", "conv": "convolutional"}
 
 Watch = Callable[[int, int, str], object]
 
@@ -72,7 +70,7 @@ def train_masks(
     seed: int = 0,
     epochs: int | None = None,
     watch: Watch | None = None,
-) -> MaskCard:
+) -> Card:
     """Train one generator and its reader and write weights and card into `out`; resumes from its checkpoints there."""
     plan = MASK_PLANS[name]
     out.mkdir(parents=True, exist_ok=True)
@@ -81,7 +79,7 @@ def train_masks(
     source = PLANS[f"{plan.domain}_{plan.classifier}"]
     pictures, labels = cached(source, True, out)
     torch.manual_seed(seed)
-    generator = built(plan.kind, classifier)
+    generator = build_generator(plan.kind, classifier)
     reader = LeNet(classifier.channels, len(classifier.classes)).to(place)
     epochs = epochs or plan.epochs
     fit_masks(
@@ -97,23 +95,23 @@ def train_masks(
         watch=watch,
     )
     _fit_reader(reader, generator, plan, (pictures, labels), out / f"{name}.reader.checkpoint", seed, watch)
-    about = MaskCard(
-        domain=plan.domain,
-        classifier=plan.classifier,
-        kind=plan.kind,
-        beta=plan.beta,
-        noise="uniform in [0, 1]",
-        channels=classifier.channels,
-        size=classifier.size,
-        classes=len(classifier.classes),
-        parameters=sum(p.numel() for p in generator.parameters()),
-        data=f"{source.data}, {len(labels)} training pictures",
-        command=f"python -m core train {name} --seed {seed} --epochs {epochs}",
-        measured=(),
-        corrupted=0.0,
-    )
-    save(Attention(generator.cpu(), reader.cpu(), name=plan.name, about=about), out)
-    return _measure(load(plan.name, folder=out), classifier.cpu(), cached(source, False, out), out)
+    about = {
+        "kind": "mask_generator",
+        "title": f"Attention masks of {classifier.title}, {FORMS[plan.kind]}, β {plan.beta:g}",
+        "domain": plan.domain,
+        "architecture": plan.kind,
+        "channels": classifier.channels,
+        "size": classifier.size,
+        "parameters": sum(p.numel() for p in generator.parameters()),
+        "trained_against": plan.classifier,
+        "plan": name,
+        "data": f"{source.data}, {len(labels)} training pictures",
+        "command": f"python -m core train {name} --seed {seed} --epochs {epochs}",
+        "hyperparameters": {"beta": plan.beta},
+        "licence": source.licence,
+    }
+    networks = nn.ModuleDict({"generator": generator.cpu(), "reader": reader.cpu()})
+    return _measure(save(networks, plan.name, out, **about), classifier.cpu(), cached(source, False, out))
 
 
 def fit_masks(
@@ -211,8 +209,9 @@ def _fit_reader(
 
 
 @torch.inference_mode()
-def _measure(found: Attention, classifier: Classifier, test: tuple[Tensor, Tensor], out: Path) -> MaskCard:
+def _measure(artifact: Artifact, classifier: Classifier, test: tuple[Tensor, Tensor]) -> Card:
     """How often f2 is right on masks of test pictures, and how often f1 keeps its class on the corrupted ones."""
+    found = load_attention(artifact)
     pictures, labels = test
     draw = torch.Generator().manual_seed(0)
     right = kept = 0
@@ -223,18 +222,9 @@ def _measure(found: Attention, classifier: Classifier, test: tuple[Tensor, Tenso
         kept += int((classifier(found.corrupted(images, draw)).argmax(1) == classifier(images).argmax(1)).sum())
         corrupted += float(found.corruption(images).mean()) * len(part)
     count = len(labels)
-    about = found.about.model_copy(
-        update={
-            "measured": (
-                Measured(
-                    what="masks of test pictures that f2 reads right", value=right / count, correct=right, count=count
-                ),
-                Measured(
-                    what="corrupted test pictures that keep f1's class", value=kept / count, correct=kept, count=count
-                ),
-            ),
-            "corrupted": corrupted / count,
-        }
+    metrics = (
+        Metric(what="masks of test pictures that f2 reads right", value=right / count, correct=right, count=count),
+        Metric(what="corrupted test pictures that keep f1's class", value=kept / count, correct=kept, count=count),
+        Metric(what="values that may be noise, the mean of A", value=corrupted / count, count=count),
     )
-    write_card(found.name, about, out)
-    return about
+    return write_card(artifact, metrics=metrics).card

@@ -53,6 +53,20 @@ class Plan:
     smoothing: float = 0.0
     repeats: int = 1  # passes over the training part that count as an epoch
 
+    @property
+    def licence(self) -> str:
+        """Of the weights and of the data that they were trained on."""
+        return f"weights: as Mirage; {_LICENCES.get(f'{self.domain}_{self.name}') or _LICENCES[self.domain]}"
+
+
+_LICENCES = {
+    "photos": "the photographs are those of their libraries",
+    "mnist": "MNIST is CC BY-SA 3.0",
+    "mnist_digits": "scikit-learn's digits (UCI) are CC BY 4.0",
+    "cifar10": "CIFAR-10 states no licence",
+    "imagenette": "Imagenette is Apache 2.0, its images under ImageNet's terms",
+}
+
 
 def _photographs(train: bool) -> Data:
     """The photographs fitted to 160 px for judging; to 320 px for training, so that a crop is sharp."""

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from core import BadInput, domains
 from core.domains.mnist import stand_in
-from core.models import zoo
 from core.models.architectures import WhitenedResNet
+from core.models.artifacts import load_classifier, read_artifact
 from core.training import NAMES, augment, train
 from core.training.loop import fit
 from core.training.plans import PLANS, Plan, cached
@@ -182,13 +182,14 @@ def test_a_command_writes_weights_and_a_card_with_what_they_measure(tmp_path: Pa
     steps: list[tuple[int, int]] = []
     card = train("mnist_digits", tmp_path, "cpu", epochs=1, watch=lambda done, total, text: steps.append((done, total)))
     assert steps[-1] == (12, 12)
-    assert card == zoo.card("mnist", "digits", tmp_path)
+    artifact = read_artifact(tmp_path, "mnist_digits")
+    assert card == artifact.card
     assert card.command == "python -m core train mnist_digits --seed 0 --epochs 1"
     pixels, labels = stand_in(train=False)
-    model = zoo.load("mnist", "digits", domains.get("mnist").classes, folder=tmp_path)
+    model = load_classifier(artifact, domains.get("mnist").classes)
     with torch.inference_mode():
         right = model(torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255).argmax(1) == torch.tensor(labels)
-    (measured,) = card.accuracy
+    (measured,) = card.metrics
     assert (measured.correct, measured.count) == (int(right.sum()), 360)
 
 

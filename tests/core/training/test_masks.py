@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core import domains
 from core.explain import masks
+from core.models.artifacts import read_artifact
 from core.training import masks as training
 from core.training.masks import MASK_PLANS, MaskPlan, train_masks
 
@@ -31,8 +32,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
-    masks.load.cache_clear()
-    return dict(masks.load(PLAN.name, folder=folder).state_dict())
+    return dict(masks.load_attention(read_artifact(folder, PLAN.name)).state_dict())
 
 
 def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(one[key], other[key]) for key in one)
     different = train_masks("masks_small", tmp_path / "other", "cpu", seed=1)
-    assert different.corrupted != whole.corrupted
+    assert different.metrics[2] != whole.metrics[2]
 
 
 def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path, monkeypat
     about = train_masks("masks_small", tmp_path, "cpu", epochs=12, watch=lambda done, total, text: texts.append(text))
     losses = [float(text.split("loss ")[1]) for text in texts if text.startswith("mask network")]
     assert losses[-1] < losses[0] - 0.2
-    found = masks.load(PLAN.name, folder=tmp_path)
+    found = masks.load_attention(read_artifact(tmp_path, PLAN.name))
     domain = domains.get("mnist")
     pictures, labels = training.cached(training.PLANS["mnist_digits"], False, tmp_path)
     images = pictures.float() / 255
@@ -74,8 +74,8 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path, monkeypat
         right = int((found.read(images).argmax(1) == labels).sum())
         left = found.corrupted(images, torch.Generator().manual_seed(0))
         kept = int((classifier(left).argmax(1) == classifier(images).argmax(1)).sum())
-    assert (about.measured[0].correct, about.measured[0].count) == (right, len(labels))
-    assert about.measured[1].correct == kept
+    assert (about.metrics[0].correct, about.metrics[0].count) == (right, len(labels))
+    assert about.metrics[1].correct == kept
     assert right > 100, "f2 learnt to read these masks: 25 would be chance"
-    assert about.corrupted == pytest.approx(float(found.corruption(images).mean()), abs=1e-4)
+    assert about.metrics[2].value == pytest.approx(float(found.corruption(images).mean()), abs=1e-4)
     assert about.command.endswith("train masks_small --seed 0 --epochs 12")
