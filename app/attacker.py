@@ -7,14 +7,13 @@ import streamlit as st
 from app import session
 from app.results import key_of, results
 from core.recipe import Attacked, Recipe, Scene, cost, fool
-from core.recipe.recipe import built_columns
 
 NONE = -1  # in place of a column's number
 
 
 def attacker(recipe: Recipe) -> Recipe:
     """The control: no defense, or one of the recipe's columns."""
-    titles = [defense.described() for defense in built_columns(recipe.defenses)]
+    titles = [defense.described() for defense in recipe.built_defenses()]
     chosen = NONE
     if recipe.known_column() is not None:
         chosen = min(recipe.known_defense, len(titles) - 1)

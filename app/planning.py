@@ -148,7 +148,10 @@ def _attacks(recipe: Recipe) -> list[Method]:
 def _defenses(recipe: Recipe) -> list[tuple[Method, ...]]:
     """Which defenses: the columns of the Defend screen, and all others with their usual settings."""
     columns = dict(zip((d.described() for d in recipe.built_defenses()), recipe.defenses, strict=True))
-    usual: dict[str, tuple[Method, ...]] = {defenses.get(n)().described(): (Method(name=n),) for n in defenses.names()}
+    domain = domains.get(recipe.domain)
+    usual: dict[str, tuple[Method, ...]] = {
+        defenses.build_for(domain, n, {}).described(): (Method(name=n),) for n in defenses.names(domain)
+    }
     offered = {**usual, **columns}
     chosen = st.multiselect(
         "Defenses",

@@ -32,7 +32,7 @@ from app.results import transfer_key as transfer_key
 from app.theme import plain
 from app.uploads import hold
 from app.uploads import uploads as uploads
-from core import domains
+from core import defenses, domains
 from core.explain import layers as explain
 from core.explain.layers import Layer
 from core.fetching import Watch as Bytes
@@ -52,7 +52,7 @@ from core.recipe import (
     prepare,
     transfer,
 )
-from core.recipe.recipe import Attacker
+from core.recipe.recipe import Attacker, Columns, fitting_columns
 
 # The recipe
 
@@ -103,10 +103,23 @@ def change(**changes: Any) -> None:
     with told():
         if "true_class" not in changes and _other_image(recipe(), changes):
             changes["true_class"] = ""  # it was said of the image before
+        if "domain" in changes and "defenses" not in changes:
+            changes["defenses"] = _fitting(changes["domain"], recipe().defenses)
         before, now = recipe(), recipe().but(**changes)
         st.session_state.recipe = now
         if now.picture.kind != before.picture.kind and st.session_state.get("side_source") != now.picture.kind:
             st.session_state.side_source = now.picture.kind
+
+
+def _fitting(domain: str, columns: Columns) -> Columns:
+    """The columns that are for the images of that domain; those that are not are told."""
+    kept = fitting_columns(domain, columns)
+    gone = [" → ".join(defenses.get(m.name).title for m in column) for column in columns if column not in kept]
+    if gone:
+        tell(
+            f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} not for {domains.get(domain).title}, and left out."
+        )
+    return kept
 
 
 @contextmanager

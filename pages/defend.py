@@ -14,7 +14,7 @@ from app.pictures import Tile, magnified, row
 from app.tables import table
 from app.verdicts.defend import defend_verdict, guard_words, table_of_columns
 from app.words import attacked_title, duration, mark, prediction
-from core import defenses
+from core import defenses, domains
 from core.declaration import Parameter, shown
 from core.inputs import BadInput
 from core.recipe import Attacked, Column, Method, Outcome, Recipe, Scene, assemble, flags_of, sweep
@@ -38,11 +38,11 @@ def choose(recipe: Recipe) -> Recipe:
         boxes = st.grid(max(1, len(columns)), min_column_width=230)
         for number, column in enumerate(columns):
             with boxes.cell() if hasattr(boxes, "cell") else boxes, st.container(border=True):
-                columns[number] = _settings(number, column)
+                columns[number] = _settings(domains.get(recipe.domain), number, column)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.selectbox(
                 "Another defense",
-                defenses.names(),
+                defenses.names(domains.get(recipe.domain)),
                 format_func=lambda n: defenses.get(n).title,
                 key="add_name",
                 width=260,
@@ -61,7 +61,7 @@ def choose(recipe: Recipe) -> Recipe:
     return session.recipe()
 
 
-def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
+def _settings(domain: domains.Domain, number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
     """One column's chain; empty when the visitor removes it."""
     kept = []
     again = "_" * st.session_state.get("reordered", 0)
@@ -78,7 +78,12 @@ def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
         about = defenses.get(method.name)
         st.markdown(f"**{'→ ' if place else ''}{about.title}**", help=f"{about.summary} {about.paper}.")
         try:
-            params = controls(about, method.params, key=f"column_{number}_{place}_{len(column)}{again}")
+            params = controls(
+                about,
+                method.params,
+                key=f"column_{number}_{place}_{len(column)}{again}",
+                parameters=about.parameters_for(domain),
+            )
             # The same values written in another way are no change.
             same = about(**params) == about(**method.params)
             kept.append(method if same else Method(name=method.name, params=params))
@@ -88,7 +93,7 @@ def _settings(number: int, column: tuple[Method, ...]) -> tuple[Method, ...]:
     with st.container(horizontal=True):
         with st.popover("Chain", key=f"chain_{number}"):
             then = st.selectbox(
-                "Then", defenses.names(), format_func=lambda n: defenses.get(n).title, key=f"then_{number}"
+                "Then", defenses.names(domain), format_func=lambda n: defenses.get(n).title, key=f"then_{number}"
             )
             if st.button("Put it behind", key=f"behind_{number}", disabled=len(column) >= 6):
                 kept.append(Method(name=then))
@@ -159,7 +164,8 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked, *, waits: bool) -
     """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a visitor has one job at a time."""
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = defenses.names()
+        domain = domains.get(recipe.domain)
+        names = defenses.names(domain)
         first = recipe.defenses[0][0].name if recipe.defenses else names[0]
         name = st.selectbox(
             "Defense",
@@ -170,7 +176,9 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked, *, waits: bool) -
             width=220,
         )
         parameters = {
-            p.name: p for p in defenses.get(name).parameters() if p.kind in ("number", "integer", "choice", "flag")
+            p.name: p
+            for p in defenses.get(name).parameters_for(domain)
+            if p.kind in ("number", "integer", "choice", "flag")
         }
         word = st.selectbox("Parameter", list(parameters), key=f"sweep_{name}", width=220)
     key = f"sweep {session.attack_key(recipe)} {name} {word} {recipe.defenses}"

@@ -26,6 +26,7 @@ from core.recipe.recipe import (
     check_backward,
     checked_columns,
     describe_attack,
+    resolved_columns,
 )
 
 BARE = -1  # in place of a defense's number: none
@@ -91,7 +92,7 @@ class Plan(Written):
     @cached_property
     def built_defenses(self) -> tuple[Defense, ...]:
         """One a column."""
-        return built_columns(self.defenses)
+        return built_columns(self.domain, self.defenses)
 
     def classifier_names(self) -> tuple[str, ...]:
         """The classifiers by name; the domain's default where none is named."""
@@ -110,8 +111,9 @@ class Plan(Written):
         return f"{self.domain}-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
 
     def resolved(self) -> Plan:
-        """The same plan with the classifiers spelt out."""
-        return self.model_copy(update={"classifiers": self.classifier_names()})
+        """The same plan with the classifiers and the weights of learned defenses spelled out."""
+        columns = resolved_columns(self.domain, self.defenses)
+        return self.model_copy(update={"classifiers": self.classifier_names(), "defenses": columns})
 
 
 def _once(items: tuple[Any, ...]) -> tuple[Any, ...]:

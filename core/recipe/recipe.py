@@ -64,10 +64,36 @@ def checked_columns(columns: Columns) -> Columns:
     return columns
 
 
-def built_columns(columns: Columns) -> tuple[defense_methods.Defense, ...]:
-    """One defense a column; a column of one method is that method, of several a chain."""
-    built = [tuple(defense_methods.build(m.name, m.params) for m in column) for column in columns]
+def built_columns(domain: str, columns: Columns) -> tuple[defense_methods.Defense, ...]:
+    """One defense a column; a column of one method is that method, of several a chain.
+
+    Raises:
+        BadInput: one is not for the images of that domain.
+    """
+    where = domains.get(domain)
+    built = [tuple(defense_methods.build_for(where, m.name, m.params) for m in column) for column in columns]
     return tuple(column[0] if len(column) == 1 else defense_methods.Chain(members=column) for column in built)
+
+
+def resolved_columns(domain: str, columns: Columns) -> Columns:
+    """The same columns with the domain's defaults spelled out, such as a learned defense's weights."""
+    where = domains.get(domain)
+    return tuple(
+        tuple(Method(name=m.name, params=defense_methods.values_for(where, m.name, m.params)) for m in column)
+        for column in columns
+    )
+
+
+def fitting_columns(domain: str, columns: Columns) -> Columns:
+    """Those columns that are for the images of that domain."""
+
+    def fits(column: tuple[Method, ...]) -> bool:
+        try:
+            return bool(built_columns(domain, (column,)))
+        except BadInput:
+            return False
+
+    return tuple(column for column in columns if fits(column))
 
 
 def check_backward(backward: Backward, attacker: Attacker, built: tuple[defense_methods.Defense, ...]) -> None:
@@ -232,7 +258,7 @@ class Recipe(Written):
 
     def built_defenses(self) -> tuple[defense_methods.Defense, ...]:
         """One defense a column."""
-        return built_columns(self.defenses)
+        return built_columns(self.domain, self.defenses)
 
     def known_column(self) -> tuple[Method, ...] | None:
         """The defense that the attacker of the Attack page knows; None for one who knows none."""
@@ -243,7 +269,7 @@ class Recipe(Written):
     def built_known_defense(self) -> defense_methods.Defense | None:
         """The same, built."""
         column = self.known_column()
-        return None if column is None else built_columns((column,))[0]
+        return None if column is None else built_columns(self.domain, (column,))[0]
 
     def but(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed, checked again."""
