@@ -305,7 +305,8 @@ def _index() -> tuple[Index, tuple[str, ...]]:
 
 @lru_cache(maxsize=4)
 def _indexed(folder: Path, stamp: files.Stamp) -> tuple[Index, tuple[str, ...]]:
-    index, sentences = dict(_shipped()), []
+    shipped, lost = _shipped()
+    index, sentences = dict(shipped), list(lost)
     if len(stamp) > MAX_CARDS:
         sentences.append(f"{files.shown(folder)} holds more than {MAX_CARDS} cards; the others are left out.")
     for path in (Path(name) for name, *_ in stamp[:MAX_CARDS]):
@@ -329,9 +330,15 @@ def _indexed(folder: Path, stamp: files.Stamp) -> tuple[Index, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> Index:
-    found = (read_artifact(path.parent, path.stem, shipped=True) for path in sorted(WEIGHTS.rglob("*.json")))
-    return {(artifact.card.kind, artifact.name): artifact for artifact in found}
+def _shipped() -> tuple[Index, tuple[str, ...]]:
+    index, sentences = {}, []
+    for path in sorted(WEIGHTS.rglob("*.json")):
+        try:
+            artifact = read_artifact(path.parent, path.stem, shipped=True)
+            index[artifact.card.kind, artifact.name] = artifact
+        except BadInput as error:
+            sentences.append(f"An artifact that ships is left out: {error} Check the repository out again.")
+    return index, tuple(sentences)
 
 
 def _known(artifact: Artifact) -> bool:

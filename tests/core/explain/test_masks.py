@@ -24,7 +24,7 @@ from core.explain.masks import (
     squared,
 )
 from core.models import artifacts
-from core.training.masks import fit_masks
+from core.training import Trainer, TrainingPlan, find_plan
 
 FOLDER = artifacts.WEIGHTS / "masks"
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -49,6 +49,22 @@ def test_corruption_is_equation_8() -> None:
     assert torch.equal(blend(image, torch.zeros_like(image), noise), image)
 
 
+def fit(
+    generator: torch.nn.Module,
+    classifier: torch.nn.Module,
+    images: Tensor,
+    beta: float,
+    distance: str = "squared_error",
+    seed: int = 0,
+    **stage: object,
+) -> None:
+    values = find_plan("masks_mnist_a_fc_3").model_dump()
+    objective = {"name": "attention_masks", "params": {"beta": beta, "distance": distance}}
+    plan = TrainingPlan(**values | {"seed": seed, "stages": [values["stages"][0] | {"objective": objective} | stage]})
+    networks = {"generator": generator, "classifier": classifier}
+    Trainer(plan, networks, (images, torch.zeros(len(images), dtype=torch.int64)), torch.device("cpu")).fit()
+
+
 def test_the_generator_finds_the_optimum_of_a_linear_network() -> None:
     """F(x) = w·x, squared distance, x at the noise's mean: E(Σ w A (η − x))² − β·mean(A) is least at A = β / (2·d·w²·σ²), cut to [0, 1]."""
     side, beta = 4, 0.4
@@ -56,15 +72,15 @@ def test_the_generator_finds_the_optimum_of_a_linear_network() -> None:
     wanted = (beta / (2 * side * side * weights**2 / 12)).clamp(0, 1).view(side, side)
     assert float(wanted.min()) > 0.05 and int((wanted == 1).sum()) >= 2 and int((wanted < 0.9).sum()) >= 8
 
-    def linear(images: Tensor) -> Tensor:
-        return images.flatten(1) @ weights[:, None]
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(side * side, 1, bias=False)).requires_grad_(False)
+    linear[1].weight.copy_(weights[None])
 
     torch.manual_seed(0)
     generator = FullyConnected(1, side, hidden=32)
     pictures = torch.full(
         (4096, 1, side, side), 128, dtype=torch.uint8
     )  # as near to the mean of the noise as 8 bits come
-    fit_masks(generator, linear, pictures, beta=beta, epochs=60, batch=512, peak=3e-3, distance=squared)
+    fit(generator, linear, pictures, beta, epochs=60, batch=512, max_lr=3e-3, mixed_precision=False)
     with torch.no_grad():
         found = generator(pictures[:1].float() / 255)[0, 0]
     assert torch.allclose(found, wanted, atol=0.06), (found - wanted).abs().max()
@@ -78,7 +94,7 @@ def test_training_does_not_touch_the_classifier_and_repeats() -> None:
     def trained(seed: int) -> Tensor:
         torch.manual_seed(seed)
         generator = masks.build_generator("conv", classifier)
-        fit_masks(generator, classifier, pictures, beta=3, epochs=1, batch=32, peak=1e-3, seed=seed)
+        fit(generator, classifier, pictures, 3.0, "cross_entropy", seed, epochs=1, batch=32)
         with torch.no_grad():
             found: Tensor = generator(pictures[:1].float() / 255)
         return found

@@ -15,7 +15,7 @@ from core import defenses, domains
 from core.domains.mnist import stand_in
 from core.models import artifacts
 from core.models.classifier import Classifier
-from core.training import NAMES
+from core.training import PLANS
 
 SHIPPED = sorted(path.stem for path in artifacts.WEIGHTS.glob("*.json"))
 LEAST = {  # of the test pictures that each one has to get right
@@ -56,7 +56,7 @@ def right(classifier: Classifier, images: Tensor, labels: Tensor) -> int:
 def test_weights_and_cards_come_in_pairs_and_stay_small() -> None:
     files = sorted(artifacts.WEIGHTS.glob("*.safetensors"))
     assert [path.stem for path in files] == SHIPPED
-    assert set(SHIPPED) <= set(NAMES)
+    assert set(SHIPPED) <= set(PLANS)
     assert max(path.stat().st_size for path in files) <= 16 * MEGABYTE
     assert sum(path.stat().st_size for path in artifacts.WEIGHTS.rglob("*.safetensors")) <= 60 * MEGABYTE
 
@@ -72,7 +72,7 @@ def test_what_ships_is_the_file_that_its_card_means() -> None:
     for path in artifacts.WEIGHTS.rglob("*.safetensors"):
         card = artifacts.read_artifact(path.parent, path.stem).card
         assert card.sha256 == hashlib.sha256(path.read_bytes()).hexdigest(), path.name
-        assert card.licence and card.plan in NAMES
+        assert card.licence and card.plan in PLANS
 
 
 @pytest.mark.parametrize("key", SHIPPED)
