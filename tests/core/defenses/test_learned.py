@@ -176,6 +176,9 @@ def test_it_is_loaded_once_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> N
         thread.join()
     assert loaded == ["learned_blur_digits"] and all(torch.equal(result, results[0]) for result in results)
     assert torch.allclose(results[0], blur(1)(images).clamp(0, 1), atol=1e-3)
+    leaf = images.clone().requires_grad_(True)  # weights loaded under inference_mode would take part in no gradient
+    (gradient,) = torch.autograd.grad(defenses.build("learned_blur", {"weights": "digits"})(leaf).sum(), leaf)
+    assert float(gradient.abs().max()) > 0
 
 
 @pytest.mark.usefixtures("denoiser")
