@@ -10,7 +10,6 @@ import streamlit as st
 
 from core import domains
 from core.fetching import Watch
-from core.models import zoo
 from core.models.classifier import Classifier
 
 KEPT = 4
@@ -57,11 +56,6 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-def ships(domain: str, name: str) -> bool:
-    """Whether the weights come with Mirage: a matter of milliseconds, not of a download."""
-    return name in zoo.shipped(domain)
-
-
 def here(key: Key) -> bool:
-    """Whether a classifier can be used without a download: it ships, or it is loaded."""
-    return ships(key[0], key[1]) or shelf().get(key) is not None
+    """Whether a classifier can be used without a download: its weights are on this machine, or it is loaded."""
+    return domains.get(key[0]).is_local(key[1]) or shelf().get(key) is not None

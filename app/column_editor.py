@@ -56,7 +56,7 @@ def _add(recipe: Recipe, held: list[ColumnSpec]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         word = st.selectbox(
             "Another defense or classifier" if others else "Another defense",
-            [*defenses.names(), *others],
+            [*defenses.names(domain), *others],
             format_func=title,
             key="add_name",
             width=260,
@@ -86,10 +86,10 @@ def _column(recipe: Recipe, number: int, column: ColumnSpec) -> ColumnSpec:
                 st.divider()
             vote = f"{place + 1}. " if len(members) > 1 else ""
             st.markdown(f"**{vote}{plain(_title(recipe, member))}**")
-        chain = _chain(number, place, member.defenses)
+        chain = _chain(recipe, number, place, member.defenses)
         members[place] = member.model_copy(update={"defenses": chain})
         with st.container(horizontal=True):
-            _longer(number, place, members)
+            _longer(recipe, number, place, members)
             if len(members) > 1 and st.button("Remove the member", key=f"leave_{number}_{place}"):
                 _replace(number, column_of(tuple(one for n, one in enumerate(members) if n != place)))
     with st.container(horizontal=True):
@@ -106,9 +106,9 @@ def _title(recipe: Recipe, member: MemberSpec) -> str:
     return domain.classifier_title(member.classifier or own)
 
 
-def _chain(number: int, place: int, chain: Chain) -> Chain:
+def _chain(recipe: Recipe, number: int, place: int, chain: Chain) -> Chain:
     """The controls of one member's defenses."""
-    again = "_" * st.session_state.get("reordered", 0)
+    domain, again = domains.get(recipe.domain), "_" * st.session_state.get("reordered", 0)
     name = f"{number}" if place == 0 else f"{number}m{place}"
     if len(chain) > 1:
         titles = [defenses.get(method.name).title for method in chain]
@@ -124,7 +124,12 @@ def _chain(number: int, place: int, chain: Chain) -> Chain:
         about = defenses.get(method.name)
         st.markdown(f"**{'→ ' if step else ''}{about.title}**", help=f"{about.summary} {about.paper}.")
         try:
-            params = controls(about, method.params, key=f"column_{name}_{step}_{len(chain)}{again}")
+            params = controls(
+                about,
+                method.params,
+                key=f"column_{name}_{step}_{len(chain)}{again}",
+                parameters=about.parameters_for(domain),
+            )
             # The same values written in another way are no change.
             same = about(**params) == about(**method.params)
             kept.append(method if same else Method(name=method.name, params=params))
@@ -134,12 +139,12 @@ def _chain(number: int, place: int, chain: Chain) -> Chain:
     return tuple(kept)
 
 
-def _longer(number: int, place: int, members: list[MemberSpec]) -> None:
+def _longer(recipe: Recipe, number: int, place: int, members: list[MemberSpec]) -> None:
     """One more defense behind a member's others, or none of them any more."""
     name = f"{number}" if place == 0 else f"{number}m{place}"
-    member = members[place]
+    member, names = members[place], defenses.names(domains.get(recipe.domain))
     with st.popover("Chain" if member.defenses else "Defense", key=f"chain_{name}"):
-        then = st.selectbox("Then", defenses.names(), format_func=lambda n: defenses.get(n).title, key=f"then_{name}")
+        then = st.selectbox("Then", names, format_func=lambda n: defenses.get(n).title, key=f"then_{name}")
         if st.button("Put it behind", key=f"behind_{name}", disabled=len(member.defenses) >= MOST_METHODS):
             chain = (*member.defenses, Method(name=then))
             _replace(number, column_of(_with(members, place, chain)))

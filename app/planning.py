@@ -149,7 +149,10 @@ def _attacks(recipe: Recipe) -> list[Method]:
 def _defenses(recipe: Recipe) -> list[ColumnSpec]:
     """Which defenses: the columns of the Defend screen, and all others with their usual settings."""
     columns = dict(zip((system.described() for system in recipe.built_systems()), recipe.defenses, strict=True))
-    usual: dict[str, ColumnSpec] = {defenses.get(n)().described(): (Method(name=n),) for n in defenses.names()}
+    domain = domains.get(recipe.domain)
+    usual: dict[str, ColumnSpec] = {
+        defenses.build_for(domain, n, {}).described(): (Method(name=n),) for n in defenses.names(domain)
+    }
     offered = {**usual, **columns}
     chosen = st.multiselect(
         "Defenses",

@@ -32,7 +32,7 @@ from app.results import transfer_key as transfer_key
 from app.theme import plain
 from app.uploads import hold
 from app.uploads import uploads as uploads
-from core import domains
+from core import defenses, domains
 from core.explain import layers as explain
 from core.explain.layers import Layer
 from core.fetching import Watch as Bytes
@@ -53,7 +53,7 @@ from core.recipe import (
     prepare,
     transfer,
 )
-from core.recipe.columns import named_classifiers
+from core.recipe.columns import Columns, fitting_columns, members_of, named_classifiers
 from core.recipe.recipe import Attacker
 from core.systems.system import Loader
 
@@ -106,6 +106,8 @@ def change(**changes: Any) -> None:
     with told():
         if "true_class" not in changes and _other_image(recipe(), changes):
             changes["true_class"] = ""  # it was said of the image before
+        if "domain" in changes and "defenses" not in changes:
+            changes["defenses"] = _fitting(changes["domain"], recipe().defenses)
         before = recipe()
         if "view" not in changes:  # a layer belongs to a classifier, and a class and a radius to a domain
             if changes.get("domain", before.domain) != before.domain:
@@ -121,6 +123,24 @@ def change(**changes: Any) -> None:
 def change_view(**changes: Any) -> None:
     """Change what the pages show of the recipe; as `change`."""
     change(view={**recipe().view.model_dump(), **changes})
+
+
+def _fitting(domain: str, columns: Columns) -> Columns:
+    """The columns that are for that domain; those that are not are told."""
+    kept = fitting_columns(domain, columns)
+    gone = [
+        " and ".join(
+            member.classifier or " → ".join(defenses.get(method.name).title for method in member.defenses)
+            for member in members_of(column)
+        )
+        for column in columns
+        if column not in kept
+    ]
+    if gone:
+        tell(
+            f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} not for {domains.get(domain).title}, and left out."
+        )
+    return kept
 
 
 @contextmanager
@@ -221,7 +241,7 @@ def scene() -> Scene | None:
             del results()[other]  # it would hold a classifier that nobody uses
         keep(key, found)
     for name in named_classifiers(wanted.defenses):
-        if not classifiers.ships(wanted.domain, name) and _classifier(wanted, name) is None:
+        if not domains.get(wanted.domain).is_local(name) and _classifier(wanted, name) is None:
             return None
     held: Scene = results()[key]
     return held
@@ -253,7 +273,7 @@ def _classifier(wanted: Recipe, name: str) -> Classifier | None:
     """A classifier of the recipe's domain, at once where it ships or is loaded; else a download begins."""
     key = _key(wanted, name)
     held = classifiers.shelf().get(key)
-    if held is None and classifiers.ships(wanted.domain, name):
+    if held is None and domains.get(wanted.domain).is_local(name):
         try:
             held = classifiers.shelf().load(key)
         except BadInput as error:

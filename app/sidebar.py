@@ -8,6 +8,7 @@ from app import live, session
 from app.picture_choice import choose_picture
 from app.theme import plain
 from core import device, domains, plugins
+from core.models import artifacts
 
 
 def sidebar() -> None:
@@ -38,7 +39,7 @@ def sidebar() -> None:
             format_func=domain.classifier_title,
             key="side_classifier",
             on_change=_classifier_chosen,
-            help=domain.classifier_note(st.session_state.side_classifier),
+            help=plain(domain.classifier_note(st.session_state.side_classifier)),
         )
         choose_picture(domain, recipe)
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -86,7 +87,7 @@ def _notices(domain: domains.Domain) -> None:
             st.warning(plain(notice.text))
         else:
             st.caption(plain(notice.text))
-    for sentence in plugins.problems():
+    for sentence in (*plugins.problems(), *artifacts.problems()):
         st.warning(plain(sentence))
 
 

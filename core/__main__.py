@@ -3,7 +3,7 @@
 python -m core list
 python -m core attack PICTURE --attack pgd --eps 8/255 --defense jpeg --out DIR
 python -m core run RECIPE.json --out DIR
-python -m core train NAME
+python -m core train PLAN_NAME|PLAN.json
 python -m core evaluate --domain cifar10 --pictures 500 --attack pgd --defense lgs
 python -m core evaluate lgs-table-1
 """
@@ -27,6 +27,7 @@ from core import attacks, defenses, domains, files, images, memory, plugins, tra
 from core.declaration import Declared, Parameter, shown
 from core.evaluate import command as evaluating
 from core.inputs import BadInput
+from core.models import artifacts
 from core.recipe import Method, Outcome, Picture, Progress, Recipe, run
 from core.recipe.notation import COLUMN, COLUMN_HELP, parse_column, parse_value
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that is no UTF-8, a sign that the terminal lacks
             stream.reconfigure(errors="replace")
-    for sentence in plugins.problems():
+    for sentence in (*plugins.problems(), *artifacts.problems()):
         _tell(f"warning: {sentence}")
     try:
         # The flags of `attack` depend on which attack it is, so the rest of the line is read in a second pass.
@@ -111,13 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluating.add_flags(judging)
     judging.set_defaults(act=_evaluate)
 
-    learning = commands.add_parser("train", help="train what ships: a classifier, or attention masks")
-    learning.add_argument("name", choices=training.NAMES)
+    learning = commands.add_parser("train", help="train a classifier or attention masks")
+    learning.add_argument("plan", metavar="PLAN", help=f"a PLAN.json, or one of {', '.join(training.PLANS)}")
     learning.add_argument(
-        "--out", type=Path, default=Path("out/train"), help="where the weights, the card and the checkpoints go"
+        "--out", type=Path, default=Path("out/train"), help="where weights and card go, and the folder of the run"
     )
-    learning.add_argument("--epochs", type=int, default=None)
-    learning.add_argument("--seed", type=int, default=0)
+    learning.add_argument("--epochs", type=int, default=None, help="of the plan's first stage")
+    learning.add_argument("--seed", type=int, default=None)
     learning.add_argument("--device", default=None)
     learning.set_defaults(act=_train)
     return parser
@@ -264,17 +265,17 @@ def _report(outcome: Outcome) -> None:
 
 
 def _train(options: argparse.Namespace, _rest: list[str]) -> int:
+    plan = training.find_plan(options.plan).replace(seed=options.seed, epochs=options.epochs)
     files.check_writable(options.out)
     with _Bar() as bar:
-        training.train(
-            options.name,
+        card = training.train(
+            plan,
             options.out,
             options.device,
-            seed=options.seed,
-            epochs=options.epochs,
-            watch=lambda done, total, text: bar.show(Progress(text, done, total)),
+            lambda progress: bar.show(Progress(progress.text, progress.step, progress.steps)),
         )
-    print(f"Saved in {files.shown(options.out)}.")
+    if card is not None:
+        print(f"Saved in {files.shown(options.out)}. {card.figures()}")
     return 0
 
 

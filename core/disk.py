@@ -1,12 +1,23 @@
-"""Why something cannot be kept on a disk, and what to do."""
+"""Where data lives, and why something cannot be kept there."""
 
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def data_root() -> Path:
+    """Where data sets, artifacts and runs live: MIRAGE_DATA, or a folder in the user's cache."""
+    given = os.environ.get("MIRAGE_DATA")
+    if given:
+        return Path(given).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "mirage"
 
 
 def reason(error: Exception) -> str:

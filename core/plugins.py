@@ -18,6 +18,7 @@ from pathlib import Path
 from core import files
 from core.declaration import Declared, Registry
 from core.inputs import BadInput
+from core.models.architectures import ARCHITECTURES
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _problems: dict[str, str] = {}  # by file or folder
@@ -66,6 +67,7 @@ def load_plugin(file: Path) -> None:
         raise BadInput("it cannot be imported as Python.")
     module = importlib.util.module_from_spec(spec)
     before = [(registry, dict(registry.classes)) for registry in Registry.all]
+    architectures = dict(ARCHITECTURES.entries)
     sys.modules[name] = module  # before it runs: pydantic looks up annotations there
     try:
         spec.loader.exec_module(module)
@@ -78,6 +80,8 @@ def load_plugin(file: Path) -> None:
         for registry, classes in before:
             registry.classes.clear()
             registry.classes.update(classes)
+        ARCHITECTURES.entries.clear()
+        ARCHITECTURES.entries.update(architectures)
         raise BadInput(_reason(error, file)) from error
 
 

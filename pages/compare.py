@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import classifiers, live, session, theme
+from app import live, session, theme
 from app.attacker import attacker
 from app.controls import follow, taken
 from app.flags import warnings
@@ -104,7 +104,7 @@ def victim(recipe: Recipe, scene: Scene) -> str:
 def other_classifiers(recipe: Recipe, scene: Scene) -> None:
     """The attack of the Attack screen, made on each classifier of the domain and shown to all of them."""
     domain = domains.get(recipe.domain)
-    names = tuple(n for n in domain.classifier_names() if classifiers.ships(recipe.domain, n))
+    names = tuple(n for n in domain.classifier_names() if domain.is_local(n))
     st.subheader("Does it transfer?", anchor=False)
     if len(names) < 2:
         st.caption(

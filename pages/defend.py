@@ -12,7 +12,7 @@ from app.pictures import Tile, magnified, row
 from app.tables import table
 from app.verdicts.defend import defend_verdict, guard_words, table_of_columns
 from app.words import attacked_title, duration, mark, prediction
-from core import defenses
+from core import defenses, domains
 from core.declaration import Parameter, shown
 from core.recipe import Attacked, Column, Outcome, Recipe, Scene, assemble, flags_of, sweep
 from core.recipe.columns import methods_of
@@ -82,7 +82,8 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked, *, waits: bool) -
     """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a visitor has one job at a time."""
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = defenses.names()
+        domain = domains.get(recipe.domain)
+        names = defenses.names(domain)
         first = next((method.name for method in methods_of(recipe.defenses)), names[0])
         name = st.selectbox(
             "Defense",
@@ -93,7 +94,9 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked, *, waits: bool) -
             width=220,
         )
         parameters = {
-            p.name: p for p in defenses.get(name).parameters() if p.kind in ("number", "integer", "choice", "flag")
+            p.name: p
+            for p in defenses.get(name).parameters_for(domain)
+            if p.kind in ("number", "integer", "choice", "flag")
         }
         word = st.selectbox("Parameter", list(parameters), key=f"sweep_{name}", width=220)
     key = f"sweep {session.attack_key(recipe)} {name} {word} {recipe.defenses}"

@@ -29,7 +29,7 @@ def detectors(scene: Scene) -> dict[str, Detector]:
     """What there is to ask for this classifier, by name."""
     found: list[Detector] = []
     for kind in get_args(masks.Kind):  # of each kind that with the middle β
-        names = [name for name in masks.shipped(scene.classifier.domain) if masks.card(name).kind == kind]
+        names = [name for name in masks.names(scene.classifier.domain) if masks.card(name).architecture == kind]
         if names:
             attention = masks.load(names[len(names) // 2], str(scene.classifier.device))
             found.append(MaskDisagreement(scene.classifier, attention))

@@ -26,7 +26,7 @@ def elsewhere(domain: domains.Domain) -> None:
     st.write("A mask network learns one classifier on one set of classes. Those that ship belong to these domains:")
     with st.container(horizontal=True):
         for name in domains.names():
-            if masks.shipped(name):
+            if masks.names(name):
                 st.button(
                     domains.get(name).title,
                     key=f"masks_{name}",
@@ -96,19 +96,19 @@ def ladder(kind: Kind, scene: Scene, base: Attacked) -> None:
     tiles = []
     for tone, pixels in (("clean", scene.clean), ("adversarial", base.adversarial)):
         image = images.to_tensor(pixels).to(scene.classifier.device)
-        for name in masks.shipped(scene.classifier.domain):
+        for name in masks.names(scene.classifier.domain):
             about = masks.card(name)
-            if about.kind == kind:
+            if about.architecture == kind:
                 attention = masks.load(name, str(scene.classifier.device))
                 mask = attention.mask(image)
                 read = classes[int(attention.reader(mask).argmax())]
                 tiles.append(
                     Tile(
                         levels(mask[0].mean(0).cpu().numpy()),
-                        f"{tone}, β {about.beta:g}",
+                        f"{tone}, β {masks.beta(about):g}",
                         f"f2 reads {read}",
                         "clean" if tone == "clean" else "adversarial",
-                        file_name=f"mask_{tone}_{about.beta:g}.png",
+                        file_name=f"mask_{tone}_{masks.beta(about):g}.png",
                         palette=CIVIDIS,
                     )
                 )
@@ -118,16 +118,16 @@ def ladder(kind: Kind, scene: Scene, base: Attacked) -> None:
 def cards(domain: str) -> list[Row]:
     """How good every mask network is, as measured when it was made."""
     rows: list[Row] = []
-    for name in masks.shipped(domain):
+    for name in masks.names(domain):
         about = masks.card(name)
-        read, kept = about.measured
+        read, kept, noise = (*(metric.text for metric in about.metrics), "", "", "")[:3]
         rows.append(
             {
-                "masks": KINDS[about.kind],
-                "β": f"{about.beta:g}",
-                "f2 reads right": f"{read.value:.1%} ({read.correct} of {read.count})",
-                "f1 keeps its class": f"{kept.value:.1%} ({kept.correct} of {kept.count})",
-                "may be noise": f"{about.corrupted:.0%}",
+                "masks": KINDS[masks.kind(about)],
+                "β": f"{masks.beta(about):g}",
+                "f2 reads right": read,
+                "f1 keeps its class": kept,
+                "may be noise": noise,
                 "parameters": f"{about.parameters:,}",
             }
         )
@@ -135,12 +135,12 @@ def cards(domain: str) -> list[Row]:
 
 
 domain = domains.get(session.recipe().domain)
-if not masks.shipped(domain.name):
+if not masks.names(domain.name):
     elsewhere(domain)
     st.stop()
 scene, base = live.attacked()
 head = st.container()
-there = [kind for kind in KINDS if any(masks.card(name).kind == kind for name in masks.shipped(domain.name))]
+there = [kind for kind in KINDS if any(masks.card(name).architecture == kind for name in masks.names(domain.name))]
 with st.container(horizontal=True, vertical_alignment="bottom"):
     kind: Kind = st.segmented_control(
         "Mask network",
@@ -150,7 +150,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         required=True,
         key=f"masks_kind_{domain.name}",
     )
-    betas = [masks.card(name).beta for name in masks.shipped(domain.name) if masks.card(name).kind == kind]
+    about_all = [masks.card(name) for name in masks.names(domain.name)]
+    betas = sorted({masks.beta(about) for about in about_all if about.architecture == kind})
     beta = st.select_slider(
         "β",
         betas,
@@ -161,7 +162,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         width=240,
     )
     draw = st.slider("Draw of the noise", 1, 20, 1, key="masks_draw", help="Another η (equation 8).", width=240)
-name = masks.named(domain.name, kind, beta)
+name = masks.find(domain.name, kind, beta)
 attention = masks.load(name, str(scene.classifier.device))
 with torch.no_grad():
     classes = scene.classifier.classes
@@ -172,11 +173,11 @@ with head:
     theme.verdict(stop_note(base) + said)
 both(attention, scene, base, draw)
 about = attention.about
-if about.classifier != scene.classifier.name:
-    other = domain.classifier_title(about.classifier)
-    st.info(
-        f"These masks were learnt on {other}; for {scene.classifier.title} they are a transfer, as in the paper's table 3."
+if about.trained_against != scene.classifier.name:
+    other, this = (
+        theme.plain(title) for title in (domain.classifier_title(about.trained_against), scene.classifier.title)
     )
+    st.info(f"These masks were learnt on {other}; for {this} they are a transfer, as in the paper's table 3.")
 st.caption(
     "Bright is what the classifier needs: 1 − A of equation 8, the mean over the colours. Everywhere else the picture may turn to noise; "
     "the corrupted picture shows it, and what the classifier says of it. f2 is a LeNet that only gets to see the mask."

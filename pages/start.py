@@ -75,7 +75,7 @@ with words:
         true = " ✓" if number == scene.known_label else ""
         st.progress(share, text=f"{theme.plain(classes[number])}{true} · {per_cent(share)}")
     note = domains.get(recipe.domain).classifier_note(scene.classifier.name)
-    st.caption(f"{scene.classifier.title}: {theme.plain(note)}")
+    st.caption(theme.plain(f"{scene.classifier.title}: {note}"))
     glance(recipe, scene)
 
 doors = st.columns(3)

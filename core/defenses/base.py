@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from core.declaration import Declared, Registry
+from core.declaration import Declared, Parameter, Registry
+from core.domains.base import Domain
 from core.inputs import BadInput, check_images, full_precision
 from core.memory import empty_like
 from core.random_streams import RandomStreams
@@ -29,6 +30,23 @@ class Defense(Declared, ABC):
         super().__pydantic_init_subclass__(**kwargs)
         if "name" in cls.__dict__:
             REGISTRY.add(cls)
+
+    @classmethod
+    def fits(cls, domain: Domain) -> bool:
+        """Whether it is offered for the images of that domain."""
+        return True
+
+    @classmethod
+    def parameters_for(cls, domain: Domain) -> tuple[Parameter, ...]:
+        """The declared parameters with the defaults and choices of a domain."""
+        return cls.parameters()
+
+    def check_domain(self, domain: Domain) -> None:
+        """Refuse a domain whose images it is not for.
+
+        Raises:
+            BadInput: it is not; the sentence names what it is for.
+        """
 
     @abstractmethod
     def apply(self, images: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.domains.base import Domain, GalleryItem, data_root
+from core.disk import data_root
+from core.domains.base import Domain, GalleryItem
 from core.domains.cifar10 import Cifar10
 from core.domains.imagenet import ImageNet
 from core.domains.imagenette import Imagenette

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,19 +22,15 @@ from core.domains.chosen import Picture
 from core.domains.image_folder import Notice
 from core.fetching import Watch
 from core.inputs import BadInput, quoted
-from core.models import zoo
+from core.models import artifacts
+from core.models.artifacts import Artifact
 from core.models.classifier import Classifier
 
 Pixels = npt.NDArray[np.uint8]  # H×W×C
 
 
-def data_root() -> Path:
-    """Where data sets and published weights live: MIRAGE_DATA, or a folder in the user's cache."""
-    given = os.environ.get("MIRAGE_DATA")
-    if given:
-        return Path(given).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "mirage"
+# Of a domain's classifiers that ship; the first one is its default.
+_ORDER = ("photonet", "resnet", "a", "vgg", "alexnet", "b", "digits")
 
 
 def read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -75,18 +69,17 @@ class Domain(ABC):
     # Classifiers
 
     def classifier_names(self) -> tuple[str, ...]:
-        """The classifiers of this domain, the default first."""
-        return zoo.shipped(self.name)
+        """The classifiers of this domain, the default first; the user's own come last."""
+        return tuple(self._artifacts())
 
     def classifier_title(self, name: str) -> str:
         """The classifier's name for people."""
-        return zoo.card(self.name, name).title
+        return self._artifact(name).card.title
 
     def classifier_note(self, name: str) -> str:
         """One line about what the classifier is and how good it is."""
-        card = zoo.card(self.name, name)
-        figures = "; ".join(f"{item.what} {item.value:.1%} ({item.correct} of {item.count})" for item in card.accuracy)
-        return f"{figures}. {card.note}" if figures else card.note
+        card = self._artifact(name).card
+        return f"{card.figures()}. {card.description}" if card.metrics else card.description
 
     def classifier(self, name: str | None = None, device: str | None = None, watch: Watch | None = None) -> Classifier:
         """The classifier of that name (the default's without one) on that device (the fastest without one).
@@ -96,12 +89,36 @@ class Domain(ABC):
         Raises:
             BadInput: there is no such classifier or device, or its weights cannot be had.
         """
-        name = name or self.classifier_names()[0]
-        if name not in self.classifier_names():
-            raise BadInput(
-                f"{self.title} has no classifier called {name[:60]!r}; it has {', '.join(self.classifier_names())}."
-            )
-        return zoo.load(self.name, name, self.classes, device=str(pick(device)))
+        artifact = self._artifact(name or self.classifier_names()[0])
+        return artifacts.load_classifier(artifact, self.classes, device=str(pick(device)))
+
+    def is_local(self, name: str) -> bool:
+        """Whether a classifier's weights are on this machine: a matter of milliseconds, not of a download."""
+        return name in self._artifacts()
+
+    def takes(self, channels: int, size: int) -> bool:
+        """Whether this domain's images are of that form."""
+        return (channels, size) == (self.channels, self.size)
+
+    def _artifacts(self) -> dict[str, Artifact]:
+        """The artifacts that are classifiers of this domain, by the classifier's name, the default first."""
+        found = {
+            artifact.name.removeprefix(f"{self.name}_"): artifact
+            for artifact in artifacts.list_artifacts("classifier", self.name)
+            if self.takes(artifact.card.channels, artifact.card.size)
+        }
+
+        def place(name: str) -> tuple[bool, int, str]:
+            return not found[name].shipped, _ORDER.index(name) if name in _ORDER else len(_ORDER), name
+
+        return {name: found[name] for name in sorted(found, key=place)}
+
+    def _artifact(self, name: str) -> Artifact:
+        found = self._artifacts()
+        if name not in found:
+            names = ", ".join(self.classifier_names())
+            raise BadInput(f"{self.title} has no classifier called {quoted(name)}; it has {names}.")
+        return found[name]
 
     # Attacks
 
@@ -148,7 +165,15 @@ class Domain(ABC):
 
     def notices(self) -> tuple[Notice, ...]:
         """What there is to say about the user's own images and files of this domain."""
-        return ()
+        return tuple(
+            Notice(
+                f"The artifact {artifact.name} is left out: it takes images of {card.size}×{card.size} pixels and {card.channels} "
+                f"channels, and those of {self.title} have {self.size}×{self.size} and {self.channels}.",
+                problem=True,
+            )
+            for artifact in artifacts.list_artifacts("classifier", self.name)
+            if not self.takes((card := artifact.card).channels, card.size)
+        )
 
     @property
     def can_fetch(self) -> bool:

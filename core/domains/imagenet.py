@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from core import files
 from core.device import pick
-from core.domains.base import Domain, GalleryItem, Pixels, data_root, read_only
+from core.disk import data_root
+from core.domains.base import Domain, GalleryItem, Pixels, read_only
 from core.domains.image_folder import ImageFolder, Notice, open_folder, read_image
 from core.domains.photos import photograph
 from core.fetching import Watch
 from core.inputs import BadInput
 from core.models import pretrained
+from core.models.artifacts import Artifact
 from core.models.classifier import Classifier
 
 LABELLED = {"cat": 281, "coffee": 967, "rocket": 657, "officer": 652, "temple": 698}  # tabby, espresso, missile, ...
@@ -46,13 +48,13 @@ class ImageNet(Domain):
         return _categories()
 
     def classifier_names(self) -> tuple[str, ...]:
-        return pretrained.names(data_root())
+        return (*pretrained.names(data_root()), *self._artifacts())
 
     def classifier_title(self, name: str) -> str:
-        return pretrained.title(name)
+        return super().classifier_title(name) if self.is_local(name) else pretrained.title(name)
 
     def classifier_note(self, name: str) -> str:
-        return pretrained.note(name, data_root())
+        return super().classifier_note(name) if self.is_local(name) else pretrained.note(name, data_root())
 
     def classifier(self, name: str | None = None, device: str | None = None, watch: Watch | None = None) -> Classifier:
         name = name or self.classifier_names()[0]
@@ -60,6 +62,8 @@ class ImageNet(Domain):
             raise BadInput(
                 f"ImageNet has no classifier called {name[:60]!r}; it has {', '.join(self.classifier_names())}."
             )
+        if self.is_local(name):
+            return super().classifier(name, device, watch)
         return pretrained.load(name, data_root(), device=str(pick(device)), watch=watch)
 
     def gallery(self) -> tuple[GalleryItem, ...]:
@@ -94,7 +98,19 @@ class ImageNet(Domain):
         )
 
     def notices(self) -> tuple[Notice, ...]:
-        return self._folder().notices
+        taken = (
+            Notice(
+                f"The artifact imagenet_{name} is left out: a published classifier has that name; rename its files.",
+                True,
+            )
+            for name in super()._artifacts()
+            if name in pretrained.names(data_root())
+        )
+        return (*super().notices(), *taken, *self._folder().notices)
+
+    def _artifacts(self) -> dict[str, Artifact]:
+        published = pretrained.names(data_root())
+        return {name: artifact for name, artifact in super()._artifacts().items() if name not in published}
 
     def _folder(self) -> ImageFolder:
         path = data_root() / "imagenet"

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from core import files
+from core.disk import data_root
 from core.domains import stored
-from core.domains.base import Domain, GalleryItem, Pixels, data_root
+from core.domains.base import Domain, GalleryItem, Pixels
 from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
 from core.fetching import Watch, fetch

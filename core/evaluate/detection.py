@@ -116,7 +116,7 @@ class MaskDisagreement(Detector):
         if attention.about.domain != classifier.domain:
             raise BadInput(f"These attention masks belong to {attention.about.domain!r}, not to {classifier.domain!r}.")
         self.classifier, self.attention = classifier, attention
-        if attention.about.kind == "conv":
+        if attention.about.architecture == "conv":
             self.name, self.title = "convolutional_masks", "Convolutional masks (ours)"
             self.summary = (
                 "Masks made from what the classifier's own convolutions say: sharper and with fewer false alarms, but an attack on this "

@@ -50,7 +50,7 @@ class MaskTables(Reproduction):
     def lines(self, classifier: Classifier, seed: int, watch: Watch | None) -> list[Line]:
         domain = domains.get(self.domain)
         place = str(classifier.device)
-        attention = masks.load(masks.named(self.domain, self.kind, BETA), place)
+        attention = masks.load(masks.find(self.domain, self.kind, BETA), place)
         calm, _ = domain.sample(CALIBRATION, split="train", seed=seed)
         found = []
         for name, title in VICTIMS.items():
@@ -108,13 +108,13 @@ class MaskTables(Reproduction):
         return rows
 
     def report(self, rows: list[Row], count: int, seed: int) -> str:
-        about = masks.card(masks.named(self.domain, self.kind, BETA))
+        about = masks.card(masks.find(self.domain, self.kind, BETA))
         parts = [
             f"## {self.title}\n\n{count} test pictures of CIFAR-10, seed {seed}; the pictures that f1 knows and that fool it after 8-bit "
             f"rounding, and as many clean ones; 95 % intervals (Wilson).\nAttacks, L∞ at 8/255: "
             + "; ".join(attack.described() for attack in (*ATTACKS.values(), PGD(eps=EPS)))
-            + f". Masks: {self.kind}, β {BETA:g}, made by {about.classifier}'s network for both classifiers; "
-            f"f2 reads {about.measured[0].value:.1%} of the clean test masks right.\nPublished: {self.published}\n"
+            + f". Masks: {self.kind}, β {BETA:g}, made by {about.trained_against}'s network for both classifiers; "
+            f"f2 reads {about.metrics[0].value:.1%} of the clean test masks right.\nPublished: {self.published}\n"
         ]
         for table in dict.fromkeys(str(row["table"]) for row in rows):
             chosen = [{k: v for k, v in row.items() if k != "table"} for row in rows if row["table"] == table]

@@ -22,6 +22,7 @@ from core.recipe.columns import (
     check_classifiers,
     checked_columns,
     named_classifiers,
+    resolved_columns,
 )
 from core.recipe.recipe import Attacker, Written, build_attack, describe_attack
 from core.systems import Backward, System
@@ -125,8 +126,9 @@ class Plan(Written):
         return f"{self.domain}-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
 
     def resolved(self) -> Plan:
-        """The same plan with the classifiers spelt out."""
-        return self.model_copy(update={"classifiers": self.classifier_names()})
+        """The same plan with the classifiers and the weights of learned defenses spelled out."""
+        columns = resolved_columns(self.domain, self.defenses)
+        return self.model_copy(update={"classifiers": self.classifier_names(), "defenses": columns})
 
 
 def _once(items: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core import domains
+from core.disk import data_root
 from core.inputs import BadInput
+from core.models import artifacts
+from core.models.artifacts import Artifact, Card
 from core.models.classifier import Classifier
-from core.models.zoo import WEIGHTS, Measured
 
-FOLDER = WEIGHTS / "masks"
 HIDDEN = 256
 
 Kind = Literal["fc", "conv"]
@@ -126,13 +122,13 @@ class Attention(nn.Module):
     """A mask generator and the network that reads its masks, frozen.
 
     Attributes:
-        name: as in its files. domain, classifier: what it was trained on. beta: the reward of corruption.
+        about: its card.
     """
 
-    def __init__(self, generator: nn.Module, reader: nn.Module, *, name: str, about: MaskCard) -> None:
+    def __init__(self, generator: nn.Module, reader: nn.Module, *, about: Card) -> None:
         super().__init__()
         self.generator, self.reader = generator, reader
-        self.name, self.about = name, about
+        self.about = about
         self.requires_grad_(False)
         self.eval()
 
@@ -182,98 +178,82 @@ def attention_loss(
     return distance(outputs, clean) - beta * corruption.flatten(1).mean(1)
 
 
-class MaskCard(BaseModel):
-    """What a mask generator is, what it was trained on and by which command, and how good it is."""
-
-    model_config = ConfigDict(frozen=True)
-
-    domain: str
-    classifier: str
-    kind: Kind
-    beta: float
-    noise: str
-    channels: int
-    size: int
-    classes: int
-    parameters: int
-    data: str
-    command: str
-    measured: tuple[Measured, ...]
-    corrupted: float  # the mean of A over the test pictures
+def names(domain: str) -> tuple[str, ...]:
+    """The mask generators of a domain by name: the paper's before ours, by β."""
+    found = artifacts.list_artifacts("mask_generator", domain)
+    return tuple(
+        a.name for a in sorted(found, key=lambda a: (not a.shipped, a.card.architecture != "fc", beta(a.card)))
+    )
 
 
-def shipped(domain: str, folder: Path = FOLDER) -> tuple[str, ...]:
-    """The mask generators of a domain: the paper's before ours, by β."""
-    found = [path.stem for path in folder.glob(f"{domain}_*.json")]
-    return tuple(sorted(found, key=lambda name: (card(name, folder).kind != "fc", card(name, folder).beta)))
-
-
-def named(domain: str, kind: Kind, beta: float, folder: Path = FOLDER) -> str:
+def find(domain: str, form: Kind, wanted: float) -> str:
     """The name of a domain's generator of that kind and β.
-
-    Raises:
-        BadInput: none ships.
-    """
-    for name in shipped(domain, folder):
-        about = card(name, folder)
-        if about.kind == kind and about.beta == beta:
-            return name
-    raise BadInput(f"No attention masks of kind {kind!r} with β {beta:g} ship for {domain!r}.")
-
-
-@lru_cache(maxsize=64)
-def card(name: str, folder: Path = FOLDER) -> MaskCard:
-    """The card of that name.
 
     Raises:
         BadInput: there is none.
     """
-    path = folder / f"{name}.json"
-    if not path.is_file() or path.parent != folder:
-        raise BadInput(f"There are no attention masks called {name[:60]!r}.")
-    return MaskCard.model_validate_json(path.read_bytes())
+    for name in names(domain):
+        about = card(name)
+        if about.architecture == form and beta(about) == wanted:
+            return name
+    raise BadInput(f"There are no attention masks of kind {form!r} with β {wanted:g} for {domain!r}.")
 
 
-def built(kind: Kind, classifier: Classifier) -> nn.Module:
+def card(name: str) -> Card:
+    """The card of the mask generator of that name.
+
+    Raises:
+        BadInput: there is none.
+    """
+    return artifacts.find_artifact("mask_generator", name).card
+
+
+def kind(about: Card) -> Kind:
+    """Of which kind a mask generator is."""
+    return "fc" if about.architecture == "fc" else "conv"
+
+
+def beta(about: Card) -> float:
+    """The reward of corruption that a mask generator was trained with."""
+    return float(about.hyperparameters["beta"])
+
+
+def build_generator(form: Kind, classifier: Classifier) -> nn.Module:
     """An untrained generator of masks for that classifier, on its device."""
-    made = FullyConnected(classifier.channels, classifier.size) if kind == "fc" else Convolutional(classifier)
+    made = FullyConnected(classifier.channels, classifier.size) if form == "fc" else Convolutional(classifier)
     return made.to(classifier.device)
 
 
-@lru_cache(maxsize=8)
-def load(name: str, device: str = "cpu", folder: Path = FOLDER) -> Attention:
-    """A trained generator with its reader, on `device`.
+def load(name: str, device: str = "cpu") -> Attention:
+    """A trained generator with its reader, on `device`; loaded once.
 
     Raises:
         BadInput: there is none of that name, or its file does not fit its card.
     """
-    about = card(name, folder)
-    classifier = domains.get(about.domain).classifier(about.classifier, device)
-    found = Attention(
-        built(about.kind, classifier),
-        LeNet(about.channels, about.classes),
-        name=name,
-        about=about,
-    )
-    try:
-        found.load_state_dict({key: value.float() for key, value in load_file(folder / f"{name}.safetensors").items()})
-    except (OSError, RuntimeError, SafetensorError) as error:
+    return _loaded(artifacts.find_artifact("mask_generator", name).name, str(data_root()), device)
+
+
+@lru_cache(maxsize=8)
+def _loaded(name: str, _root: str, device: str) -> Attention:
+    return load_attention(artifacts.find_artifact("mask_generator", name), device)
+
+
+def load_attention(artifact: Artifact, device: str = "cpu") -> Attention:
+    """The generator and its reader of that artifact, on `device`.
+
+    Raises:
+        BadInput: its classifier is not there, or its file does not fit its card.
+    """
+    about = artifact.card
+    classifier = domains.get(about.domain).classifier(about.trained_against, device)
+    if (about.channels, about.size) != (classifier.channels, classifier.size):
         raise BadInput(
-            f"The weights {name}.safetensors are missing or damaged; check the repository out again."
-        ) from error
+            f"The masks {artifact.name} are for images of {about.size}×{about.size} pixels and {about.channels} channels; "
+            f"their classifier takes {classifier.size}×{classifier.size} and {classifier.channels}."
+        )
+    with torch.inference_mode(False):
+        found = Attention(
+            build_generator(kind(about), classifier), LeNet(about.channels, len(classifier.classes)), about=about
+        )
+        artifacts.load_weights(artifact, found)
     return found.to(device)
-
-
-def save(found: Attention, folder: Path) -> None:
-    """Write weights (as 16-bit floats) and card."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {key: value.half().contiguous() for key, value in found.state_dict().items()}
-    (folder / f"{found.name}.safetensors").write_bytes(packed(state))
-    write_card(found.name, found.about, folder)
-
-
-def write_card(name: str, about: MaskCard, folder: Path) -> None:
-    """Write a card; whoever asks for it next gets the new one."""
-    (folder / f"{name}.json").write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    card.cache_clear()
-    load.cache_clear()

@@ -1,12 +1,17 @@
-"""The networks that ship, on normalised pictures."""
+"""The architectures: the classifiers' networks that ship, on normalized images, and the registry that plugins add to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from core.inputs import BadInput, quoted
+from core.models.copying import first_line
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> nn.Conv2d:
@@ -197,12 +202,85 @@ def _to_32(x: Tensor) -> Tensor:
     return F.pad(x, (2, 2, 2, 2), value=float(-0.1307 / 0.3081))
 
 
-ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
-    "photonet": lambda classes: SEResNet(classes, (32, 64, 128, 256), (1, 1, 1, 1), first=16, pool=True),
-    "imagenette": lambda classes: SEResNet(classes, (32, 64, 160, 320), (1, 2, 2, 1), first=24),
-    "whitened": WhitenedResNet,
-    "vgg": VGG,
-    "alexnet": AlexNet,
-    "digit_a": DigitA,
-    "digit_b": DigitB,
+Kind = Literal["classifier", "mask_generator", "denoiser"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network is built for: images of `channels` channels and size×size pixels, and the number of classes of their domain."""
+
+    channels: int
+    size: int
+    classes: int
+
+
+Builder = Callable[[Shape], nn.Module]
+
+
+class Architectures:
+    """The networks that an artifact's card may name; one enters by `register`."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, tuple[Kind, Builder]] = {}
+
+    def register(self, name: str, kind: Kind = "classifier") -> Callable[[Builder], Builder]:
+        """A decorator for a function (or class) that builds a network of that name; defined anew, it replaces itself.
+
+        A classifier maps normalized images to logits N×K; a denoiser maps images N×C×H×W in [0, 1] to images of that shape.
+
+        Raises:
+            BadInput: something else has that name.
+        """
+
+        def add(builder: Builder) -> Builder:
+            held = self.entries.get(name)
+            if held is not None and _origin(held[1]) != _origin(builder):
+                raise BadInput(f"There is an architecture called {quoted(name)} already; choose another name.")
+            self.entries[name] = (kind, builder)
+            return builder
+
+        return add
+
+    def kind(self, name: str) -> Kind | None:
+        """What the networks of that architecture do; None where there is no such architecture."""
+        return self.entries[name][0] if name in self.entries else None
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """The architectures of that kind by name."""
+        return tuple(sorted(name for name, (what, _) in self.entries.items() if what == kind))
+
+    def build(self, name: str, kind: Kind, shape: Shape) -> nn.Module:
+        """A network with fresh weights.
+
+        Raises:
+            BadInput: there is no such architecture of that kind, or its own code fails.
+        """
+        if self.kind(name) != kind:
+            raise BadInput(f"No {kind.replace('_', ' ')} has the architecture {quoted(name)}.")
+        try:
+            network = self.entries[name][1](shape)
+        except BadInput:
+            raise
+        except Exception as error:  # a plugin's own code runs here
+            raise BadInput(f"The architecture {quoted(name)} cannot be built: {first_line(error)}.") from error
+        if not isinstance(network, nn.Module):
+            raise BadInput(f"The architecture {quoted(name)} makes a {type(network).__name__}, no torch.nn.Module.")
+        return network
+
+
+def _origin(builder: Builder) -> tuple[str, str]:
+    return getattr(builder, "__module__", ""), getattr(builder, "__qualname__", "")
+
+
+ARCHITECTURES = Architectures()
+_SHIPPED: dict[str, Builder] = {
+    "photonet": lambda shape: SEResNet(shape.classes, (32, 64, 128, 256), (1, 1, 1, 1), first=16, pool=True),
+    "imagenette": lambda shape: SEResNet(shape.classes, (32, 64, 160, 320), (1, 2, 2, 1), first=24),
+    "whitened": lambda shape: WhitenedResNet(shape.classes),
+    "vgg": lambda shape: VGG(shape.classes),
+    "alexnet": lambda shape: AlexNet(shape.classes),
+    "digit_a": lambda shape: DigitA(shape.classes),
+    "digit_b": lambda shape: DigitB(shape.classes),
 }
+for _name, _builder in _SHIPPED.items():
+    ARCHITECTURES.register(_name)(_builder)

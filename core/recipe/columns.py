@@ -121,27 +121,62 @@ def check_classifiers(domain_name: str, columns: Columns) -> None:
             raise BadInput(f"{domain.title} has no classifier called {quoted(name)}; it has {', '.join(names)}.")
 
 
-def built_chain(chain: Chain) -> defense_methods.Defense | None:
-    """The defense of a chain: that method, a `Chain` of several, or None of none."""
-    built = tuple(defense_methods.build(method.name, method.params) for method in chain)
+def built_chain(domain: domains.Domain, chain: Chain) -> defense_methods.Defense | None:
+    """The defense of a chain: that method, a `Chain` of several, or None of none.
+
+    Raises:
+        BadInput: one is not for the images of that domain.
+    """
+    built = tuple(defense_methods.build_for(domain, method.name, method.params) for method in chain)
     if not built:
         return None
     return built[0] if len(built) == 1 else defense_methods.Chain(members=built)
 
 
 def built_column(domain_name: str, column: ColumnSpec) -> System:
-    """The system of a column. No weights are loaded."""
+    """The system of a column. No weights are loaded.
+
+    Raises:
+        BadInput: a defense is not for the images of that domain.
+    """
     domain = domains.get(domain_name)
     return System(
         tuple(
             Member(
                 member.classifier,
                 domain.classifier_title(member.classifier) if member.classifier else "",
-                built_chain(member.defenses),
+                built_chain(domain, member.defenses),
             )
             for member in members_of(column)
         )
     )
+
+
+def resolved_columns(domain_name: str, columns: Columns) -> Columns:
+    """The same columns with the domain's defaults spelled out, such as a learned defense's weights."""
+    domain = domains.get(domain_name)
+
+    def resolved(member: MemberSpec) -> MemberSpec:
+        chain = tuple(
+            Method(name=method.name, params=defense_methods.values_for(domain, method.name, method.params))
+            for method in member.defenses
+        )
+        return member.model_copy(update={"defenses": chain})
+
+    return tuple(column_of(tuple(resolved(member) for member in members_of(column))) for column in columns)
+
+
+def fitting_columns(domain_name: str, columns: Columns) -> Columns:
+    """Those columns whose classifiers and defenses are for that domain."""
+
+    def fits(column: ColumnSpec) -> bool:
+        try:
+            check_classifiers(domain_name, (column,))
+            return bool(built_columns(domain_name, (column,)))
+        except BadInput:
+            return False
+
+    return tuple(column for column in columns if fits(column))
 
 
 def built_columns(domain_name: str, columns: Columns) -> tuple[System, ...]:

@@ -14,7 +14,7 @@ from core.attacks.cw import CW
 from core.attacks.deepfool import DeepFool
 from core.attacks.jsma import JSMA
 from core.attacks.worst_case import WorstCase
-from core.defenses import Bilateral, Chain, Defense
+from core.defenses import Bilateral, Chain, Defense, LearnedDefense
 from core.recipe.contest import budgeted
 from core.recipe.recipe import Attacker, Recipe
 from core.systems import System
@@ -34,6 +34,7 @@ _GRADIENT = {
 _FORWARD = 1 / 3  # a look for logits alone
 _PIXEL = 1e-7  # a filter's work for one pixel
 _WINDOW = 6e-8  # a bilateral filter's, for one pixel and one place of its window
+_NETWORK = 1e-6  # a small denoiser's, for one pixel
 _BACKWARD = 3.0  # a gradient through a filter, as a share of the filter
 _GPU = 0.05  # a share of the processor's seconds
 
@@ -84,7 +85,7 @@ def defense_seconds(defense: Defense, size: int) -> float:
         return sum(defense_seconds(member, size) for member in defense.members)
     if isinstance(defense, Bilateral):
         return _WINDOW * defense.window**2 * size**2
-    return _PIXEL * size**2
+    return (_NETWORK if isinstance(defense, LearnedDefense) else _PIXEL) * size**2
 
 
 def attack_seconds(recipe: Recipe, system: System | None = None) -> float:

@@ -315,7 +315,7 @@ def sweep(
     points = []
     base = next((m.params for m in methods_of(recipe.defenses) if m.name == method), {})
     for number, value in enumerate(values):
-        defense = defenses.build(method, {**base, parameter: value})
+        defense = defenses.build_for(domains.get(recipe.domain), method, {**base, parameter: value})
         if watch is not None and watch(Progress(f"{defense.title} over {parameter}", number, len(values))):
             return None
         system = System.of(defense)

@@ -1,33 +1,31 @@
-"""Checkpoints of a training that may be cut off."""
+"""Checkpoints of a training that may be cut off, and the curves beside them."""
 
 from __future__ import annotations
 
-import copy
+import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.inputs import BadInput
 
 
-def keep(
-    path: Path,
-    run: dict[str, int],
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    epoch: int,
-) -> None:
-    """Write what a training needs to go on behind `epoch` epochs, whole or not at all.
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write what a training needs to go on, whole or not at all.
 
     Raises:
         BadInput: it cannot be written there.
     """
     part = path.with_suffix(".part")
-    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
     try:
-        torch.save({**state, "run": run, "epoch": epoch}, part)
+        with part.open("wb") as file:
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)  # a run that is killed here leaves the checkpoint before
     except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk as a RuntimeError
         raise BadInput(
@@ -35,42 +33,73 @@ def keep(
         ) from error
 
 
-def resume(
-    path: Path | None,
-    run: dict[str, int],
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> int:
-    """Go on from the checkpoint at `path` if it is of the same run; gives the epoch to begin with.
+def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
+    """The checkpoint at `path`; None where there is none, or where it is another run's.
 
     Raises:
-        BadInput: it is damaged, or of another network; the sentence says how to begin anew.
+        BadInput: it is damaged.
     """
-    if path is None or not path.exists():
-        return 0
+    if not path.exists():
+        return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)  # it may have been written on another device
-        if state.get("run") != run:
-            return 0  # of another seed or another length: its schedule is not ours
-        epoch, before = state["epoch"], copy.deepcopy(network.state_dict())
-        if not isinstance(epoch, int) or not 0 <= epoch <= run["epochs"]:
-            raise ValueError("its epoch is out of range")
-        if not all(bool(value.isfinite().all()) for value in state["network"].values()):
-            raise ValueError("its weights are not finite")
+        if state["run"] != run:
+            return None
+        if not all(isinstance(state[word], int) and state[word] >= 0 for word in ("stage", "epoch")):
+            raise ValueError("its epoch is no number")
+        for weights in state["networks"].values():
+            if not all(bool(value.isfinite().all()) for value in weights.values()):
+                raise ValueError("its weights are not finite")
     except Exception as error:  # a damaged archive raises whatever its bytes make the reader raise
-        raise BadInput(_damaged(path)) from error
+        raise damaged(path) from error
+    return dict(state)
+
+
+def fill(path: Path, networks: Mapping[str, nn.Module], weights: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Give the networks a checkpoint's weights; where they do not fit, all stay as they were.
+
+    Raises:
+        BadInput: they do not fit.
+    """
+    before = {name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in networks.items()}
     try:
-        network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-    except Exception as error:  # likewise for tables that do not fit
-        network.load_state_dict(before)
-        raise BadInput(_damaged(path)) from error
-    return epoch
+        for name, network in networks.items():
+            network.load_state_dict(weights[name])
+    except Exception as error:  # tables that do not fit fail in many ways
+        for name, network in networks.items():
+            network.load_state_dict(before[name])
+        raise damaged(path) from error
 
 
-def _damaged(path: Path) -> str:
-    return (
+def damaged(path: Path) -> BadInput:
+    """What to do about a checkpoint that cannot be used."""
+    return BadInput(
         f"The checkpoint {path} is damaged or of another network; delete it, or choose another folder, to begin anew."
     )
+
+
+class Curves:
+    """One JSON line for every few steps: stage, epoch, step, learning rate, named losses and metrics."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def keep_until(self, stage: int, epoch: int) -> None:
+        """Drop what is not before that epoch of that stage: the run computes it again."""
+        kept = []
+        try:
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                value = json.loads(line)
+                if (value["stage"], value["epoch"]) < (stage, epoch):
+                    kept.append(line + "\n")
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # a line that was cut off: it and what follows is computed again
+        part = self.path.with_suffix(".part")
+        part.write_text("".join(kept), encoding="utf-8")
+        part.replace(self.path)
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -31,11 +31,12 @@ def test_screens(where: str, server: str, browse: Open) -> None:
     page = browse(f"{server}/{'' if where == 'start' else where}{query}", size=SIZE)
     finished(page)
     if where == "evaluate" and not verdict(page).startswith("PGD"):
+        page.get_by_role("spinbutton", name="Pictures").fill("16")
         page.get_by_placeholder("or 2, 4, 8").fill("2, 4, 8")
         page.keyboard.press("Tab")
         finished(page)
         page.get_by_role("button", name=re.compile("Run")).click()
-        finished(page)
+        finished(page, timeout=180_000)
     if where == "detect":
         page.get_by_role("button", name=re.compile("Attack .* twice")).click()
         finished(page)

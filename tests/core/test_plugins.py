@@ -14,6 +14,7 @@ import pytest
 from core import Recipe, attacks, defenses, run
 from core.__main__ import main
 from core.declaration import Registry
+from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems
 
 SOURCE = '''
@@ -144,6 +145,8 @@ BROKEN = {
     "import a_module_that_is_not_installed": "No module named 'a_module_that_is_not_installed'",
     "def broken(:": "SyntaxError",
     "raise SystemExit(3)": "SystemExit: 3",
+    "from core.models.architectures import ARCHITECTURES as a\na.register('x')(print)\n1 / 0": "ZeroDivisionError",
+    "from core.models.architectures import ARCHITECTURES as a\na.register('vgg')(print)": "called 'vgg' already",
     "1 / 0": r"ZeroDivisionError: division by zero \(line 1\)",
     "b = b'\\xff'\n\xff".encode("latin-1"): "SyntaxError|UnicodeDecodeError",
     "\0": "SyntaxError|ValueError",
@@ -160,10 +163,11 @@ BROKEN = {
 @pytest.mark.parametrize("source", BROKEN)
 def test_a_broken_plugin_is_left_out_whole_and_reported(load: Callable[..., tuple[str, ...]], source: str) -> None:
     attacks_before, defenses_before = dict(attacks.REGISTRY.classes), dict(defenses.REGISTRY.classes)
+    architectures_before = dict(ARCHITECTURES.entries)
     told = load({"broken.py": source, "good.py": defense("works")})
     assert len(told) == 1 and "broken.py is left out: " in told[0] and told[0].endswith(".")
     assert re.search(BROKEN[source], told[0]), told
-    assert attacks.REGISTRY.classes == attacks_before
+    assert attacks.REGISTRY.classes == attacks_before and ARCHITECTURES.entries == architectures_before
     assert set(defenses.REGISTRY.classes) == {*defenses_before, "works"}, "the good one works"
     assert all(defenses.REGISTRY.classes[name] is cls for name, cls in defenses_before.items())
 

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from core import BadInput, domains
 from core.explain import masks
 from core.explain.masks import (
-    FOLDER,
     Attention,
     Convolutional,
     FullyConnected,
@@ -24,8 +23,10 @@ from core.explain.masks import (
     cross_entropy,
     squared,
 )
-from core.training.masks import fit_masks
+from core.models import artifacts
+from core.training import Trainer, TrainingPlan, find_plan
 
+FOLDER = artifacts.WEIGHTS / "masks"
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
@@ -48,6 +49,22 @@ def test_corruption_is_equation_8() -> None:
     assert torch.equal(blend(image, torch.zeros_like(image), noise), image)
 
 
+def fit(
+    generator: torch.nn.Module,
+    classifier: torch.nn.Module,
+    images: Tensor,
+    beta: float,
+    distance: str = "squared_error",
+    seed: int = 0,
+    **stage: object,
+) -> None:
+    values = find_plan("masks_mnist_a_fc_3").model_dump()
+    objective = {"name": "attention_masks", "params": {"beta": beta, "distance": distance}}
+    plan = TrainingPlan(**values | {"seed": seed, "stages": [values["stages"][0] | {"objective": objective} | stage]})
+    networks = {"generator": generator, "classifier": classifier}
+    Trainer(plan, networks, (images, torch.zeros(len(images), dtype=torch.int64)), torch.device("cpu")).fit()
+
+
 def test_the_generator_finds_the_optimum_of_a_linear_network() -> None:
     """F(x) = w·x, squared distance, x at the noise's mean: E(Σ w A (η − x))² − β·mean(A) is least at A = β / (2·d·w²·σ²), cut to [0, 1]."""
     side, beta = 4, 0.4
@@ -55,15 +72,15 @@ def test_the_generator_finds_the_optimum_of_a_linear_network() -> None:
     wanted = (beta / (2 * side * side * weights**2 / 12)).clamp(0, 1).view(side, side)
     assert float(wanted.min()) > 0.05 and int((wanted == 1).sum()) >= 2 and int((wanted < 0.9).sum()) >= 8
 
-    def linear(images: Tensor) -> Tensor:
-        return images.flatten(1) @ weights[:, None]
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(side * side, 1, bias=False)).requires_grad_(False)
+    linear[1].weight.copy_(weights[None])
 
     torch.manual_seed(0)
     generator = FullyConnected(1, side, hidden=32)
     pictures = torch.full(
         (4096, 1, side, side), 128, dtype=torch.uint8
     )  # as near to the mean of the noise as 8 bits come
-    fit_masks(generator, linear, pictures, beta=beta, epochs=60, batch=512, peak=3e-3, distance=squared)
+    fit(generator, linear, pictures, beta, epochs=60, batch=512, max_lr=3e-3, mixed_precision=False)
     with torch.no_grad():
         found = generator(pictures[:1].float() / 255)[0, 0]
     assert torch.allclose(found, wanted, atol=0.06), (found - wanted).abs().max()
@@ -76,8 +93,8 @@ def test_training_does_not_touch_the_classifier_and_repeats() -> None:
 
     def trained(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        generator = masks.built("conv", classifier)
-        fit_masks(generator, classifier, pictures, beta=3, epochs=1, batch=32, peak=1e-3, seed=seed)
+        generator = masks.build_generator("conv", classifier)
+        fit(generator, classifier, pictures, 3.0, "cross_entropy", seed, epochs=1, batch=32)
         with torch.no_grad():
             found: Tensor = generator(pictures[:1].float() / 255)
         return found
@@ -106,13 +123,13 @@ def test_the_convolutional_generator_reads_what_the_classifier_computes() -> Non
 
 
 def test_what_ships_is_listed_the_papers_first() -> None:
-    assert masks.shipped("photos") == ()
+    assert masks.names("photos") == ()
     for domain, classifier in (("mnist", "a"), ("cifar10", "alexnet")):
-        names = masks.shipped(domain)
+        names = masks.names(domain)
         assert names == tuple(f"{domain}_{classifier}_{kind}_{beta}" for kind in ("fc", "conv") for beta in (1, 3, 9))
-    assert masks.named("mnist", "fc", 3) == "mnist_a_fc_3"
+    assert masks.find("mnist", "fc", 3) == "mnist_a_fc_3"
     with pytest.raises(BadInput, match="β 2"):
-        masks.named("mnist", "fc", 2)
+        masks.find("mnist", "fc", 2)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -126,10 +143,10 @@ def test_a_shipped_generator_fits_its_card(name: str) -> None:
     assert sum(p.numel() for p in found.generator.parameters()) == about.parameters
     assert not any(p.requires_grad for p in found.parameters()) and not found.training
     assert (FOLDER / f"{name}.safetensors").stat().st_size < 16e6
-    if about.kind == "fc":
+    if about.architecture == "fc":
         assert sum(isinstance(layer, torch.nn.Linear) for layer in found.generator.modules()) == 3
     assert f"train masks_{name} " in about.command
-    assert about.measured[0].value > 0.2 and 0.05 < about.corrupted < 0.99, "neither all noise nor none"
+    assert about.metrics[0].value > 0.2 and 0.05 < about.metrics[2].value < 0.99, "neither all noise nor none"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -138,37 +155,48 @@ def test_the_cards_figures_are_true(name: str, data: Path) -> None:
     found, about = masks.load(name), masks.card(name)
     domain = domains.get(about.domain)
     images, labels = domain.sample(400, seed=5)
-    classifier = domain.classifier(about.classifier, "cpu")
+    classifier = domain.classifier(about.trained_against, "cpu")
     with torch.no_grad():
         read = float((found.read(images).argmax(1) == labels).float().mean())
         corrupted = found.corrupted(images, torch.Generator().manual_seed(0))
         kept = float((classifier(corrupted).argmax(1) == classifier(images).argmax(1)).float().mean())
         share = float(found.corruption(images).mean())
-    assert read == pytest.approx(about.measured[0].value, abs=0.09)
-    assert kept == pytest.approx(about.measured[1].value, abs=0.09)
-    assert share == pytest.approx(about.corrupted, abs=0.03)
+    assert read == pytest.approx(about.metrics[0].value, abs=0.09)
+    assert kept == pytest.approx(about.metrics[1].value, abs=0.09)
+    assert share == pytest.approx(about.metrics[2].value, abs=0.03)
 
 
-def test_saving_and_loading(tmp_path: Path) -> None:
-    about = masks.card("mnist_a_fc_3").model_copy(update={"beta": 5.0})
+def test_the_users_own_masks_are_listed_behind_those_that_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    about = masks.card("mnist_a_fc_3")
     torch.manual_seed(0)
-    fresh = Attention(FullyConnected(1, 28), LeNet(1, 10), name="mnist_a_fc_5", about=about)
-    masks.save(fresh, tmp_path)
-    back = masks.load("mnist_a_fc_5", folder=tmp_path)
+    fresh = Attention(FullyConnected(1, 28), LeNet(1, 10), about=about)
+    fields = about.model_dump(exclude_defaults=True, exclude={"sha256"}) | {"hyperparameters": {"beta": 5.0}}
+    artifacts.save(fresh, "mine", tmp_path / "artifacts", **fields)
+    assert masks.names("mnist")[-1] == "mine" and masks.find("mnist", "fc", 5) == "mine"
     images = torch.rand(2, 1, 28, 28)
-    assert torch.allclose(back.mask(images), fresh.mask(images), atol=2e-3), "16 bits"
-    assert masks.shipped("mnist", tmp_path) == ("mnist_a_fc_5",)
+    assert torch.allclose(masks.load("mine").mask(images), fresh.mask(images), atol=2e-3), "16 bits"
 
 
-def test_what_is_not_there_or_damaged_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no attention masks called"):
+def test_what_is_not_there_or_damaged_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    with pytest.raises(BadInput, match="no mask generator called"):
         masks.card("../cifar10_vgg")
-    shutil.copy(FOLDER / "mnist_a_fc_3.json", tmp_path)
-    with pytest.raises(BadInput, match="missing or damaged"):
-        masks.load("mnist_a_fc_3", folder=tmp_path)
-    (tmp_path / "mnist_a_fc_3.safetensors").write_bytes(json.dumps({}).encode())
-    with pytest.raises(BadInput, match="missing or damaged"):
-        masks.load("mnist_a_fc_3", folder=tmp_path)
+    (tmp_path / "artifacts").mkdir()
+    card = json.loads((FOLDER / "mnist_a_fc_3.json").read_text())
+    (tmp_path / "artifacts" / "mine.json").write_text(json.dumps(card))
+    with pytest.raises(BadInput, match=r"mine\.safetensors cannot be read: no such file"):
+        masks.load("mine")
+    shutil.copy(FOLDER / "mnist_a_fc_3.safetensors", tmp_path / "artifacts" / "mine.safetensors")
+    (tmp_path / "artifacts" / "mine.json").write_text(json.dumps(card | {"size": 1024}))
+    with pytest.raises(BadInput, match="1024×1024 pixels"):
+        masks.load("mine")
+    for change, words in (
+        ({"hyperparameters": {}}, "needs trained_against"),
+        ({"architecture": "vgg"}, "'fc' or 'conv'"),
+    ):
+        (tmp_path / "artifacts" / "mine.json").write_text(json.dumps(card | change))
+        assert "mine" not in masks.names("mnist") and words in artifacts.problems()[0]
 
 
 def test_lenet_takes_both_sizes() -> None:

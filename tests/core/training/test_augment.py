@@ -42,11 +42,15 @@ def test_half_of_the_pictures_are_flipped() -> None:
 
 
 def test_crops_have_the_size_asked_for_and_stay_in_range() -> None:
-    views = augment.cropped(pictures(), generator(), 7, smallest=0.2, turn=0.2, colour=0.4)
+    views = augment.cropped(pictures(), generator(), 7, min_scale=0.2, max_rotation=0.2, color_jitter=0.4)
     assert views.shape == (40, 3, 7, 7)
     assert 0 <= float(views.min()) < float(views.max()) <= 1
-    assert torch.equal(views, augment.cropped(pictures(), generator(), 7, smallest=0.2, turn=0.2, colour=0.4))
-    assert not torch.equal(views, augment.cropped(pictures(), generator(1), 7, smallest=0.2, turn=0.2, colour=0.4))
+    assert torch.equal(
+        views, augment.cropped(pictures(), generator(), 7, min_scale=0.2, max_rotation=0.2, color_jitter=0.4)
+    )
+    assert not torch.equal(
+        views, augment.cropped(pictures(), generator(1), 7, min_scale=0.2, max_rotation=0.2, color_jitter=0.4)
+    )
 
 
 def test_a_crop_keeps_at_least_the_share_of_the_area_that_was_asked() -> None:
@@ -54,8 +58,8 @@ def test_a_crop_keeps_at_least_the_share_of_the_area_that_was_asked() -> None:
     ramp = torch.linspace(0, 1, side).expand(60, 3, side, side)  # brightness tells the column
     tall = ramp.transpose(2, 3)
     across, down = (
-        augment.cropped(x, generator(), 32, smallest=0.5).amax((1, 2, 3))
-        - augment.cropped(x, generator(), 32, smallest=0.5).amin((1, 2, 3))
+        augment.cropped(x, generator(), 32, min_scale=0.5).amax((1, 2, 3))
+        - augment.cropped(x, generator(), 32, min_scale=0.5).amin((1, 2, 3))
         for x in (ramp, tall)
     )
     assert (
@@ -67,6 +71,6 @@ def test_a_crop_keeps_at_least_the_share_of_the_area_that_was_asked() -> None:
 def test_without_colour_a_flat_picture_stays_as_it_is() -> None:
     flat = torch.full((5, 3, 12, 12), 0.3)
     torch.testing.assert_close(
-        augment.cropped(flat, generator(), 8, smallest=0.1, turn=0.3), torch.full((5, 3, 8, 8), 0.3)
+        augment.cropped(flat, generator(), 8, min_scale=0.1, max_rotation=0.3), torch.full((5, 3, 8, 8), 0.3)
     )
-    assert float(augment.cropped(flat, generator(), 8, smallest=0.1, colour=0.5).std()) > 0.01
+    assert float(augment.cropped(flat, generator(), 8, min_scale=0.1, color_jitter=0.5).std()) > 0.01

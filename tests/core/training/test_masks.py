@@ -11,71 +11,72 @@ from torch import Tensor
 
 from core import domains
 from core.explain import masks
-from core.training import masks as training
-from core.training.masks import MASK_PLANS, MaskPlan, train_masks
+from core.models.artifacts import read_artifact
+from core.training import TrainingPlan, data, find_plan, train
+from core.training.data import load_data
 
-PLAN = MaskPlan("mnist", "digits", "fc", 2.0, epochs=3, reader_epochs=2, batch=64)
+NAME = "mnist_digits_fc_2"
+
+
+def plan(epochs: int = 3, reader_epochs: int = 2, seed: int = 0) -> TrainingPlan:
+    values = find_plan("masks_mnist_a_fc_1").model_dump()
+    for stage, count in zip(values["stages"], (epochs, reader_epochs), strict=True):
+        stage.update(epochs=count, batch=64)
+    values["stages"][0]["objective"]["params"]["beta"] = 2.0
+    return TrainingPlan(
+        **{**values, "name": f"masks_{NAME}", "dataset": "digits", "trained_against": "digits", "seed": seed}
+    )
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """scikit-learn's digits, which are always there, and few of them."""
-    monkeypatch.setitem(MASK_PLANS, "masks_small", PLAN)
-    whole = training.cached
+    digits = data.DATASETS["digits"]
 
-    def few(plan: object, train: bool, folder: Path) -> tuple[Tensor, Tensor]:
-        pictures, labels = whole(plan, train, folder)  # type: ignore[arg-type]
-        return (pictures[:320], labels[:320]) if train else (pictures[:250], labels[:250])
+    def load(train: bool) -> tuple[Tensor, Tensor]:
+        images, labels = digits.load(train)
+        return (images[:320], labels[:320]) if train else (images[:250], labels[:250])
 
-    monkeypatch.setattr(training, "cached", few)
+    monkeypatch.setitem(data.DATASETS, "digits", replace(digits, load=load))
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
-    masks.load.cache_clear()
-    return dict(masks.load(PLAN.name, folder=folder).state_dict())
+    return dict(masks.load_attention(read_artifact(folder, NAME)).state_dict())
 
 
-def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    whole = train_masks("masks_small", tmp_path / "whole", "cpu")
-
-    class Cut(Exception):
-        pass
-
-    def cut(done: int, total: int, text: str) -> None:
-        if text.startswith("mask network, epoch 3") or text.startswith("reader, epoch 2"):
-            raise Cut
-
-    seen = 0
-    while True:
-        try:
-            again = train_masks("masks_small", tmp_path / "cut", "cpu", watch=cut if seen < 1 else None)
-            break
-        except Cut:
-            seen += 1
-    assert seen == 1 and again == whole
+@pytest.mark.parametrize("cut", [("generator", 3), ("reader", 2)])
+def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path, cut: tuple[str, int]) -> None:
+    whole = train(plan(), tmp_path / "whole", "cpu")
+    assert train(plan(), tmp_path / "cut", "cpu", lambda p: (p.stage, p.epoch) == cut) is None
+    seen: set[tuple[str, int]] = set()
+    assert train(plan(), tmp_path / "cut", "cpu", lambda p: seen.add((p.stage, p.epoch))) == whole
+    assert min(seen) == cut, "what was done is not done again"
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(one[key], other[key]) for key in one)
-    different = train_masks("masks_small", tmp_path / "other", "cpu", seed=1)
-    assert different.corrupted != whole.corrupted
 
 
-def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts: list[str] = []
-    monkeypatch.setitem(MASK_PLANS, "masks_small", replace(PLAN, reader_epochs=25))
-    about = train_masks("masks_small", tmp_path, "cpu", epochs=12, watch=lambda done, total, text: texts.append(text))
-    losses = [float(text.split("loss ")[1]) for text in texts if text.startswith("mask network")]
-    assert losses[-1] < losses[0] - 0.2
-    found = masks.load(PLAN.name, folder=tmp_path)
-    domain = domains.get("mnist")
-    pictures, labels = training.cached(training.PLANS["mnist_digits"], False, tmp_path)
+def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
+    losses: list[float] = []
+    about = train(
+        plan(epochs=12, reader_epochs=25),
+        tmp_path,
+        "cpu",
+        lambda p: losses.extend(p.losses.values()) if p.stage == "generator" else None,
+    )
+    assert about is not None and losses[-1] < losses[0] - 0.2
+    found = masks.load_attention(read_artifact(tmp_path, NAME))
+    pictures, labels = load_data("digits", False, tmp_path)
     images = pictures.float() / 255
-    classifier = domain.classifier("digits", "cpu")
+    classifier = domains.get("mnist").classifier("digits", "cpu")
     with torch.no_grad():
         right = int((found.read(images).argmax(1) == labels).sum())
         left = found.corrupted(images, torch.Generator().manual_seed(0))
         kept = int((classifier(left).argmax(1) == classifier(images).argmax(1)).sum())
-    assert (about.measured[0].correct, about.measured[0].count) == (right, len(labels))
-    assert about.measured[1].correct == kept
+    assert (about.metrics[0].correct, about.metrics[0].count) == (right, len(labels))
+    assert about.metrics[1].correct == kept
     assert right > 100, "f2 learnt to read these masks: 25 would be chance"
-    assert about.corrupted == pytest.approx(float(found.corruption(images).mean()), abs=1e-4)
-    assert about.command.endswith("train masks_small --seed 0 --epochs 12")
+    assert about.metrics[2].value == pytest.approx(float(found.corruption(images).mean()), abs=1e-4)
+    assert about.hyperparameters == {"beta": 2.0} and about.trained_against == "digits"
+    assert about.command.endswith(f"train masks_{NAME}/plan.json")
+    different = train(plan(seed=1), tmp_path / "other", "cpu")
+    assert different is not None and different.metrics[2] != about.metrics[2]

@@ -1,0 +1,155 @@
+"""The contract of a defense with weights: a network from images to images, named by its artifact."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.declaration import Parameter, choice
+from core.defenses.base import REGISTRY, Defense
+from core.domains.base import Domain
+from core.inputs import BadInput, quoted
+from core.models import artifacts
+from core.models.artifacts import Artifact
+from core.models.copying import first_line
+
+KEPT = 8  # networks in memory, over all devices
+
+
+class LearnedDefense(Defense):
+    """A denoiser with weights: x ↦ clip(network(x), 0, 1), N×C×H×W in [0, 1] to the same shape; its gradient is the true one.
+
+    A subclass names itself with the class variables of `Declared`. Its weights are artifacts of kind denoiser, the files of which
+    are called NAME_WEIGHTS, NAME being the defense's. Declaring and validating one reads cards alone; the network is loaded at first
+    use, once a device.
+
+    Raises:
+        BadInput: there are no such weights, or the images are not what they are for.
+    """
+
+    weights: str = choice("", help="Which weights: each belongs to the images of one domain.")
+
+    @classmethod
+    def available(cls, domain: Domain | None = None) -> dict[str, Artifact]:
+        """The weights by name, those that ship first; of a domain, those that fit its images."""
+        learned = [other.name for other in REGISTRY.classes.values() if issubclass(other, LearnedDefense)]
+        longer = tuple(f"{name}_" for name in learned if name.startswith(f"{cls.name}_"))  # 'hgd_small' is no 'hgd'
+        return {
+            artifact.name.removeprefix(f"{cls.name}_"): artifact
+            for artifact in artifacts.list_artifacts("denoiser", None if domain is None else domain.name)
+            if artifact.name.startswith(f"{cls.name}_")
+            and not artifact.name.startswith(longer)
+            and (domain is None or domain.takes(artifact.card.channels, artifact.card.size))
+        }
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        return cls._with_choices(("", *cls.available()))
+
+    @classmethod
+    def parameters_for(cls, domain: Domain) -> tuple[Parameter, ...]:
+        return cls._with_choices(tuple(cls.available(domain)))
+
+    @classmethod
+    def _with_choices(cls, names: tuple[str, ...]) -> tuple[Parameter, ...]:
+        about = str(cls.model_fields["weights"].description)
+        weights = Parameter("weights", "choice", names[0] if names else "", about, choices=names)
+        return weights, *(parameter for parameter in super().parameters() if parameter.name != "weights")
+
+    @classmethod
+    def fits(cls, domain: Domain) -> bool:
+        return bool(cls.available(domain))
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        if self.weights:
+            self.artifact()
+
+    def check_domain(self, domain: Domain) -> None:
+        found = self.available()
+        if self.weights in self.available(domain):
+            return
+        known = found.values() if self.weights not in found else (found[self.weights],)
+        belongs = " and ".join(dict.fromkeys(_belongs(artifact) for artifact in known))
+        raise BadInput(
+            f"{self.title}{f' with the weights {self.weights!r}' if self.weights else ''} is for "
+            f"{belongs or 'images that it has weights for; it has none yet'}, not for {domain.title}; "
+            "choose another defense or another domain."
+        )
+
+    def artifact(self) -> Artifact:
+        """The weights and their card.
+
+        Raises:
+            BadInput: there are none of that name.
+        """
+        found = self.available()
+        if self.weights in found:
+            return found[self.weights]
+        if self.weights:
+            artifacts.find_artifact("denoiser", f"{self.name}_{self.weights}")  # says what is wrong with its card
+        wanted = f"no weights called {quoted(self.weights)}" if self.weights else "several weights to choose from"
+        raise BadInput(f"{self.title} has {wanted}; name one of: {', '.join(found) or 'none yet'}.")
+
+    def apply(self, images: Tensor) -> Tensor:
+        artifact = self.artifact()
+        if tuple(images.shape[1:]) != (artifact.card.channels, artifact.card.size, artifact.card.size):
+            raise BadInput(
+                f"{self.title} with the weights {self.weights!r} is for {_belongs(artifact)}; "
+                f"these images are {'×'.join(map(str, images.shape))}."
+            )
+        network = _networks.get(artifact, images.device)
+        denoised: Tensor = network(images.float())
+        return denoised.clamp(0, 1).to(images.dtype)
+
+
+def _belongs(artifact: Artifact) -> str:
+    card = artifact.card
+    return f"images of the domain {card.domain!r} ({card.size}×{card.size}, {card.channels} channels)"
+
+
+class _Networks:
+    """The networks that were used last, each loaded once a device, whichever thread asks first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.held: OrderedDict[tuple[str, Path, str, str], nn.Module] = OrderedDict()
+
+    def get(self, artifact: Artifact, device: torch.device) -> nn.Module:
+        key = (artifact.name, artifact.folder, artifact.card.sha256, str(device))
+        with self.lock:
+            if key not in self.held:
+                self.held[key] = _load(artifact, device)
+            self.held.move_to_end(key)
+            while len(self.held) > KEPT:
+                self.held.popitem(last=False)
+            return self.held[key]
+
+
+def _load(artifact: Artifact, device: torch.device) -> nn.Module:
+    """The artifact's network, frozen, in eval mode, after one gray image has gone through it.
+
+    Raises:
+        BadInput: its files are unusable, or it does not map images to images.
+    """
+    card = artifact.card
+    with torch.inference_mode(False), torch.no_grad():
+        network = artifacts.build_network(artifact)
+        artifacts.load_weights(artifact, network)
+        network.requires_grad_(False).eval().to(device)
+        gray = torch.full((1, card.channels, card.size, card.size), 0.5, device=device)
+        try:
+            answer = network(gray)
+        except Exception as error:  # a plugin's own code runs here
+            raise BadInput(f"The network of {artifact.name} fails on one image: {first_line(error)}.") from error
+    if not isinstance(answer, Tensor) or answer.shape != gray.shape or not bool(answer.isfinite().all()):
+        raise BadInput(f"The network of {artifact.name} must map images to finite images of the same shape.")
+    return network
+
+
+_networks = _Networks()

@@ -1,0 +1,106 @@
+"""The data sets that a training plan may name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core import domains, images
+from core.domains.mnist import stand_in
+from core.domains.photos import PHOTOGRAPHS, photograph
+from core.inputs import BadInput
+
+Data = tuple[Tensor, Tensor]  # images uint8 N×C×H×W, labels int64 N
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labeled images of one domain.
+
+    Attributes:
+        description, licence: as on a card.
+        load: the training part (True) or the test part.
+        slow: whether reading takes so long that the decoded images are kept beside the checkpoints.
+    """
+
+    domain: str
+    description: str
+    licence: str
+    load: Callable[[bool], Data]
+    slow: bool = False
+
+
+def _photographs(train: bool) -> Data:
+    """The photographs fitted to 160 px for judging; to 320 px for training, so that a crop is sharp."""
+    size = 320 if train else 160
+    fitted = [images.fit(photograph(name), size, 3, "crop") for name in PHOTOGRAPHS]
+    return torch.from_numpy(np.stack(fitted)).permute(0, 3, 1, 2), torch.arange(len(fitted))
+
+
+def _of_domain(name: str, train: bool) -> Data:
+    domain = domains.get(name)
+    if missing := domain.missing():
+        raise BadInput(missing)  # also where stand-ins would do for looking: the card names the data set
+    split = "train" if train else "test"
+    labels = domain.labels(split)
+    pixels = [images.fit(domain.pixels(split, i), domain.size, domain.channels, "crop") for i in range(len(labels))]
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
+
+
+def _digits(train: bool) -> Data:
+    pixels, labels = stand_in(train)
+    return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
+
+
+DATASETS = {
+    "photos": Dataset(
+        "photos",
+        "17 photographs that ship with scikit-image, scikit-learn and matplotlib; random crops of them",
+        "the photographs are those of their libraries",
+        _photographs,
+    ),
+    "mnist": Dataset("mnist", "MNIST", "MNIST is CC BY-SA 3.0", partial(_of_domain, "mnist")),
+    "digits": Dataset(
+        "mnist",
+        "scikit-learn's 8×8 digits enlarged to 28×28, every fifth kept from training",
+        "scikit-learn's digits (UCI) are CC BY 4.0",
+        _digits,
+    ),
+    "cifar10": Dataset("cifar10", "CIFAR-10", "CIFAR-10 states no licence", partial(_of_domain, "cifar10")),
+    "imagenette": Dataset(
+        "imagenette",
+        "7,500 training pictures of Imagenette 2 (750 a class)",
+        "Imagenette is Apache 2.0, its images under ImageNet's terms",
+        partial(_of_domain, "imagenette"),
+        slow=True,
+    ),
+}
+
+
+def load_data(name: str, train: bool, folder: Path) -> Data:
+    """A data set's training or test part; a slow one is decoded once and kept in `folder`.
+
+    Raises:
+        BadInput: it is not on this machine.
+    """
+    dataset = DATASETS[name]
+    if not dataset.slow:
+        return dataset.load(train)
+    path = folder / f"{name}_{'train' if train else 'test'}.pt"
+    try:
+        pictures, labels = torch.load(path, weights_only=True)
+        if len(pictures) == len(labels):
+            return pictures, labels
+    except Exception:  # none yet, cut off or damaged: it holds nothing that cannot be made anew
+        path.unlink(missing_ok=True)
+    pictures, labels = dataset.load(train)
+    part = path.with_suffix(".part")
+    torch.save((pictures, labels), part)
+    part.replace(path)
+    return pictures, labels

@@ -1,0 +1,135 @@
+"""What each kind of artifact needs besides the trainer: its networks before, and its card with what was measured after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core import domains
+from core.explain import masks
+from core.models.architectures import ARCHITECTURES, Shape, WhitenedResNet
+from core.models.artifacts import Artifact, Metric, load_classifier, save, write_card
+from core.training.data import DATASETS, Data
+from core.training.plans import TrainingPlan
+
+Networks = dict[str, nn.Module]
+
+
+class Normalized(nn.Module):
+    """A network on images in [0, 1], which are normalized for it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images N×C×H×W in [0, 1] as the network takes them."""
+        return (images - self.mean) / self.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.normalize(images))
+        return logits
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How the networks of a plan begin, and what of them is written and measured in the end.
+
+    Attributes:
+        build: from a plan, its training data and a device to networks by name.
+        export: from a plan, the trained networks, the test data, a folder and the card's fields to the artifact.
+    """
+
+    build: Callable[[TrainingPlan, Data, torch.device], Networks]
+    export: Callable[[TrainingPlan, Networks, Data, Path, dict[str, Any]], Artifact]
+
+
+def card_fields(plan: TrainingPlan, command: str) -> dict[str, Any]:
+    """What a card says of the plan."""
+    domain, dataset = domains.get(plan.domain), DATASETS[plan.dataset]
+    same = ("kind", "title", "domain", "architecture", "trained_against", "mean", "std", "cam_layer", "description")
+    return {
+        **{name: getattr(plan, name) for name in same},
+        **{"channels": domain.channels, "size": domain.size, "plan": plan.name, "data": dataset.description},
+        **{"command": command, "licence": f"weights: as Mirage; {dataset.licence}"},
+    }
+
+
+def _build_classifier(plan: TrainingPlan, data: Data, device: torch.device) -> Networks:
+    domain = domains.get(plan.domain)
+    shape = Shape(domain.channels, domain.size, len(domain.classes))
+    network = Normalized(ARCHITECTURES.build(plan.architecture, "classifier", shape), plan.mean, plan.std)
+    if isinstance(network.network, WhitenedResNet):
+        network.network.set_whitening(network.normalize(data[0][:5000].float() / 255))
+    return {"classifier": network.to(device)}
+
+
+@torch.inference_mode()
+def _export_classifier(
+    plan: TrainingPlan, networks: Networks, test: Data, folder: Path, fields: dict[str, Any]
+) -> Artifact:
+    """Write the weights, and measure what was written: in float32, after the round trip through 16 bits."""
+    network = networks["classifier"]
+    assert isinstance(network, Normalized)
+    artifact = save(network.network, plan.artifact, folder, **fields)
+    classifier = load_classifier(artifact, domains.get(plan.domain).classes)
+    correct = sum(int((classifier(x).argmax(1) == y).sum()) for x, y in _batches(test))
+    count = len(test[1])
+    metric = Metric(what="right on the test pictures", value=correct / count, correct=correct, count=count)
+    return write_card(artifact, metrics=(metric,))
+
+
+def _build_masks(plan: TrainingPlan, data: Data, device: torch.device) -> Networks:
+    classifier = domains.get(plan.domain).classifier(plan.trained_against, str(device))
+    return {
+        "generator": masks.build_generator("fc" if plan.architecture == "fc" else "conv", classifier),
+        "reader": masks.LeNet(classifier.channels, len(classifier.classes)).to(device),
+        "classifier": classifier,
+    }
+
+
+@torch.inference_mode()
+def _export_masks(plan: TrainingPlan, networks: Networks, test: Data, folder: Path, fields: dict[str, Any]) -> Artifact:
+    """How often f2 is right on masks of test images, and how often f1 keeps its class on the corrupted ones."""
+    both = nn.ModuleDict({name: networks[name] for name in ("generator", "reader")})
+    beta = next(s.objective.params["beta"] for s in plan.stages if s.trains == "generator")
+    parameters = sum(p.numel() for p in networks["generator"].parameters())
+    artifact = save(both, plan.artifact, folder, **fields, parameters=parameters, hyperparameters={"beta": beta})
+    found = masks.load_attention(artifact)
+    classifier = domains.get(plan.domain).classifier(plan.trained_against, "cpu")
+    draw = torch.Generator().manual_seed(0)
+    right = kept = 0
+    corrupted = 0.0
+    for images, labels in _batches(test):
+        right += int((found.read(images).argmax(1) == labels).sum())
+        kept += int((classifier(found.corrupted(images, draw)).argmax(1) == classifier(images).argmax(1)).sum())
+        corrupted += float(found.corruption(images).mean()) * len(images)
+    count = len(test[1])
+    metrics = (
+        Metric(what="masks of test pictures that f2 reads right", value=right / count, correct=right, count=count),
+        Metric(what="corrupted test pictures that keep f1's class", value=kept / count, correct=kept, count=count),
+        Metric(what="values that may be noise, the mean of A", value=corrupted / count, count=count),
+    )
+    return write_card(artifact, metrics=metrics)
+
+
+def _batches(data: Data) -> list[tuple[Tensor, Tensor]]:
+    images, labels = data
+    parts = zip(torch.split(images, 250), torch.split(labels, 250), strict=True)
+    return [(part.float() / 255, truth) for part, truth in parts]
+
+
+KINDS: Mapping[str, Kind] = {
+    "classifier": Kind(_build_classifier, _export_classifier),
+    "mask_generator": Kind(_build_masks, _export_masks),
+}

@@ -1,0 +1,77 @@
+"""The contract of an objective: a pure function from networks and a batch to named losses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from core.inputs import BadInput, quoted
+
+Networks = Mapping[str, Callable[[Tensor], Tensor]]
+Param = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of training images.
+
+    Attributes:
+        images: augmented, float32 N×C×H×W in [0, 1]. labels: int64 N.
+        generator: the step's randomness, on the device of the images.
+    """
+
+    images: Tensor
+    labels: Tensor
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an objective computes of a batch: losses, the sum of which is minimized, and metrics that are only recorded."""
+
+    losses: Mapping[str, Tensor]
+    metrics: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+Objective = Callable[..., Terms]
+OBJECTIVES: dict[str, Objective] = {}
+
+
+def objective(name: str) -> Callable[[Objective], Objective]:
+    """A decorator that enters an objective `(networks, batch, *, parameters) -> Terms` under that name."""
+
+    def add(function: Objective) -> Objective:
+        OBJECTIVES[name] = function
+        return function
+
+    return add
+
+
+def check_params(what: str, known: Mapping[str, Callable[..., object]], name: str, params: Mapping[str, Param]) -> None:
+    """Refuse a name that is not known, or parameters that its function does not take by keyword.
+
+    Raises:
+        BadInput: the sentence says which.
+    """
+    if name not in known:
+        raise BadInput(f"There is no {what} called {quoted(name)}; there are {', '.join(sorted(known))}.")
+    declared = {
+        p.name: p
+        for p in inspect.signature(known[name]).parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for word, value in params.items():
+        if word not in declared:
+            raise BadInput(
+                f"The {what} {name!r} has no parameter {quoted(word)}; it has {', '.join(declared) or 'none'}."
+            )
+        if isinstance(value, str) != (declared[word].annotation == "str"):
+            kind = "text" if declared[word].annotation == "str" else "a number"
+            raise BadInput(f"The {what} {name!r} takes {kind} as {word!r}, not {quoted(value)}.")
+    missing = [word for word, p in declared.items() if p.default is p.empty and word not in params]
+    if missing:
+        raise BadInput(f"The {what} {name!r} needs {' and '.join(map(repr, missing))}.")

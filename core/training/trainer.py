@@ -1,0 +1,226 @@
+"""The trainer: every stage of a plan, its checkpoints, its curves, alone or with other processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core.device import mixed
+from core.inputs import BadInput
+from core.training.augment import AUGMENTATIONS
+from core.training.checkpoints import Curves, damaged, fill, load_checkpoint, save_checkpoint
+from core.training.data import Data
+from core.training.objectives import OBJECTIVES, Batch, Terms
+from core.training.parallel import Group
+from core.training.plans import Stage, TrainingPlan
+
+LOG_EVERY = 10  # steps between two lines of the curves
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a training is.
+
+    Attributes:
+        stage: the network that is trained. epoch: from 1, of `epochs`.
+        step, steps: of all stages together.
+        losses, metrics: by name, the means over the last steps; empty at first.
+    """
+
+    stage: str
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    losses: Mapping[str, float]
+    metrics: Mapping[str, float]
+
+    @property
+    def text(self) -> str:
+        """The same for people, in one line."""
+        values = ", ".join(f"{name} {value:.3f}" for name, value in {**self.losses, **self.metrics}.items())
+        return f"{self.stage}, epoch {self.epoch} of {self.epochs}{', ' + values if values else ''}"
+
+
+OnProgress = Callable[[TrainingProgress], bool | None]  # returns True to stop; the last whole epoch is kept
+
+
+class Trainer:
+    """Trains the networks of a plan, in place.
+
+    Every epoch draws from generators of its own, so that a run which was cut off ends as one that was not: with the same weights, on
+    a CPU bit for bit.
+
+    Args:
+        networks: by the names that the plan's objectives use, on `device`; those that a stage does not train stay as they are.
+        data: images uint8 N×C×H×W and labels int64 N; kept on the device where they fit.
+        folder: of the checkpoint and the curves; None keeps neither.
+        group: the processes that share every batch.
+    """
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        networks: Mapping[str, nn.Module],
+        data: Data,
+        device: torch.device,
+        *,
+        folder: Path | None = None,
+        group: Group | None = None,
+    ) -> None:
+        self.plan, self.networks, self.device, self.folder = plan, networks, device, folder
+        self.group = group or Group()
+        self.images, self.labels = on_device(data[0], device), data[1].to(device)
+        self.trained = {stage.trains: networks[stage.trains] for stage in plan.stages}
+        text = f"{plan.to_json()} {len(self.labels)} images, {self.group.size} processes"
+        self.run = hashlib.sha256(text.encode()).hexdigest()
+        self.steps = [-(-len(self.labels) * s.repeats_per_epoch // s.batch) for s in plan.stages]  # of an epoch
+
+    def fit(self, on_progress: OnProgress | None = None) -> bool:
+        """Train all stages, from the checkpoint on where there is one of this run; False where `on_progress` stopped it.
+
+        Raises:
+            BadInput: the checkpoint is damaged or cannot be written, or a loss is no number any more.
+        """
+        path = None if self.folder is None else self.folder / "checkpoint.pt"
+        state = None if path is None else load_checkpoint(path, self.run)
+        at, done = (0, 0) if state is None else (state["stage"], state["epoch"])
+        if path is not None and state is not None:
+            if at >= len(self.plan.stages) or done > self.plan.stages[at].epochs:
+                raise damaged(path)
+            fill(path, self.trained, state["networks"])
+        curves = None if self.folder is None or not self.group.leads else Curves(self.folder / "curves.jsonl")
+        if curves is not None:
+            curves.keep_until(at, done + 1)
+        for number in range(at, len(self.plan.stages)):
+            stage, network = self.plan.stages[number], self.trained[self.plan.stages[number].trains]
+            network.to(memory_format=torch.channels_last)
+            optimizer = build_optimizer(stage, network)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, stage.max_lr, total_steps=stage.epochs * self.steps[number], pct_start=stage.warmup
+            )
+            if path is not None and state is not None and number == at:
+                try:
+                    optimizer.load_state_dict(state["optimizer"])
+                    schedule.load_state_dict(state["schedule"])
+                except Exception as error:  # tables that do not fit fail in many ways
+                    raise damaged(path) from error
+            for epoch in range(done if number == at else 0, stage.epochs):
+                if not self._epoch(number, epoch, optimizer, schedule, curves, on_progress):
+                    return False
+                self.group.average_buffers(network)
+                if path is not None and self.group.leads:
+                    tables = {name: trained.state_dict() for name, trained in self.trained.items()}
+                    both = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+                    place = {"run": self.run, "stage": number, "epoch": epoch + 1}
+                    save_checkpoint(path, {**place, **both, "networks": tables})
+            network.eval()
+        return True
+
+    def _epoch(
+        self,
+        number: int,
+        epoch: int,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        curves: Curves | None,
+        on_progress: OnProgress | None,
+    ) -> bool:
+        """One epoch of a stage; False where it was stopped."""
+        stage = self.plan.stages[number]
+        for name, network in self.networks.items():
+            network.train(name == stage.trains)
+        network = self.trained[stage.trains]
+        recent: list[Terms] = []
+        losses: Mapping[str, float] = {}
+        metrics: Mapping[str, float] = {}
+        first = sum(s.epochs * steps for s, steps in zip(self.plan.stages[:number], self.steps, strict=False))
+        total = sum(s.epochs * steps for s, steps in zip(self.plan.stages, self.steps, strict=True))
+        for step, (batch, share) in enumerate(self._batches(number, epoch), start=1):
+            optimizer.zero_grad(set_to_none=True)
+            if batch is not None:
+                with mixed(self.device) if stage.mixed_precision else nullcontext():
+                    terms = OBJECTIVES[stage.objective.name](self.networks, batch, **stage.objective.params)
+                loss = torch.stack([*terms.losses.values()]).sum()
+                (loss if self.group.size == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+                recent.append(Terms(_detached(terms.losses), _detached(terms.metrics)))
+            last = step == self.steps[number]
+            if recent and (last or step % LOG_EVERY == 0):
+                losses, metrics = _mean([t.losses for t in recent]), _mean([t.metrics for t in recent])
+                recent = []
+                if not all(abs(value) < float("inf") for value in losses.values()):  # false for NaN, too
+                    raise BadInput(
+                        f"A loss of {self.plan.name} is no number in epoch {epoch + 1}: {losses}; lower the plan's max_lr."
+                    )
+                if curves is not None:
+                    place = {"stage": number, "epoch": epoch + 1, "step": epoch * self.steps[number] + step}
+                    rate = optimizer.param_groups[0]["lr"]
+                    curves.add({**place, "lr": rate, "losses": losses, "metrics": metrics})
+            stop = False
+            if on_progress is not None:
+                done = first + epoch * self.steps[number] + step
+                stop = bool(
+                    on_progress(TrainingProgress(stage.trains, epoch + 1, stage.epochs, done, total, losses, metrics))
+                )
+            if self.group.sum_gradients(network.parameters(), stop):
+                return False
+            optimizer.step()
+            schedule.step()
+        return True
+
+    def _batches(self, number: int, epoch: int) -> Iterator[tuple[Batch | None, float]]:
+        """This process's part of every batch of an epoch, and its share of the batch; None where it has none of it."""
+        stage = self.plan.stages[number]
+        seed = (self.plan.seed * 8 + number) * 10_000 + epoch
+        order = torch.Generator().manual_seed(seed)  # the same in all processes
+        own = self.group.rank * 2**48
+        generator = torch.Generator(self.device).manual_seed(seed + own + 2**47)
+        torch.manual_seed(seed + own)  # dropout draws from the global one
+        count, augment = len(self.labels), AUGMENTATIONS[stage.augment.name]
+        numbers = torch.cat([torch.randperm(count, generator=order) for _ in range(stage.repeats_per_epoch)])
+        for chosen in torch.split(numbers, stage.batch):
+            mine = self.group.share(chosen)
+            if len(mine) == 0:
+                yield None, 0.0
+                continue
+            images = self.images[mine.to(self.images.device)].to(self.device).float() / 255
+            views = augment(images, generator, epoch / stage.epochs, **stage.augment.params)
+            views = views.contiguous(memory_format=torch.channels_last)
+            yield Batch(views, self.labels[mine.to(self.device)], generator), len(mine) / len(chosen)
+
+
+def on_device(images: Tensor, device: torch.device) -> Tensor:
+    """The images on the device where they take less than half of its free memory, else where they are."""
+    if device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+        return images.pin_memory()
+    return images.to(device)
+
+
+def build_optimizer(stage: Stage, network: nn.Module) -> torch.optim.Optimizer:
+    """The stage's optimizer; norms and biases, which have nothing to shrink for, get no weight decay."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": stage.weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if stage.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=stage.max_lr, momentum=0.9, nesterov=True)
+    return (torch.optim.Adam if stage.optimizer == "adam" else torch.optim.AdamW)(groups, lr=stage.max_lr)
+
+
+def _detached(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in values.items()}
+
+
+def _mean(terms: list[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The mean of each of the named values, fetched from the device at once."""
+    if not terms or not terms[0]:
+        return {}
+    means = torch.stack([torch.stack([*values.values()]) for values in terms]).float().mean(0).tolist()
+    return dict(zip(terms[0], means, strict=True))
