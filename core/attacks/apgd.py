@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds, opened, worst_if_nan
-from core.attacks.threat import project, steepest
+from core.attacks.losses import gradient_of, is_adversarial, per_image, worst_if_nan
+from core.attacks.threat import project, steepest_direction
 from core.declaration import Real, choice, flag, number, outside
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -88,8 +88,8 @@ class _APGD(Attack):
             last = value
             better = value > highest
             top, top_gradient = (
-                torch.where(opened(better), now, top),
-                torch.where(opened(better), gradient, top_gradient),
+                torch.where(per_image(better), now, top),
+                torch.where(per_image(better), gradient, top_gradient),
             )
             highest = torch.where(better, value, highest)
             if k == 0:
@@ -98,7 +98,10 @@ class _APGD(Attack):
                 halve = (rises <= 0.75 * interval) | (~reduced & (checked >= highest))
                 reduced, checked, rises, since = halve, highest, torch.zeros_like(rises), 0
                 stride = torch.where(halve, stride / 2, stride)
-                now, gradient = torch.where(opened(halve), top, now), torch.where(opened(halve), top_gradient, gradient)
+                now, gradient = (
+                    torch.where(per_image(halve), top, now),
+                    torch.where(per_image(halve), top_gradient, gradient),
+                )
                 interval = max(interval - less, shortest)
             if not bool(keep.all()):
                 run, x, y, now, old, stride = run[keep], x[keep], y[keep], now[keep], old[keep], stride[keep]
@@ -106,7 +109,7 @@ class _APGD(Attack):
                 reduced, rises, last, gradient = reduced[keep], rises[keep], last[keep], gradient[keep]
                 aims = None if aims is None else aims[keep]
             share = 0.75 if k else 1.0
-            forward = project(now + opened(stride) * steepest(gradient, self.norm), x, eps, self.norm)
+            forward = project(now + per_image(stride) * steepest_direction(gradient, self.norm), x, eps, self.norm)
             ahead = project(now + share * (forward - now) + (1 - share) * (now - old), x, eps, self.norm)
             old, now = now, ahead
 
@@ -156,8 +159,8 @@ class APGDT(_APGD):
         order = state.logits.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)
         tried = min(self.classes, len(classifier.classes) - 1)
         total = tried * self.iterations
-        for number_ in range(tried):
-            yield from self.climb_to(state, dlr, order[:, number_], streams, number_ * self.iterations, total)
+        for rank in range(tried):
+            yield from self.climb_to(state, dlr, order[:, rank], streams, rank * self.iterations, total)
             if len(state.open) == 0:
                 return
         yield state.step(total, total)
@@ -200,7 +203,7 @@ class State:
         better = (fooled & ~self.fooled[run]) | ((fooled == self.fooled[run]) & (gain > self.gain[run]))
         sure, fresh = torch.zeros_like(fooled), fooled & ~self.held[run]
         if bool(fresh.any()):
-            sure[fresh] = holds(self.classifier, now[fresh], labels[fresh], goal.at(fresh))
+            sure[fresh] = is_adversarial(self.classifier, now[fresh], labels[fresh], goal.at(fresh))
             points = (now[sure], logits[sure], gain[sure])
             self.file = tuple(old.index_copy(0, run[sure], new) for old, new in zip(self.file, points, strict=True))  # type: ignore[assignment]
             self.held = self.held.index_fill(0, run[sure], True)
@@ -220,11 +223,11 @@ class State:
         run = self.held.nonzero()[:, 0]
         if len(run) == 0:
             return
-        safe = holds(self.classifier, self.best[run], self.labels[run], self.goal.at(run))
+        safe = is_adversarial(self.classifier, self.best[run], self.labels[run], self.goal.at(run))
         if not bool(safe.all()):
             lost = torch.zeros_like(self.held).index_fill(0, run[~safe], True)
             images, logits, gain = self.file
-            self.best = torch.where(opened(lost), images, self.best)
+            self.best = torch.where(per_image(lost), images, self.best)
             self.logits = torch.where(lost[:, None], logits, self.logits)
             self.gain = torch.where(lost, gain, self.gain)
             yield self.step(total, total)
@@ -241,11 +244,11 @@ class State:
     def close(self, run: Tensor, step: Step) -> None:
         """Take over that step; the pictures that it fools even as 8-bit files are no longer open."""
         self.best, self.logits, self.gain, self.fooled = self.put(run, step)
-        sure = holds(self.classifier, step.images, self.labels[run], self.goal.at(run))
+        sure = is_adversarial(self.classifier, step.images, self.labels[run], self.goal.at(run))
         self.open = run[~sure]
 
-    def step(self, number_: int, total: int) -> Step:
-        return Step(number_, total, self.best, self.logits, self.gain, self.fooled, self.goal.targets)
+    def step(self, step_index: int, total: int) -> Step:
+        return Step(step_index, total, self.best, self.logits, self.gain, self.fooled, self.goal.targets)
 
 
 def _start(images: Tensor, eps: float, norm: Literal["linf", "l2"], streams: RandomStreams) -> Tensor:
@@ -254,7 +257,7 @@ def _start(images: Tensor, eps: float, norm: Literal["linf", "l2"], streams: Ran
         noise = streams.rand(*images.shape[1:]) * 2 - 1
         noise = noise / noise.flatten(1).abs().amax(1).clamp(min=1e-12).view(-1, 1, 1, 1)
     else:
-        noise = steepest(streams.randn(*images.shape[1:]), "l2")
+        noise = steepest_direction(streams.randn(*images.shape[1:]), "l2")
     return project(images + eps * noise.to(images), images, eps, norm)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, holds, objective, opened
+from core.attacks.losses import attack_loss, is_adversarial, loss_and_grad, per_image
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 
@@ -100,13 +100,13 @@ class CW(Attack):
             before = images.new_full((n,), torch.inf)
             for k in range(1, iterations + 1):
                 x, y, aim = images[run], labels[run], goal.at(run)
-                gradient, gain, logits = climb(classifier, point, y, aim, "margin")
+                gradient, gain, logits = loss_and_grad(classifier, point, y, aim, "margin")
                 length = _square(point - x)
                 fooled = gain >= self.confidence if self.confidence else aim.reached(logits, y)
                 better = fooled & (length < best.length[run])
                 longer = fooled & ~better
                 if self.rounding and bool(better.any()):
-                    better = better & holds(classifier, point, y, aim)
+                    better = better & is_adversarial(classifier, point, y, aim)
                 found[run] |= better | longer  # c was large enough
                 best = best.put(run[better], point[better], length[better], logits[better])
                 yield best.step(search * iterations + k, total, labels, goal)
@@ -114,7 +114,7 @@ class CW(Attack):
                     break
                 # The gradient of ‖x' - x‖² - c·gain where gain is below the confidence
                 wanted = (gain < self.confidence) | ~fooled
-                slope = 2 * (point - x) - opened(c[run] * wanted) * gradient
+                slope = 2 * (point - x) - per_image(c[run] * wanted) * gradient
                 m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
                 change = rates[run] * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
                 point = (point - change).clamp(0, 1)
@@ -132,7 +132,7 @@ class CW(Attack):
             low = torch.where(found, low, torch.maximum(low, c))
             bisected = high.isfinite()
             c = torch.where(bisected, (low + high) / 2, c * 10)
-            rates = torch.where(opened(bisected), rates / 2, (rates * LONGER).clamp(max=longest))
+            rates = torch.where(per_image(bisected), rates / 2, (rates * LONGER).clamp(max=longest))
         yield self._drawn_back(best, classifier, images, labels, goal).step(total, total, labels, goal)
 
     def _drawn_back(self, best: _Best, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> _Best:
@@ -145,14 +145,14 @@ class CW(Attack):
         near, far = torch.full_like(best.length[run], 0.9), torch.ones_like(best.length[run])
         for _ in range(LOOKS):
             share = (near + far) / 2
-            point = x + opened(share) * change
+            point = x + per_image(share) * change
             with torch.no_grad():
                 logits = classifier(point)
             serves = aim.reached(logits, y)
             if self.confidence:
-                serves = objective(logits, y, aim, "margin") >= self.confidence
+                serves = attack_loss(logits, y, aim, "margin") >= self.confidence
             if self.rounding:
-                serves = serves & holds(classifier, point, y, aim)
+                serves = serves & is_adversarial(classifier, point, y, aim)
             best = best.put(run[serves], point[serves], _square(point - x)[serves], logits[serves])
             near, far = torch.where(serves, near, share), torch.where(serves, share, far)
         return best
@@ -180,9 +180,9 @@ class _Best:
             self.fooled.index_fill(0, run, True),
         )
 
-    def step(self, number_: int, total: int, labels: Tensor, goal: Goal) -> Step:
-        gain = objective(self.logits, labels, goal, "margin")
-        return Step(number_, total, self.images, self.logits, gain, self.fooled, goal.targets)
+    def step(self, step_index: int, total: int, labels: Tensor, goal: Goal) -> Step:
+        gain = attack_loss(self.logits, labels, goal, "margin")
+        return Step(step_index, total, self.images, self.logits, gain, self.fooled, goal.targets)
 
 
 def _square(change: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, objective
+from core.attacks.losses import attack_loss, loss_and_grad
 from core.declaration import Real, choice, number
 from core.models.classifier import Classifier
 
@@ -41,9 +41,9 @@ class FGSM(Attack):
         if self.away_from == "predicted label" and not goal.targeted:
             with torch.no_grad():
                 source = classifier(images).argmax(1)
-        gradient, gain, logits = climb(classifier, images, source, goal)
+        gradient, gain, logits = loss_and_grad(classifier, images, source, goal)
         yield Step(0, 1, images, logits, gain, goal.reached(logits, labels), goal.targets)
         moved = (images + self.eps * gradient.sign()).clamp(0, 1)
         with torch.no_grad():
             logits = classifier(moved)
-        yield Step(1, 1, moved, logits, objective(logits, source, goal), goal.reached(logits, labels), goal.targets)
+        yield Step(1, 1, moved, logits, attack_loss(logits, source, goal), goal.reached(logits, labels), goal.targets)

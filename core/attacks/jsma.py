@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds
+from core.attacks.losses import gradient_of, is_adversarial
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 
@@ -54,38 +54,40 @@ class JSMA(Attack):
         now = images
         gain = logits.new_zeros(n)
         touched = torch.zeros(n, size, dtype=torch.bool, device=images.device)
-        open_ = torch.arange(n, device=images.device)
+        active = torch.arange(n, device=images.device)
         # Every iteration moves two values; values that are moved in several steps count once toward gamma.
         total = max(1, int(self.gamma * size / 2 * max(1.0, 1 / self.theta)))
-        for number_ in range(total + 1):
-            part, aims = now[open_], targets[open_]
+        for step_index in range(total + 1):
+            part, aims = now[active], targets[active]
             toward, away, seen = _derivatives(classifier, part, aims, self.saliency)
-            logits = logits.index_copy(0, open_, seen)
+            logits = logits.index_copy(0, active, seen)
             others = seen.scatter(1, aims[:, None], -torch.inf).amax(1)
-            gain = gain.index_copy(0, open_, seen.gather(1, aims[:, None])[:, 0] - others)
+            gain = gain.index_copy(0, active, seen.gather(1, aims[:, None])[:, 0] - others)
             fooled = goal.reached(logits, labels)
-            yield Step(number_, total, now, logits, gain, fooled, targets)
-            going = ~fooled[open_]
+            yield Step(step_index, total, now, logits, gain, fooled, targets)
+            going = ~fooled[active]
             if self.rounding and not bool(going.all()):
                 reached = ~going
                 held = torch.zeros_like(going)
-                held[reached] = holds(classifier, part[reached], labels[open_][reached], goal.at(open_[reached]))
+                held[reached] = is_adversarial(
+                    classifier, part[reached], labels[active][reached], goal.at(active[reached])
+                )
                 going = ~held
-            if number_ == total or not bool(going.any()):
+            if step_index == total or not bool(going.any()):
                 return
             flat = part.flatten(1)
             room = flat < 1 - 1e-6 if sign > 0 else flat > 1e-6
-            full = touched[open_].sum(1) + 2 > self.gamma * size
-            room = torch.where(full[:, None], room & touched[open_], room)
+            full = touched[active].sum(1) + 2 > self.gamma * size
+            room = torch.where(full[:, None], room & touched[active], room)
             pair, useful = best_pair(sign * toward.flatten(1), -sign * away.flatten(1), room)
             going = going & useful
-            open_, pair, flat = open_[going], pair[going], flat[going]
-            if len(open_) == 0:
+            active, pair, flat = active[going], pair[going], flat[going]
+            if len(active) == 0:
                 return
             moved = flat.scatter(1, pair, (flat.gather(1, pair) + sign * self.theta).clamp(0, 1))
-            now = now.index_copy(0, open_, moved.view(-1, *images.shape[1:]))
+            now = now.index_copy(0, active, moved.view(-1, *images.shape[1:]))
             touched = touched.index_copy(
-                0, open_, touched[open_].scatter(1, pair, torch.ones_like(pair, dtype=torch.bool))
+                0, active, touched[active].scatter(1, pair, torch.ones_like(pair, dtype=torch.bool))
             )
 
 

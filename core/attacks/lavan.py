@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds
+from core.attacks.losses import gradient_of, is_adversarial
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -114,31 +114,38 @@ class LaVAN(Attack):
         first, second = torch.zeros_like(patch), torch.zeros_like(patch)
         logits = torch.zeros(count, len(classifier.classes), device=device)
         gain = torch.zeros(count, device=device)
-        open_ = torch.arange(count, device=device)  # the pictures still being attacked; the others cost nothing more
-        for number_ in range(self.iterations + 1):
-            part, aims = patch[open_], targets[open_]
-            gradient, climbed, seen = _climb(classifier, part, labels[open_], aims)
-            logits, gain = logits.index_copy(0, open_, seen.to(logits)), gain.index_copy(0, open_, climbed.to(gain))
+        active = torch.arange(count, device=device)  # the pictures still being attacked; the others cost nothing more
+        for step_index in range(self.iterations + 1):
+            part, aims = patch[active], targets[active]
+            gradient, climbed, seen = _climb(classifier, part, labels[active], aims)
+            logits, gain = logits.index_copy(0, active, seen.to(logits)), gain.index_copy(0, active, climbed.to(gain))
             sure = seen.softmax(1).gather(1, aims[:, None])[:, 0] >= self.confidence
             yield Step(
-                number_, self.iterations, patch, logits, gain, goal.reached(logits, labels), targets=targets, mask=mask
+                step_index,
+                self.iterations,
+                patch,
+                logits,
+                gain,
+                goal.reached(logits, labels),
+                targets=targets,
+                mask=mask,
             )
             going = ~sure
             if bool(sure.any()):
                 held = torch.zeros_like(sure)
-                held[sure] = holds(classifier, part[sure], labels[open_][sure], Goal(aims[sure]))
+                held[sure] = is_adversarial(classifier, part[sure], labels[active][sure], Goal(aims[sure]))
                 going = ~held
-            open_, gradient = open_[going], gradient[going]
-            if number_ == self.iterations or len(open_) == 0:
+            active, gradient = active[going], gradient[going]
+            if step_index == self.iterations or len(active) == 0:
                 return
             # Adam on the pixels of the patch alone: elsewhere the step is masked, so those pixels keep their very values.
-            m = 0.9 * first[open_] + 0.1 * gradient
-            v = 0.999 * second[open_] + 0.001 * gradient**2
-            first, second = first.index_copy(0, open_, m), second.index_copy(0, open_, v)
-            k = number_ + 1
+            m = 0.9 * first[active] + 0.1 * gradient
+            v = 0.999 * second[active] + 0.001 * gradient**2
+            first, second = first.index_copy(0, active, m), second.index_copy(0, active, v)
+            k = step_index + 1
             change = self.step_size * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
-            now = patch[open_]
-            patch = patch.index_copy(0, open_, torch.where(mask[open_], (now + change).clamp(0, 1), now))
+            now = patch[active]
+            patch = patch.index_copy(0, active, torch.where(mask[active], (now + change).clamp(0, 1), now))
 
 
 def _climb(classifier: Classifier, images: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

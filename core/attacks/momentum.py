@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, holds, opened
+from core.attacks.losses import is_adversarial, loss_and_grad, per_image
 from core.attacks.pgd import PGD
 from core.attacks.threat import project
 from core.declaration import Real, flag, number
@@ -71,15 +71,15 @@ class MIFGSM(Attack):
     ) -> Iterator[Step]:
         now, velocity = images, torch.zeros_like(images)
         moving = torch.ones(len(images), dtype=torch.bool, device=images.device)
-        for number_ in range(self.iterations + 1):
-            gradient, gain, logits = climb(classifier, now, labels, goal)
+        for step_index in range(self.iterations + 1):
+            gradient, gain, logits = loss_and_grad(classifier, now, labels, goal)
             fooled = goal.reached(logits, labels)
-            yield Step(number_, self.iterations, now, logits, gain, fooled, goal.targets)
+            yield Step(step_index, self.iterations, now, logits, gain, fooled, goal.targets)
             if self.early_stop and bool((fooled & moving).any()):
-                moving = moving & ~(fooled & holds(classifier, now, labels, goal))
-            if number_ == self.iterations or not bool(moving.any()):
+                moving = moving & ~(fooled & is_adversarial(classifier, now, labels, goal))
+            if step_index == self.iterations or not bool(moving.any()):
                 return
             length = gradient.abs().mean((1, 2, 3), keepdim=True)
             velocity = self.decay * velocity + gradient / length.clamp(min=1e-20)
             moved = project(now + self.eps / self.iterations * velocity.sign(), images, self.eps, "linf")
-            now = torch.where(opened(moving), moved, now)
+            now = torch.where(per_image(moving), moved, now)

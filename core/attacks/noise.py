@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import objective
+from core.attacks.losses import attack_loss
 from core.declaration import Real, number
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
@@ -33,16 +33,16 @@ class _Noise(Attack):
     ) -> Iterator[Step]:
         streams = RandomStreams.of(images, generator)
         best: Step | None = None
-        for number_ in range(self.draws + 1):
+        for step_index in range(self.draws + 1):
             now = images
-            if number_:
+            if step_index:
                 now = (images + self.draw(images.shape[1:], streams).to(images)).clamp(0, 1)
             with torch.no_grad():
                 logits = classifier(now)
-                gain = objective(logits, labels, goal, "margin")
-            step = Step(number_, self.draws, now, logits, gain, goal.reached(logits, labels), goal.targets)
+                gain = attack_loss(logits, labels, goal, "margin")
+            step = Step(step_index, self.draws, now, logits, gain, goal.reached(logits, labels), goal.targets)
             # The first draw replaces the clean picture whatever it did: the control is noise, not no noise.
-            best = step if best is None or number_ == 1 else best.where(step.loss > best.loss, step)
+            best = step if best is None or step_index == 1 else best.where(step.loss > best.loss, step)
             yield best
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, holds, objective
-from core.attacks.threat import project, random_start, steepest
+from core.attacks.losses import attack_loss, is_adversarial, loss_and_grad
+from core.attacks.threat import project, random_start, steepest_direction
 from core.declaration import Real, choice, flag, number, outside
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -115,10 +115,10 @@ class _Search:
             now = random_start(self.images, attack.eps, attack.norm, self.streams)
         if self.best is not None and attack.early_stop:
             now = self.best.images.index_copy(0, self.open, now[self.open])  # those that are done stay as they are
-        for number_ in range(before, before + attack.iterations + 1):
-            self.done = number_
-            last = number_ == before + attack.iterations
-            step, gradient = self._look(now, number_, total, with_gradient=not last)
+        for step_index in range(before, before + attack.iterations + 1):
+            self.done = step_index
+            last = step_index == before + attack.iterations
+            step, gradient = self._look(now, step_index, total, with_gradient=not last)
             self._remember(step)
             yield step
             looked_at = self.open
@@ -131,30 +131,32 @@ class _Search:
                 gradient = gradient[torch.isin(looked_at, self.open)]
             now = self._move(now, gradient)
 
-    def _look(self, now: Tensor, number_: int, total: int, with_gradient: bool) -> tuple[Step, Tensor | None]:
+    def _look(self, now: Tensor, step_index: int, total: int, with_gradient: bool) -> tuple[Step, Tensor | None]:
         """The step at `now`, and the gradient there of the pictures still open."""
         everything = len(self.open) == len(now)
         part = now if everything else now[self.open]
         labels, goal = (self.labels, self.goal) if everything else (self.labels[self.open], self.goal.at(self.open))
         gradient = None
         if with_gradient:
-            gradient, gain, logits = climb(self.classifier, part, labels, goal, self.attack.loss)
+            gradient, gain, logits = loss_and_grad(self.classifier, part, labels, goal, self.attack.loss)
         else:
             with torch.no_grad():
                 logits = self.classifier(part)
-                gain = objective(logits, labels, goal, self.attack.loss)
+                gain = attack_loss(logits, labels, goal, self.attack.loss)
         if not everything:
             assert self.best is not None
             logits = self.best.logits.index_copy(0, self.open, logits)
             gain = self.best.loss.index_copy(0, self.open, gain)
         fooled = self.goal.reached(logits, self.labels)
-        return Step(number_, total, now, logits, gain, fooled, self.goal.targets), gradient
+        return Step(step_index, total, now, logits, gain, fooled, self.goal.targets), gradient
 
     def _move(self, now: Tensor, gradient: Tensor) -> Tensor:
         attack = self.attack
         if len(self.open) == len(now):
-            return project(now + attack.stride * steepest(gradient, attack.norm), self.images, attack.eps, attack.norm)
-        part = now[self.open] + attack.stride * steepest(gradient, attack.norm)
+            return project(
+                now + attack.stride * steepest_direction(gradient, attack.norm), self.images, attack.eps, attack.norm
+            )
+        part = now[self.open] + attack.stride * steepest_direction(gradient, attack.norm)
         return now.index_copy(0, self.open, project(part, self.images[self.open], attack.eps, attack.norm))
 
     def _round(self, step: Step) -> None:
@@ -162,7 +164,7 @@ class _Search:
         fresh = self.open[step.fooled[self.open] & ~self.held[self.open]]
         if len(fresh) == 0:
             return
-        sure = fresh[holds(self.classifier, step.images[fresh], self.labels[fresh], self.goal.at(fresh))]
+        sure = fresh[is_adversarial(self.classifier, step.images[fresh], self.labels[fresh], self.goal.at(fresh))]
         chosen = _mask(sure, len(self.images))
         self.file = step if self.file is None else self.file.where(chosen, step)
         self.held = self.held | chosen
@@ -184,7 +186,7 @@ class _Search:
         assert self.best is not None
         if self.attack.keep == "best" and not self.attack.early_stop and self.file is not None:
             run = self.held.nonzero()[:, 0]
-            safe = holds(self.classifier, self.best.images[run], self.labels[run], self.goal.at(run))
+            safe = is_adversarial(self.classifier, self.best.images[run], self.labels[run], self.goal.at(run))
             self.best = self.best.where(_mask(run[~safe], len(self.images)), self.file)
         return Step(
             self.done, total, self.best.images, self.best.logits, self.best.loss, self.best.fooled, self.best.targets

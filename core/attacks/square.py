@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.attacks.apgd import State
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import objective, opened
+from core.attacks.losses import attack_loss, per_image
 from core.declaration import Real, flag, number
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
@@ -57,7 +57,7 @@ class Square(Attack):
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
         def gain(logits: Tensor, truth: Tensor, targets: Tensor | None) -> Tensor:
-            return objective(logits, truth, Goal(targets), "margin")
+            return attack_loss(logits, truth, Goal(targets), "margin")
 
         n, channels, height, width = images.shape
         state = State.begin(classifier, images, labels, goal, gain)
@@ -72,7 +72,7 @@ class Square(Attack):
                 logits = classifier(tried)
             found = gain(logits, labels[run], goal.at(run).targets)
             better = found > value
-            now, value = torch.where(opened(better), tried, now), torch.where(better, found, value)
+            now, value = torch.where(per_image(better), tried, now), torch.where(better, found, value)
             keep = state.take(run, tried, logits, found, self.early_stop)
             yield state.step(query, self.queries)
             if not bool(keep.any()):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds, objective, opened
+from core.attacks.losses import attack_loss, gradient_of, is_adversarial, per_image
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 from core.sampling import variation, warp
@@ -58,7 +58,7 @@ class StAdv(Attack):
             logits = classifier(images)
         fooled = goal.reached(logits, labels)
         best = _Best(images, still, torch.where(fooled, 0.0, torch.inf), logits, fooled)
-        yield best.step(0, total, objective(logits, labels, goal, "margin"), goal)
+        yield best.step(0, total, attack_loss(logits, labels, goal, "margin"), goal)
         for search in range(self.searches):
             flow, m, v = still, torch.zeros_like(still), torch.zeros_like(still)
             found = torch.zeros(n, dtype=torch.bool, device=images.device)
@@ -67,7 +67,7 @@ class StAdv(Attack):
                     leaf = flow.detach().requires_grad_(True)
                     moved = warp(images, leaf).clamp(0, 1)
                     logits = classifier(moved)
-                    gain = objective(logits, labels, goal, "margin")
+                    gain = attack_loss(logits, labels, goal, "margin")
                     roughness = variation(leaf)
                     punished = (roughness - self.bound).clamp(min=0) if bounded else roughness
                     loss = (weight * punished - gain.clamp(max=1e-3)).sum()
@@ -79,7 +79,7 @@ class StAdv(Attack):
                 if bounded:
                     better = better & (roughness <= self.bound)
                 if self.rounding and bool(better.any()):
-                    better = better & holds(classifier, moved, labels, goal)
+                    better = better & is_adversarial(classifier, moved, labels, goal)
                 best = best.where(better, _Best(moved, flow, roughness, logits, fooled))
                 yield best.step(search * self.iterations + k, total, gain, goal)
                 if bounded and bool(best.fooled.all()):
@@ -105,7 +105,7 @@ class _Best:
     fooled: Tensor
 
     def where(self, chosen: Tensor, other: _Best) -> _Best:
-        wide = opened(chosen)
+        wide = per_image(chosen)
         return _Best(
             torch.where(wide, other.images, self.images),
             torch.where(wide, other.flow, self.flow),
@@ -114,7 +114,7 @@ class _Best:
             torch.where(chosen, other.fooled, self.fooled),
         )
 
-    def step(self, number_: int, total: int, gain: Tensor, goal: Goal) -> Step:
+    def step(self, step_index: int, total: int, gain: Tensor, goal: Goal) -> Step:
         return Step(
-            number_, total, self.images, self.logits, gain, self.fooled, goal.targets, extras={"flow": self.flow}
+            step_index, total, self.images, self.logits, gain, self.fooled, goal.targets, extras={"flow": self.flow}
         )

@@ -23,7 +23,7 @@ def project(images: Tensor, center: Tensor, eps: float, norm: Norm) -> Tensor:
     return inside.clamp(0, 1)
 
 
-def steepest(gradient: Tensor, norm: Norm) -> Tensor:
+def steepest_direction(gradient: Tensor, norm: Norm) -> Tensor:
     """The direction of length 1 in which the objective rises fastest; zero where the gradient is zero."""
     if norm == "linf":
         return gradient.sign()

@@ -15,7 +15,7 @@ from core.models.classifier import Classifier
 Loss = Literal["cross-entropy", "margin"]
 
 
-def objective(logits: Tensor, labels: Tensor, goal: Goal, loss: Loss = "cross-entropy") -> Tensor:
+def attack_loss(logits: Tensor, labels: Tensor, goal: Goal, loss: Loss = "cross-entropy") -> Tensor:
     """The attacker's gain, N: away from `labels`, or toward the goal's targets.
 
     'cross-entropy' is -log p; 'margin' is the difference of logits (Carlini and Wagner 2017, equation f6), which keeps a
@@ -46,7 +46,7 @@ def gradient_of(value: Tensor, leaf: Tensor, *, retain_graph: bool = False) -> T
     return torch.zeros_like(leaf) if gradient is None else gradient.nan_to_num(nan=0.0).contiguous()
 
 
-def climb(
+def loss_and_grad(
     classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, loss: Loss = "cross-entropy"
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradient of the objective at `images` (N×C×H×W), the objective (N) and the logits (N×K), detached.
@@ -56,17 +56,17 @@ def climb(
     with torch.enable_grad():
         leaf = images.detach().requires_grad_(True)
         logits = classifier(leaf)
-        gain = objective(logits, labels, goal, loss)
+        gain = attack_loss(logits, labels, goal, loss)
         gradient = gradient_of(gain.sum(), leaf)
     return gradient, gain.detach(), logits.detach()
 
 
-def holds(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+def is_adversarial(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:
     """Which images (N×C×H×W) serve the goal as 8-bit files: bool N."""
     with torch.no_grad():
         return goal.reached(classifier(quantise(images)), labels)
 
 
-def opened(chosen: Tensor) -> Tensor:
-    """A mask over the batch, bool N, in the shape that multiplies images."""
-    return chosen.view(-1, 1, 1, 1)
+def per_image(values: Tensor) -> Tensor:
+    """One value an image, N, in the shape that broadcasts over images: N×1×1×1."""
+    return values.view(-1, 1, 1, 1)
