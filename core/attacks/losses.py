@@ -1,8 +1,8 @@
-"""What a gradient attacker climbs: one number a picture, larger is better for the attacker."""
+"""What a gradient attacker climbs: one number an image, larger is better for the attacker."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -12,27 +12,44 @@ from core.attacks.base import Goal
 from core.images import quantise
 from core.models.classifier import Classifier
 
-Loss = Literal["cross-entropy", "margin"]
+Loss = Callable[[Tensor, Tensor, Goal], Tensor]  # logits N×K, labels N and the goal, to the attacker's loss N
 
 
-def attack_loss(logits: Tensor, labels: Tensor, goal: Goal, loss: Loss = "cross-entropy") -> Tensor:
-    """The attacker's gain, N: away from `labels`, or toward the goal's targets.
+def cross_entropy(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+    """-log p of the label, or log p of the goal's target; minus infinity where the logits are NaN."""
+    if goal.targets is not None:
+        return worst_if_nan(-F.cross_entropy(logits, goal.targets, reduction="none"))
+    return worst_if_nan(F.cross_entropy(logits, labels, reduction="none"))
 
-    'cross-entropy' is -log p; 'margin' is the difference of logits (Carlini and Wagner 2017, equation f6), which keeps a
-    gradient where the softmax is saturated. Logits that are NaN gain nothing: minus infinity.
+
+def margin(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+    """The difference of logits (Carlini and Wagner 2017, equation f6), which keeps a gradient where the softmax is saturated.
+
+    It is the lead of the likeliest other class over the label, or of the goal's target over the likeliest other class; minus
+    infinity where the logits are NaN.
     """
-    wanted = goal.targets if goal.targets is not None else labels
-    if loss == "cross-entropy":
-        away = F.cross_entropy(logits, wanted, reduction="none")
-    else:
-        own = logits.gather(1, wanted[:, None])[:, 0]
-        away = logits.scatter(1, wanted[:, None], -torch.inf).amax(1) - own
-    return worst_if_nan(-away if goal.targets is not None else away)
+    source = labels if goal.targets is None else goal.targets
+    lead = logits.scatter(1, source[:, None], -torch.inf).amax(1) - logits.gather(1, source[:, None])[:, 0]
+    return worst_if_nan(lead if goal.targets is None else -lead)
 
 
-def worst_if_nan(gain: Tensor) -> Tensor:
-    """The attacker's gain with minus infinity for NaN, so that a comparison never prefers it."""
-    return gain.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+def dlr(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+    """The difference of logits ratio (Croce and Hein 2020, equations 6 and 7), which no scaling of the logits changes."""
+    ordered = logits.sort(1, descending=True).values
+    own = logits.gather(1, labels[:, None])[:, 0]
+    if goal.targets is None:
+        other = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+        return worst_if_nan((other - own) / (ordered[:, 0] - ordered[:, 2] + 1e-12))
+    target = logits.gather(1, goal.targets[:, None])[:, 0]
+    return worst_if_nan((target - own) / (ordered[:, 0] - 0.5 * (ordered[:, 2] + ordered[:, 3]) + 1e-12))
+
+
+LOSSES: Mapping[str, Loss] = {"cross-entropy": cross_entropy, "margin": margin}
+
+
+def worst_if_nan(loss: Tensor) -> Tensor:
+    """The attacker's loss with minus infinity for NaN, so that a comparison never prefers it."""
+    return loss.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
 def gradient_of(value: Tensor, leaf: Tensor, *, retain_graph: bool = False) -> Tensor:
@@ -47,18 +64,18 @@ def gradient_of(value: Tensor, leaf: Tensor, *, retain_graph: bool = False) -> T
 
 
 def loss_and_grad(
-    classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, loss: Loss = "cross-entropy"
+    classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, loss: Loss = cross_entropy
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradient of the objective at `images` (N×C×H×W), the objective (N) and the logits (N×K), detached.
+    """The attacker's loss at images N×C×H×W (N), its gradient (N×C×H×W) and the logits (N×K), detached.
 
-    The sum over the batch is differentiated, so that no picture's gradient depends on the others.
+    The sum over the batch is differentiated, so that no image's gradient depends on the others.
     """
     with torch.enable_grad():
         leaf = images.detach().requires_grad_(True)
         logits = classifier(leaf)
-        gain = attack_loss(logits, labels, goal, loss)
-        gradient = gradient_of(gain.sum(), leaf)
-    return gradient, gain.detach(), logits.detach()
+        value = loss(logits, labels, goal)
+        gradient = gradient_of(value.sum(), leaf)
+    return value.detach(), gradient, logits.detach()
 
 
 def is_adversarial(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import gradient_of
 from core.declaration import Real, choice, number
@@ -149,7 +150,7 @@ class UniversalPatch(Attack):
         target = _one_target(goal, labels, len(classifier.classes), generator)
         mask = stencil(side, self.shape).to(images)
         patch = torch.rand(channels, side, side, generator=generator).to(images)
-        first, second = torch.zeros_like(patch), torch.zeros_like(patch)
+        adam = Adam(patch)
         where = _moved(self.final(side, height, width, RandomStreams.of(images, generator)), device)
         training = RandomStreams.numbered(self.batch, generator)
         # All pictures are judged so seldom that it costs less than the training does, however many there are.
@@ -168,10 +169,7 @@ class UniversalPatch(Attack):
                 leaf = patch.detach().requires_grad_(True)
                 stuck, _ = stick(images[chosen], leaf, mask, how)
                 gradient = gradient_of(classifier(stuck).log_softmax(1)[:, target].mean(), leaf)
-            k = step_index + 1
-            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient.square()
-            change = self.step_size * (first / (1 - 0.9**k)) / ((second / (1 - 0.999**k)).sqrt() + 1e-8)
-            patch = (patch + change * mask).clamp(0, 1)
+            patch = (patch + adam.step(gradient, self.step_size) * mask).clamp(0, 1)
 
     def _judged(
         self,

@@ -31,6 +31,17 @@ def steepest_direction(gradient: Tensor, norm: Norm) -> Tensor:
     return gradient / length.clamp(min=1e-12).view(-1, 1, 1, 1)
 
 
+def steepest_step(
+    x_adv: Tensor, gradient: Tensor, center: Tensor, eps: float, norm: Norm, step_size: float | Tensor
+) -> Tensor:
+    """One step from `x_adv` in the steepest direction, projected onto the ball: Π(x + step_size·d(gradient)).
+
+    Args:
+        x_adv, gradient, center: N×C×H×W; center is the ball's. eps: the ball's radius. step_size: a number, or N×1×1×1.
+    """
+    return project(x_adv + step_size * steepest_direction(gradient, norm), center, eps, norm)
+
+
 def random_start(images: Tensor, eps: float, norm: Norm, streams: RandomStreams) -> Tensor:
     """A random point of the ball around each of `images`: uniform in L∞, a random direction and radius in L2."""
     if norm == "linf":

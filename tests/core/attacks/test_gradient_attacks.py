@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from core import BadInput, Guarded, defenses, domains
 from core.attacks import APGDCE, APGDT, BIM, FGSM, MIFGSM, PGD, Attack, Goal, Square
-from core.attacks.losses import attack_loss
+from core.attacks.losses import cross_entropy, margin
 from core.attacks.threat import project, random_start, steepest_direction
 from core.images import quantise
 from core.random_streams import RandomStreams
@@ -216,8 +216,8 @@ def test_parameters_out_of_range_get_one_sentence(params: dict[str, object], wor
 def test_margin_has_a_gradient_where_the_softmax_is_saturated() -> None:
     logits = torch.tensor([[200.0, 0.0, 1.0]], requires_grad=True)
     label = torch.tensor([0])
-    (flat,) = torch.autograd.grad(attack_loss(logits, label, Goal(), "cross-entropy").sum(), logits)
-    (steep,) = torch.autograd.grad(attack_loss(logits, label, Goal(), "margin").sum(), logits)
+    (flat,) = torch.autograd.grad(cross_entropy(logits, label, Goal()).sum(), logits)
+    (steep,) = torch.autograd.grad(margin(logits, label, Goal()).sum(), logits)
     assert float(flat.abs().max()) == 0
     assert steep.tolist() == [[-1, 0, 1]]
 
