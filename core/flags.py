@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal
-from core.attacks.objective import climb
+from core.attacks.losses import loss_and_grad
 from core.defenses.base import Defense
 from core.inputs import BadInput, owned
 from core.models.classifier import Classifier
@@ -82,7 +82,7 @@ def slope(classifier: Classifier, images: Tensor, labels: Tensor) -> Slope:
     device = classifier.device
     images, labels = owned(images, device, torch.float32), owned(labels, device, torch.int64)
     with torch.inference_mode(False):
-        gradient, _, _ = climb(classifier.surrogate, images, labels, Goal())
+        _, gradient, _ = loss_and_grad(classifier.surrogate, images, labels, Goal())
     lengths = gradient.flatten(1).square().mean(1).sqrt()
     return Slope(float((gradient == 0).float().mean()), float(lengths.min()))
 

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds, opened, worst_if_nan
-from core.attacks.threat import project, steepest
+from core.attacks.losses import Loss, cross_entropy, dlr, per_image
+from core.attacks.threat import project, steepest_direction, steepest_step
 from core.declaration import Real, choice, flag, number, outside
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
-
-Gain = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # logits N×K, labels N, targets N or None, to N
-
-
-def cross_entropy(logits: Tensor, labels: Tensor, targets: Tensor | None) -> Tensor:
-    """-log p of the label, or log p of the target."""
-    if targets is not None:
-        return -F.cross_entropy(logits, targets, reduction="none")
-    return F.cross_entropy(logits, labels, reduction="none")
-
-
-def dlr(logits: Tensor, labels: Tensor, targets: Tensor | None) -> Tensor:
-    """The difference of logits ratio (Croce and Hein 2020, equations 6 and 7), which no scaling of the logits changes."""
-    ordered = logits.sort(1, descending=True).values
-    own = logits.gather(1, labels[:, None])[:, 0]
-    if targets is None:
-        other = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-        return (other - own) / (ordered[:, 0] - ordered[:, 2] + 1e-12)
-    aim = logits.gather(1, targets[:, None])[:, 0]
-    return (aim - own) / (ordered[:, 0] - 0.5 * (ordered[:, 2] + ordered[:, 3]) + 1e-12)
 
 
 class _APGD(Attack):
@@ -57,65 +36,69 @@ class _APGD(Attack):
         if self.norm == "linf" and self.eps > 1:
             raise BadInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
 
-    def climb_to(
+    def run(
         self,
-        state: State,
-        gain: Gain,
+        batch: ActiveBatch,
+        loss: Loss,
         targets: Tensor | None,
         streams: RandomStreams,
         before: int,
         total: int,
     ) -> Iterator[Step]:
-        """One run on the pictures of `state` that are open; what fools is kept there, the rest keeps its best attempt."""
-        steps, eps = self.iterations, self.eps
+        """One run on the active images of `batch`, which keeps the best point of each.
+
+        Args:
+            loss: what is climbed, away from the labels or toward `targets` (int64 N, of the whole batch) where they are given.
+            before: iterations of earlier runs. total: iterations of all runs.
+        """
+        steps, eps, norm = self.iterations, self.eps, self.norm
         interval, shortest, less = max(int(0.22 * steps), 1), max(int(0.06 * steps), 1), max(int(0.03 * steps), 1)
-        run = state.open
-        x, y = state.images[run], state.labels[run]
-        aims = None if targets is None else targets[run]
-        now = _start(x, eps, self.norm, streams.at(run))
-        old, stride = now, x.new_full((len(x),), 2 * eps)
-        top, top_gradient = now, torch.zeros_like(now)
-        highest = x.new_full((len(x),), -torch.inf)
-        checked, reduced, rises = highest, torch.ones(len(x), dtype=torch.bool, device=x.device), x.new_zeros(len(x))
-        last, since = highest, 0
+        x = batch.rows(batch.images)
+        goal = Goal() if targets is None else Goal(batch.rows(targets))
+        x_adv = _start(x, eps, norm, streams.at(batch.active))
+        previous, step_size = x_adv, x.new_full((len(x),), 2 * eps)
+        best, best_gradient = x_adv, torch.zeros_like(x_adv)
+        best_loss = last_loss = checkpoint_loss = x.new_full((len(x),), -torch.inf)
+        step_reduced, n_increases = torch.ones(len(x), dtype=torch.bool, device=x.device), x.new_zeros(len(x))
+        since = 0
         for k in range(steps + 1):
-            gradient, value, logits = _slope(state.classifier, now, y, aims, gain)
-            keep = state.take(run, now, logits, value, self.early_stop)
-            yield state.step(before + k, total)
-            if k == steps or not bool(keep.any()):
+            points, gradient = batch.loss_and_grad(x_adv, loss, goal)
+            going = batch.update(points, early_stop=self.early_stop)
+            yield batch.step(before + k, total)
+            if k == steps or batch.finished:
                 return
-            rises, since = rises + (value > last), since + 1 if k else 0
-            last = value
-            better = value > highest
-            top, top_gradient = (
-                torch.where(opened(better), now, top),
-                torch.where(opened(better), gradient, top_gradient),
-            )
-            highest = torch.where(better, value, highest)
+            n_increases, since = n_increases + (points.loss > last_loss), since + 1 if k else 0
+            last_loss = points.loss
+            better = last_loss > best_loss
+            best = torch.where(per_image(better), x_adv, best)
+            best_gradient = torch.where(per_image(better), gradient, best_gradient)
+            best_loss = torch.where(better, last_loss, best_loss)
             if k == 0:
-                checked, rises = highest, torch.zeros_like(rises)
+                checkpoint_loss, n_increases = best_loss, torch.zeros_like(n_increases)
             if since == interval:
-                halve = (rises <= 0.75 * interval) | (~reduced & (checked >= highest))
-                reduced, checked, rises, since = halve, highest, torch.zeros_like(rises), 0
-                stride = torch.where(halve, stride / 2, stride)
-                now, gradient = torch.where(opened(halve), top, now), torch.where(opened(halve), top_gradient, gradient)
+                halve = (n_increases <= 0.75 * interval) | (~step_reduced & (checkpoint_loss >= best_loss))
+                step_reduced, checkpoint_loss, n_increases, since = halve, best_loss, torch.zeros_like(n_increases), 0
+                step_size = torch.where(halve, step_size / 2, step_size)
+                x_adv = torch.where(per_image(halve), best, x_adv)
+                gradient = torch.where(per_image(halve), best_gradient, gradient)
                 interval = max(interval - less, shortest)
-            if not bool(keep.all()):
-                run, x, y, now, old, stride = run[keep], x[keep], y[keep], now[keep], old[keep], stride[keep]
-                top, top_gradient, highest, checked = top[keep], top_gradient[keep], highest[keep], checked[keep]
-                reduced, rises, last, gradient = reduced[keep], rises[keep], last[keep], gradient[keep]
-                aims = None if aims is None else aims[keep]
+            if not bool(going.all()):
+                goal = goal.at(going)
+                x, x_adv, previous, best = (rows[going] for rows in (x, x_adv, previous, best))
+                gradient, best_gradient = gradient[going], best_gradient[going]
+                best_loss, last_loss, checkpoint_loss = best_loss[going], last_loss[going], checkpoint_loss[going]
+                step_size, step_reduced, n_increases = step_size[going], step_reduced[going], n_increases[going]
             share = 0.75 if k else 1.0
-            forward = project(now + opened(stride) * steepest(gradient, self.norm), x, eps, self.norm)
-            ahead = project(now + share * (forward - now) + (1 - share) * (now - old), x, eps, self.norm)
-            old, now = now, ahead
+            forward = steepest_step(x_adv, gradient, x, eps, norm, per_image(step_size))
+            moved = project(x_adv + share * (forward - x_adv) + (1 - share) * (x_adv - previous), x, eps, norm)
+            previous, x_adv = x_adv, moved
 
 
 class APGDCE(_APGD):
     """PGD on the cross-entropy with momentum and a step size of its own finding (Croce and Hein 2020, algorithm 1).
 
-    x_{k+1} = Π(x_k + 0.75·(z - x_k) + 0.25·(x_k - x_{k-1})) with z = Π(x_k + stride·s(∇L)), the stride beginning at 2·eps;
-    where the loss stops rising the stride is halved and the search goes back to the best point.
+    x_{k+1} = Π(x_k + 0.75·(z - x_k) + 0.25·(x_k - x_{k-1})) with z = Π(x_k + step_size·s(∇L)), the step beginning at 2·eps;
+    where the loss stops rising the step is halved and the search goes back to the best point.
     """
 
     name: ClassVar[str] = "apgd_ce"
@@ -126,10 +109,11 @@ class APGDCE(_APGD):
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
-        state = State.begin(classifier, images, labels, goal, cross_entropy)
+        batch = ActiveBatch.start(classifier, images, labels, goal, cross_entropy)
         streams = RandomStreams.of(images, generator)
-        yield from self.climb_to(state, cross_entropy, goal.targets, streams, 0, self.iterations)
-        yield from state.settled(self.iterations)
+        yield from self.run(batch, cross_entropy, goal.targets, streams, 0, self.iterations)
+        if batch.restore_survivors():
+            yield batch.step(self.iterations, self.iterations)
 
 
 class APGDT(_APGD):
@@ -147,105 +131,21 @@ class APGDT(_APGD):
     ) -> Iterator[Step]:
         if len(classifier.classes) < 4:
             raise BadInput("APGD-T needs a classifier with at least 4 classes; use APGD-CE here.")
-        state = State.begin(classifier, images, labels, goal, dlr if goal.targets is None else cross_entropy)
+        targeted = goal.targets is not None
+        batch = ActiveBatch.start(classifier, images, labels, goal, cross_entropy if targeted else dlr)
         streams = RandomStreams.of(images, generator)
-        if goal.targets is not None:
-            yield from self.climb_to(state, dlr, goal.targets, streams, 0, self.iterations)
-            yield from state.settled(self.iterations)
-            return
-        order = state.logits.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)
-        tried = min(self.classes, len(classifier.classes) - 1)
+        order = batch.best.logits.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)
+        tried = 1 if targeted else min(self.classes, len(classifier.classes) - 1)
         total = tried * self.iterations
-        for number_ in range(tried):
-            yield from self.climb_to(state, dlr, order[:, number_], streams, number_ * self.iterations, total)
-            if len(state.open) == 0:
+        for rank in range(tried):
+            targets = goal.targets if targeted else order[:, rank]
+            yield from self.run(batch, dlr, targets, streams, rank * self.iterations, total)
+            if not targeted and batch.finished:
                 return
-        yield state.step(total, total)
-        yield from state.settled(total)
-
-
-@dataclass
-class State:
-    """A batch under attack by one run after another: the best of each picture, and which pictures are still open."""
-
-    classifier: Classifier
-    images: Tensor
-    labels: Tensor
-    goal: Goal
-    best: Tensor
-    logits: Tensor
-    gain: Tensor
-    fooled: Tensor
-    open: Tensor
-    held: Tensor  # which pictures met a point that fools as an 8-bit file, bool N
-    file: tuple[Tensor, Tensor, Tensor]  # the first such point of each: its images, logits and gain
-
-    @staticmethod
-    def begin(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, gain: Gain) -> State:
-        """Before the first run: every picture is open, the clean ones are what there is."""
-        with torch.no_grad():
-            logits = classifier(images)
-            value = worst_if_nan(gain(logits, labels, goal.targets))
-        every = torch.arange(len(images), device=images.device)
-        fooled = goal.reached(logits, labels)
-        file = (images, logits, value)
-        return State(
-            classifier, images, labels, goal, images, logits, value, fooled, every, torch.zeros_like(fooled), file
-        )
-
-    def take(self, run: Tensor, now: Tensor, logits: Tensor, gain: Tensor, stop: bool) -> Tensor:
-        """Note the points `now` of the pictures numbered `run`; bool: which of them go on, all unless they `stop` early."""
-        goal, labels = self.goal.at(run), self.labels[run]
-        fooled = goal.reached(logits, labels)
-        better = (fooled & ~self.fooled[run]) | ((fooled == self.fooled[run]) & (gain > self.gain[run]))
-        sure, fresh = torch.zeros_like(fooled), fooled & ~self.held[run]
-        if bool(fresh.any()):
-            sure[fresh] = holds(self.classifier, now[fresh], labels[fresh], goal.at(fresh))
-            points = (now[sure], logits[sure], gain[sure])
-            self.file = tuple(old.index_copy(0, run[sure], new) for old, new in zip(self.file, points, strict=True))  # type: ignore[assignment]
-            self.held = self.held.index_fill(0, run[sure], True)
-        if not stop:
-            sure = torch.zeros_like(sure)
-        better = better | sure
-        chosen = run[better]
-        self.best = self.best.index_copy(0, chosen, now[better])
-        self.logits = self.logits.index_copy(0, chosen, logits[better])
-        self.gain = self.gain.index_copy(0, chosen, gain[better])
-        self.fooled = self.fooled.index_copy(0, chosen, fooled[better])
-        self.open = self.open[~torch.isin(self.open, run[sure])]
-        return ~sure
-
-    def settled(self, total: int) -> Iterator[Step]:
-        """A last step, where a best point fools only before 8-bit rounding and another one survives it."""
-        run = self.held.nonzero()[:, 0]
-        if len(run) == 0:
-            return
-        safe = holds(self.classifier, self.best[run], self.labels[run], self.goal.at(run))
-        if not bool(safe.all()):
-            lost = torch.zeros_like(self.held).index_fill(0, run[~safe], True)
-            images, logits, gain = self.file
-            self.best = torch.where(opened(lost), images, self.best)
-            self.logits = torch.where(lost[:, None], logits, self.logits)
-            self.gain = torch.where(lost, gain, self.gain)
-            yield self.step(total, total)
-
-    def put(self, run: Tensor, step: Step) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images, logits, gain and fooled of the whole batch with another attack's step on the pictures numbered `run` in it."""
-        return (
-            self.best.index_copy(0, run, step.images),
-            self.logits.index_copy(0, run, step.logits),
-            self.gain.index_copy(0, run, step.loss),
-            self.fooled.index_copy(0, run, step.fooled),
-        )
-
-    def close(self, run: Tensor, step: Step) -> None:
-        """Take over that step; the pictures that it fools even as 8-bit files are no longer open."""
-        self.best, self.logits, self.gain, self.fooled = self.put(run, step)
-        sure = holds(self.classifier, step.images, self.labels[run], self.goal.at(run))
-        self.open = run[~sure]
-
-    def step(self, number_: int, total: int) -> Step:
-        return Step(number_, total, self.best, self.logits, self.gain, self.fooled, self.goal.targets)
+        if not targeted:
+            yield batch.step(total, total)
+        if batch.restore_survivors():
+            yield batch.step(total, total)
 
 
 def _start(images: Tensor, eps: float, norm: Literal["linf", "l2"], streams: RandomStreams) -> Tensor:
@@ -254,16 +154,5 @@ def _start(images: Tensor, eps: float, norm: Literal["linf", "l2"], streams: Ran
         noise = streams.rand(*images.shape[1:]) * 2 - 1
         noise = noise / noise.flatten(1).abs().amax(1).clamp(min=1e-12).view(-1, 1, 1, 1)
     else:
-        noise = steepest(streams.randn(*images.shape[1:]), "l2")
+        noise = steepest_direction(streams.randn(*images.shape[1:]), "l2")
     return project(images + eps * noise.to(images), images, eps, norm)
-
-
-def _slope(
-    classifier: Classifier, images: Tensor, labels: Tensor, targets: Tensor | None, gain: Gain
-) -> tuple[Tensor, Tensor, Tensor]:
-    with torch.enable_grad():
-        leaf = images.detach().requires_grad_(True)
-        logits = classifier(leaf)
-        value = worst_if_nan(gain(logits, labels, targets))
-        gradient = gradient_of(value.sum(), leaf)
-    return gradient, value.detach(), logits.detach()

@@ -71,17 +71,6 @@ class Step:
     mask: Tensor | None = None
     extras: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def where(self, chosen: Tensor, other: Step) -> Step:
-        """`other` for the pictures that are `chosen` (bool N), this step for the rest."""
-
-        def pick(a: Tensor, b: Tensor) -> Tensor:
-            return torch.where(chosen.view(-1, *[1] * (a.dim() - 1)), b, a)
-
-        values: dict[str, Any] = {
-            name: pick(getattr(self, name), getattr(other, name)) for name in ("images", "logits", "loss", "fooled")
-        }
-        return replace(other, **values)
-
 
 @dataclass(frozen=True)
 class AttackResult:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from core.attacks.active import ActiveBatch, Points
+from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, holds, objective, opened
+from core.attacks.losses import margin, per_image
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 
@@ -19,10 +21,10 @@ PRESETS: dict[str, tuple[int, int, float, float]] = {
     "quick": (5, 20, 0.005, 0.1),
     "thorough": (9, 1000, 0.003, 1e-2),
 }
-LONGER = 5  # times: how much longer the steps are after a search that fails
+STEP_GROWTH = 5  # times: how much longer the steps are after a search that fails
 REACH = 80  # divided by the squared iterations: the longest step; a search of many short steps reaches as far, and settles better
-LOOKS = 5  # bisections of the way back to the picture
-CHECKED = 10  # iterations between two looks at whether a picture's loss still falls
+BISECTIONS = 5  # bisections of the way back to the picture
+CHECK_INTERVAL = 10  # iterations between two looks at whether a picture's loss still falls
 
 
 class CW(Attack):
@@ -88,103 +90,76 @@ class CW(Attack):
         reached = images
         rates = images.new_full((n, 1, 1, 1), rate)
         longest = max(rate, REACH / iterations**2)
-        with torch.no_grad():
-            logits = classifier(images)
-        best = _Best.begin(images, logits, labels, goal)
-        yield best.step(0, total, labels, goal)
+        everything = torch.ones_like(labels, dtype=torch.bool)
+        batch = ActiveBatch.start(classifier, images, labels, goal, margin)
+        batch.best = replace(batch.best, extras={"distance": torch.where(batch.best.fooled, 0.0, torch.inf)})
+        yield batch.step(0, total)
         for search in range(searches):
-            found = torch.zeros(n, dtype=torch.bool, device=images.device)
-            # A picture whose loss stands still leaves the search: from then on it costs nothing.
-            run = torch.arange(n, device=images.device)
-            point, m, v = reached, torch.zeros_like(reached), torch.zeros_like(reached)
-            before = images.new_full((n,), torch.inf)
+            found = torch.zeros_like(everything)
+            # An image whose loss stands still leaves the search: from then on it costs nothing.
+            batch.activate(everything)
+            x, x_adv, adam = images, reached, Adam(reached)
+            previous_loss = images.new_full((n,), torch.inf)
             for k in range(1, iterations + 1):
-                x, y, aim = images[run], labels[run], goal.at(run)
-                gradient, gain, logits = climb(classifier, point, y, aim, "margin")
-                length = _square(point - x)
-                fooled = gain >= self.confidence if self.confidence else aim.reached(logits, y)
-                better = fooled & (length < best.length[run])
+                points, gradient = batch.loss_and_grad(x_adv, margin)
+                distance, fooled = _square(x_adv - x), self._fooled(points)
+                better = fooled & (distance < batch.rows(batch.best.extras["distance"]))
                 longer = fooled & ~better
-                if self.rounding and bool(better.any()):
-                    better = better & holds(classifier, point, y, aim)
-                found[run] |= better | longer  # c was large enough
-                best = best.put(run[better], point[better], length[better], logits[better])
-                yield best.step(search * iterations + k, total, labels, goal)
+                if self.rounding:
+                    better = batch.is_adversarial(x_adv, better)
+                found[batch.active] |= better | longer  # c was large enough
+                batch.merge(replace(points, fooled=fooled, extras={"distance": distance}), better)
+                yield batch.step(search * iterations + k, total)
                 if k == iterations:
                     break
-                # The gradient of ‖x' - x‖² - c·gain where gain is below the confidence
-                wanted = (gain < self.confidence) | ~fooled
-                slope = 2 * (point - x) - opened(c[run] * wanted) * gradient
-                m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
-                change = rates[run] * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
-                point = (point - change).clamp(0, 1)
-                if k % CHECKED == 0:
-                    loss = length + c[run] * (self.confidence - gain).clamp(min=0)
-                    keep = loss <= 0.9999 * before
-                    reached = reached.index_copy(0, run, point)
-                    run, point, m, v, before = run[keep], point[keep], m[keep], v[keep], loss[keep]
-                    if len(run) == 0:
+                # The gradient of ‖x' - x‖² - c·loss where the loss is below the confidence
+                weight = batch.rows(c)
+                wanted = (points.loss < self.confidence) | ~fooled
+                slope = 2 * (x_adv - x) - per_image(weight * wanted) * gradient
+                x_adv = (x_adv - adam.step(slope, batch.rows(rates))).clamp(0, 1)
+                if k % CHECK_INTERVAL == 0:
+                    loss = distance + weight * (self.confidence - points.loss).clamp(min=0)
+                    falls = loss <= 0.9999 * previous_loss
+                    reached = reached.index_copy(0, batch.active, x_adv)
+                    batch.finish(falls)
+                    x, x_adv, previous_loss = x[falls], x_adv[falls], loss[falls]
+                    adam.select(falls)
+                    if batch.finished:
                         # The search is over for all; what follows draws as it does where others still go on.
-                        yield best.step((search + 1) * iterations, total, labels, goal)
+                        yield batch.step((search + 1) * iterations, total)
                         break
-            reached = reached.index_copy(0, run, point)
+            reached = reached.index_copy(0, batch.active, x_adv)
             high = torch.where(found, torch.minimum(high, c), high)
             low = torch.where(found, low, torch.maximum(low, c))
             bisected = high.isfinite()
             c = torch.where(bisected, (low + high) / 2, c * 10)
-            rates = torch.where(opened(bisected), rates / 2, (rates * LONGER).clamp(max=longest))
-        yield self._drawn_back(best, classifier, images, labels, goal).step(total, total, labels, goal)
+            rates = torch.where(per_image(bisected), rates / 2, (rates * STEP_GROWTH).clamp(max=longest))
+        self._draw_back(batch)
+        yield batch.step(total, total)
 
-    def _drawn_back(self, best: _Best, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> _Best:
-        """The nearest points to the images on the lines to those found that still serve, to a 300th of the way."""
-        changed = best.fooled & (best.length > 0)
-        run = changed.nonzero()[:, 0]
-        if len(run) == 0:
-            return best
-        x, y, aim, change = images[run], labels[run], goal.at(run), best.images[run] - images[run]
-        near, far = torch.full_like(best.length[run], 0.9), torch.ones_like(best.length[run])
-        for _ in range(LOOKS):
+    def _fooled(self, points: Points) -> Tensor:
+        """Which points serve the goal, by the confidence where one is asked for: bool N."""
+        return points.loss >= self.confidence if self.confidence else points.fooled
+
+    def _draw_back(self, batch: ActiveBatch) -> None:
+        """Take the nearest points to the images, on the lines to those found, that still serve, to a 300th of the way."""
+        batch.activate(batch.best.fooled & (batch.best.extras["distance"] > 0))
+        if batch.finished:
+            return
+        x = batch.rows(batch.images)
+        change = batch.rows(batch.best.images) - x
+        near, far = x.new_full((len(x),), 0.9), x.new_ones(len(x))
+        for _ in range(BISECTIONS):
             share = (near + far) / 2
-            point = x + opened(share) * change
-            with torch.no_grad():
-                logits = classifier(point)
-            serves = aim.reached(logits, y)
-            if self.confidence:
-                serves = objective(logits, y, aim, "margin") >= self.confidence
+            points = batch.evaluate(x + per_image(share) * change, margin)
+            serves = self._fooled(points)
             if self.rounding:
-                serves = serves & holds(classifier, point, y, aim)
-            best = best.put(run[serves], point[serves], _square(point - x)[serves], logits[serves])
+                serves = batch.is_adversarial(points.images, serves)
+            distance = _square(points.images - x)
+            batch.merge(replace(points, fooled=serves, extras={"distance": distance}), serves)
             near, far = torch.where(serves, near, share), torch.where(serves, share, far)
-        return best
-
-
-@dataclass(frozen=True)
-class _Best:
-    """The nearest point to each picture that fooled so far, its squared distance, and what is said of it."""
-
-    images: Tensor
-    length: Tensor
-    logits: Tensor
-    fooled: Tensor
-
-    @staticmethod
-    def begin(images: Tensor, logits: Tensor, labels: Tensor, goal: Goal) -> _Best:
-        fooled = goal.reached(logits, labels)
-        return _Best(images, torch.where(fooled, 0.0, torch.inf), logits, fooled)
-
-    def put(self, run: Tensor, images: Tensor, length: Tensor, logits: Tensor) -> _Best:
-        return _Best(
-            self.images.index_copy(0, run, images),
-            self.length.index_copy(0, run, length),
-            self.logits.index_copy(0, run, logits),
-            self.fooled.index_fill(0, run, True),
-        )
-
-    def step(self, number_: int, total: int, labels: Tensor, goal: Goal) -> Step:
-        gain = objective(self.logits, labels, goal, "margin")
-        return Step(number_, total, self.images, self.logits, gain, self.fooled, goal.targets)
 
 
 def _square(change: Tensor) -> Tensor:
-    """The squared L2 norm of each picture's change, N."""
+    """The squared L2 norm of each image's change, N."""
     return change.flatten(1).square().sum(1)

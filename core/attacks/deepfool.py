@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds, opened
+from core.attacks.losses import gradient_of, is_adversarial, per_image
 from core.declaration import Real, flag, number
 from core.models.classifier import Classifier
 
@@ -40,7 +40,7 @@ class DeepFool(Attack):
         stretch = torch.full((n,), 1 + self.overshoot, device=images.device)
         moving = torch.ones(n, dtype=torch.bool, device=images.device)
         rivals: Tensor | None = None
-        for number_ in range(self.iterations + 1):
+        for step_index in range(self.iterations + 1):
             with torch.enable_grad():
                 leaf = now.detach().requires_grad_(True)
                 graph = classifier(leaf)
@@ -54,19 +54,19 @@ class DeepFool(Attack):
                     rivals = order[:, : min(self.candidates, logits.shape[1]) - 1]
             fooled = goal.reached(logits, labels)
             gain = (logits.gather(1, rivals) - source).amax(1)
-            yield Step(number_, self.iterations, now, logits, gain, fooled, goal.targets)
+            yield Step(step_index, self.iterations, now, logits, gain, fooled, goal.targets)
             crossed = fooled & moving
             if bool(crossed.any()):
-                held = holds(classifier, now, labels, goal) if self.rounding else crossed
+                held = is_adversarial(classifier, now, labels, goal) if self.rounding else crossed
                 moving = moving & ~(crossed & held)
                 # Over the boundary but not as a file: the same way, a little farther.
                 stretch = torch.where(crossed & ~held, 1 + (stretch - 1).clamp(min=0.01) * 1.5, stretch)
-            if number_ == self.iterations or not bool(moving.any()):
+            if step_index == self.iterations or not bool(moving.any()):
                 return
             step = self._step(graph, leaf, labels, rivals)
-            total = torch.where(opened(moving & ~fooled), total + step, total)
-            moved = (images + opened(stretch) * total).clamp(0, 1)
-            now = torch.where(opened(moving), moved, now)
+            total = torch.where(per_image(moving & ~fooled), total + step, total)
+            moved = (images + per_image(stretch) * total).clamp(0, 1)
+            now = torch.where(per_image(moving), moved, now)
 
     def _step(self, logits: Tensor, leaf: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
         """The shortest step N×C×H×W over the nearest of the linearised boundaries to `rivals` (N×R)."""
@@ -80,4 +80,4 @@ class DeepFool(Attack):
         nearest = distance.argmin(1)
         rows = torch.arange(len(labels), device=labels.device)
         scale = (distance[rows, nearest] + 1e-4) / lengths[rows, nearest]
-        return (opened(scale) * normals[rows, nearest]).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        return (per_image(scale) * normals[rows, nearest]).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

@@ -8,8 +8,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, objective
+from core.attacks.losses import cross_entropy, loss_and_grad
+from core.attacks.threat import steepest_step
 from core.declaration import Real, choice, number
 from core.models.classifier import Classifier
 
@@ -41,9 +43,10 @@ class FGSM(Attack):
         if self.away_from == "predicted label" and not goal.targeted:
             with torch.no_grad():
                 source = classifier(images).argmax(1)
-        gradient, gain, logits = climb(classifier, images, source, goal)
-        yield Step(0, 1, images, logits, gain, goal.reached(logits, labels), goal.targets)
-        moved = (images + self.eps * gradient.sign()).clamp(0, 1)
+        batch = ActiveBatch(classifier, images, labels, goal)
+        value, gradient, logits = loss_and_grad(classifier, images, source, goal)
+        yield batch.points(images, logits, value).step(0, 1, goal.targets)
+        x_adv = steepest_step(images, gradient, images, self.eps, "linf", self.eps)
         with torch.no_grad():
-            logits = classifier(moved)
-        yield Step(1, 1, moved, logits, objective(logits, source, goal), goal.reached(logits, labels), goal.targets)
+            logits = classifier(x_adv)
+        yield batch.points(x_adv, logits, cross_entropy(logits, source, goal)).step(1, 1, goal.targets)

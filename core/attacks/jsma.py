@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds
+from core.attacks.losses import gradient_of, margin
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 
@@ -51,42 +52,33 @@ class JSMA(Attack):
         if targets is None:
             targets = logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
         sign = 1.0 if self.direction == "increase" else -1.0
-        now = images
-        gain = logits.new_zeros(n)
+        batch = ActiveBatch(classifier, images, labels, goal)
+        batch.targets = targets
+        x_adv = images
         touched = torch.zeros(n, size, dtype=torch.bool, device=images.device)
-        open_ = torch.arange(n, device=images.device)
         # Every iteration moves two values; values that are moved in several steps count once toward gamma.
         total = max(1, int(self.gamma * size / 2 * max(1.0, 1 / self.theta)))
-        for number_ in range(total + 1):
-            part, aims = now[open_], targets[open_]
-            toward, away, seen = _derivatives(classifier, part, aims, self.saliency)
-            logits = logits.index_copy(0, open_, seen)
-            others = seen.scatter(1, aims[:, None], -torch.inf).amax(1)
-            gain = gain.index_copy(0, open_, seen.gather(1, aims[:, None])[:, 0] - others)
-            fooled = goal.reached(logits, labels)
-            yield Step(number_, total, now, logits, gain, fooled, targets)
-            going = ~fooled[open_]
-            if self.rounding and not bool(going.all()):
-                reached = ~going
-                held = torch.zeros_like(going)
-                held[reached] = holds(classifier, part[reached], labels[open_][reached], goal.at(open_[reached]))
-                going = ~held
-            if number_ == total or not bool(going.any()):
+        for step_index in range(total + 1):
+            aims = batch.rows(targets)
+            toward, away, logits = _derivatives(classifier, x_adv, aims, self.saliency)
+            points = batch.points(x_adv, logits, margin(logits, batch.rows(labels), Goal(aims)))
+            batch.merge(points)
+            yield batch.step(step_index, total)
+            going = ~(batch.is_adversarial(x_adv, points.fooled) if self.rounding else points.fooled)
+            if step_index == total or not bool(going.any()):
                 return
-            flat = part.flatten(1)
+            flat = x_adv.flatten(1)
             room = flat < 1 - 1e-6 if sign > 0 else flat > 1e-6
-            full = touched[open_].sum(1) + 2 > self.gamma * size
-            room = torch.where(full[:, None], room & touched[open_], room)
+            full = touched.sum(1) + 2 > self.gamma * size
+            room = torch.where(full[:, None], room & touched, room)
             pair, useful = best_pair(sign * toward.flatten(1), -sign * away.flatten(1), room)
             going = going & useful
-            open_, pair, flat = open_[going], pair[going], flat[going]
-            if len(open_) == 0:
+            batch.finish(going)
+            if batch.finished:
                 return
+            pair, flat, touched = pair[going], flat[going], touched[going].scatter(1, pair[going], True)
             moved = flat.scatter(1, pair, (flat.gather(1, pair) + sign * self.theta).clamp(0, 1))
-            now = now.index_copy(0, open_, moved.view(-1, *images.shape[1:]))
-            touched = touched.index_copy(
-                0, open_, touched[open_].scatter(1, pair, torch.ones_like(pair, dtype=torch.bool))
-            )
+            x_adv = moved.view(-1, *images.shape[1:])
 
 
 def _derivatives(

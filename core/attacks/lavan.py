@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from core.attacks.active import ActiveBatch
+from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -110,42 +111,29 @@ class LaVAN(Attack):
             drawn = streams.randint(classes - 1).to(device)
             targets = drawn + (drawn >= labels).long()
         noise = streams.rand(channels, height, width).to(images)
-        patch = torch.where(mask, noise, images)
-        first, second = torch.zeros_like(patch), torch.zeros_like(patch)
-        logits = torch.zeros(count, len(classifier.classes), device=device)
-        gain = torch.zeros(count, device=device)
-        open_ = torch.arange(count, device=device)  # the pictures still being attacked; the others cost nothing more
-        for number_ in range(self.iterations + 1):
-            part, aims = patch[open_], targets[open_]
-            gradient, climbed, seen = _climb(classifier, part, labels[open_], aims)
-            logits, gain = logits.index_copy(0, open_, seen.to(logits)), gain.index_copy(0, open_, climbed.to(gain))
-            sure = seen.softmax(1).gather(1, aims[:, None])[:, 0] >= self.confidence
-            yield Step(
-                number_, self.iterations, patch, logits, gain, goal.reached(logits, labels), targets=targets, mask=mask
-            )
-            going = ~sure
-            if bool(sure.any()):
-                held = torch.zeros_like(sure)
-                held[sure] = holds(classifier, part[sure], labels[open_][sure], Goal(aims[sure]))
-                going = ~held
-            open_, gradient = open_[going], gradient[going]
-            if number_ == self.iterations or len(open_) == 0:
+        batch = ActiveBatch(classifier, images, labels, goal)
+        batch.targets = targets
+        x_adv, covered = torch.where(mask, noise, images), mask
+        adam = Adam(x_adv)
+        for step_index in range(self.iterations + 1):
+            aims = batch.rows(targets)
+            points, gradient = batch.loss_and_grad(x_adv, _lead, Goal(aims))
+            batch.merge(points)
+            yield replace(batch.step(step_index, self.iterations), mask=mask)
+            sure = points.logits.softmax(1).gather(1, aims[:, None])[:, 0] >= self.confidence
+            going = ~batch.is_adversarial(x_adv, sure, Goal(aims))
+            batch.finish(going)
+            if step_index == self.iterations or batch.finished:
                 return
-            # Adam on the pixels of the patch alone: elsewhere the step is masked, so those pixels keep their very values.
-            m = 0.9 * first[open_] + 0.1 * gradient
-            v = 0.999 * second[open_] + 0.001 * gradient**2
-            first, second = first.index_copy(0, open_, m), second.index_copy(0, open_, v)
-            k = number_ + 1
-            change = self.step_size * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
-            now = patch[open_]
-            patch = patch.index_copy(0, open_, torch.where(mask[open_], (now + change).clamp(0, 1), now))
+            if not bool(going.all()):
+                x_adv, covered, gradient = x_adv[going], covered[going], gradient[going]
+                adam.select(going)
+            # Outside the patch the step is masked, so those pixels keep their very values.
+            moved = (x_adv + adam.step(gradient, self.step_size)).clamp(0, 1)
+            x_adv = torch.where(covered, moved, x_adv)
 
 
-def _climb(classifier: Classifier, images: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradient of the target's logit minus the source's (LGS, section 2), that difference (N) and the logits (N×K)."""
-    with torch.enable_grad():
-        leaf = images.detach().requires_grad_(True)
-        logits = classifier(leaf)
-        gain = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
-        gradient = gradient_of(gain.sum(), leaf)
-    return gradient, gain.detach(), logits.detach()
+def _lead(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+    """The target's logit minus the source's (LGS, section 2), N."""
+    assert goal.targets is not None
+    return (logits.gather(1, goal.targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]

@@ -8,10 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, holds, opened
+from core.attacks.losses import cross_entropy, is_adversarial, per_image
 from core.attacks.pgd import PGD
-from core.attacks.threat import project
+from core.attacks.threat import steepest_step
 from core.declaration import Real, flag, number
 from core.models.classifier import Classifier
 
@@ -69,17 +70,17 @@ class MIFGSM(Attack):
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
-        now, velocity = images, torch.zeros_like(images)
-        moving = torch.ones(len(images), dtype=torch.bool, device=images.device)
-        for number_ in range(self.iterations + 1):
-            gradient, gain, logits = climb(classifier, now, labels, goal)
-            fooled = goal.reached(logits, labels)
-            yield Step(number_, self.iterations, now, logits, gain, fooled, goal.targets)
-            if self.early_stop and bool((fooled & moving).any()):
-                moving = moving & ~(fooled & holds(classifier, now, labels, goal))
-            if number_ == self.iterations or not bool(moving.any()):
+        batch = ActiveBatch(classifier, images, labels, goal)
+        x_adv, velocity, step_size = images, torch.zeros_like(images), self.eps / self.iterations
+        moving = torch.ones_like(labels, dtype=torch.bool)
+        for step_index in range(self.iterations + 1):
+            points, gradient = batch.loss_and_grad(x_adv, cross_entropy)
+            yield points.step(step_index, self.iterations, goal.targets)
+            if self.early_stop and bool((points.fooled & moving).any()):
+                moving = moving & ~(points.fooled & is_adversarial(classifier, x_adv, labels, goal))
+            if step_index == self.iterations or not bool(moving.any()):
                 return
             length = gradient.abs().mean((1, 2, 3), keepdim=True)
             velocity = self.decay * velocity + gradient / length.clamp(min=1e-20)
-            moved = project(now + self.eps / self.iterations * velocity.sign(), images, self.eps, "linf")
-            now = torch.where(opened(moving), moved, now)
+            moved = steepest_step(x_adv, velocity, images, self.eps, "linf", step_size)
+            x_adv = torch.where(per_image(moving), moved, x_adv)

@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import objective
+from core.attacks.losses import margin
 from core.declaration import Real, number
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
@@ -32,18 +33,15 @@ class _Noise(Attack):
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
         streams = RandomStreams.of(images, generator)
-        best: Step | None = None
-        for number_ in range(self.draws + 1):
-            now = images
-            if number_:
-                now = (images + self.draw(images.shape[1:], streams).to(images)).clamp(0, 1)
-            with torch.no_grad():
-                logits = classifier(now)
-                gain = objective(logits, labels, goal, "margin")
-            step = Step(number_, self.draws, now, logits, gain, goal.reached(logits, labels), goal.targets)
+        batch = ActiveBatch.start(classifier, images, labels, goal, margin)
+        yield batch.step(0, self.draws)
+        for step_index in range(1, self.draws + 1):
+            x_adv = (images + self.draw(images.shape[1:], streams).to(images)).clamp(0, 1)
+            points = batch.evaluate(x_adv, margin)
+            better = points.loss > batch.best.loss
             # The first draw replaces the clean picture whatever it did: the control is noise, not no noise.
-            best = step if best is None or number_ == 1 else best.where(step.loss > best.loss, step)
-            yield best
+            batch.merge(points, None if step_index == 1 else better)
+            yield batch.step(step_index, self.draws)
 
 
 class UniformNoise(_Noise):

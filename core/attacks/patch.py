@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of
+from core.attacks.losses import gradient_of
 from core.declaration import Real, choice, number
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -149,17 +150,18 @@ class UniversalPatch(Attack):
         target = _one_target(goal, labels, len(classifier.classes), generator)
         mask = stencil(side, self.shape).to(images)
         patch = torch.rand(channels, side, side, generator=generator).to(images)
-        first, second = torch.zeros_like(patch), torch.zeros_like(patch)
+        adam = Adam(patch)
         where = _moved(self.final(side, height, width, RandomStreams.of(images, generator)), device)
         training = RandomStreams.numbered(self.batch, generator)
         # All pictures are judged so seldom that it costs less than the training does, however many there are.
         every = max(1, count // 4)
         judged = self._judged(0, classifier, images, labels, goal, patch, mask, where, target)
-        for number_ in range(self.iterations + 1):
-            if number_ and (number_ % every == 0 or number_ == self.iterations):
-                judged = self._judged(number_, classifier, images, labels, goal, patch, mask, where, target)
-            yield judged if judged.number == number_ else replace(judged, number=number_)  # nothing new was looked at
-            if number_ == self.iterations:
+        for step_index in range(self.iterations + 1):
+            if step_index and (step_index % every == 0 or step_index == self.iterations):
+                judged = self._judged(step_index, classifier, images, labels, goal, patch, mask, where, target)
+            # Between two evaluations only the number is new.
+            yield judged if judged.number == step_index else replace(judged, number=step_index)
+            if step_index == self.iterations:
                 return
             chosen = torch.randint(count, (self.batch,), generator=generator).to(device)
             how = _moved(self.placings(side, height, width, training), device)
@@ -167,14 +169,11 @@ class UniversalPatch(Attack):
                 leaf = patch.detach().requires_grad_(True)
                 stuck, _ = stick(images[chosen], leaf, mask, how)
                 gradient = gradient_of(classifier(stuck).log_softmax(1)[:, target].mean(), leaf)
-            k = number_ + 1
-            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient.square()
-            change = self.step_size * (first / (1 - 0.9**k)) / ((second / (1 - 0.999**k)).sqrt() + 1e-8)
-            patch = (patch + change * mask).clamp(0, 1)
+            patch = (patch + adam.step(gradient, self.step_size) * mask).clamp(0, 1)
 
     def _judged(
         self,
-        number_: int,
+        step_index: int,
         classifier: Classifier,
         images: Tensor,
         labels: Tensor,
@@ -189,7 +188,7 @@ class UniversalPatch(Attack):
             shown, cover = stick(images, patch, mask, where)
             logits = classifier(shown)
         return Step(
-            number_,
+            step_index,
             self.iterations,
             shown,
             logits,
@@ -207,7 +206,7 @@ def _one_target(goal: Goal, labels: Tensor, classes: int, generator: torch.Gener
             raise BadInput("A universal patch has one target for all pictures; hand in the same class for each.")
         return int(goal.targets[0])
     own = set(labels.tolist())
-    free = [number_ for number_ in range(classes) if number_ not in own] or list(range(classes))
+    free = [label for label in range(classes) if label not in own] or list(range(classes))
     return free[int(torch.randint(len(free), (1,), generator=generator))]
 
 

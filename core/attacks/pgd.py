@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from core.attacks.active import ActiveBatch, Points
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import climb, holds, objective
-from core.attacks.threat import project, random_start, steepest
+from core.attacks.losses import LOSSES
+from core.attacks.threat import random_start, steepest_step
 from core.declaration import Real, choice, flag, number, outside
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -65,24 +66,24 @@ class PGD(Attack):
             raise BadInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
 
     @property
-    def stride(self) -> float:
+    def effective_step_size(self) -> float:
         """How far one step goes, in units of [0, 1]."""
         return 2.5 * self.eps / self.iterations if self.step_size is None else self.step_size
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
-        search = _Search(self, classifier, images, labels, goal, generator)
+        run = PGDRun(self, classifier, images, labels, goal, generator)
         total = self.iterations * self.restarts
         for restart in range(self.restarts):
-            yield from search.once(restart * self.iterations, total)
-            if search.finished:
+            yield from run.run_restart(restart * self.iterations, total)
+            if run.batch.finished:
                 break
-        yield search.result(total)
+        yield run.result(total)
 
 
-class _Search:
-    """One batch under attack: what is still being attacked, and the best that was met."""
+class PGDRun:
+    """One batch under attack by PGD."""
 
     def __init__(
         self,
@@ -93,103 +94,44 @@ class _Search:
         goal: Goal,
         generator: torch.Generator,
     ) -> None:
-        self.attack, self.classifier, self.goal = attack, classifier, goal
+        self.attack, self.loss = attack, LOSSES[attack.loss]
         self.streams = RandomStreams.of(images, generator)
-        self.images, self.labels = images, labels
-        self.open = torch.arange(len(images), device=images.device)  # the pictures still being attacked
-        self.best: Step | None = None
-        self.file: Step | None = None  # the first point of each picture that fools as an 8-bit file
-        self.held = torch.zeros(len(images), dtype=torch.bool, device=images.device)  # which pictures have one
-        self.done = 0
+        self.batch = ActiveBatch(classifier, images, labels, goal)
+        self.step_index = 0
 
-    @property
-    def finished(self) -> bool:
-        return len(self.open) == 0
-
-    def once(self, before: int, total: int) -> Iterator[Step]:
-        """One run from a start of its own, over the pictures that are still open."""
-        attack = self.attack
-        now = self.images
+    def run_restart(self, first: int, total: int) -> Iterator[Step]:
+        """One run from a start of its own, over the images that are still active; `first` iterations were before."""
+        attack, batch = self.attack, self.batch
+        x_adv = batch.images
         # A second run from the same point would find the same, so every restart begins at random.
-        if attack.random_start or before:
-            now = random_start(self.images, attack.eps, attack.norm, self.streams)
-        if self.best is not None and attack.early_stop:
-            now = self.best.images.index_copy(0, self.open, now[self.open])  # those that are done stay as they are
-        for number_ in range(before, before + attack.iterations + 1):
-            self.done = number_
-            last = number_ == before + attack.iterations
-            step, gradient = self._look(now, number_, total, with_gradient=not last)
-            self._remember(step)
-            yield step
-            looked_at = self.open
+        if attack.random_start or first:
+            x_adv = random_start(x_adv, attack.eps, attack.norm, self.streams)
+        x, x_adv = batch.rows(batch.images), batch.rows(x_adv)
+        for self.step_index in range(first, first + attack.iterations + 1):
+            is_last = self.step_index == first + attack.iterations
+            points, gradient = self.evaluate(x_adv, with_gradient=not is_last)
+            if attack.keep == "last" or self.step_index == 0:
+                batch.merge(points)
+            else:
+                batch.update_best(points)
+            yield batch.best.merged(batch.active, points).step(self.step_index, total, batch.targets)
             if attack.early_stop or attack.keep == "best":
-                self._round(step)
-            if last or self.finished:
+                going = batch.freeze_successes(points, early_stop=attack.early_stop)
+                if not bool(going.all()):
+                    x, x_adv = x[going], x_adv[going]
+                    gradient = None if gradient is None else gradient[going]
+            if gradient is None or batch.finished:
                 return
-            assert gradient is not None
-            if len(self.open) < len(looked_at):
-                gradient = gradient[torch.isin(looked_at, self.open)]
-            now = self._move(now, gradient)
+            x_adv = steepest_step(x_adv, gradient, x, attack.eps, attack.norm, attack.effective_step_size)
 
-    def _look(self, now: Tensor, number_: int, total: int, with_gradient: bool) -> tuple[Step, Tensor | None]:
-        """The step at `now`, and the gradient there of the pictures still open."""
-        everything = len(self.open) == len(now)
-        part = now if everything else now[self.open]
-        labels, goal = (self.labels, self.goal) if everything else (self.labels[self.open], self.goal.at(self.open))
-        gradient = None
+    def evaluate(self, x_adv: Tensor, with_gradient: bool) -> tuple[Points, Tensor | None]:
+        """The points `x_adv` of the active images, and the gradient there where it is asked for."""
         if with_gradient:
-            gradient, gain, logits = climb(self.classifier, part, labels, goal, self.attack.loss)
-        else:
-            with torch.no_grad():
-                logits = self.classifier(part)
-                gain = objective(logits, labels, goal, self.attack.loss)
-        if not everything:
-            assert self.best is not None
-            logits = self.best.logits.index_copy(0, self.open, logits)
-            gain = self.best.loss.index_copy(0, self.open, gain)
-        fooled = self.goal.reached(logits, self.labels)
-        return Step(number_, total, now, logits, gain, fooled, self.goal.targets), gradient
-
-    def _move(self, now: Tensor, gradient: Tensor) -> Tensor:
-        attack = self.attack
-        if len(self.open) == len(now):
-            return project(now + attack.stride * steepest(gradient, attack.norm), self.images, attack.eps, attack.norm)
-        part = now[self.open] + attack.stride * steepest(gradient, attack.norm)
-        return now.index_copy(0, self.open, project(part, self.images[self.open], attack.eps, attack.norm))
-
-    def _round(self, step: Step) -> None:
-        """Note the pictures that fool even as an 8-bit file for the first time; an attack that stops early leaves them alone."""
-        fresh = self.open[step.fooled[self.open] & ~self.held[self.open]]
-        if len(fresh) == 0:
-            return
-        sure = fresh[holds(self.classifier, step.images[fresh], self.labels[fresh], self.goal.at(fresh))]
-        chosen = _mask(sure, len(self.images))
-        self.file = step if self.file is None else self.file.where(chosen, step)
-        self.held = self.held | chosen
-        if self.attack.early_stop:
-            assert self.best is not None
-            # What is closed here is what will be returned, whatever its loss.
-            self.best = self.best.where(chosen, step)
-            self.open = self.open[~torch.isin(self.open, sure)]
-
-    def _remember(self, step: Step) -> None:
-        if self.best is None or self.attack.keep == "last":
-            self.best = step
-            return
-        better = (step.fooled & ~self.best.fooled) | ((step.fooled == self.best.fooled) & (step.loss > self.best.loss))
-        self.best = self.best.where(better, step)
+            return self.batch.loss_and_grad(x_adv, self.loss)
+        return self.batch.evaluate(x_adv, self.loss), None
 
     def result(self, total: int) -> Step:
-        """The pictures to return. The best point fools, but maybe not as a file; then one that does takes its place."""
-        assert self.best is not None
-        if self.attack.keep == "best" and not self.attack.early_stop and self.file is not None:
-            run = self.held.nonzero()[:, 0]
-            safe = holds(self.classifier, self.best.images[run], self.labels[run], self.goal.at(run))
-            self.best = self.best.where(_mask(run[~safe], len(self.images)), self.file)
-        return Step(
-            self.done, total, self.best.images, self.best.logits, self.best.loss, self.best.fooled, self.best.targets
-        )
-
-
-def _mask(index: Tensor, length: int) -> Tensor:
-    return torch.zeros(length, dtype=torch.bool, device=index.device).index_fill(0, index, True)
+        """The images to return. The best point fools, but maybe not as a file; then one that does takes its place."""
+        if self.attack.keep == "best" and not self.attack.early_stop:
+            self.batch.restore_survivors()
+        return self.batch.step(self.step_index, total)

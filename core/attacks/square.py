@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from core.attacks.apgd import State
+from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import objective, opened
+from core.attacks.losses import margin, per_image
 from core.declaration import Real, flag, number
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
@@ -56,30 +56,26 @@ class Square(Attack):
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
-        def gain(logits: Tensor, truth: Tensor, targets: Tensor | None) -> Tensor:
-            return objective(logits, truth, Goal(targets), "margin")
-
         n, channels, height, width = images.shape
-        state = State.begin(classifier, images, labels, goal, gain)
-        yield state.step(0, self.queries)
-        run, x, streams = state.open, images, RandomStreams.of(images, generator)
+        batch = ActiveBatch.start(classifier, images, labels, goal, margin)
+        yield batch.step(0, self.queries)
+        x, streams = images, RandomStreams.of(images, generator)
         signs = streams.randint(2, channels, 1, width).to(images) * 2 - 1
-        now = (x + self.eps * signs).clamp(0, 1)
-        value = x.new_full((n,), -torch.inf)
+        x_adv = (x + self.eps * signs).clamp(0, 1)
+        loss = x.new_full((n,), -torch.inf)
         for query in range(1, self.queries + 1):
-            tried = now if query == 1 else self._squares(now, x, self.side(query - 2, height, width), streams)
-            with torch.no_grad():
-                logits = classifier(tried)
-            found = gain(logits, labels[run], goal.at(run).targets)
-            better = found > value
-            now, value = torch.where(opened(better), tried, now), torch.where(better, found, value)
-            keep = state.take(run, tried, logits, found, self.early_stop)
-            yield state.step(query, self.queries)
-            if not bool(keep.any()):
+            tried = x_adv if query == 1 else self._squares(x_adv, x, self.side(query - 2, height, width), streams)
+            points = batch.evaluate(tried, margin)
+            better = points.loss > loss
+            x_adv, loss = torch.where(per_image(better), tried, x_adv), torch.where(better, points.loss, loss)
+            going = batch.update(points, early_stop=self.early_stop)
+            yield batch.step(query, self.queries)
+            if batch.finished:
                 return
-            if not bool(keep.all()):
-                run, x, now, value, streams = run[keep], x[keep], now[keep], value[keep], streams.at(keep)
-        yield from state.settled(self.queries)
+            if not bool(going.all()):
+                x, x_adv, loss, streams = x[going], x_adv[going], loss[going], streams.at(going)
+        if batch.restore_survivors():
+            yield batch.step(self.queries, self.queries)
 
     def _squares(self, now: Tensor, clean: Tensor, side: int, streams: RandomStreams) -> Tensor:
         """`now` with a square of clean ± eps in each picture, each at its own place."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from math import cos, pi
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from core.attacks.active import ActiveBatch
+from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
-from core.attacks.objective import gradient_of, holds, objective, opened
+from core.attacks.losses import gradient_of, margin
 from core.declaration import Real, choice, flag, number
 from core.models.classifier import Classifier
 from core.sampling import variation, warp
@@ -54,39 +56,36 @@ class StAdv(Attack):
         weight = images.new_full((n,), self.tau)
         low, high = torch.zeros_like(weight), torch.full_like(weight, 1000.0)
         still = images.new_zeros(n, 2, height, width)
-        with torch.no_grad():
-            logits = classifier(images)
-        fooled = goal.reached(logits, labels)
-        best = _Best(images, still, torch.where(fooled, 0.0, torch.inf), logits, fooled)
-        yield best.step(0, total, objective(logits, labels, goal, "margin"), goal)
+        batch = ActiveBatch.start(classifier, images, labels, goal, margin)
+        roughness = torch.where(batch.best.fooled, 0.0, torch.inf)
+        batch.best = replace(batch.best, extras={"flow": still, "roughness": roughness})
+        yield _step(batch, 0, total, batch.best.loss)
         for search in range(self.searches):
-            flow, m, v = still, torch.zeros_like(still), torch.zeros_like(still)
+            flow, adam = still, Adam(still)
             found = torch.zeros(n, dtype=torch.bool, device=images.device)
             for k in range(1, self.iterations + 1):
                 with torch.enable_grad():
                     leaf = flow.detach().requires_grad_(True)
                     moved = warp(images, leaf).clamp(0, 1)
                     logits = classifier(moved)
-                    gain = objective(logits, labels, goal, "margin")
+                    gain = margin(logits, labels, goal)
                     roughness = variation(leaf)
                     punished = (roughness - self.bound).clamp(min=0) if bounded else roughness
                     loss = (weight * punished - gain.clamp(max=1e-3)).sum()
-                    slope = gradient_of(loss, leaf)
+                    gradient = gradient_of(loss, leaf)
                 moved, logits, gain, roughness = (t.detach() for t in (moved, logits, gain, roughness))
-                fooled = goal.reached(logits, labels)
-                found = found | fooled
-                better = fooled & (roughness < best.roughness)
+                points = batch.points(moved, logits, gain, flow=flow, roughness=roughness)
+                found = found | points.fooled
+                better = points.fooled & (roughness < batch.best.extras["roughness"])
                 if bounded:
                     better = better & (roughness <= self.bound)
-                if self.rounding and bool(better.any()):
-                    better = better & holds(classifier, moved, labels, goal)
-                best = best.where(better, _Best(moved, flow, roughness, logits, fooled))
-                yield best.step(search * self.iterations + k, total, gain, goal)
-                if bounded and bool(best.fooled.all()):
+                if self.rounding:
+                    better = batch.is_adversarial(moved, better)
+                batch.merge(points, better)
+                yield _step(batch, search * self.iterations + k, total, gain)
+                if bounded and bool(batch.best.fooled.all()):
                     return
-                m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope.square()
-                rate = self.step_size * 0.5 * (1 + cos(pi * k / self.iterations))
-                flow = flow - rate * (m / (1 - 0.9**k)) / ((v / (1 - 0.999**k)).sqrt() + 1e-8)
+                flow = flow - adam.step(gradient, self.step_size * 0.5 * (1 + cos(pi * k / self.iterations)))
             low, high = torch.where(found, weight, low), torch.where(found, high, weight)
             # Between what worked and what did not, on a scale of magnitudes.
             upward = torch.where(high < 1000, (low * high).sqrt(), (weight * 10).clamp(max=1000))
@@ -94,27 +93,6 @@ class StAdv(Attack):
             weight = torch.where(found, upward, downward)
 
 
-@dataclass(frozen=True)
-class _Best:
-    """The smoothest flow of each picture that fooled so far, and what it makes of the picture."""
-
-    images: Tensor
-    flow: Tensor
-    roughness: Tensor
-    logits: Tensor
-    fooled: Tensor
-
-    def where(self, chosen: Tensor, other: _Best) -> _Best:
-        wide = opened(chosen)
-        return _Best(
-            torch.where(wide, other.images, self.images),
-            torch.where(wide, other.flow, self.flow),
-            torch.where(chosen, other.roughness, self.roughness),
-            torch.where(chosen[:, None], other.logits, self.logits),
-            torch.where(chosen, other.fooled, self.fooled),
-        )
-
-    def step(self, number_: int, total: int, gain: Tensor, goal: Goal) -> Step:
-        return Step(
-            number_, total, self.images, self.logits, gain, self.fooled, goal.targets, extras={"flow": self.flow}
-        )
+def _step(batch: ActiveBatch, step_index: int, total: int, loss: Tensor) -> Step:
+    """The smoothest flow of each image that fooled so far, with the loss of the flow that the search is at (N)."""
+    return replace(batch.step(step_index, total), loss=loss, extras={"flow": batch.best.extras["flow"]})

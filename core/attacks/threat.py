@@ -23,12 +23,23 @@ def project(images: Tensor, center: Tensor, eps: float, norm: Norm) -> Tensor:
     return inside.clamp(0, 1)
 
 
-def steepest(gradient: Tensor, norm: Norm) -> Tensor:
+def steepest_direction(gradient: Tensor, norm: Norm) -> Tensor:
     """The direction of length 1 in which the objective rises fastest; zero where the gradient is zero."""
     if norm == "linf":
         return gradient.sign()
     length: Tensor = gradient.flatten(1).norm(dim=1)
     return gradient / length.clamp(min=1e-12).view(-1, 1, 1, 1)
+
+
+def steepest_step(
+    x_adv: Tensor, gradient: Tensor, center: Tensor, eps: float, norm: Norm, step_size: float | Tensor
+) -> Tensor:
+    """One step from `x_adv` in the steepest direction, projected onto the ball: Π(x + step_size·d(gradient)).
+
+    Args:
+        x_adv, gradient, center: N×C×H×W; center is the ball's. eps: the ball's radius. step_size: a number, or N×1×1×1.
+    """
+    return project(x_adv + step_size * steepest_direction(gradient, norm), center, eps, norm)
 
 
 def random_start(images: Tensor, eps: float, norm: Norm, streams: RandomStreams) -> Tensor:

@@ -8,8 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from core.attacks.apgd import APGDCE, APGDT, State, cross_entropy
+from core.attacks.active import ActiveBatch, Points
+from core.attacks.apgd import APGDCE, APGDT
 from core.attacks.base import Attack, Goal, Step
+from core.attacks.losses import cross_entropy
 from core.attacks.square import Square
 from core.declaration import Real, number
 from core.models.classifier import Classifier
@@ -46,16 +48,16 @@ class WorstCase(Attack):
         )
         runs = 1 + (min(9, len(classifier.classes) - 1) if many and goal.targets is None else int(many))
         total = runs * self.iterations + self.queries
-        state = State.begin(classifier, images, labels, goal, cross_entropy)
+        batch = ActiveBatch.start(classifier, images, labels, goal, cross_entropy)
         before = 0
         for part in parts:
-            run = state.open
+            resisting = batch.rows(images), batch.rows(labels), batch.active_goal
             last: Step | None = None
-            for last in part.iterate(classifier, images[run], labels[run], goal.at(run), generator):
-                shown = state.put(run, last)
-                yield Step(before + last.number, total, *shown, goal.targets)
+            for last in part.iterate(classifier, *resisting, generator):
+                batch.merge(Points(last.images, last.logits, last.loss, last.fooled))
+                yield batch.step(before + last.number, total)
             assert last is not None
-            state.close(run, last)
+            batch.finish(~batch.is_adversarial(last.images, torch.ones_like(last.fooled)))
             before += last.total
-            if len(state.open) == 0:
+            if batch.finished:
                 return

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan, sqrt
+from functools import lru_cache
+from math import nan
 
 Z = 1.959963984540054  # the normal distribution's 97.5 % quantile
 
 
+@lru_cache(maxsize=1 << 16)
 def wilson(hits: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `hits` in `count` independent trials (Wilson 1927); (0, 1) when there were none."""
+    """The 95 % interval of a share of `hits` in `count` independent trials (Wilson 1927); (0, 1) when there were none.
+
+    Intervals are kept: the test that scipy makes on the way takes a thousand times as long as the interval, and a screen asks for
+    hundreds of them again at every change. Of the share itself as the null hypothesis the test is ten times faster than of 0.5.
+    """
+    from scipy.stats import binomtest  # here: scipy.stats takes half a second to import
+
     if count == 0:
         return 0.0, 1.0
-    share, z2 = hits / count, Z * Z
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z / (1 + z2 / count) * sqrt(share * (1 - share) / count + z2 / (4 * count * count))
-    # At the ends the exact bound is the end itself; the formula misses it by round-off.
-    return 0.0 if hits == 0 else middle - half, 1.0 if hits == count else middle + half
+    interval = binomtest(hits, count, hits / count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from core import BadInput, Guarded, defenses, domains
 from core.attacks import APGDCE, APGDT, BIM, FGSM, MIFGSM, PGD, Attack, Goal, Square
-from core.attacks.objective import objective
-from core.attacks.threat import project, random_start, steepest
+from core.attacks.losses import cross_entropy, margin
+from core.attacks.threat import project, random_start, steepest_direction
 from core.images import quantise
 from core.random_streams import RandomStreams
 from tests.core.attacks.networks import classifier, curved, linear, pictures
@@ -216,8 +216,8 @@ def test_parameters_out_of_range_get_one_sentence(params: dict[str, object], wor
 def test_margin_has_a_gradient_where_the_softmax_is_saturated() -> None:
     logits = torch.tensor([[200.0, 0.0, 1.0]], requires_grad=True)
     label = torch.tensor([0])
-    (flat,) = torch.autograd.grad(objective(logits, label, Goal(), "cross-entropy").sum(), logits)
-    (steep,) = torch.autograd.grad(objective(logits, label, Goal(), "margin").sum(), logits)
+    (flat,) = torch.autograd.grad(cross_entropy(logits, label, Goal()).sum(), logits)
+    (steep,) = torch.autograd.grad(margin(logits, label, Goal()).sum(), logits)
     assert float(flat.abs().max()) == 0
     assert steep.tolist() == [[-1, 0, 1]]
 
@@ -229,8 +229,8 @@ def test_threat_models_by_their_definitions() -> None:
     near = project(far, x, 0.5, "l2")
     assert torch.allclose((near - x).flatten(1).norm(dim=1), torch.full((6,), 0.5), atol=1e-5)
     assert torch.equal(project(near, x, 1.0, "l2"), near)
-    assert torch.allclose(steepest(far - x, "l2").flatten(1).norm(dim=1), torch.ones(6))
-    assert torch.equal(steepest(torch.zeros_like(x), "l2"), torch.zeros_like(x))
+    assert torch.allclose(steepest_direction(far - x, "l2").flatten(1).norm(dim=1), torch.ones(6))
+    assert torch.equal(steepest_direction(torch.zeros_like(x), "l2"), torch.zeros_like(x))
     for norm in ("linf", "l2"):
         start = random_start(x, 0.2, norm, streams)  # type: ignore[arg-type]
         assert torch.equal(project(start, x, 0.2 + 1e-6, norm), start)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 
 from core import BadInput, domains
 from core.attacks import CW, JSMA, Attack, DeepFool, Goal, Step
-from core.attacks.cw import LOOKS, _Best
+from core.attacks.active import ActiveBatch
+from core.attacks.cw import BISECTIONS
 from core.attacks.jsma import best_pair
+from core.attacks.losses import margin
 from core.models.classifier import Classifier
 from tests.core.attacks.networks import classifier, curved, pictures
 
@@ -154,14 +157,14 @@ def test_cw_draws_what_it_found_back_as_far_as_it_still_fools() -> None:
     y = torch.zeros(4, dtype=torch.int64)
     crossing = torch.tensor([0.91, 0.95, 0.99, 0.5])  # the share of each change at which the class changes
     found = x + (lead / crossing * normal[:, None]).T.view(4, 3, 8, 8)
-    with torch.no_grad():
-        logits = model(found)
-    best = _Best(found, lengths(found, x) ** 2, logits, logits.argmax(1) == 1)
-    assert bool(best.fooled.all())
-    after = CW(rounding=False)._drawn_back(best, model, x, y, Goal())
+    batch = ActiveBatch(model, x, y, Goal())
+    batch.best = replace(batch.evaluate(found, margin), extras={"distance": lengths(found, x) ** 2})
+    assert bool(batch.best.fooled.all())
+    CW(rounding=False)._draw_back(batch)
+    after = batch.best
     assert bool(after.fooled.all()) and bool((model(after.images).argmax(1) == 1).all())
     share = lengths(after.images, x) / lengths(found, x)
-    piece = 0.1 / 2**LOOKS  # bisection looks no nearer than this, and no farther back than to 0.9 of the way
+    piece = 0.1 / 2**BISECTIONS  # bisection looks no nearer than this, and no farther back than to 0.9 of the way
     wanted = crossing.clamp(min=0.9)
     assert bool((share >= wanted - 1e-4).all()) and bool((share <= wanted + piece + 1e-4).all())
 

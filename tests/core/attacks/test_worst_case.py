@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from core import BadInput
 from core.attacks import APGDCE, APGDT, BIM, MIFGSM, PGD, Goal, Square, WorstCase
-from core.attacks.apgd import dlr
+from core.attacks.losses import dlr
 from core.images import quantise
 from core.models.classifier import Classifier
 from tests.core.attacks.networks import curved, linear, pictures, streams_of
@@ -161,11 +161,11 @@ def test_apgd_stays_in_the_ball_and_beats_pgd_of_the_same_length(norm: str) -> N
 def test_the_ratio_does_not_change_when_logits_are_scaled() -> None:
     z = torch.randn(6, 10)
     y, t = torch.arange(6), torch.arange(6) + 1
-    for targets in (None, t):
-        assert torch.allclose(dlr(z, y, targets), dlr(17 * z + 3, y, targets), atol=1e-5)
+    for goal in (Goal(), Goal(t)):
+        assert torch.allclose(dlr(z, y, goal), dlr(17 * z + 3, y, goal), atol=1e-5)
     one = torch.tensor([[4.0, 3.0, 1.0, 0.0]])
-    assert float(dlr(one, torch.tensor([0]), None)) == pytest.approx((3 - 4) / (4 - 1))
-    assert float(dlr(one, torch.tensor([0]), torch.tensor([2]))) == pytest.approx((1 - 4) / (4 - (1 + 0) / 2))
+    assert float(dlr(one, torch.tensor([0]), Goal())) == pytest.approx((3 - 4) / (4 - 1))
+    assert float(dlr(one, torch.tensor([0]), Goal(torch.tensor([2])))) == pytest.approx((1 - 4) / (4 - (1 + 0) / 2))
 
 
 def test_apgd_t_wants_four_classes() -> None:

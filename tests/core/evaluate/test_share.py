@@ -1,22 +1,26 @@
-"""Intervals against scipy's, and how a share is written."""
+"""Intervals against the formula, and how a share is written."""
 
 from __future__ import annotations
 
-from math import isnan
+from math import isnan, sqrt
 
 import pytest
 
 from core.evaluate import Share, wilson
 
-scipy_stats = pytest.importorskip("scipy.stats")
-
 
 @pytest.mark.parametrize(
     ("hits", "count"), [(0, 10), (1, 1), (3, 10), (71, 500), (499, 500), (500, 500), (9187, 10_000)]
 )
-def test_wilson_is_scipys(hits: int, count: int) -> None:
-    theirs = scipy_stats.binomtest(hits, count).proportion_ci(0.95, method="wilson")
-    assert wilson(hits, count) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+def test_wilson_is_the_published_formula(hits: int, count: int) -> None:
+    z, share = 1.959963984540054, hits / count
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    assert wilson(hits, count) == pytest.approx((middle - half, middle + half), abs=1e-12)
+
+
+def test_no_hit_and_nothing_but_hits_end_at_the_ends() -> None:
+    assert wilson(0, 7)[0] == 0.0 and wilson(7, 7)[1] == 1.0
 
 
 def test_nothing_measured_is_nothing_known() -> None:
