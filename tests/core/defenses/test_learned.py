@@ -22,7 +22,7 @@ from core.models import artifacts
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems
 from core.recipe import Method
-from core.recipe.recipe import fitting_columns
+from core.recipe.columns import fitting_columns
 
 SOURCE = '''
 from typing import ClassVar
