@@ -16,7 +16,7 @@ from core.domains.base import Domain, GalleryItem, Pixels
 from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
 from core.domains.photos import photograph
-from core.fetching import Watch, fetch
+from core.fetching import RemoteFile, Watch, download
 
 FOLDER = "cifar-10-batches-py"
 
@@ -71,7 +71,9 @@ class Cifar10(Domain):
     def fetch(self, watch: Watch | None = None) -> None:
         from torchvision.datasets import CIFAR10
 
-        fetch(lambda: CIFAR10(str(data_root()), download=True), data_root(), 170_498_071, "CIFAR-10", watch)
+        root = data_root()
+        archive = RemoteFile([CIFAR10.url], root / CIFAR10.filename, CIFAR10.tgz_md5)
+        download([archive], root, 170_498_071, "CIFAR-10", watch, unpack=lambda: CIFAR10(str(root), download=True))
         _arrays.cache_clear()
 
     def _data(self, split: str) -> stored.Arrays:

@@ -17,7 +17,7 @@ from core.domains.base import Domain, GalleryItem, Pixels, read_only
 from core.domains.gallery import one_of_each_class
 from core.domains.image_folder import read_image
 from core.domains.photos import photograph
-from core.fetching import Watch, fetch
+from core.fetching import RemoteFile, Watch, download
 
 FOLDER = "imagenette2-160"
 STAND_INS = ("cat", "coffee", "rocket", "temple")
@@ -82,8 +82,16 @@ class Imagenette(Domain):
     def fetch(self, watch: Watch | None = None) -> None:
         from torchvision.datasets import Imagenette as Loader
 
-        fetch(
-            lambda: Loader(str(data_root()), size="160px", download=True), data_root(), 99_003_388, "Imagenette", watch
+        root = data_root()
+        url, md5 = Loader._ARCHIVES["160px"]
+        archive = RemoteFile([url], root / url.rpartition("/")[2], md5)
+        download(
+            [archive],
+            root,
+            99_003_388,
+            "Imagenette",
+            watch,
+            unpack=lambda: Loader(str(root), size="160px", download=True),
         )
         _files.cache_clear()
 

@@ -16,7 +16,7 @@ from core.domains import stored
 from core.domains.base import Domain, GalleryItem, Pixels
 from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
-from core.fetching import Watch, fetch
+from core.fetching import RemoteFile, Watch, download
 
 HELD_OUT = 5  # every fifth of scikit-learn's digits is kept from training
 
@@ -96,7 +96,12 @@ class Mnist(Domain):
     def fetch(self, watch: Watch | None = None) -> None:
         from torchvision.datasets import MNIST
 
-        fetch(lambda: MNIST(str(data_root()), download=True), data_root(), 11_594_722, "MNIST", watch)
+        root = data_root()
+        archives = [
+            RemoteFile([mirror + name for mirror in MNIST.mirrors], root / "MNIST" / "raw" / name, md5)
+            for name, md5 in MNIST.resources
+        ]
+        download(archives, root, 11_594_722, "MNIST", watch, unpack=lambda: MNIST(str(root), download=True))
         _arrays.cache_clear()
 
     def _here(self) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 
 from core import files
 from core.class_names import distinct
-from core.fetching import Watch, fetch
+from core.fetching import RemoteFile, Watch, download
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.models.folding import fold
@@ -148,13 +148,10 @@ def _published(architecture: str, root: Path, watch: Watch | None) -> nn.Module:
     weights, folder = _weights(architecture), root / "torch"
     torch.hub.set_dir(str(folder))
     size = int(weights.meta["_file_size"] * 1e6)
-    fetch(
-        lambda: weights.get_state_dict(progress=False, check_hash=True),
-        folder,
-        size,
-        f"The weights of {title(architecture)}",
-        watch,
-    )
+    name = weights.url.rpartition("/")[2]  # resnet50-11ad3fa6.pth: the first digits of its hash are in its name
+    prefix = Path(name).stem.rpartition("-")[2]
+    file = RemoteFile([weights.url], folder / "checkpoints" / name, sha256_prefix=prefix)
+    download([file], folder, size, f"The weights of {title(architecture)}", watch)
     # Built by torchvision from the file that now lies in its cache: it knows which networks rescale their input themselves.
     network: nn.Module = get_model(architecture, weights=weights)
     return network
