@@ -107,12 +107,15 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
         if name:
             _choose(Picture(name=name, fit=session.recipe().picture.fit))
 
-    _GALLERY(
-        key=key,
-        data={"items": _thumbnails(domain.name, domain.missing()), "chosen": current, "crisp": domain.size <= 64},
-        default={"chosen": current},
-        on_chosen_change=chosen,
-    )
+    items = _thumbnails(domain.name, domain.missing())
+    # The style sheet keeps a place for so many rows of four, so that what stands below does not move when they come.
+    with st.container(key=f"gallery_rows_{-(-len(items) // 4)}"):
+        _GALLERY(
+            key=key,
+            data={"items": items, "chosen": current, "crisp": domain.size <= 64},
+            default={"chosen": current},
+            on_chosen_change=chosen,
+        )
 
 
 def _gallery_name(recipe: Recipe) -> str:
