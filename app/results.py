@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
+import torch
+from pydantic import BaseModel
 
 from core import device, domains
 from core.recipe import Attacked, Column, Matrix, PlaceMap, Recipe, Results
@@ -42,7 +47,7 @@ def keep(key: str, result: Any) -> None:
 def _put(kept: OrderedDict[str, Any], key: str, result: Any) -> None:
     kept[key] = result
     kept.move_to_end(key)
-    while len(kept) > 1 and (len(kept) > KEPT or sum(map(_bytes, kept.values())) > BYTES):
+    while len(kept) > 1 and (len(kept) > KEPT or sum(map(size_of, kept.values())) > BYTES):
         kept.popitem(last=False)
 
 
@@ -70,15 +75,23 @@ def shared() -> Shared:
     return Shared()
 
 
-def _bytes(result: Any) -> int:
-    """About how much memory a result's pictures take."""
-    if isinstance(result, Attacked):
-        return (1 + len(result.trace.frames)) * result.adversarial.nbytes
-    if isinstance(result, Results):
-        return sum(_bytes(entry.attacked) for entry in result.entries)
-    if isinstance(result, tuple):
-        return sum(_bytes(c.adaptive.attack) for c in result if isinstance(c, Column) and c.adaptive)
-    return 0
+def size_of(result: Any) -> int:
+    """About how many bytes a result's arrays and tensors take; a classifier is kept elsewhere and does not count."""
+    if isinstance(result, np.ndarray | torch.Tensor):
+        return int(result.nbytes)
+    if isinstance(result, torch.nn.Module) or result is None:
+        return 0
+    if isinstance(result, BaseModel):
+        return sum(map(size_of, vars(result).values()))
+    if is_dataclass(result) and not isinstance(result, type):
+        return sum(size_of(getattr(result, one.name)) for one in fields(result))
+    if isinstance(result, Mapping):
+        return sum(map(size_of, result.values()))
+    if isinstance(result, tuple | list) and result and isinstance(result[0], int | float):
+        return 8 * len(result)
+    if isinstance(result, tuple | list | set | frozenset):
+        return sum(map(size_of, result))
+    return 8
 
 
 def key_of(what: str, wanted: Recipe, attacker: Attacker | None = None) -> str:

@@ -8,16 +8,44 @@ from functools import lru_cache, partial
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
+import torch
 from matplotlib.figure import Figure
 
 from app.palettes import CIVIDIS, levels
 from app.pictures import COLOURS, CRISP, Pixels, uri
 from app.plots import saves
+from core import images
+from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
+from core.evaluate.overlap import Overlap, overlap
+from core.recipe import Attacked, Scene
+from core.threads import spread
 
 BINS = 40
 
 Values = npt.NDArray[np.floating]
+Batch = torch.Tensor  # images N×C×H×W in [0, 1]
+
+
+def batch_of(scene: Scene, attacked: Attacked) -> Batch:
+    """The clean and the attacked image, 2×C×H×W."""
+    return torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
+
+
+def traced(defense: LGS, batch: Batch) -> LGSTrace:
+    """All that gradients smoothing computes on a batch."""
+    with torch.no_grad():
+        return defense.trace(batch)
+
+
+def both(work: Callable[[int], object]) -> None:
+    """The work on each of the two images, on a core of its own."""
+    spread(work, (0, 1))
+
+
+def patch_overlap(trace: LGSTrace, mask: Pixels) -> Overlap:
+    """How well the estimated region agrees with the patch's mask H×W×1."""
+    return overlap(trace.region, torch.from_numpy(np.array(mask)).permute(2, 0, 1)[None] > 0)
 
 
 def outlined(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:

@@ -1,132 +1,23 @@
 """Detectors: is this picture attacked, how often are they right on many, and what of an attacker who knows them."""
 
-from typing import get_args
-
 import numpy as np
 import streamlit as st
-import torch
 
 from app import live, session, theme
 from app.detecting import roc_plot
-from app.palettes import CIVIDIS, levels
-from app.pictures import Tile, Tone, row
-from app.tables import Row, table
-from app.verdicts.detect import detect_verdict, score_words, trial_table, trial_verdict
-from app.words import advice_for, attacked_title, per_cent, plural, stop_note
-from core import domains, images
-from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement, threshold_at
+from app.evidence import clean_scores, clean_scores_key, detectors, evidence
+from app.pictures import row
+from app.tables import table
+from app.verdicts.detect import detect_verdict, trial_table, trial_verdict
+from app.words import advice_for, per_cent, stop_note
+from core import domains
+from core.evaluate.detection import Detector, MaskDisagreement, threshold_at
 from core.evaluate.roc import roc
 from core.evaluate.trial import Trial, on_trial
-from core.explain import masks
 from core.inputs import BadInput
-from core.recipe import Attacked, Progress, Recipe, Scene
+from core.recipe import Progress, Recipe, Scene
 
-CALM = 200  # clean pictures that a threshold is chosen on
 MOST = 1000
-
-
-def detectors(scene: Scene) -> dict[str, Detector]:
-    """What there is to ask for this classifier, by name."""
-    found: list[Detector] = []
-    for kind in get_args(masks.Kind):  # of each kind that with the middle β
-        names = [name for name in masks.names(scene.classifier.domain) if masks.card(name).architecture == kind]
-        if names:
-            attention = masks.load(names[len(names) // 2], str(scene.classifier.device))
-            found.append(MaskDisagreement(scene.classifier, attention))
-    found.append(FeatureSqueezing(scene.classifier))
-    return {detector.name: detector for detector in found}
-
-
-def calm_key(recipe: Recipe, detector: Detector) -> str:
-    return f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}"
-
-
-def calm(recipe: Recipe, scene: Scene, detector: Detector) -> tuple[np.ndarray, str] | None:
-    """The detector's scores of clean pictures that have no part in anything else, and where they come from."""
-    domain = domains.get(recipe.domain)
-    if not domain.splits():
-        items = domain.gallery()
-        batch = torch.cat(
-            [
-                images.to_tensor(
-                    images.fit(domain.gallery_pixels(i.name), scene.classifier.size, scene.classifier.channels, "crop")
-                )
-                for i in items
-            ]
-        )
-        words = f"the {plural(len(items), 'picture')} of the gallery"
-    else:
-        split = "train" if "train" in domain.splits() else domain.splits()[0]
-        count = min(CALM, domain.count(split))
-        batch, _ = domain.sample(count, split=split, seed=recipe.seed + 1)
-        words = f"{count} clean pictures of {split!r}"
-
-    def work(watch: live.Reports) -> np.ndarray | None:
-        parts = []
-        for start in range(0, len(batch), 10):
-            if watch(Progress(f"{detector.title} on clean pictures", start, len(batch))):
-                return None
-            with torch.no_grad():
-                parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())
-        return np.concatenate(parts)
-
-    scores = live.worked(calm_key(recipe, detector), f"{detector.title} on clean pictures", work)
-    return None if scores is None else (scores, words)
-
-
-@torch.no_grad()
-def evidence(
-    detector: Detector, scene: Scene, base: Attacked, threshold: float
-) -> tuple[list[Row], dict[str, list[Tile]]]:
-    """What the detector makes of the clean and of the attacked picture, and what it goes by."""
-    rows: list[Row] = []
-    lines: dict[str, list[Tile]] = {}
-    classes = scene.classifier.classes
-    for name, pixels in (("clean", scene.clean), ("adversarial", base.adversarial)):
-        image = images.to_tensor(pixels).to(scene.classifier.device)
-        score = float(detector.score(image))
-        seen = classes[int(scene.classifier(image).argmax())]
-        words = score_words(score, threshold)
-        entry: Row = {
-            "": name,
-            "classifier sees": seen,
-            "score": words[0],
-            "threshold": words[1],
-            "verdict": "flagged" if score > threshold else "passes",
-        }
-        tone: Tone = "clean" if name == "clean" else "adversarial"
-        title = name if name == "clean" else attacked_title(base)
-        tiles = [Tile(pixels, title, f"sees {seen}", tone, file_name=f"{name}.png")]
-        if isinstance(detector, MaskDisagreement):
-            mask = detector.attention.mask(image)
-            read = classes[int(detector.restored(image))]
-            entry["mask reads"] = read
-            tiles.append(
-                Tile(
-                    levels(mask[0].mean(0).cpu().numpy()),
-                    f"{name}, mask",
-                    f"reads {read}",
-                    tone,
-                    file_name=f"mask_{name}.png",
-                    palette=CIVIDIS,
-                )
-            )
-        elif isinstance(detector, FeatureSqueezing):
-            for squeezer, distance in zip(detector.squeezers, detector.distances(image)[:, 0], strict=True):
-                entry[squeezer.title] = f"{float(distance):.2f}"
-                squeezed = images.to_pixels(squeezer(image))[0]
-                tiles.append(
-                    Tile(
-                        squeezed,
-                        squeezer.title,
-                        f"the prediction moved by {float(distance):.2f}",
-                        tone,
-                        file_name=f"squeezed_{name}.png",
-                    )
-                )
-        rows.append(entry)
-        lines[name] = tiles
-    return rows, lines
 
 
 def many(recipe: Recipe, scene: Scene, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
@@ -248,12 +139,12 @@ if recipe.view.detector not in ("", name):
     )
 st.caption(f"{detector.summary} {detector.paper}.")
 if detector.rule is None:
-    quiet = calm(recipe, scene, detector)
+    quiet = clean_scores(recipe, scene, detector)
     if quiet is None:
         with head:
             theme.verdict(
                 live.state(
-                    calm_key(recipe, detector),
+                    clean_scores_key(recipe, detector),
                     "The detector is looking at clean pictures.",
                     "The search for a threshold",
                 )

@@ -2,7 +2,6 @@
 
 import numpy as np
 import streamlit as st
-import torch
 
 from app import live, session, theme
 from app.depth import depth_plot, lines_of
@@ -11,14 +10,12 @@ from app.pictures import Pixels, Tile, Tone, magnified, row
 from app.tables import table
 from app.verdicts.features import noise_verdict
 from app.words import per_cent, stop_note
-from core import images
-from core.explain.layers import by_depth, feature_maps
-from core.explain.noise import LOGITS, PICTURE, channel_noise
+from core.explain.layers import by_depth
+from core.explain.noise import LOGITS, PICTURE
 from core.recipe import Attacked, Recipe, Scene
-from core.recipe.noise import SHUFFLED, feature_noise
+from core.recipe.noise import SHUFFLED, LayerMaps, feature_noise, layer_maps
 
 CHANNELS = 6  # shown at once
-Shown = tuple[np.ndarray, np.ndarray, np.ndarray]  # clean and attacked maps, and each channel's noise
 
 
 def attacks_of(recipe: Recipe, base: Attacked) -> dict[str, Pixels]:
@@ -30,16 +27,9 @@ def attacks_of(recipe: Recipe, base: Attacked) -> dict[str, Pixels]:
     return found
 
 
-def maps_of(scene: Scene, name: str, other: Pixels) -> Shown:
-    """One layer's maps of the clean and of another picture."""
-    batch = torch.cat([scene.images, images.to_tensor(other)]).to(scene.classifier.device)
-    clean, changed = feature_maps(scene.classifier, [name], batch)[name]
-    return clean.numpy(), changed.numpy(), channel_noise(clean, changed).numpy()
-
-
-def channels(scene: Scene, shown: Shown, other: Pixels, title: str, sheet: int) -> None:
+def channels(scene: Scene, shown: LayerMaps, other: Pixels, title: str, sheet: int) -> None:
     """The clean and the attacked picture and the noisiest channels of both, and the difference."""
-    clean, changed, noise = shown
+    clean, changed, noise = shown.clean, shown.changed, shown.noise
     order = np.argsort(-noise, kind="stable")[CHANNELS * sheet : CHANNELS * (sheet + 1)]
     difference, factor = magnified(scene.clean, other)
     tops = {n: max(float(clean[n].max()), float(changed[n].max())) for n in order}
@@ -134,9 +124,9 @@ st.caption(
     "At each depth: the L2 size of the change as a share of the clean maps' own. Look for the line that rises where the shuffled "
     "change stays flat: the attack is made for these layers. A defense that works keeps its line low to the end."
 )
-shown = maps_of(scene, name, attacked[titles[0]])
+shown = layer_maps(scene, name, attacked[titles[0]])
 st.subheader("The noisiest channels first", anchor=False)
-sheets = -(-len(shown[2]) // CHANNELS)
+sheets = -(-len(shown.noise) // CHANNELS)
 sheet = st.pagination(min(sheets, 40), key=f"features_sheet_{name}") - 1 if sheets > 1 else 0
 channels(scene, shown, attacked[titles[0]], titles[0], sheet)
 st.caption(

@@ -3,20 +3,20 @@
 from functools import partial
 
 import streamlit as st
-import torch
 
 from app import live, session, theme
 from app.palettes import CIVIDIS, levels
-from app.pictures import Pixels, Tile, Tone, row
+from app.pictures import Tile, Tone, row
 from app.tables import Row, table
 from app.verdicts.masks import masks_verdict
 from app.words import attacked_title, per_cent, prediction, stop_note
-from core import domains, images
+from core import domains
 from core.explain import masks
 from core.explain.masks import Attention, Kind
 from core.recipe import Attacked, Scene
-from core.recipe.running import look
+from core.recipe.attention import masked_image, masks_by_beta
 
+TONES: tuple[Tone, Tone] = ("clean", "adversarial")
 KINDS: dict[Kind, str] = {"fc": "fully connected (the paper's)", "conv": "convolutional (ours)"}
 
 
@@ -36,82 +36,52 @@ def elsewhere(domain: domains.Domain) -> None:
     st.caption("Your own: train a classifier, then `python -m core train masks_…`; see the README.")
 
 
-@torch.no_grad()
-def looked(attention: Attention, scene: Scene, pixels: Pixels, draw: int) -> tuple[Tile, ...]:
-    """One picture, its mask, the picture with all else turned to noise, and what is said of each."""
-    classifier, classes = scene.classifier, scene.classifier.classes
-    image = images.to_tensor(pixels).to(classifier.device)
-    mask = attention.mask(image)
-    corrupted = attention.corrupted(image, torch.Generator().manual_seed(draw))
-    share, number = attention.reader(mask)[0].softmax(0).max(0)
-    return (
-        Tile(pixels, "", prediction(look(classifier, image, scene.label), classes, scene.known_label)),
+def looked(attention: Attention, scene: Scene, base: Attacked, tone: Tone, draw: int) -> list[Tile]:
+    """One image, its mask, the image with all else turned to noise, and what is said of each."""
+    classes, label = scene.classifier.classes, scene.known_label
+    pixels = scene.clean if tone == "clean" else base.adversarial
+    found = masked_image(attention, scene, pixels, draw)
+
+    def title(words: str) -> str:
+        return attacked_title(base, words) if tone == "adversarial" else words
+
+    return [
+        Tile(pixels, title(tone), prediction(found.prediction, classes, label), tone, file_name=f"{tone}.png"),
         Tile(
-            levels(mask[0].mean(0).cpu().numpy()),
-            "its mask",
-            f"f2 reads {classes[int(number)]} {per_cent(float(share))}; {per_cent(float(1 - mask.mean()))} may be noise",
-            sign="→",
+            levels(found.mask),
+            title(f"{tone}, mask"),
+            f"f2 reads {classes[found.mask_class]} {per_cent(found.mask_confidence)}; "
+            f"{per_cent(found.noise_share)} may be noise",
+            tone,
+            "→",
+            f"{tone}_mask.png",
             palette=CIVIDIS,
         ),
         Tile(
-            images.to_pixels(corrupted)[0],
-            "corrupted",
-            prediction(look(classifier, corrupted, scene.label), classes, scene.known_label),
-            sign="→",
+            found.corrupted,
+            title(f"{tone}, corrupted"),
+            prediction(found.corrupted_prediction, classes, label),
+            tone,
+            "→",
+            f"{tone}_corrupted.png",
         ),
-    )
+    ]
 
 
-def both(attention: Attention, scene: Scene, base: Attacked, draw: int) -> None:
-    """The clean picture's line, and the attacked one's."""
-    lines: tuple[tuple[str, Tone, Pixels], ...] = (
-        ("clean", "clean", scene.clean),
-        ("adversarial", "adversarial", base.adversarial),
-    )
-    for name, tone, pixels in lines:
-        tiles = []
-        for tile in looked(attention, scene, pixels, draw):
-            title = (
-                f"{name} {tile.title}".strip().replace(" its ", ", ").replace(f"{name} corrupted", f"{name}, corrupted")
-            )
-            shown = attacked_title(base, title) if tone == "adversarial" else title
-            tiles.append(
-                Tile(
-                    tile.pixels,
-                    shown,
-                    tile.caption,
-                    tone,
-                    tile.sign,
-                    f"{title.replace(', ', '_')}.png",
-                    palette=tile.palette,
-                )
-            )
-        row(tiles, key=f"masks_{name}", label=f"The {name} picture, its mask, and what the mask leaves", width=190)
-
-
-@torch.no_grad()
 def ladder(kind: Kind, scene: Scene, base: Attacked) -> None:
     """The masks of every β, small."""
-    classes = scene.classifier.classes
-    tiles = []
-    for tone, pixels in (("clean", scene.clean), ("adversarial", base.adversarial)):
-        image = images.to_tensor(pixels).to(scene.classifier.device)
-        for name in masks.names(scene.classifier.domain):
-            about = masks.card(name)
-            if about.architecture == kind:
-                attention = masks.load(name, str(scene.classifier.device))
-                mask = attention.mask(image)
-                read = classes[int(attention.reader(mask).argmax())]
-                tiles.append(
-                    Tile(
-                        levels(mask[0].mean(0).cpu().numpy()),
-                        f"{tone}, β {masks.beta(about):g}",
-                        f"f2 reads {read}",
-                        "clean" if tone == "clean" else "adversarial",
-                        file_name=f"mask_{tone}_{masks.beta(about):g}.png",
-                        palette=CIVIDIS,
-                    )
-                )
+    tiles = [
+        Tile(
+            levels(one.mask),
+            f"{tone}, β {one.beta:g}",
+            f"f2 reads {scene.classifier.classes[one.mask_class]}",
+            tone,
+            file_name=f"mask_{tone}_{one.beta:g}.png",
+            palette=CIVIDIS,
+        )
+        for tone, pixels in zip(TONES, (scene.clean, base.adversarial), strict=True)
+        for one in masks_by_beta(kind, scene, pixels)
+    ]
     row(tiles, key="masks_ladder", label="Masks of every β", width=120)
 
 
@@ -164,14 +134,14 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     draw = st.slider("Draw of the noise", 1, 20, 1, key="masks_draw", help="Another η (equation 8).", width=240)
 name = masks.find(domain.name, kind, beta)
 attention = masks.load(name, str(scene.classifier.device))
-with torch.no_grad():
-    classes = scene.classifier.classes
-    batch = torch.cat([scene.images, images.to_tensor(base.adversarial)]).to(scene.classifier.device)
-    calm, read = attention.read(batch).argmax(1).tolist()
+classes = scene.classifier.classes
+calm, read = (masked_image(attention, scene, pixels, draw).mask_class for pixels in (scene.clean, base.adversarial))
 with head:
     said = masks_verdict(scene.before, base.verdict, (calm, read), classes, scene.label, scene.label_known)
     theme.verdict(stop_note(base) + said)
-both(attention, scene, base, draw)
+for tone in TONES:
+    tiles = looked(attention, scene, base, tone, draw)
+    row(tiles, key=f"masks_{tone}", label=f"The {tone} picture, its mask, and what the mask leaves", width=190)
 about = attention.about
 if about.trained_against != scene.classifier.name:
     other, this = (

@@ -3,9 +3,7 @@
 import time
 from math import isfinite
 
-import numpy as np
 import streamlit as st
-import torch
 from streamlit.delta_generator import DeltaGenerator
 
 from app import live, session, theme
@@ -15,17 +13,15 @@ from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
 from app.tables import table
 from app.verdicts.windows import windows_verdict
-from app.windows import explorer, histogram, outlined
+from app.windows import Batch, batch_of, both, explorer, histogram, outlined, patch_overlap, traced
 from app.words import attacked_title, duration, per_cent, prediction, stop_note
 from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
-from core.evaluate.overlap import overlap
 from core.inputs import BadInput
 from core.recipe import Attacked, Method, Recipe, Scene, Verdict
 from core.recipe.columns import column_of, members_of, methods_of
 from core.recipe.running import look
-from core.threads import spread
 
 MOST = 12  # columns that a recipe can have
 NAMES = ("clean", "attacked")
@@ -123,7 +119,7 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str)
 
 
 @fragment()
-def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
+def windows(scene: Scene, base: Attacked, batch: Batch) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
     given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
@@ -133,9 +129,8 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     try:
         # Before anything is drawn: what the browser gets at once, it draws at once.
         defense = LGS(**standing(LGS, given.params, key=key))
-        with torch.no_grad():
-            trace = defense.trace(batch)
-        spread(lambda which: found.update({which: maps(trace, which, pictures[which])}), (0, 1))
+        trace = traced(defense, batch)
+        both(lambda which: found.update({which: maps(trace, which, pictures[which])}))
         rows = [
             ready(
                 tiles(
@@ -177,7 +172,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
     tokens, given_at = [drawn(row) for row in rows], time.monotonic()
     after: dict[int, Verdict] = {}
     # Both at once, each on a core of its own, while the pictures are on their way.
-    spread(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}), (0, 1))
+    both(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}))
     for which, token in enumerate(tokens):
         captioned(token, prediction(after[which], classifier.classes, scene.known_label), key=f"windows_{NAMES[which]}")
     if waiting:
@@ -185,7 +180,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
         sliders(place, given, key)
     shares = None
     if base.mask is not None:
-        shares = overlap(trace.region, torch.from_numpy(np.array(base.mask)).permute(2, 0, 1)[None] > 0)
+        shares = patch_overlap(trace, base.mask)
     recall = None if shares is None else float(shares.recall[1])
     with head:
         kept = int(trace.kept[1].sum())
@@ -233,7 +228,7 @@ def windows(scene: Scene, base: Attacked, batch: torch.Tensor) -> None:
 
 
 scene, base = live.attacked()
-windows(scene, base, torch.cat([scene.images, images.to_tensor(base.adversarial)]))
+windows(scene, base, batch_of(scene, base))
 st.caption(
     f"The very arrays that the defense used; {theme.plain(base.method)} on {scene.classifier.title}, {duration(base.seconds)}, "
     f"by an attacker who does not know the defense (grey box)."

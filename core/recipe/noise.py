@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from core import images
-from core.explain.noise import noise_by_depth
+from core.explain.layers import feature_maps
+from core.explain.noise import channel_noise, noise_by_depth
 from core.recipe.recipe import Recipe
 from core.recipe.running import Scene
 
@@ -38,6 +40,22 @@ def feature_noise(
         }
     first = {SHUFFLED: images.to_tensor(shuffled(scene.clean, attacked[titles[0]], recipe.seed))}
     return noise_by_depth(scene.classifier, names, scene.images, {**others, **behind, **first})
+
+
+@dataclass(frozen=True)
+class LayerMaps:
+    """One layer's maps of the clean and of another image, channels×h×w each, and the relative noise of each channel."""
+
+    clean: npt.NDArray[np.float32]
+    changed: npt.NDArray[np.float32]
+    noise: npt.NDArray[np.float32]
+
+
+def layer_maps(scene: Scene, name: str, other: Pixels) -> LayerMaps:
+    """The maps that the layer of that name makes of the clean and of another image."""
+    batch = torch.cat([scene.images, images.to_tensor(other)]).to(scene.classifier.device)
+    clean, changed = feature_maps(scene.classifier, [name], batch)[name]
+    return LayerMaps(clean.numpy(), changed.numpy(), channel_noise(clean, changed).numpy())
 
 
 def shuffled(clean: Pixels, other: Pixels, seed: int) -> Pixels:

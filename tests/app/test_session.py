@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from app import classifiers, jobs, results
 from app.device_lock import EVALUATION
-from core import Recipe, domains
+from core import Recipe, domains, run
 from core.domains.imagenet import ImageNet
 from core.inputs import BadInput
-from core.recipe import Method
+from core.recipe import Method, prepare
+from core.recipe.noise import LayerMaps
 from tests.pages.visits import settled, verdict, visit
 
 Watch = Callable[[int, int], bool | None]
@@ -27,7 +30,7 @@ def test_results_are_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPa
     for number in range(results.KEPT + 3):
         results.keep(str(number), number)
     assert list(results.results()) == [str(n) for n in range(3, results.KEPT + 3)]
-    monkeypatch.setattr(results, "_bytes", lambda result: results.BYTES // 2)
+    monkeypatch.setattr(results, "size_of", lambda result: results.BYTES // 2)
     results.keep("large", object())
     assert list(results.results()) == [str(results.KEPT + 2), "large"]
 
@@ -114,3 +117,17 @@ def test_an_attack_does_not_stop_a_download(monkeypatch: pytest.MonkeyPatch, tmp
     assert download.finished.wait(5)
     app.run()
     assert not app.exception and "download" not in app.session_state
+
+
+def test_every_kind_of_result_counts_with_all_its_arrays() -> None:
+    image = np.zeros((4, 5, 3), np.uint8)
+    recipe = Recipe(attack=Method(name="pgd", params={"steps": 3}), defenses=((Method(name="jpeg"),),), attacker="both")
+    outcome = run(recipe, device="cpu")
+    attacked = outcome.attacked
+    least = attacked.adversarial.nbytes * (1 + len(attacked.trace.frames))
+    assert least <= results.size_of(attacked) <= least + 10_000
+    assert results.size_of(outcome.columns) > 5 * image.nbytes + results.size_of(outcome.columns[0].adaptive)
+    assert results.size_of({"a": (image, torch.zeros(7)), "b": None}) == image.nbytes + 28
+    assert results.size_of(LayerMaps(image, image, image)) == 3 * image.nbytes  # any dataclass, also one of tomorrow
+    scene = prepare(recipe, device="cpu")
+    assert results.size_of(scene) < 2 * scene.clean.nbytes + 1000  # its classifier is kept elsewhere
