@@ -5,13 +5,12 @@ The server imports this file once, when it starts, and runs it as __main__ for e
 
 import streamlit as st
 from starlette.middleware import Middleware
-from streamlit.runtime.pages_manager import PagesManager
 
 from app import evaluations, live, pictures, session
 from app.first_paint import FirstPaint
-from app.fragments import page_run
 from app.owner import BrowserCookie
 from app.sidebar import sidebar
+from app.streamlit_adapter import page_run, without_pages_folder
 from core import memory
 
 memory.keep()
@@ -59,9 +58,7 @@ if __name__ == "__main__":
         else:
             page.run()
 else:
-    # Until the first st.navigation of a process, Streamlit takes a folder called pages/ for its older kind of app: a link
-    # to /attack opened first would run that file alone, without this one. And what is imported here already, no visitor
-    # waits for.
-    PagesManager.uses_pages_directory = False
+    without_pages_folder()
+    # What is imported here already, nobody waits for.
     middleware = [Middleware(BrowserCookie), Middleware(FirstPaint)]
     app = st.App(__file__, middleware=middleware, lifespan=evaluations.lifespan)

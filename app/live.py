@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from app import jobs, session
-from app.fragments import fragment
 from app.jobs import Job
+from app.streamlit_adapter import fragment
 from app.theme import crisp_key, plain, verdict
 from app.words import duration, per_cent
 from core import domains

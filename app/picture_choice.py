@@ -10,8 +10,8 @@ import numpy.typing as npt
 import streamlit as st
 
 from app import session, uploads
-from app.internals import file_numbers, take_files
 from app.pictures import uri
+from app.streamlit_adapter import file_numbers, take_files
 from app.theme import crisp_key, plain
 from core import domains, images
 from core.inputs import BadInput

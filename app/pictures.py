@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
-from streamlit.runtime import get_instance
 
+from app.streamlit_adapter import FIND_IN_COMPONENT, media_file
 from core import images
 
 Pixels = npt.NDArray[np.uint8]
@@ -164,12 +164,12 @@ export default function ({ data, parentElement }) {
 
 _CAPTIONS = st.components.v2.component(
     "mirage_captions",
-    js="""
+    js=f"const find = {FIND_IN_COMPONENT};"
+    """
 export default function ({ data }) {
   // The row is a component of its own, so it is looked for on the page; it may come a moment later than its words.
   const told = (tries) => {
-    const hosts = document.querySelectorAll('.st-key-' + data.box + ' *');
-    const row = [...hosts].map((e) => e.shadowRoot && e.shadowRoot.querySelector('#row')).find((e) => e);
+    const row = find(data.box, '#row');
     if (row && row.caption && row.token === data.token) row.caption(data.words);
     else if (tries) setTimeout(() => told(tries - 1), 20);
   };
@@ -210,11 +210,8 @@ def _addresses(files: Sequence[tuple[str, bytes]], box: str) -> list[str]:
 
 
 def _address(file: bytes, name: str, place: str) -> str:
-    """Where the browser fetches a PNG file: in a message to the page it would take three times as long.
-
-    Streamlit knows a large file by its ends; with the `name` in it, two that differ in their middle have two addresses.
-    """
-    return get_instance().media_file_mgr.add(file, "image/png", place, file_name=name)
+    """Where the browser fetches a PNG file: in a message to the page it would take three times as long."""
+    return media_file(file, "image/png", place, name)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from datetime import datetime
 import streamlit as st
 
 from app import evaluations, owner, theme
-from app.fragments import fragment
 from app.results import place as device_name
+from app.streamlit_adapter import fragment
 from app.tables import table
 from app.words import duration, plural
 from core import domains

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import streamlit as st
 
 from app import classifiers, jobs
-from app.internals import stepped_in_history
 from app.jobs import Job
 
 # Screens ask the session for these too.
@@ -29,6 +28,7 @@ from app.results import results as results
 from app.results import scene_key as scene_key
 from app.results import shared as shared
 from app.results import transfer_key as transfer_key
+from app.streamlit_adapter import stepped_in_history
 from app.theme import plain
 from app.uploads import hold
 from app.uploads import uploads as uploads

@@ -7,10 +7,10 @@ import streamlit as st
 
 from app import evaluations, live, session, theme
 from app.cells import cell_view
-from app.fragments import fragment
 from app.matrices import columns_of, curves_plot, matrix, times_plot
 from app.planning import settings
 from app.runs import begin, chosen, comparison, progress, runs
+from app.streamlit_adapter import fragment
 from app.tables import markdown, table
 from app.verdicts.evaluate import evaluate_verdict
 from app.words import plural

@@ -4,9 +4,9 @@ import numpy as np
 import streamlit as st
 
 from app import live, session, theme
-from app.fragments import fragment
 from app.palettes import DIVERGING, heat, levels, signed
 from app.pictures import Tile, Tone, row
+from app.streamlit_adapter import fragment
 from app.tables import table
 from app.verdicts.gradcam import cam_verdict, map_words, shift_table
 from app.words import per_cent, prediction, stop_note

@@ -8,9 +8,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import live, session, theme
 from app.controls import standing, stands, strip
-from app.fragments import fragment
 from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
+from app.streamlit_adapter import fragment
 from app.tables import table
 from app.verdicts.windows import windows_verdict
 from app.windows import Batch, batch_of, both, explorer, histogram, outlined, patch_overlap, traced

@@ -55,7 +55,7 @@ def two() -> None:
     """A page with two parts that run again by themselves, and something after them."""
     import streamlit as st
 
-    from app.fragments import fragment
+    from app.streamlit_adapter import fragment
 
     @fragment(run_every=1)
     def progress() -> None:
@@ -95,7 +95,7 @@ def stopped() -> None:
     """A page that draws its part the first time, and then ends early."""
     import streamlit as st
 
-    from app.fragments import fragment, page_run
+    from app.streamlit_adapter import fragment, page_run
 
     @fragment()
     def progress() -> None:
@@ -123,7 +123,7 @@ def interrupted() -> None:
     import streamlit as st
     from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-    from app.fragments import fragment, page_run
+    from app.streamlit_adapter import fragment, page_run
 
     @fragment()
     def progress() -> None:
@@ -147,5 +147,5 @@ def test_what_a_visitor_presses_while_a_page_begins_again_counts() -> None:
 
 def test_every_fragment_of_the_app_has_its_own_place() -> None:
     for path in (*(ROOT / "app").glob("*.py"), *(ROOT / "pages").glob("*.py")):
-        if path.name != "fragments.py":
+        if path.name != "streamlit_adapter.py":
             assert not re.search(r"st\.fragment\(|@st\.fragment", path.read_text()), path

@@ -13,7 +13,7 @@ from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
-from app import jobs, pictures, plots, tables
+from app import jobs, pictures, plots, streamlit_adapter, tables
 from core import BadInput, images
 from core.recipe import Progress, Trace
 from tests.pages.visits import tiles
@@ -99,7 +99,7 @@ def test_a_file_is_handed_over_once_and_stays_until_its_row_has_changed_some_tim
 
 def test_two_large_files_have_two_addresses_though_only_their_middle_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     server = SimpleNamespace(media_file_mgr=MediaFileManager(MemoryMediaFileStorage("/media")))
-    monkeypatch.setattr(pictures, "get_instance", lambda: server)
+    monkeypatch.setattr(streamlit_adapter, "get_instance", lambda: server)
     first = np.zeros((700, 700, 3), np.uint8)
     second = first.copy()
     second[200, 350] = 255
