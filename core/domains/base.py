@@ -171,7 +171,8 @@ class Domain(ABC):
                 f"channels, and those of {self.title} have {self.size}×{self.size} and {self.channels}.",
                 problem=True,
             )
-            for artifact in artifacts.list_artifacts("classifier", self.name)
+            for kind in ("classifier", "denoiser")
+            for artifact in artifacts.list_artifacts(kind, self.name)
             if not self.takes((card := artifact.card).channels, card.size)
         )
 

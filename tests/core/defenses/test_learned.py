@@ -121,6 +121,7 @@ def test_weights_for_images_of_another_form_are_not_offered(folder: Path) -> Non
     artifacts.save(blur(1), "learned_blur_small", folder, **card(MNIST, size=16))
     artifacts.save(blur(3), "learned_blur_color", folder, **card(MNIST, channels=3))
     assert "learned_blur" not in defenses.names(MNIST)
+    assert [n.text.split()[2] for n in MNIST.notices()] == ["learned_blur_color", "learned_blur_small"]
 
 
 @pytest.mark.usefixtures("denoiser")
