@@ -21,8 +21,9 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # malloc.h's names for what `keep` sets
 def keep() -> None:
     """Have this process keep memory that was freed, up to twice `LARGEST`, where the C library is glibc.
 
-    glibc gives large pieces back at once, and the system clears each page of them when it is asked for again: a tenth of an
-    attack's time on a CPU. It is the process's setting, so it is for programs to call, not for libraries.
+    glibc gives large pieces back at once, and the system clears each page of them when it is asked for again. It earns 13 % of
+    PGD's time on 8 photographs on two cores, of the wall's as of the processor's, and the process holds no more memory afterwards
+    (851 MB resident with it, 859 MB without). It is the process's setting, so it is for programs to call, not for libraries.
     """
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
@@ -34,7 +35,8 @@ def empty_like(images: Tensor) -> Tensor:
     """A tensor on the CPU of that shape and type with arbitrary values, in the memory of an earlier one that is gone.
 
     The system clears fresh memory page by page, which costs a filter as much as its arithmetic. Fresh memory comes from NumPy,
-    which asks for large pages, as torch does not.
+    which asks for large pages, as torch does not. It earns the median filter 6 to 12 % of its time, also beside `keep`; JPEG, total
+    variation and gradients smoothing gained nothing by it.
     """
     size = images.numel() * images.element_size()
     try:

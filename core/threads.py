@@ -27,7 +27,9 @@ def spread(
     begun never does. The threads see the caller's `cancellable`.
 
     torch's own way, all threads on one operation, pays for a meeting of the threads at every operation: some 20 to 50 µs, which is
-    as much as the arithmetic on a picture. An error in one of them is raised here.
+    as much as the arithmetic on a picture. On two busy cores this earns a fifth of JPEG's time on 8 photographs and four fifths of
+    the bilateral filter's; total variation, the median and gradients smoothing come out even there. An error in one of them is
+    raised here.
     """
     waiting = list(items)
     count = min(len(waiting), torch.get_num_threads())

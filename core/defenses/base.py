@@ -12,7 +12,6 @@ from torch import Tensor
 from core.declaration import Declared, Parameter, Registry
 from core.domains.base import Domain
 from core.inputs import BadInput, check_images, full_precision
-from core.memory import empty_like
 from core.random_streams import RandomStreams
 from core.threads import spread
 
@@ -119,7 +118,7 @@ def in_parts(work: Callable[[Tensor], Tensor], images: Tensor, values: int = 1 <
     few = max(1, values // images[0].numel())
     if few >= len(images):
         return work(images)
-    result = empty_like(images)
+    result = torch.empty_like(images, memory_format=torch.contiguous_format)
     parts = zip(torch.split(images, few), torch.split(result, few), strict=True)
     spread(lambda pair: pair[1].copy_(work(pair[0])), parts)
     return result

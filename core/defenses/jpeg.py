@@ -12,7 +12,6 @@ from torchvision.io import decode_jpeg, encode_jpeg
 
 from core.declaration import number
 from core.defenses.base import Defense
-from core.memory import empty_like
 from core.threads import spread
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -35,7 +34,7 @@ class JPEG(Defense):
 
     def apply(self, images: Tensor) -> Tensor:
         given = images.detach().cpu()
-        result = empty_like(given)
+        result = torch.empty_like(given, memory_format=torch.contiguous_format)
         few = max(1, len(given) // (4 * torch.get_num_threads()))
         parts = [range(len(given))[start : start + few] for start in range(0, len(given), few)]
         # The codec takes one picture at a time and lets go of the interpreter; so each core takes some.

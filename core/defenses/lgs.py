@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor
 
-from core import memory
 from core.declaration import Real, flag, number
 from core.defenses.base import Defense, fit_window, in_parts
 from core.inputs import check_form, check_images
@@ -110,7 +109,7 @@ class LGS(Defense):
         """`apply` by compiled loops, and whether all values lie in [0, 1]; a round-off beyond counts as outside."""
         fit_window(self.title, self.window, images)
         images = images.detach().contiguous()
-        result = memory.empty_like(images)
+        result = torch.empty_like(images, memory_format=torch.contiguous_format)
         fine = []
 
         def some(pictures: tuple[Tensor, Tensor]) -> None:

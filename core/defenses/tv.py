@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from core import memory
 from core.declaration import Real, number
 from core.defenses.base import Defense
 from core.kernels import compiled
@@ -90,7 +89,7 @@ class _Smoothed(torch.autograd.Function):
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
         (planes,) = ctx.saved_tensors
         (slope,) = slopes
-        result = memory.empty_like(planes)
+        result = torch.empty_like(planes, memory_format=torch.contiguous_format)
         chambolle = compiled("chambolle", planes)
 
         def alone(number: int) -> None:
@@ -107,7 +106,7 @@ def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
     chambolle = compiled("chambolle", planes)
     if chambolle is None:
         return _solved_together(planes, weight)
-    result, taken = memory.empty_like(planes), [0] * len(planes)
+    result, taken = torch.empty_like(planes, memory_format=torch.contiguous_format), [0] * len(planes)
 
     def alone(number: int) -> None:
         image = planes[number].contiguous().numpy()
