@@ -203,8 +203,8 @@ def advice_for(recipe: Recipe) -> str:
     words = (
         ("steps", "more steps"),
         ("queries", "more queries"),
-        ("draws", "more draws"),
-        ("searches", "more searches"),
+        ("trials", "more trials"),
+        ("binary_search_steps", "more searches"),
         ("eps", "a larger eps"),
         ("sigma", "a larger sigma"),
         ("area", "a larger patch"),

@@ -57,7 +57,7 @@ class CW(Attack):
         usual=1000,
         alias="steps",
     )
-    searches: int | None = number(None, 1, 20, help="Values of c tried; the preset's unless chosen.", step=1)
+    binary_search_steps: int | None = number(None, 1, 20, help="Values of c tried; the preset's unless chosen.", step=1)
     learning_rate: Real | None = number(
         None, 1e-4, 1, help="Adam's first step, in units of [0, 1]; the preset's unless chosen.", step=0.005
     )
@@ -74,7 +74,7 @@ class CW(Attack):
 
     def plan(self) -> tuple[int, int, float, float]:
         """Searches, iterations of each, learning rate and first c: the preset's where they are not chosen."""
-        chosen = (self.searches, self.iterations, self.learning_rate, self.initial_c)
+        chosen = (self.binary_search_steps, self.iterations, self.learning_rate, self.initial_c)
         searches, iterations, rate, first = (
             given if given is not None else preset for given, preset in zip(chosen, PRESETS[self.preset], strict=True)
         )

@@ -23,7 +23,7 @@ class _Noise(Attack):
     instant: ClassVar[bool] = True
     access: ClassVar[Literal["gradient", "logits", "nothing"]] = "nothing"
 
-    draws: int = number(1, 1, 1000, help="How many draws; the best one counts.", step=1, usual=50)
+    trials: int = number(1, 1, 1000, help="How many trials; the best one counts.", step=1, usual=50)
 
     @abstractmethod
     def draw(self, shape: torch.Size, streams: RandomStreams) -> Tensor:
@@ -34,14 +34,14 @@ class _Noise(Attack):
     ) -> Iterator[Step]:
         streams = RandomStreams.of(images, generator)
         batch = ActiveBatch.start(classifier, images, labels, goal, margin)
-        yield batch.step(0, self.draws)
-        for step_index in range(1, self.draws + 1):
+        yield batch.step(0, self.trials)
+        for step_index in range(1, self.trials + 1):
             x_adv = (images + self.draw(images.shape[1:], streams).to(images)).clamp(0, 1)
             points = batch.evaluate(x_adv, margin)
             better = points.loss > batch.best.loss
             # The first draw replaces the clean picture whatever it did: the control is noise, not no noise.
             batch.merge(points, None if step_index == 1 else better)
-            yield batch.step(step_index, self.draws)
+            yield batch.step(step_index, self.trials)
 
 
 class UniformNoise(_Noise):

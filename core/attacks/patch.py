@@ -101,9 +101,9 @@ class UniversalPatch(Attack):
     shape: Literal["disc", "square"] = choice("disc", help="The outline of the patch.")
     step_size: Real = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
     batch: int = number(16, 1, 256, help="How many random transformations each step averages over.", step=1, usual=64)
-    turn: Real = number(22.5, 0, 180, help="The largest angle in training.", step=2.5, unit="°")
-    zoom: Real = number(1.3, 1, 3, help="The largest enlargement and shrinking in training.", step=0.1)
-    light: Real = number(0.2, 0, 0.9, help="The largest change of brightness in training.", step=0.05)
+    max_rotation: Real = number(22.5, 0, 180, help="The largest angle in training.", step=2.5, unit="°")
+    max_scale: Real = number(1.3, 1, 3, help="The largest enlargement and shrinking in training.", step=0.1)
+    max_brightness: Real = number(0.2, 0, 0.9, help="The largest change of brightness in training.", step=0.05)
     place: Literal["anywhere", "given"] = choice(
         "anywhere", help="Where it lies at the end: anywhere inside, or at the given row and column."
     )
@@ -123,13 +123,13 @@ class UniversalPatch(Attack):
 
     def placings(self, side: int, height: int, width: int, streams: RandomStreams) -> Placing:
         """A random transformation a stream as in training, the patch's middle inside the picture by half its side where it fits."""
-        angle = _uniform(-self.turn, self.turn, streams) * (pi / 180)
+        angle = _uniform(-self.max_rotation, self.max_rotation, streams) * (pi / 180)
         scale = _uniform(-1, 1, streams)
-        scale = torch.tensor(self.zoom).log().mul(scale).exp().clamp(max=min(height, width) / side)
+        scale = torch.tensor(self.max_scale).log().mul(scale).exp().clamp(max=min(height, width) / side)
         margin = side * scale / 2
         row = margin + streams.rand() * (height - 2 * margin).clamp(min=0) - 0.5
         column = margin + streams.rand() * (width - 2 * margin).clamp(min=0) - 0.5
-        brightness = _uniform(1 - self.light, 1 + self.light, streams)
+        brightness = _uniform(1 - self.max_brightness, 1 + self.max_brightness, streams)
         return Placing(row, column, angle, scale, brightness)
 
     def final(self, side: int, height: int, width: int, streams: RandomStreams) -> Placing:

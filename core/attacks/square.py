@@ -43,7 +43,7 @@ class Square(Attack):
         step=100,
         usual=5000,
     )
-    share: Real = number(0.8, 0.01, 1, help="The share of the picture that the first squares cover (p).", step=0.05)
+    p_init: Real = number(0.8, 0.01, 1, help="The share of the picture that the first squares cover (p).", step=0.05)
     early_stop: bool = flag(
         False, help="Stop an image at its first success, 8-bit rounding included: faster, and at the decision boundary."
     )
@@ -51,7 +51,7 @@ class Square(Attack):
     def side(self, query: int, height: int, width: int) -> int:
         """The side of the square at that query."""
         halvings = bisect_right(_HALVED_AT, int(query / self.queries * 10_000) - 1)
-        return max(1, min(height, width, round(sqrt(self.share / 2**halvings * height * width))))
+        return max(1, min(height, width, round(sqrt(self.p_init / 2**halvings * height * width))))
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator

@@ -23,7 +23,7 @@ class StAdv(Attack):
     """Finds a smooth flow that moves pixels until the class changes: min L_adv + τ·L_flow (Xiao et al. 2018; LAN, equations 4-6 and 14).
 
     L_adv is the lead of the right logit, L_flow the flow's total variation. τ is searched in [0, 1000] for each picture:
-    where the search fails it is lowered, where it succeeds it is raised. In the bounded form τ weighs max(L_flow - bound, 0)
+    where the search fails it is lowered, where it succeeds it is raised. In the bounded form τ weighs max(L_flow - max_tv, 0)
     (LAN, equation 14), and only a flow within the bound counts. Adam's step falls along half a cosine, because total variation
     never settles under steps of one size. The flow returned is the smoothest that fooled; where none did it is zero.
     """
@@ -35,14 +35,14 @@ class StAdv(Attack):
     smallest: ClassVar[bool] = True
 
     iterations: int = number(100, 1, 2000, help="Iterations of each search.", step=10, usual=500, alias="steps")
-    searches: int = number(4, 1, 12, help="Values of τ tried for each picture.", step=1)
+    binary_search_steps: int = number(4, 1, 12, help="Values of τ tried for each picture.", step=1)
     tau: Real = number(0.005, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
     step_size: Real = number(0.1, 0.001, 2, help="Adam's first step on the flow.", step=0.01, unit=" px")
-    form: Literal["weighted", "bounded"] = choice(
+    constraint: Literal["weighted", "bounded"] = choice(
         "weighted",
         help="Weighted: as smooth as the search can make it. Bounded: the total variation stays below the bound.",
     )
-    bound: Real = number(
+    max_tv: Real = number(
         7.0, 0, 1e5, help="The bounded form's largest total variation.", step=0.5, usual=200, unit=" px"
     )
     rounding: bool = flag(True, help="Count a flow only if the picture fools as an 8-bit file too.")
@@ -51,8 +51,8 @@ class StAdv(Attack):
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
         n, _, height, width = images.shape
-        bounded = self.form == "bounded"
-        total = self.searches * self.iterations
+        bounded = self.constraint == "bounded"
+        total = self.binary_search_steps * self.iterations
         weight = images.new_full((n,), self.tau)
         low, high = torch.zeros_like(weight), torch.full_like(weight, 1000.0)
         still = images.new_zeros(n, 2, height, width)
@@ -60,7 +60,7 @@ class StAdv(Attack):
         roughness = torch.where(batch.best.fooled, 0.0, torch.inf)
         batch.best = replace(batch.best, extras={"flow": still, "roughness": roughness})
         yield _step(batch, 0, total, batch.best.loss)
-        for search in range(self.searches):
+        for search in range(self.binary_search_steps):
             flow, adam = still, Adam(still)
             found = torch.zeros(n, dtype=torch.bool, device=images.device)
             for k in range(1, self.iterations + 1):
@@ -70,7 +70,7 @@ class StAdv(Attack):
                     logits = classifier(moved)
                     gain = margin(logits, labels, goal)
                     roughness = variation(leaf)
-                    punished = (roughness - self.bound).clamp(min=0) if bounded else roughness
+                    punished = (roughness - self.max_tv).clamp(min=0) if bounded else roughness
                     loss = (weight * punished - gain.clamp(max=1e-3)).sum()
                     gradient = gradient_of(loss, leaf)
                 moved, logits, gain, roughness = (t.detach() for t in (moved, logits, gain, roughness))
@@ -78,7 +78,7 @@ class StAdv(Attack):
                 found = found | points.fooled
                 better = points.fooled & (roughness < batch.best.extras["roughness"])
                 if bounded:
-                    better = better & (roughness <= self.bound)
+                    better = better & (roughness <= self.max_tv)
                 if self.rounding:
                     better = batch.is_adversarial(moved, better)
                 batch.merge(points, better)

@@ -38,8 +38,10 @@ class Bilateral(Defense):
     )
 
     window: int = number(5, 3, 15, step=2, unit=" px", help="Side of the window; an odd number.")
-    near: Real = number(1.0, 0.1, 20, step=0.1, usual=5, unit=" px", help="σs: how far in place a pixel still counts.")
-    alike: Real | None = number(
+    sigma_spatial: Real = number(
+        1.0, 0.1, 20, step=0.1, usual=5, unit=" px", help="σs: how far in place a pixel still counts."
+    )
+    sigma_range: Real | None = number(
         None,
         0.01,
         2,
@@ -52,12 +54,12 @@ class Bilateral(Defense):
 
     def apply(self, images: Tensor) -> Tensor:
         fit_window(self.title, self.window, images)
-        return _Filter.apply(images, -0.5 / self._spread(images) ** 2, self.window // 2, self.near)  # type: ignore[no-any-return]
+        return _Filter.apply(images, -0.5 / self._spread(images) ** 2, self.window // 2, self.sigma_spatial)  # type: ignore[no-any-return]
 
     def _spread(self, images: Tensor) -> Tensor:
         """σr: the one given, or each picture's standard deviation, N×1×1×1 (any where it is flat, for there all are alike)."""
-        if self.alike is not None:
-            return torch.full_like(images[:, :1, :1, :1], self.alike)
+        if self.sigma_range is not None:
+            return torch.full_like(images[:, :1, :1, :1], self.sigma_range)
         variance = images.var((1, 2, 3), unbiased=False, keepdim=True)
         flat = variance < 1e-12
         return torch.where(flat, 1.0, torch.where(flat, 1.0, variance).sqrt())
@@ -72,15 +74,15 @@ class _Filter(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, scale: Tensor, reach: int, near: float) -> Tensor:
+    def forward(ctx: Any, images: Tensor, scale: Tensor, reach: int, sigma_spatial: float) -> Tensor:
         smooth, weights = torch.empty_like(images), torch.ones_like(images[:, :1])
 
         def filtered(part: tuple[Tensor, ...]) -> None:
-            _filtered(part, reach, near)
+            _filtered(part, reach, sigma_spatial)
 
         spread(filtered, _parts(images, scale, smooth, weights))
         ctx.save_for_backward(images, scale, smooth, weights)
-        ctx.reach, ctx.near = reach, near
+        ctx.reach, ctx.sigma_spatial = reach, sigma_spatial
         return smooth
 
     @staticmethod
@@ -90,7 +92,7 @@ class _Filter(torch.autograd.Function):
         by_image, by_scale = torch.empty_like(images), torch.zeros_like(scale)
 
         def differentiated(part: tuple[Tensor, ...]) -> None:
-            _differentiated(part, ctx.reach, ctx.near)
+            _differentiated(part, ctx.reach, ctx.sigma_spatial)
 
         spread(differentiated, _parts(images, scale, smooth, weights, gradient, by_image, by_scale))
         return by_image, by_scale, None, None
@@ -118,7 +120,7 @@ class _Pairs(NamedTuple):
     nearness: float
 
 
-def _pairs(height: int, width: int, reach: int, near: float) -> Iterator[_Pairs]:
+def _pairs(height: int, width: int, reach: int, sigma_spatial: float) -> Iterator[_Pairs]:
     """Offset by offset. A pair of pixels has one weight, which counts for either of them: half of the window is enough."""
     half = [(0, right) for right in range(1, reach + 1)]
     half += [(down, right) for down in range(1, reach + 1) for right in range(-reach, reach + 1)]
@@ -131,7 +133,7 @@ def _pairs(height: int, width: int, reach: int, near: float) -> Iterator[_Pairs]
             (slice(top + down, top + down + rows), slice(start + right, start + right + columns)),
             (slice(down, down + height), slice(left, left + width)),
             (slice(0, height), slice(left - right, left - right + width)),
-            exp(-0.5 * (down * down + right * right) / near**2),
+            exp(-0.5 * (down * down + right * right) / sigma_spatial**2),
         )
 
 
@@ -145,13 +147,13 @@ def _squared(difference: Tensor) -> Tensor:
     return squares.sum(1, keepdim=True) if squares.shape[1] > 1 else squares
 
 
-def _filtered(part: tuple[Tensor, ...], reach: int, near: float) -> None:
+def _filtered(part: tuple[Tensor, ...], reach: int, sigma_spatial: float) -> None:
     """Of images, scale, smooth and weights: write the filtered images into `smooth` and the sums of their weights, N×1×H×W, into
     `weights`, which holds ones."""
     images, scale, smooth, weights = part
     padded = F.pad(images, (reach,) * 4, mode="reflect")
     smooth.copy_(images)
-    for pairs in _pairs(images.shape[2], images.shape[3], reach, near):
+    for pairs in _pairs(images.shape[2], images.shape[3], reach, sigma_spatial):
         upper, lower = _at(padded, pairs.upper), _at(padded, pairs.lower)
         weight = (_squared(upper - lower) * scale).exp_().mul_(pairs.nearness)
         for mine, other in ((pairs.first, lower), (pairs.second, upper)):
@@ -161,7 +163,7 @@ def _filtered(part: tuple[Tensor, ...], reach: int, near: float) -> None:
     smooth.div_(weights)
 
 
-def _differentiated(part: tuple[Tensor, ...], reach: int, near: float) -> None:
+def _differentiated(part: tuple[Tensor, ...], reach: int, sigma_spatial: float) -> None:
     """The same images, and the gradient of `smooth`: write that of the images into `by_image`, and add that of `scale` to `by_scale`."""
     images, scale, smooth, weights, gradient, by_image, by_scale = part
     around = (reach,) * 4
@@ -170,7 +172,7 @@ def _differentiated(part: tuple[Tensor, ...], reach: int, near: float) -> None:
     of_weights = -(of_total * smooth).sum(1, keepdim=True)
     totals, sums = F.pad(of_total, around), F.pad(of_weights, around)
     found = torch.zeros_like(padded)
-    for pairs in _pairs(images.shape[2], images.shape[3], reach, near):
+    for pairs in _pairs(images.shape[2], images.shape[3], reach, sigma_spatial):
         upper, lower = _at(padded, pairs.upper), _at(padded, pairs.lower)
         difference = upper - lower
         distance = _squared(difference)

@@ -67,7 +67,7 @@ class LGS(Defense):
     summary: ClassVar[str] = "Darkens the windows of the picture whose gradients are strong, where a patch would be."
     paper: ClassVar[str] = "Naseer, Khan and Porikli 2019, equations 5-8: T(x) = x ⊙ (1 − clip(λ·ĝ, 0, 1))"
 
-    smoothing: Real = number(2.3, 0, 10, step=0.1, alias="lambda", help="λ: how strongly gradients are suppressed.")
+    strength: Real = number(2.3, 0, 10, step=0.1, alias="lambda", help="λ: how strongly gradients are suppressed.")
     threshold: Real = number(
         0.1, 0, 1, step=0.01, help="γ: a window is kept when its mean normalised gradient exceeds this."
     )
@@ -142,7 +142,7 @@ class LGS(Defense):
             rows = self._cover(tops, height, images)  # H×R
             columns = self._cover(lefts, width, images)  # W×C
             region = ((rows @ kept.to(images.dtype) @ columns.T) > 0).unsqueeze(1)
-        suppression = (normalised * region * self.smoothing).clamp(0, 1)
+        suppression = (normalised * region * self.strength).clamp(0, 1)
         result = images * (1 - suppression)
         return LGSTrace(magnitude, normalised, tops, lefts, self.window, means, kept, region, suppression, result)
 
@@ -167,7 +167,7 @@ class LGS(Defense):
         fine = kernels.smooth(
             *(given, given.view(f"i{given.itemsize}")),
             tuple(map(given.dtype.type, LUMA)),
-            *(np.array(tops), np.array(lefts), self.window, self.threshold, float(self.smoothing)),
+            *(np.array(tops), np.array(lefts), self.window, self.threshold, float(self.strength)),
             *(magnitude, magnitude.view(f"i{given.itemsize}")),
             *(normalised, means, kept, region, suppression, result.numpy()),
         )

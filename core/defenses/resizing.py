@@ -25,7 +25,7 @@ class RandomResizePad(Defense):
     summary: ClassVar[str] = "Shrinks the picture a little, by chance, and lays it somewhere on black."
     paper: ClassVar[str] = "Xie et al. 2018, section 3; Defendr"
 
-    smallest: Real = number(0.85, 0.1, 1, help="The smallest share of the side that is left.", step=0.01)
+    min_scale: Real = number(0.85, 0.1, 1, help="The smallest share of the side that is left.", step=0.01)
     seed: int = number(0, 0, 1_000_000, help="Which draw is shown.", step=1, usual=20)
 
     def apply(self, images: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class RandomResizePad(Defense):
         """Each image shrunk and laid by its three numbers in [0, 1] (3×N×1): its size, how far down and how far across."""
         n, _, height, width = images.shape
         share, down, across = chance.to(images.device)
-        share = self.smallest + (1 - self.smallest) * share
+        share = self.min_scale + (1 - self.min_scale) * share
         rows, inside_rows = _along(height, share, down)
         columns, inside_columns = _along(width, share, across)
         shape = (n, height, width)

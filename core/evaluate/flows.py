@@ -52,6 +52,10 @@ class FlowTable(Reproduction):
 
         return [
             Line("no attack", 0.98, _unattacked(classifier, "fooled within a variation of 7")),
-            Line("bounded by 7.0", 0.62, moved(StAdv(form="bounded", bound=7.0, tau=0.02, iterations=200, searches=6))),
-            Line("weighted, τ searched", None, moved(StAdv(tau=0.02, iterations=200, searches=6))),
+            Line(
+                "bounded by 7.0",
+                0.62,
+                moved(StAdv(constraint="bounded", max_tv=7.0, tau=0.02, iterations=200, binary_search_steps=6)),
+            ),
+            Line("weighted, τ searched", None, moved(StAdv(tau=0.02, iterations=200, binary_search_steps=6))),
         ]

@@ -74,8 +74,8 @@ def looks(attack: Attack, classes: int) -> Looks:
     if isinstance(attack, JSMA):
         return Looks(300)
     if attack.access != "gradient":
-        return Looks(0, value("queries") * value("draws"))
-    many = value("restarts") * value("classes") * value("searches")
+        return Looks(0, value("queries") * value("trials"))
+    many = value("restarts") * value("classes") * value("binary_search_steps")
     return Looks(steps * many * (GALLERY if attack.universal else 1))
 
 

@@ -17,12 +17,12 @@ ATTACKS = (
     Method(name="pgd", params={"eps": "60/255", "steps": 4}),
     Method(name="square", params={"queries": 25, "eps": "60/255"}),
     Method(name="lavan", params={"steps": 6}),
-    Method(name="uniform_noise", params={"draws": 2, "eps": "40/255"}),
+    Method(name="uniform_noise", params={"trials": 2, "eps": "40/255"}),
     Method(name="apgd_t", params={"steps": 5, "classes": 2, "eps": "40/255"}),
 )
 DEFENSES = (
     (Method(name="median"),),
-    (Method(name="random_resize", params={"smallest": 0.6}), Method(name="bitdepth")),
+    (Method(name="random_resize", params={"min_scale": 0.6}), Method(name="bitdepth")),
 )
 
 PLACES = ((0, "grey"), (0, "adaptive"), (1, "grey"), (BARE, "none"), (1, "adaptive"))

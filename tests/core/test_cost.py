@@ -25,9 +25,9 @@ def test_what_stands_on_a_screen_without_a_click_is_short() -> None:
     "attack",
     [
         Method(name="pgd", params={"steps": 1000, "restarts": 20}),
-        Method(name="cw", params={"steps": 1000, "searches": 20}),
+        Method(name="cw", params={"steps": 1000, "binary_search_steps": 20}),
         Method(name="universal_patch", params={"steps": 5000}),
-        Method(name="stadv", params={"steps": 1000, "searches": 10}),
+        Method(name="stadv", params={"steps": 1000, "binary_search_steps": 10}),
         Method(name="apgd_t", params={"steps": 1000}),
     ],
 )

@@ -53,7 +53,7 @@ def scores(model: Classifier, x: Tensor) -> object:
 
 
 def guarded(model: Classifier, x: Tensor) -> object:
-    every = [defenses.JPEG(), defenses.LGS(window=3, overlap=1), defenses.RandomResizePad(smallest=0.7)]
+    every = [defenses.JPEG(), defenses.LGS(window=3, overlap=1), defenses.RandomResizePad(min_scale=0.7)]
     return [Guarded(model, defense)(x).detach().float().numpy() for defense in every]
 
 

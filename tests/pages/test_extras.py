@@ -22,7 +22,7 @@ def test_every_attack_can_be_blinked() -> None:
 
 
 def test_a_flow_is_drawn_as_arrows_and_grid() -> None:
-    flow = Method(name="stadv", params={"steps": 25, "searches": 1})
+    flow = Method(name="stadv", params={"steps": 25, "binary_search_steps": 1})
     app = visit("attack", Recipe(domain="mnist", attack=flow).to_link())
     assert tabs(app)[-1] == "Flow"
     moved = [caption.value for caption in app.caption if "farthest pixel moved" in caption.value]

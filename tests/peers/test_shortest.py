@@ -16,7 +16,13 @@ from tests.peers.test_gradient_attacks import WHY
 
 SEARCHES, STEPS, RATE, FIRST = 5, 100, 0.01, 1e-2
 # The peers step in tanh space, where their rate moves a value v by 2v(1 - v) of it: a third on average.
-EQUAL = {"searches": SEARCHES, "iterations": STEPS, "learning_rate": RATE / 3, "initial_c": FIRST, "rounding": False}
+EQUAL = {
+    "binary_search_steps": SEARCHES,
+    "iterations": STEPS,
+    "learning_rate": RATE / 3,
+    "initial_c": FIRST,
+    "rounding": False,
+}
 
 
 @pytest.fixture

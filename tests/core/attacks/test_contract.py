@@ -18,14 +18,14 @@ from tests.core.attacks.networks import classifier, curved, pictures
 SHORT: dict[str, dict[str, Any]] = {
     "apgd_ce": {"iterations": 10},
     "apgd_t": {"iterations": 10},
-    "cw": {"iterations": 20, "searches": 2},
+    "cw": {"iterations": 20, "binary_search_steps": 2},
     "deepfool": {"iterations": 10},
-    "gaussian_noise": {"draws": 3},
+    "gaussian_noise": {"trials": 3},
     "lavan": {"iterations": 5},
     "pgd": {"iterations": 4, "restarts": 2},
     "square": {"queries": 30},
-    "stadv": {"iterations": 10, "searches": 2},
-    "uniform_noise": {"draws": 3},
+    "stadv": {"iterations": 10, "binary_search_steps": 2},
+    "uniform_noise": {"trials": 3},
     "universal_patch": {"iterations": 5, "batch": 4},
     "worst_case": {"iterations": 5, "queries": 20},
 }
@@ -135,7 +135,7 @@ def test_every_attack_works_against_a_chain_of_defenses(attack: Attack, backward
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_every_attack_works_against_a_randomised_defense(attack: Attack) -> None:
-    defense = defenses.RandomResizePad(smallest=0.7)
+    defense = defenses.RandomResizePad(min_scale=0.7)
     x = pictures()
     y = predicted(Guarded(curved(), defense), x)
     one, two = (attack(Guarded(curved(), defense, "average", samples=3), x, y) for _ in range(2))
@@ -153,7 +153,7 @@ def test_what_is_found_for_an_image_does_not_depend_on_its_batch(attack: Attack,
     model: Classifier = curved().double()
     model.network[-1].weight.data.mul_(4)  # type: ignore[index, union-attr, operator]
     if behind != "bare":
-        chain = defenses.Chain(members=(defenses.RandomResizePad(smallest=0.7), defenses.Gaussian(window=3)))
+        chain = defenses.Chain(members=(defenses.RandomResizePad(min_scale=0.7), defenses.Gaussian(window=3)))
         model = Guarded(model, chain, "average" if behind == "averaged" else "none", samples=2)
     x = pictures()
     y = predicted(model, x)
@@ -172,7 +172,7 @@ def test_what_is_found_for_an_image_does_not_depend_on_its_batch(attack: Attack,
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_one_attack_leaves_no_trace_on_the_next(attack: Attack) -> None:
     """Also on one and the same Guarded, and in two threads at once."""
-    guarded = Guarded(curved(), defenses.RandomResizePad(smallest=0.7), "average", samples=2)
+    guarded = Guarded(curved(), defenses.RandomResizePad(min_scale=0.7), "average", samples=2)
     x = pictures()
     y = predicted(guarded, x)
 

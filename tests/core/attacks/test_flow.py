@@ -75,7 +75,7 @@ def test_what_comes_back_is_the_picture_moved_by_the_flow(form: str) -> None:
     model, x = curved(seed=1), pictures(8)
     with torch.no_grad():
         y = model(x).argmax(1)
-    result = StAdv(form=form, iterations=40, searches=2, bound=40)(model, x, y)  # type: ignore[arg-type]
+    result = StAdv(constraint=form, iterations=40, binary_search_steps=2, max_tv=40)(model, x, y)  # type: ignore[arg-type]
     assert bool(result.success.any())
     flow = result.extras["flow"]
     assert torch.allclose(warp(x, flow).clamp(0, 1), result.images, atol=1e-6)
@@ -90,7 +90,7 @@ def test_a_bound_of_nothing_moves_nothing() -> None:
     model, x = curved(seed=1), pictures(4)
     with torch.no_grad():
         y = model(x).argmax(1)
-    result = StAdv(form="bounded", bound=0, iterations=10)(model, x, y)
+    result = StAdv(constraint="bounded", max_tv=0, iterations=10)(model, x, y)
     assert not bool(result.success.any()) and torch.allclose(result.images, x, atol=1e-6)
 
 
@@ -98,7 +98,7 @@ def test_more_searching_is_never_rougher() -> None:
     model, x = curved(seed=1), pictures(6)
     with torch.no_grad():
         y = model(x).argmax(1)
-    two, six = (StAdv(iterations=40, searches=n)(model, x, y) for n in (2, 6))
+    two, six = (StAdv(iterations=40, binary_search_steps=n)(model, x, y) for n in (2, 6))
     both = two.success & six.success
     assert bool((six.success | ~two.success).all()) and bool(both.any())
     smooth = variation(six.extras["flow"])[both], variation(two.extras["flow"])[both]

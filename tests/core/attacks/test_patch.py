@@ -69,7 +69,7 @@ def test_every_placing_in_training_lies_inside() -> None:
     reach = side * how.scale / 2
     assert bool((how.row - reach >= -0.51).all()) and bool((how.row + reach <= 63.51).all())
     assert bool((how.column - reach >= -0.51).all()) and bool((how.column + reach <= 47.51).all())
-    assert float(how.angle.abs().max()) <= attack.turn * pi / 180
+    assert float(how.angle.abs().max()) <= attack.max_rotation * pi / 180
 
 
 def test_one_patch_moves_every_picture_toward_the_target() -> None:

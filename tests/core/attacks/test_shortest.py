@@ -19,7 +19,7 @@ from core.attacks.losses import margin
 from core.models.classifier import Classifier
 from tests.core.attacks.networks import classifier, curved, pictures
 
-THOROUGH = {"searches": 9, "iterations": 200, "learning_rate": 0.01, "initial_c": 0.01, "rounding": False}
+THOROUGH = {"binary_search_steps": 9, "iterations": 200, "learning_rate": 0.01, "initial_c": 0.01, "rounding": False}
 
 
 def two_sided(seed: int = 0, lead: float = 0.3) -> tuple[Classifier, Tensor, Tensor]:
@@ -98,7 +98,7 @@ def test_cw_searches_c_for_each_picture_by_itself() -> None:
     model, x = curved(), pictures(6)
     with torch.no_grad():
         y = model(x).argmax(1)
-    attack = CW(searches=6, iterations=40, rounding=False)
+    attack = CW(binary_search_steps=6, iterations=40, rounding=False)
     together = unrounded(attack, model, x, y)
     for n in range(6):
         alone = unrounded(attack, model, x[n : n + 1], y[n : n + 1])
@@ -145,7 +145,7 @@ def test_cw_is_its_algorithm_written_out() -> None:
         fools = model(x + shares.view(-1, 1, 1, 1) * (nearest - x)).argmax(1) != y
     assert bool((fools[:-1] <= fools[1:]).all())  # one crossing, so that bisection finds it
     best *= float(shares[fools][0]) ** 2
-    attack = CW(searches=searches, iterations=steps, learning_rate=rate, initial_c=1e-3, rounding=False)
+    attack = CW(binary_search_steps=searches, iterations=steps, learning_rate=rate, initial_c=1e-3, rounding=False)
     step = unrounded(attack, model, x, y)
     assert best < float("inf")
     assert float(lengths(step.images, x) ** 2) == pytest.approx(best, rel=1e-3)
@@ -173,7 +173,7 @@ def test_cw_ends_with_what_it_drew_back() -> None:
     model, x = curved(), pictures(6)
     with torch.no_grad():
         y = model(x).argmax(1)
-    *_, before, after = CW(searches=3, iterations=15, rounding=False).steps(model, x, y)
+    *_, before, after = CW(binary_search_steps=3, iterations=15, rounding=False).steps(model, x, y)
     assert bool(after.fooled.all()) and bool((lengths(after.images, x) <= lengths(before.images, x)).all())
     assert bool((lengths(after.images, x) < lengths(before.images, x)).any())
     with torch.no_grad():
@@ -185,7 +185,7 @@ def test_cw_more_search_is_never_longer() -> None:
     with torch.no_grad():
         y = model(x).argmax(1)
     last = torch.full((6,), torch.inf)
-    for step in CW(searches=4, iterations=40, rounding=False).steps(model, x, y):
+    for step in CW(binary_search_steps=4, iterations=40, rounding=False).steps(model, x, y):
         now = torch.where(step.fooled, lengths(step.images, x), torch.inf)
         assert bool((now <= last + 1e-6).all())
         last = now
@@ -279,7 +279,7 @@ def test_deepfool_refuses_nonsense() -> None:
     with pytest.raises(BadInput):
         DeepFool(overshoot=-1)
     with pytest.raises(BadInput):
-        CW(searches=0)
+        CW(binary_search_steps=0)
     with pytest.raises(BadInput):
         JSMA(gamma=2)
 
@@ -338,7 +338,7 @@ def robust(digits: dict[str, tuple[Classifier, Tensor, Tensor]]) -> tuple[Classi
 def test_cw_reaches_every_image_of_a_robust_network(robust: tuple[Classifier, Tensor, Tensor]) -> None:
     model, x, y = robust
     quick = unrounded(CW(rounding=False), model, x, y)
-    thorough = unrounded(CW(rounding=False, searches=9, iterations=200, initial_c=0.01), model, x, y)
+    thorough = unrounded(CW(rounding=False, binary_search_steps=9, iterations=200, initial_c=0.01), model, x, y)
     assert bool(quick.fooled.all()) and bool(thorough.fooled.all())
     short, least = (float(lengths(step.images, x).mean()) for step in (quick, thorough))
     print(f"C&W on a robust network: mean L2 {short:.4f} quick, {least:.4f} with 18 times the iterations")

@@ -33,7 +33,7 @@ ALL: list[Defense] = [
     Median(window=5),
     Gaussian(),
     Bilateral(),
-    Bilateral(window=7, alike=0.1),
+    Bilateral(window=7, sigma_range=0.1),
     SpatialSmoothing(),
     SpatialSmoothing(window=3),
     TotalVariation(),
@@ -177,7 +177,7 @@ def test_the_nine_are_registered_with_help_paper_and_range() -> None:
             assert parameter.kind == "flag" or (parameter.low is not None and parameter.high is not None)
         assert cls(**cls().values()) == cls()
     assert [p.name for p in LGS.parameters()] == ["lambda", "threshold", "window", "overlap", "per_channel"]
-    assert defenses.build("lgs", {"lambda": 1.5}) == LGS(smoothing=1.5)
+    assert defenses.build("lgs", {"lambda": 1.5}) == LGS(strength=1.5)
 
 
 @pytest.mark.parametrize(
@@ -187,13 +187,13 @@ def test_the_nine_are_registered_with_help_paper_and_range() -> None:
         Median(window=5),
         Gaussian(),
         Bilateral(window=3),
-        Bilateral(window=5, near=2, alike=0.4),
+        Bilateral(window=5, sigma_spatial=2, sigma_range=0.4),
         SpatialSmoothing(),
         TotalVariation(weight=0.05),
         TVM(weight=20),
         # a threshold that no window is near: the choice of windows counts as a constant
-        LGS(window=4, overlap=1, threshold=0, smoothing=0.9),
-        LGS(window=4, overlap=1, threshold=0, smoothing=0.9, per_channel=True),
+        LGS(window=4, overlap=1, threshold=0, strength=0.9),
+        LGS(window=4, overlap=1, threshold=0, strength=0.9, per_channel=True),
     ],
     ids=named,
 )

@@ -14,13 +14,13 @@ def seeded(number: int) -> torch.Generator:
 
 def test_nothing_is_shrunk_where_the_smallest_share_is_all() -> None:
     x = torch.rand(4, 3, 20, 24)
-    assert torch.allclose(RandomResizePad(smallest=1)(x), x, atol=1e-6)
+    assert torch.allclose(RandomResizePad(min_scale=1)(x), x, atol=1e-6)
 
 
 def test_what_is_left_is_pytorchs_bilinear_picture_on_black() -> None:
     x = torch.rand(1, 3, 40, 30)
     for number in range(10):
-        laid = RandomResizePad(smallest=0.5).drawn(x, seeded(number))
+        laid = RandomResizePad(min_scale=0.5).drawn(x, seeded(number))
         rows, columns = (laid[0].amax(0).amax(1 - axis).nonzero()[:, 0] for axis in (0, 1))
         top, left = int(rows.min()), int(columns.min())
         size = (int(rows.max()) - top + 1, int(columns.max()) - left + 1)
@@ -51,4 +51,4 @@ def test_a_chain_is_random_when_a_part_is() -> None:
 
 def test_the_gradient_flows() -> None:
     x = torch.rand(1, 1, 6, 6, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda v: RandomResizePad(smallest=0.6, seed=3).apply(v), (x,))
+    assert torch.autograd.gradcheck(lambda v: RandomResizePad(min_scale=0.6, seed=3).apply(v), (x,))

@@ -126,7 +126,7 @@ def test_spatial_smoothing_is_feature_squeezings_own(window: int, shape: tuple[i
         assert np.array_equal(SpatialSmoothing(window=window)(images).numpy(), theirs)
 
 
-def naive_bilateral(image: np.ndarray, window: int, near: float, alike: float) -> np.ndarray:
+def naive_bilateral(image: np.ndarray, window: int, sigma_spatial: float, sigma_range: float) -> np.ndarray:
     """The weighted mean of each window by loops over pixels, of one image C×H×W."""
     reach = window // 2
     padded = np.pad(image, ((0, 0), (reach, reach), (reach, reach)), mode="reflect")
@@ -138,23 +138,25 @@ def naive_bilateral(image: np.ndarray, window: int, near: float, alike: float) -
                 for right in range(-reach, reach + 1):
                     other = padded[:, y + reach + down, x + reach + right]
                     colour = ((other - image[:, y, x]) ** 2).sum()
-                    weight = np.exp(-(down**2 + right**2) / (2 * near**2) - colour / (2 * alike**2))
+                    weight = np.exp(-(down**2 + right**2) / (2 * sigma_spatial**2) - colour / (2 * sigma_range**2))
                     total, weights = total + weight * other, weights + weight
             result[:, y, x] = total / weights
     return result
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("window", "near", "alike"), [(3, 1.0, 0.1), (5, 1.0, None), (7, 2.5, 0.3)])
-def test_bilateral_is_the_naive_loop(channels: int, window: int, near: float, alike: float | None) -> None:
+@pytest.mark.parametrize(("window", "sigma_spatial", "sigma_range"), [(3, 1.0, 0.1), (5, 1.0, None), (7, 2.5, 0.3)])
+def test_bilateral_is_the_naive_loop(
+    channels: int, window: int, sigma_spatial: float, sigma_range: float | None
+) -> None:
     for size in ((window, window), (13, 19)):
         images = noise(2, channels, *size, dtype=torch.float64)
         images[1] *= 0.4  # a picture of another spread
-        ours = Bilateral(window=window, near=near, alike=alike)(images)
+        ours = Bilateral(window=window, sigma_spatial=sigma_spatial, sigma_range=sigma_range)(images)
         for image, result in zip(images.numpy(), ours.numpy(), strict=True):
-            theirs = naive_bilateral(image, window, near, alike or float(image.std()))
+            theirs = naive_bilateral(image, window, sigma_spatial, sigma_range or float(image.std()))
             np.testing.assert_allclose(result, theirs, atol=1e-12)
-        single = Bilateral(window=window, near=near, alike=alike)(images.float())
+        single = Bilateral(window=window, sigma_spatial=sigma_spatial, sigma_range=sigma_range)(images.float())
         np.testing.assert_allclose(single.numpy(), ours.numpy(), atol=2e-6)
 
 
@@ -181,7 +183,7 @@ def test_bilateral_with_a_wide_window_is_scikit_images() -> None:
     theirs = skimage.restoration.denoise_bilateral(
         image[0, 0].numpy(), win_size=5, sigma_color=0.3, sigma_spatial=1e6, bins=100_000, mode="reflect"
     )
-    ours = Bilateral(near=20, alike=0.3)(image)[0, 0].numpy()
+    ours = Bilateral(sigma_spatial=20, sigma_range=0.3)(image)[0, 0].numpy()
     np.testing.assert_allclose(ours[2:-2, 2:-2], theirs[2:-2, 2:-2], atol=2e-3)
 
 
@@ -323,7 +325,7 @@ def test_lgs_equals_the_naive_loop_in_every_array_it_shows(shape: tuple[int, ...
     assert torch.equal(trace.result, defense(images))
     assert bool(trace.kept.any())
     for index, image in enumerate(images.numpy()):
-        naive = naive_lgs(image, defense.smoothing, defense.threshold, defense.window, defense.overlap)
+        naive = naive_lgs(image, defense.strength, defense.threshold, defense.window, defense.overlap)
         for name, expected in naive.items():
             found = getattr(trace, name)[index].numpy()
             np.testing.assert_allclose(found, expected, atol=1e-12, err_msg=name)

@@ -217,7 +217,7 @@ def test_the_tables_count_what_their_words_say(data: Path, tmp_path: Path, monke
     from core.attacks import CW
     from core.evaluate import lan
 
-    monkeypatch.setattr(lan, "ATTACKS", {"FGSM": lan.ATTACKS["FGSM"], "C&W": CW(searches=2, steps=10)})
+    monkeypatch.setattr(lan, "ATTACKS", {"FGSM": lan.ATTACKS["FGSM"], "C&W": CW(binary_search_steps=2, steps=10)})
     monkeypatch.setattr(lan, "VICTIMS", {"alexnet": "AlexNet"})
     monkeypatch.setattr(lan, "CALIBRATION", 50)
     rows = lan.MaskTables().run(20, 0, "cpu", tmp_path)

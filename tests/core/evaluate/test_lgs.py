@@ -61,7 +61,7 @@ def test_table_1_tells_the_shares_and_who_is_first(labels: None, tmp_path: Path)
     plan = experiment.plan("imagenette", "", 50, 0)
     attack, first, tvm = plan.built_attacks[0], plan.systems[0].defense, plan.systems[14].defense
     assert isinstance(attack, LaVAN) and attack.side(299, 299) == 42 and attack.iterations == 1000
-    assert isinstance(first, LGS) and first.smoothing == 2.3 and isinstance(tvm, TVM) and tvm.weight == 10
+    assert isinstance(first, LGS) and first.strength == 2.3 and isinstance(tvm, TVM) and tvm.weight == 10
     with Run.create(plan, "cpu", tmp_path / "run.sqlite") as run:
         findings = filled(
             run, {(CLEAN, BARE): 1.0, (CLEAN, 0): 0.96, (0, 0): 0.8, (0, 5): 0.72, (1, 5): 0.72, (1, 0): 0.6}

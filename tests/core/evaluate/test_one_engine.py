@@ -32,7 +32,7 @@ TEN: dict[str, tuple[Method, str, ColumnSpec, str]] = {
     "a random defense": (Method(name="pgd", params={"steps": 3}), "", (Method(name="random_resize"),), "average"),
     "queries": (Method(name="square", params={"queries": 40}), "", (Method(name="median"),), "average"),
     "the shortest change": (
-        Method(name="cw", params={"searches": 2, "steps": 10}),
+        Method(name="cw", params={"binary_search_steps": 2, "steps": 10}),
         "",
         (Method(name="bitdepth"),),
         "best",

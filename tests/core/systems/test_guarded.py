@@ -107,7 +107,7 @@ def test_the_true_gradient_of_a_chain_is_autograds(backward: str) -> None:
 
 
 def test_the_true_gradient_of_a_chain_is_that_of_finite_differences() -> None:
-    chain = Chain(members=(Median(), Gaussian(), LGS(window=3, overlap=1, threshold=0, smoothing=0.9)))
+    chain = Chain(members=(Median(), Gaussian(), LGS(window=3, overlap=1, threshold=0, strength=0.9)))
     guarded = Guarded(tiny(torch.float64), chain, backward="true")
     images = pictures(torch.float64, size=6)[:1].requires_grad_()
     assert torch.autograd.gradcheck(guarded, (images,), eps=1e-7, atol=1e-5)
@@ -193,7 +193,7 @@ def test_the_average_over_no_randomness_is_the_plain_gradient(defense: Defense) 
 
 def test_the_average_is_the_mean_over_draws_of_each_image() -> None:
     """As outside an attack: the draws belong to the image, and the judge's are others."""
-    classifier, images, defense = tiny(torch.float64), pictures(torch.float64), RandomResizePad(smallest=0.5)
+    classifier, images, defense = tiny(torch.float64), pictures(torch.float64), RandomResizePad(min_scale=0.5)
     guarded = Guarded(classifier, defense, backward="average", samples=5, seed=7)
 
     def mean(x: Tensor, who: str) -> Tensor:
@@ -214,7 +214,7 @@ def test_the_average_is_the_mean_over_draws_of_each_image() -> None:
 
 def test_nothing_is_remembered_from_one_look_to_the_next() -> None:
     """The gradient at a point is the same again; at a point that is hardly another one it is drawn anew."""
-    guarded, images = Guarded(tiny(), RandomResizePad(smallest=0.5), backward="average"), pictures()
+    guarded, images = Guarded(tiny(), RandomResizePad(min_scale=0.5), backward="average"), pictures()
     first, again, elsewhere = (slope(guarded, x)[1] for x in (images, images, (images + 0.01).clamp(0, 1)))
     assert torch.equal(first, again)
     assert not torch.allclose(first, elsewhere, rtol=0.1)
@@ -222,7 +222,7 @@ def test_nothing_is_remembered_from_one_look_to_the_next() -> None:
 
 def test_behind_a_randomised_defense_an_image_gets_the_same_answer_in_any_batch() -> None:
     guarded = Guarded(
-        tiny(torch.float64), Chain(members=(RandomResizePad(smallest=0.5), BitDepth())), backward="average"
+        tiny(torch.float64), Chain(members=(RandomResizePad(min_scale=0.5), BitDepth())), backward="average"
     )
     images = torch.cat([pictures(torch.float64), pictures(torch.float64).flip(3)])
     with torch.no_grad():
@@ -256,7 +256,7 @@ class Shaken(Defense):
         return (images + 0.3 * (noise - 0.5)).clamp(0, 1)
 
 
-@pytest.mark.parametrize("members", [(Shaken(),), (Gaussian(), Shaken(), RandomResizePad(smallest=0.6))])
+@pytest.mark.parametrize("members", [(Shaken(),), (Gaussian(), Shaken(), RandomResizePad(min_scale=0.6))])
 def test_a_defense_of_ones_own_needs_no_more_than_a_generator(members: tuple[Defense, ...]) -> None:
     guarded = Guarded(tiny(torch.float64), Chain(members=members), backward="average")
     images = pictures(torch.float64)
@@ -268,7 +268,7 @@ def test_a_defense_of_ones_own_needs_no_more_than_a_generator(members: tuple[Def
 
 
 def mixed(seed: int) -> Chain:
-    return Chain(members=(RandomResizePad(smallest=0.5, seed=seed), Gaussian()))
+    return Chain(members=(RandomResizePad(min_scale=0.5, seed=seed), Gaussian()))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 5])
