@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from core import Recipe
 from core.recipe import Contest, Method, cost
 
-HEAVY = Path(__file__).resolve().parents[3] / "shared" / "faults" / "heavy_link.txt"
 BILATERAL = Method(name="bilateral", params={"window": 15})
 
 
@@ -48,9 +45,13 @@ def test_a_heavy_comparison_is_asked_about() -> None:
     assert cost.contest_seconds(Recipe(contest=Contest(attacks=names, steps=1000))) > cost.ASK
 
 
-@pytest.mark.skipif(not HEAVY.exists(), reason="the fault inputs are not here")
 def test_the_link_that_exhausted_a_server_is_asked_about() -> None:
-    recipe = Recipe.from_link(HEAVY.read_text().strip().partition("recipe=")[2])
+    wide = Method(name="bilateral", params={"window": 15, "sigma_spatial": 20, "sigma_range": 2})
+    recipe = Recipe(
+        attack=Method(name="pgd", params={"steps": 3}),
+        defenses=((Method(name="random_resize"), *(wide,) * 5),),
+        attacker="adaptive",
+    )
     assert cost.attack_seconds(recipe) < cost.ASK < cost.columns_seconds(recipe, "adaptive")
 
 
