@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from app.results import key_of, known, results
-from core.recipe import Attacked, Recipe, Scene, cost, fool
+from core.recipe import AttackOutcome, Example, Recipe, cost, craft
 
 NONE = -1  # in place of a column's number
 
@@ -42,25 +42,25 @@ def key(recipe: Recipe) -> str:
     return key_of("attack", recipe) + known(recipe)
 
 
-def attacked(recipe: Recipe) -> Attacked | None:
+def attacked(recipe: Recipe) -> AttackOutcome | None:
     """The attack's result, where it was computed already."""
-    found: Attacked | None = results().get(key(recipe))
+    found: AttackOutcome | None = results().get(key(recipe))
     return found
 
 
-def start_attack(recipe: Recipe, scene: Scene) -> None:
+def start_attack(recipe: Recipe, scene: Example) -> None:
     """Begin the attack; whatever else this user had running is stopped."""
     system = recipe.built_known_system()
     title = recipe.built_attack().title + (f" on {system.title}" if system else "")
     session.start(
         key(recipe),
         title,
-        lambda watch: fool(recipe, scene, system=system, backward=recipe.backward, watch=watch),
+        lambda watch: craft(recipe, scene, system=system, backward=recipe.backward, watch=watch),
         seconds=cost.attack_seconds(recipe, system),
     )
 
 
-def knowledge(attack: Attacked) -> str:
+def knowledge(attack: AttackOutcome) -> str:
     """What the attacker of an attack knew, for a table."""
     if not attack.known:
         return "knows no defense"

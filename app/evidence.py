@@ -16,12 +16,12 @@ from app.words import attacked_title, plural
 from core import domains, images
 from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement
 from core.explain import masks
-from core.recipe import Attacked, Progress, Recipe, Scene
+from core.recipe import AttackOutcome, Example, Progress, Recipe
 
 N_CALIBRATION = 200  # clean images that a threshold is chosen on
 
 
-def detectors(scene: Scene) -> dict[str, Detector]:
+def detectors(scene: Example) -> dict[str, Detector]:
     """What there is to ask for this classifier, by name."""
     found: list[Detector] = []
     for kind in get_args(masks.Kind):  # of each kind that with the middle β
@@ -37,7 +37,7 @@ def clean_scores_key(recipe: Recipe, detector: Detector) -> str:
     return f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}"
 
 
-def clean_scores(recipe: Recipe, scene: Scene, detector: Detector) -> tuple[np.ndarray, str] | None:
+def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
     """The detector's scores of clean pictures that have no part in anything else, and where they come from."""
     domain = domains.get(recipe.domain)
     if not domain.splits():
@@ -72,7 +72,7 @@ def clean_scores(recipe: Recipe, scene: Scene, detector: Detector) -> tuple[np.n
 
 @torch.no_grad()
 def evidence(
-    detector: Detector, scene: Scene, base: Attacked, threshold: float
+    detector: Detector, scene: Example, base: AttackOutcome, threshold: float
 ) -> tuple[list[Row], dict[str, list[Tile]]]:
     """What the detector makes of the clean and of the attacked picture, and what it goes by."""
     rows: list[Row] = []

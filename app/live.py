@@ -12,7 +12,7 @@ from app.streamlit_adapter import fragment
 from app.theme import crisp_key, plain, verdict
 from app.words import duration, per_cent
 from core import domains
-from core.recipe import Attacked, Scene, cost
+from core.recipe import AttackOutcome, Example, cost
 
 
 def running(key_prefix: str, *, picture: bool = True) -> bool:
@@ -85,7 +85,7 @@ def state(key: str, working: str, what: str) -> str:
     return f"{what} {'failed' if given_up == 'failed' else 'was stopped' if given_up else 'has not been run'}."
 
 
-def attacked() -> tuple[Scene, Attacked]:
+def attacked() -> tuple[Example, AttackOutcome]:
     """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is."""
     scene = session.scene()
     if scene is None:

@@ -15,7 +15,7 @@ from app.streamlit_adapter import file_numbers, take_files
 from app.theme import crisp_key, plain
 from core import domains, images
 from core.inputs import BadInput
-from core.recipe import Picture, Recipe, Scene
+from core.recipe import Example, Picture, Recipe
 
 _SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Yours"}
 
@@ -302,7 +302,7 @@ def _preview(recipe: Recipe) -> None:
     _true_class(domains.get(recipe.domain), session.recipe(), scene)
 
 
-def _true_class(domain: domains.Domain, recipe: Recipe, scene: Scene) -> None:
+def _true_class(domain: domains.Domain, recipe: Recipe, scene: Example) -> None:
     """A field for the true class of an image whose class the domain does not know."""
     if domain.true_label(scene.picture) is not None:
         return

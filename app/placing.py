@@ -10,7 +10,7 @@ import streamlit as st
 from app import session
 from app.pictures import CRISP, Pixels, uri
 from app.words import mark, per_cent
-from core.recipe import PlaceMap
+from core.recipe import LocationMap
 
 _PLACE = st.components.v2.component(
     "mirage_place",
@@ -83,7 +83,7 @@ def pick_place(
     )
 
 
-def place_plot(found: PlaceMap, target: str, *, key: str) -> None:
+def place_plot(found: LocationMap, target: str, *, key: str) -> None:
     """The target's confidence at each place as a heat map, reached or not in each cell."""
     text = [
         [f"{mark(hit)} {per_cent(sure)}" for hit, sure in zip(hits, row, strict=True)]

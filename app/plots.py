@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
 from app.words import per_cent
-from core.recipe import Trace, Verdict
+from core.recipe import Prediction, Trace
 
 CLEAN, ADVERSARIAL, TARGET, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8a8f98"
 CONFIG = {"displayModeBar": False, "responsive": True}
@@ -67,7 +67,7 @@ def _first_words(first: int) -> str:
     return f"fooled first: step {first}"
 
 
-def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int | None, *, key: str) -> None:
+def top_bars(before: Prediction, after: Prediction, classes: tuple[str, ...], label: int | None, *, key: str) -> None:
     """The five likeliest classes before and after, the true class marked; `label` is None where it is unknown."""
     figure = make_subplots(1, 2, subplot_titles=("Before", "After, as an 8-bit file"), horizontal_spacing=0.3)
     for number, (verdict, tone) in enumerate(((before, CLEAN), (after, ADVERSARIAL)), start=1):
@@ -85,7 +85,7 @@ def top_bars(before: Verdict, after: Verdict, classes: tuple[str, ...], label: i
     saves(partial(_bars_figure, before, after, classes, label), key, "top5")
 
 
-def _top(verdict: Verdict, classes: tuple[str, ...], label: int | None) -> tuple[list[str], list[float]]:
+def _top(verdict: Prediction, classes: tuple[str, ...], label: int | None) -> tuple[list[str], list[float]]:
     names = [f"{classes[n]}{' ✓' if n == label else ''}" for n, _ in verdict.top]
     return [name if len(name) < 20 else name[:18] + "…" for name in names], [share for _, share in verdict.top]
 
@@ -135,7 +135,7 @@ def _trace_figure(trace: Trace, label: str, rival: str, colour: str, first: int 
     return figure
 
 
-def _bars_figure(before: Verdict, after: Verdict, classes: tuple[str, ...], label: int | None) -> Figure:
+def _bars_figure(before: Prediction, after: Prediction, classes: tuple[str, ...], label: int | None) -> Figure:
     figure = Figure(figsize=(7, 2.4), layout="constrained")
     for axes, verdict, tone, title in zip(
         figure.subplots(1, 2), (before, after), (CLEAN, ADVERSARIAL), ("before", "after"), strict=True

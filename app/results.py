@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel
 
 from core import device, domains
-from core.recipe import Attacked, Column, Matrix, PlaceMap, Recipe, Results
+from core.recipe import AttackOutcome, Comparison, DefenseOutcome, LocationMap, Recipe, TransferMatrix
 from core.recipe.columns import members_of
 from core.recipe.recipe import Attacker
 
@@ -99,7 +99,7 @@ def key_of(what: str, wanted: Recipe, attacker: Attacker | None = None) -> str:
         "scene": {"domain", "classifier", "picture", "true_class"},
         "attack": {"domain", "classifier", "picture", "true_class", "attack", "target", "seed"},
         "columns": {"domain", "classifier", "picture", "true_class", "attack", "target", "seed", "defenses"},
-        "contest": {"domain", "classifier", "picture", "true_class", "contest", "target", "seed"},
+        "comparison": {"domain", "classifier", "picture", "true_class", "comparison", "target", "seed"},
         "transfer": {"domain", "picture", "true_class", "attack", "target", "seed"},
     }[what]
     name = classifier_name(wanted)
@@ -125,29 +125,29 @@ def known(wanted: Recipe) -> str:
     return "" if column is None else f" through {[m.model_dump_json() for m in members_of(column)]} {wanted.backward}"
 
 
-def contest_key(wanted: Recipe) -> str:
-    return key_of("contest", wanted) + known(wanted)
+def comparison_key(wanted: Recipe) -> str:
+    return key_of("comparison", wanted) + known(wanted)
 
 
 def transfer_key(wanted: Recipe) -> str:
     return key_of("transfer", wanted)
 
 
-def attacked(wanted: Recipe) -> Attacked | None:
+def attacked(wanted: Recipe) -> AttackOutcome | None:
     """The attack's result, where it was computed already."""
-    held: Attacked | None = results().get(key_of("attack", wanted))
+    held: AttackOutcome | None = results().get(key_of("attack", wanted))
     return held
 
 
-def columns(wanted: Recipe, attacker: Attacker) -> tuple[Column, ...] | None:
+def columns(wanted: Recipe, attacker: Attacker) -> tuple[DefenseOutcome, ...] | None:
     """The defenses' results against one attacker, where they were computed already."""
-    held: tuple[Column, ...] | None = results().get(key_of("columns", wanted, attacker))
+    held: tuple[DefenseOutcome, ...] | None = results().get(key_of("columns", wanted, attacker))
     return held
 
 
-def contest(wanted: Recipe) -> Results | None:
-    """The contest's results, where it was held already."""
-    held: Results | None = results().get(contest_key(wanted))
+def comparison(wanted: Recipe) -> Comparison | None:
+    """The comparison's results, where it was held already."""
+    held: Comparison | None = results().get(comparison_key(wanted))
     return held
 
 
@@ -155,13 +155,13 @@ def places_key(wanted: Recipe) -> str:
     return "places " + key_of("attack", wanted)
 
 
-def places(wanted: Recipe) -> PlaceMap | None:
+def places(wanted: Recipe) -> LocationMap | None:
     """The map of places of the recipe's attack, where it was made already."""
-    held: PlaceMap | None = results().get(places_key(wanted))
+    held: LocationMap | None = results().get(places_key(wanted))
     return held
 
 
-def matrix(wanted: Recipe) -> Matrix | None:
+def matrix(wanted: Recipe) -> TransferMatrix | None:
     """The transfer matrix of the recipe's attack, where it was computed already."""
-    held: Matrix | None = results().get(key_of("transfer", wanted))
+    held: TransferMatrix | None = results().get(key_of("transfer", wanted))
     return held

@@ -18,8 +18,8 @@ from app.results import attacked as attacked
 from app.results import classifier_name, key_of, place, weights_key
 from app.results import columns as columns
 from app.results import columns_key as columns_key
-from app.results import contest as contest
-from app.results import contest_key as contest_key
+from app.results import comparison as comparison
+from app.results import comparison_key as comparison_key
 from app.results import keep as keep
 from app.results import matrix as matrix
 from app.results import places as places
@@ -39,18 +39,18 @@ from core.fetching import Watch as Bytes
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.recipe import (
-    Attacked,
+    AttackOutcome,
+    Example,
     Picture,
     Progress,
     Recipe,
-    Scene,
     View,
-    contend,
+    compare_attacks,
     cost,
-    defend,
-    fool,
+    craft,
+    evaluate_defenses,
+    load_example,
     place_map,
-    prepare,
     transfer,
 )
 from core.recipe.columns import Columns, fitting_columns, members_of, named_classifiers
@@ -183,9 +183,9 @@ def stand(key: str, value: Any) -> None:
 
 
 def add_attack(name: str) -> None:
-    """Put one more attack into the contest."""
-    held = recipe().contest
-    change(contest={**held.model_dump(), "attacks": (*held.attacks, name)})
+    """Put one more attack into the comparison."""
+    held = recipe().comparison
+    change(comparison={**held.model_dump(), "attacks": (*held.attacks, name)})
 
 
 def mirror() -> None:
@@ -221,7 +221,7 @@ def late_complaint() -> None:
 # What was computed
 
 
-def scene() -> Scene | None:
+def scene() -> Example | None:
     """The picture and the classifier of the recipe; None while the classifier is not here, or where `problem` says why not."""
     st.session_state.pop("problem", None)
     collect()
@@ -233,17 +233,17 @@ def scene() -> Scene | None:
             return None
         hold(wanted.picture.digest)
         try:
-            found = prepare(wanted, classifier=loaded, classifiers=_loader(wanted.domain), uploads=uploads())
+            found = load_example(wanted, classifier=loaded, classifiers=_loader(wanted.domain), uploads=uploads())
         except BadInput as error:
             st.session_state.problem = str(error)
             return None
-        for other in [k for k, r in results().items() if isinstance(r, Scene) and r.classifier is not loaded]:
+        for other in [k for k, r in results().items() if isinstance(r, Example) and r.classifier is not loaded]:
             del results()[other]  # it would hold a classifier that nobody uses
         keep(key, found)
     for name in named_classifiers(wanted.defenses):
         if not domains.get(wanted.domain).is_local(name) and _classifier(wanted, name) is None:
             return None
-    held: Scene = results()[key]
+    held: Example = results()[key]
     return held
 
 
@@ -295,40 +295,40 @@ def layers(of: Classifier) -> tuple[Layer, ...]:
     return found
 
 
-def start_attack(wanted: Recipe, on: Scene) -> None:
+def start_attack(wanted: Recipe, on: Example) -> None:
     """Begin the attack; whatever else this visitor had running is stopped."""
     title = wanted.built_attack().title
-    start(attack_key(wanted), title, lambda watch: fool(wanted, on, watch=watch), seconds=cost.attack_seconds(wanted))
+    start(attack_key(wanted), title, lambda watch: craft(wanted, on, watch=watch), seconds=cost.attack_seconds(wanted))
 
 
-def start_columns(wanted: Recipe, on: Scene, base: Attacked, attacker: Attacker) -> None:
+def start_columns(wanted: Recipe, on: Example, base: AttackOutcome, attacker: Attacker) -> None:
     """Begin to put the defenses beside each other."""
     asked = wanted.but(attacker=attacker)
     seconds = cost.columns_seconds(wanted, attacker)
     key = columns_key(wanted, attacker)
-    start(key, "Defenses", lambda watch: defend(asked, on, base, watch=watch), seconds=seconds)
+    start(key, "Defenses", lambda watch: evaluate_defenses(asked, on, base, watch=watch), seconds=seconds)
 
 
-def start_contest(wanted: Recipe, on: Scene) -> None:
-    """Begin to put the contest's attacks beside each other."""
-    seconds = cost.contest_seconds(wanted)
-    start(contest_key(wanted), "Attacks", lambda watch: contend(wanted, on, watch=watch), seconds=seconds)
+def start_comparison(wanted: Recipe, on: Example) -> None:
+    """Begin to put the comparison's attacks beside each other."""
+    seconds = cost.comparison_seconds(wanted)
+    start(comparison_key(wanted), "Attacks", lambda watch: compare_attacks(wanted, on, watch=watch), seconds=seconds)
 
 
-def start_transfer(wanted: Recipe, on: Scene, names: tuple[str, ...]) -> None:
+def start_transfer(wanted: Recipe, on: Example, names: tuple[str, ...]) -> None:
     """Begin to try the attack on each of those classifiers of the recipe's domain."""
     shelf, held, device, root = classifiers.shelf(), uploads(), place(), str(domains.data_root())
 
-    def scene_of(name: str) -> Scene:
+    def scene_of(name: str) -> Example:
         loaded = shelf.load((wanted.domain, name, device, root))
-        return prepare(wanted.but(classifier=name, picture=on.picture), classifier=loaded, uploads=held)
+        return load_example(wanted.but(classifier=name, picture=on.picture), classifier=loaded, uploads=held)
 
     scenes = {name: partial(scene_of, name) for name in names}
     seconds = len(names) * cost.attack_seconds(wanted)
     start(transfer_key(wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch), seconds=seconds)
 
 
-def start_places(wanted: Recipe, on: Scene, target: int) -> None:
+def start_places(wanted: Recipe, on: Example, target: int) -> None:
     """Begin to try the patch over a grid of places."""
     seconds = 25 * cost.attack_seconds(wanted)
     work = partial(place_map, wanted, on, target)
@@ -427,7 +427,7 @@ GivenUp = Literal["stopped", "failed", "asked", "refused"]
 
 
 # Work that no attack of the recipe has to end for.
-_ON_ITS_OWN = ("attack ", "contest ", "transfer ", "places ", "calm ", "trial ", "surface ")
+_ON_ITS_OWN = ("attack ", "comparison ", "transfer ", "places ", "calm ", "trial ", "surface ")
 
 
 def _agreed() -> set[str]:

@@ -12,12 +12,12 @@ from app.placing import pick_place
 from app.words import a, count_of, per_cent, prediction
 from core.images import page
 from core.inputs import BadInput
-from core.recipe import Outcome, Scene, Sticker, stick_on, sticker
+from core.recipe import Example, Outcome, PrintedPatch, stick_on, sticker
 
 
-def kept() -> Sticker | None:
+def kept() -> PrintedPatch | None:
     """The patch that this visitor keeps."""
-    found: Sticker | None = st.session_state.get("kept_patch")
+    found: PrintedPatch | None = st.session_state.get("kept_patch")
     return found
 
 
@@ -75,7 +75,7 @@ def keep(outcome: Outcome) -> None:
     )
 
 
-def sticking(scene: Scene) -> None:
+def sticking(scene: Example) -> None:
     """The kept patch on the picture at hand: where, how large and how turned it lies, and what the classifier says."""
     patch = kept()
     if patch is None:

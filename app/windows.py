@@ -18,7 +18,7 @@ from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
 from core.evaluate.overlap import Overlap, overlap
-from core.recipe import Attacked, Scene
+from core.recipe import AttackOutcome, Example
 from core.threads import spread
 
 BINS = 40
@@ -27,7 +27,7 @@ Values = npt.NDArray[np.floating]
 Batch = torch.Tensor  # images N×C×H×W in [0, 1]
 
 
-def batch_of(scene: Scene, attacked: Attacked) -> Batch:
+def batch_of(scene: Example, attacked: AttackOutcome) -> Batch:
     """The clean and the attacked image, 2×C×H×W."""
     return torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
 

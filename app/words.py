@@ -8,7 +8,7 @@ from math import isfinite
 import numpy as np
 
 from core import domains
-from core.recipe import Attacked, Outcome, Recipe, Verdict
+from core.recipe import AttackOutcome, Outcome, Prediction, Recipe
 
 
 def per_cent(share: float | None) -> str:
@@ -67,7 +67,7 @@ def named(classes: Sequence[str], label: int, known: bool) -> str:
     return classes[label] if known else f"clean prediction ({a(classes[label])})"
 
 
-def before_words(before: Verdict, classes: Sequence[str], label: int, known: bool) -> str:
+def before_words(before: Prediction, classes: Sequence[str], label: int, known: bool) -> str:
     """What the classifier saw in the clean image before the attack, as a sentence."""
     saw, share = classes[before.label], per_cent(before.confidence)
     if not known:
@@ -81,17 +81,17 @@ def stopped_after(steps: int) -> str:
     return f"stopped after {plural(steps, 'step')}"
 
 
-def stop_note(attacked: Attacked) -> str:
+def stop_note(attacked: AttackOutcome) -> str:
     """What comes before a headline about an attack that was stopped, with a space behind; nothing for one that ran to its end."""
     return f"The attack was {stopped_after(attacked.iterations)}. " if attacked.stopped else ""
 
 
-def attacked_title(attacked: Attacked, title: str = "adversarial") -> str:
+def attacked_title(attacked: AttackOutcome, title: str = "adversarial") -> str:
     """The title of an attacked image; it says where the attack was stopped."""
     return f"{title} (stopped)" if attacked.stopped else title
 
 
-def start_verdict(before: Verdict, classes: tuple[str, ...], label: int | None) -> str:
+def start_verdict(before: Prediction, classes: tuple[str, ...], label: int | None) -> str:
     """What the classifier sees in the clean image, whose true class is `label`, None where it is unknown."""
     sees = f"The classifier sees {a(classes[before.label])} ({per_cent(before.confidence)})"
     if label is None:
@@ -222,7 +222,7 @@ def mark(right: bool) -> str:
     return "✓" if right else "✗"
 
 
-def prediction(verdict: Verdict, classes: tuple[str, ...], label: int | None) -> str:
+def prediction(verdict: Prediction, classes: tuple[str, ...], label: int | None) -> str:
     """A prediction with its mark: ✓ cat 97 %; without a mark where the true class `label` is unknown (None)."""
     return f"{right_or_wrong(verdict.label, label)}{classes[verdict.label]} {per_cent(verdict.confidence)}"
 

@@ -32,7 +32,7 @@ FOOLBOX, ART = 3.0, 20.0  # targets: times faster than each
 BARE, STREAMING = 1.15, 1.1  # targets: at most this many bare loops, and this many silent runs
 
 
-def contestants(model: Classifier, images: Tensor, labels: Tensor) -> dict[str, Callable[[], Tensor]]:
+def compared(model: Classifier, images: Tensor, labels: Tensor) -> dict[str, Callable[[], Tensor]]:
     """C&W of each library that can be imported, by its name, searches and steps."""
     attack = CW(preset="quick", initial_c=FIRST, rounding=False)
     searches, most, _, _ = attack.plan()
@@ -85,7 +85,7 @@ def smallest_changes(count: int, rounds: int) -> list[str]:
         right = model(images).argmax(1) == labels
     images, labels = images[right], labels[right]
     print(f"\nC&W L2 (searches × steps at most), {len(images)} pictures at once; {where}\n")
-    found = contestants(model, images, labels)
+    found = compared(model, images, labels)
     results: dict[str, Tensor] = {}
 
     def keeping(name: str) -> Callable[[], object]:
@@ -143,12 +143,12 @@ def one_picture(rounds: int) -> list[str]:
         frames.clear()
         attack(model, images, labels, watch=lambda step: frames.append((step.images, float(step.loss[0]))))
 
-    contestants: dict[str, Callable[[], object]] = {
+    compared: dict[str, Callable[[], object]] = {
         "bare": lambda: bare(model, images, labels, 100),
         "silent": lambda: attack(model, images, labels),
         "watched": watched,
     }
-    times = in_turns(contestants, max(5, rounds), 10)
+    times = in_turns(compared, max(5, rounds), 10)
     over, watching = times["silent"] / times["bare"], times["watched"] / times["silent"]
     print(
         f"PGD-100 on one picture: {times['silent'] * 1e3:.0f} ms, {over:.2f} of the bare gradient loop's {times['bare'] * 1e3:.0f} "

@@ -73,7 +73,7 @@ def pictures(batch: int, size: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
-def contests(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
+def comparisons(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
     """Each defense with its peers, which do the same work unless the remark says otherwise."""
     array = images.numpy()
     pixels = (array * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
@@ -236,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{given.batch} pictures 3×{given.size}×{given.size}; ms a picture, median of {given.runs} runs\n")
     print(f"{'filter':36}{'ours':>8}   {'peer':34}{'theirs':>9}{'ratio':>8}")
     behind = []
-    for defense, peers in contests(images):
+    for defense, peers in comparisons(images):
         with torch.no_grad():
             ours = timed(lambda d=defense: d.apply(images), given.runs) * 1e3 / given.batch  # type: ignore[misc]
             label = f"{defense.described():36}{ours:8.2f}   "

@@ -3,8 +3,8 @@
     python -m benchmarks.pgd [--batches 1 32 128] [--threads 2] [--rounds 5] [--seconds 20]
 
 L∞, eps 8/255, step 1/255, no random start, float32 tensors in, adversarial images out. All attack the same module with its
-weights frozen; without that, the peers pay for gradients of the weights too. The contestants take turns, so that a busy
-machine is busy for all of them; a time is the median of the rounds, and each contestant runs once before them to warm up.
+weights frozen; without that, the peers pay for gradients of the weights too. The compared take turns, so that a busy
+machine is busy for all of them; a time is the median of the rounds, and each compared runs once before them to warm up.
 
 The bare loop is the least that PGD can be: 40 gradients, 40 steps, no check, no result. Ours also answers with the logits,
 the success after 8-bit rounding and the steps needed, which costs two more forward passes. A peer that is not installed is
@@ -118,18 +118,18 @@ def pictures(count: int, classifier: Classifier) -> tuple[Tensor, Tensor, str]:
     return images, labels, "MIRAGE_DATA has no CIFAR-10: seeded random pictures, labelled as the classifier sees them"
 
 
-def in_turns(contestants: dict[str, Work], rounds: int, seconds: float) -> dict[str, float]:
+def in_turns(compared: dict[str, Work], rounds: int, seconds: float) -> dict[str, float]:
     """Median seconds of each, taking turns; at least `rounds` rounds, and more of them until `seconds` are spent."""
-    for work in contestants.values():
+    for work in compared.values():
         work()
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+    times: dict[str, list[float]] = {name: [] for name in compared}
     began = time.perf_counter()
     done = 0
-    names = list(contestants)
+    names = list(compared)
     while done < rounds or (time.perf_counter() - began < seconds and done < 20 * rounds):
         for name in names[done % len(names) :] + names[: done % len(names)]:  # nobody always runs first
             start = time.perf_counter()
-            contestants[name]()
+            compared[name]()
             times[name].append(time.perf_counter() - start)
         done += 1
     return {name: statistics.median(values) for name, values in times.items()}

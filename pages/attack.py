@@ -31,13 +31,13 @@ from core.attacks import LaVAN, UniversalPatch
 from core.domains.budget import BUDGETS
 from core.images import rounding_note
 from core.inputs import BadInput
-from core.recipe import Method, Outcome, Recipe, Scene, Trace, Verdict, assemble, flags_of
+from core.recipe import Example, Method, Outcome, Prediction, Recipe, Trace, flags_of, make_outcome
 from core.recipe.norms import lengths
 from core.recipe.recipe import build_attack
 from core.recipe.running import check_target
 
 
-def settings(recipe: Recipe, scene: Scene) -> Recipe:
+def settings(recipe: Recipe, scene: Example) -> Recipe:
     """The attack and its parameters, beside the pictures that they change."""
     names = attacks.names()
     session.stand("attack_name", recipe.attack.name)
@@ -90,7 +90,7 @@ def settings(recipe: Recipe, scene: Scene) -> Recipe:
     return attacker.attacker(session.recipe())
 
 
-def where(attack: LaVAN | UniversalPatch, scene: Scene) -> None:
+def where(attack: LaVAN | UniversalPatch, scene: Example) -> None:
     """The picture with the patch's outline, to be put where the visitor likes."""
     size = scene.classifier.size
     spot = (attack.row, attack.column) if attack.place == "given" else None
@@ -106,11 +106,11 @@ def _attack_chosen() -> None:
     session.change(attack=Method(name=st.session_state.attack_name))
 
 
-def clean_tile(pixels: Pixels, before: Verdict, classes: tuple[str, ...], label: int | None) -> Tile:
+def clean_tile(pixels: Pixels, before: Prediction, classes: tuple[str, ...], label: int | None) -> Tile:
     return Tile(pixels, "x, clean", prediction(before, classes, label), "clean", "", "clean.png")
 
 
-def equation(scene: Scene, outcome: Outcome | None, dimmed: bool, live_now: bool) -> None:
+def equation(scene: Example, outcome: Outcome | None, dimmed: bool, live_now: bool) -> None:
     """Clean plus change is adversarial; while an attack runs, its newest image stands where the adversarial one will."""
     tiles = [clean_tile(scene.clean, scene.before, scene.classifier.classes, scene.known_label)]
     if outcome is not None:
@@ -354,7 +354,7 @@ if (
 busy = live.running("attack ", picture=False)
 found = attacker.attacked(recipe)
 if found is not None:
-    shown = st.session_state.shown_attack = assemble(recipe, scene, found, ())
+    shown = st.session_state.shown_attack = make_outcome(recipe, scene, found, ())
 with head:
     if shown is not None:
         theme.verdict(attack_verdict(shown))

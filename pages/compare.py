@@ -12,63 +12,68 @@ from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_tra
 from app.words import attacked_title, budget, plural, prediction
 from core import attacks, domains
 from core.images import rounding_note
-from core.recipe import Recipe, Results, Scene
+from core.recipe import Comparison, Example, Recipe
 
 MOST = 8  # attacks
 
 
 def chosen(recipe: Recipe) -> Recipe:
     """Which attacks stand beside each other."""
-    held = recipe.contest
-    follow("contest_attacks", list(held.attacks))
+    held = recipe.comparison
+    follow("comparison_attacks", list(held.attacks))
     names = st.multiselect(
         "Attacks",
         attacks.names(),
         list(held.attacks),
         format_func=lambda n: attacks.get(n).title,
         max_selections=MOST,
-        key="contest_attacks",
+        key="comparison_attacks",
         help="Each runs with its own usual settings and the budget below, where it has one.",
     )
-    taken("contest_attacks", list(held.attacks), list(names))
+    taken("comparison_attacks", list(held.attacks), list(names))
     if not names:
         st.caption("Choose at least one attack.")
     elif tuple(names) != held.attacks:
-        session.change(contest={**held.model_dump(), "attacks": tuple(names)})
+        session.change(comparison={**held.model_dump(), "attacks": tuple(names)})
     return session.recipe()
 
 
-def budgeted(recipe: Recipe) -> Recipe:
+def with_budget(recipe: Recipe) -> Recipe:
     """The budget that all of them get."""
-    held, usual = recipe.contest, domains.get(recipe.domain).linf
+    held, usual = recipe.comparison, domains.get(recipe.domain).linf
     unit, step = (255, 0.5) if usual.unit == "/255" else (1, usual.step)
-    now = round(recipe.contest_eps * unit, 6)
+    now = round(recipe.comparison_eps * unit, 6)
     form = (0.0, round(max(usual.slider_max * unit, now), 6), step)
-    follow("contest_eps", now, *form)
+    follow("comparison_eps", now, *form)
     eps = st.slider(
         f"eps (n{usual.unit})" if usual.unit else "eps",
         *form[:2],
         now,
         step=step,
         format="%g",
-        key="contest_eps",
+        key="comparison_eps",
         help="How far each value may move.",
     )
-    taken("contest_eps", now, eps, *form)
+    taken("comparison_eps", now, eps, *form)
     if rounding_note(eps / unit):
         st.caption(rounding_note(eps / unit))
     most = max(200, held.steps)
-    follow("contest_steps", held.steps, most)
+    follow("comparison_steps", held.steps, most)
     steps = st.slider(
-        "steps", 1, most, held.steps, key="contest_steps", help="Gradient steps; for a black box, how often it may ask."
+        "steps",
+        1,
+        most,
+        held.steps,
+        key="comparison_steps",
+        help="Gradient steps; for a black box, how often it may ask.",
     )
-    taken("contest_steps", held.steps, steps, most)
+    taken("comparison_steps", held.steps, steps, most)
     if (eps, steps) != (now, held.steps):
-        session.change(contest={**held.model_dump(), "eps": held.eps if eps == now else eps / unit, "steps": steps})
+        session.change(comparison={**held.model_dump(), "eps": held.eps if eps == now else eps / unit, "steps": steps})
     return session.recipe()
 
 
-def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
+def side_by_side(found: Comparison, scene: Example, dimmed: bool) -> None:
     """A column an attack: its picture, and its change."""
     classes, label = scene.classifier.classes, scene.known_label
     made, changed = [], []
@@ -89,11 +94,11 @@ def side_by_side(found: Results, scene: Scene, dimmed: bool) -> None:
         alt = f"What {entry.attack.title} changed, times {factor}. {words}"
         file = f"{entry.name}_delta.png"
         changed.append(Tile(change, f"δ × {factor}", words, "neutral", file_name=file, alt=alt))
-    row(made, key="contest_pictures", label="What each attack made", width=118, dimmed=dimmed)
-    row(changed, key="contest_changes", label="What each attack changed", width=118, dimmed=dimmed)
+    row(made, key="comparison_pictures", label="What each attack made", width=118, dimmed=dimmed)
+    row(changed, key="comparison_changes", label="What each attack changed", width=118, dimmed=dimmed)
 
 
-def victim(recipe: Recipe, scene: Scene) -> str:
+def victim(recipe: Recipe, scene: Example) -> str:
     """What the attacks are made on: the classifier, or the defense that the attacker knows."""
     known = recipe.built_known_system()
     if known is None:
@@ -101,7 +106,7 @@ def victim(recipe: Recipe, scene: Scene) -> str:
     return f"{scene.classifier.title} behind {known.described()}" if known.defense else known.described()
 
 
-def other_classifiers(recipe: Recipe, scene: Scene) -> None:
+def other_classifiers(recipe: Recipe, scene: Example) -> None:
     """The attack of the Attack screen, made on each classifier of the domain and shown to all of them."""
     domain = domains.get(recipe.domain)
     names = tuple(n for n in domain.classifier_names() if domain.is_local(n))
@@ -143,10 +148,10 @@ with left:
     run_slot = st.container()
     if recipe.defenses:
         recipe = attacker(recipe)
-    recipe = budgeted(recipe)
+    recipe = with_budget(recipe)
 session.mirror()
-key = session.contest_key(recipe)
-shown: tuple[str, Results] | None = st.session_state.get("shown_contest")
+key = session.comparison_key(recipe)
+shown: tuple[str, Comparison] | None = st.session_state.get("shown_comparison")
 place = session.scene_key(recipe)
 if shown is not None and shown[0] != place:
     shown = None
@@ -155,13 +160,13 @@ with run_slot:
         "Run the attacks",
         type="primary",
         icon=":material/bolt:",
-        key="run_contest",
+        key="run_comparison",
         width="stretch",
         shortcut="ctrl+enter",
         on_click=session.forget,
         args=(key,),
     )
-    if "worst_case" not in recipe.contest.attacks and len(recipe.contest.attacks) < MOST:
+    if "worst_case" not in recipe.comparison.attacks and len(recipe.comparison.attacks) < MOST:
         pressed |= st.button(
             "Run the worst case too",
             icon=":material/vertical_align_bottom:",
@@ -174,13 +179,13 @@ with run_slot:
         )
     elif st.session_state.get("worst"):
         pressed = True  # that button was pressed, and with it went its place
-if session.contest(recipe) is None and not session.given_up(key) and (pressed or shown is None):
-    session.start_contest(recipe, scene)
+if session.comparison(recipe) is None and not session.given_up(key) and (pressed or shown is None):
+    session.start_comparison(recipe, scene)
 with left:
-    busy = live.running("contest ")
-found = session.contest(recipe)
+    busy = live.running("comparison ")
+found = session.comparison(recipe)
 if found is not None:
-    shown = st.session_state.shown_contest = (place, found)
+    shown = st.session_state.shown_comparison = (place, found)
 with head:
     if shown is not None:
         unit = domains.get(recipe.domain).linf.unit
@@ -198,9 +203,11 @@ with right:
             st.info("These pictures are of the run before. Press Run for the settings on the left.")
         side_by_side(shown[1], scene, dimmed=found is None)
 if shown is not None:
-    warnings(shown[1].flags(), key="contest_flags")
+    warnings(shown[1].flags(), key="comparison_flags")
     unit = domains.get(recipe.domain).linf.unit
-    table(table_of_attacks(shown[1], scene.classifier.classes, scene.known_label, unit), key="contest", name="attacks")
+    table(
+        table_of_attacks(shown[1], scene.classifier.classes, scene.known_label, unit), key="comparison", name="attacks"
+    )
     stopped = [
         e.attack.title
         for e in shown[1].entries

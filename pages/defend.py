@@ -14,7 +14,7 @@ from app.verdicts.defend import defend_verdict, guard_words, table_of_columns
 from app.words import attacked_title, duration, mark, prediction
 from core import defenses, domains
 from core.declaration import Parameter, shown
-from core.recipe import Attacked, Column, Outcome, Recipe, Scene, assemble, flags_of, sweep
+from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, flags_of, make_outcome, sweep
 from core.recipe.columns import methods_of
 from core.recipe.recipe import Attacker
 from core.recipe.running import SweepPoint
@@ -78,7 +78,7 @@ def _times(title: str, factor: int) -> str:
     return f"{title} × {factor}" if factor > 1 else title
 
 
-def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked, *, waits: bool) -> None:
+def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: bool) -> None:
     """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a visitor has one job at a time."""
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -126,7 +126,7 @@ def sweeping(recipe: Recipe, scene: Scene, attacked: Attacked, *, waits: bool) -
     st.caption("The attacker does not know the defense here (grey box).")
 
 
-def _clean_words(point: SweepPoint, scene: Scene) -> str:
+def _clean_words(point: SweepPoint, scene: Example) -> str:
     """What the defense does to the clean image."""
     if scene.label_known:
         return f"clean {mark(point.clean.recovered)}"
@@ -177,7 +177,7 @@ with head:
     _, base = live.attacked()
 
 
-def found(kind: Kind) -> tuple[Column, ...]:
+def found(kind: Kind) -> tuple[DefenseOutcome, ...]:
     return session.columns(recipe, kind) or ()
 
 
@@ -197,7 +197,7 @@ merged = tuple(
     column.model_copy(update={"adaptive": adaptive[n].adaptive if n < len(adaptive) else None})
     for n, column in enumerate(grey)
 )
-outcome = assemble(recipe, scene, base, merged)
+outcome = make_outcome(recipe, scene, base, merged)
 there = [kind for kind in KINDS if attacker in (kind, "both") and merged and found(kind)]
 complete = len(there) == (2 if attacker == "both" else 1)
 previous: Outcome | None = st.session_state.get("shown_defend")

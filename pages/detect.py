@@ -15,12 +15,12 @@ from core.evaluate.detection import Detector, MaskDisagreement, threshold_at
 from core.evaluate.roc import roc
 from core.evaluate.trial import Trial, on_trial
 from core.inputs import BadInput
-from core.recipe import Progress, Recipe, Scene
+from core.recipe import Example, Progress, Recipe
 
 MOST = 1000
 
 
-def many(recipe: Recipe, scene: Scene, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
+def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
     """The trial on many pictures, and the threshold as the visitor moved it."""
     domain = domains.get(recipe.domain)
     attack = recipe.built_attack()

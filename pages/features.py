@@ -12,22 +12,22 @@ from app.verdicts.features import noise_verdict
 from app.words import per_cent, stop_note
 from core.explain.layers import by_depth
 from core.explain.noise import LOGITS, PICTURE
-from core.recipe import Attacked, Recipe, Scene
+from core.recipe import AttackOutcome, Example, Recipe
 from core.recipe.noise import SHUFFLED, LayerMaps, feature_noise, layer_maps
 
 CHANNELS = 6  # shown at once
 
 
-def attacks_of(recipe: Recipe, base: Attacked) -> dict[str, Pixels]:
+def attacks_of(recipe: Recipe, base: AttackOutcome) -> dict[str, Pixels]:
     """The recipe's attack, and those of Compare where they have been made for this picture."""
     found = {recipe.built_attack().title: base.adversarial}
-    contest = session.contest(recipe)
-    for entry in contest.entries if contest else ():
+    comparison = session.comparison(recipe)
+    for entry in comparison.entries if comparison else ():
         found.setdefault(entry.attack.title, entry.attacked.adversarial)
     return found
 
 
-def channels(scene: Scene, shown: LayerMaps, other: Pixels, title: str, sheet: int) -> None:
+def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet: int) -> None:
     """The clean and the attacked picture and the noisiest channels of both, and the difference."""
     clean, changed, noise = shown.clean, shown.changed, shown.noise
     order = np.argsort(-noise, kind="stable")[CHANNELS * sheet : CHANNELS * (sheet + 1)]
@@ -83,9 +83,9 @@ def channels(scene: Scene, shown: LayerMaps, other: Pixels, title: str, sheet: i
 scene, base = live.attacked()
 recipe = session.recipe()
 head = st.container()
-if "features_contest" in st.session_state and session.contest(recipe) is None:
-    session.start_contest(recipe, scene)
-    live.running("contest ", picture=False)
+if "features_comparison" in st.session_state and session.comparison(recipe) is None:
+    session.start_comparison(recipe, scene)
+    live.running("comparison ", picture=False)
 layers = by_depth(session.layers(scene.classifier))
 names = [layer.name for layer in layers]
 attacked = attacks_of(recipe, base)
@@ -96,10 +96,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         picked = st.pills("Attacks", titles, selection_mode="multi", default=titles, key=f"features_attacks_{titles}")
         titles = [title for title in titles if title in picked] or [first]
     elif st.button("Add the attacks of Compare", key="features_more", icon=":material/add:"):
-        st.session_state.features_contest = True
+        st.session_state.features_comparison = True
         st.rerun()
 chosen = {title: attacked[title] for title in titles}
-key = f"noise {session.attack_key(recipe)} {recipe.defenses} {recipe.contest} {titles}"
+key = f"noise {session.attack_key(recipe)} {recipe.defenses} {recipe.comparison} {titles}"
 found = live.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
 if found is None:
     with head:

@@ -13,7 +13,7 @@ from app.words import per_cent, prediction, stop_note
 from core import domains
 from core.explain.cams import METHODS
 from core.explain.layers import Layer, layer
-from core.recipe import Attacked, Explained, Recipe, Scene, explain
+from core.recipe import AttackOutcome, ClassMap, Example, Recipe, explain
 from core.recipe.view import EXPLAINED
 
 ABOUT = ("predicted", "true", "target", "another")
@@ -21,7 +21,7 @@ TONES: dict[str, Tone] = {"clean": "clean", "adversarial": "adversarial", "defen
 SCALE = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 256))[..., None].transpose(1, 0, 2)  # from −1 to 1
 
 
-def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, str]:
+def choose(recipe: Recipe, scene: Example, base: AttackOutcome) -> tuple[str, Layer, str]:
     """Method, layer, and the class that is explained: the recipe's view."""
     found, view = session.layers(scene.classifier), recipe.view
     columns = st.columns([1.1, 1.7, 1.75])
@@ -63,7 +63,7 @@ def choose(recipe: Recipe, scene: Scene, base: Attacked) -> tuple[str, Layer, st
     return method, layer(found, chosen), about
 
 
-def explained(recipe: Recipe, scene: Scene) -> str:
+def explained(recipe: Recipe, scene: Example) -> str:
     """The class that the maps explain."""
     words, view, domain = [word for word in ABOUT if word != "true" or scene.label_known], recipe.view, recipe.domain
     kind = view.explained_class if view.explained_class in EXPLAINED else "another"
@@ -102,7 +102,7 @@ def explained(recipe: Recipe, scene: Scene) -> str:
 
 
 @fragment()
-def maps(found: tuple[Explained, ...], classes: tuple[str, ...], label: int | None) -> None:
+def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | None) -> None:
     """Pictures, maps, maps over pictures and what moved, one row each; only this runs again when the opacity is moved."""
     words = [f"explains {classes[one.number]}{'; the map is empty' if one.empty else ''}" for one in found]
     row(

@@ -13,14 +13,14 @@ from app.verdicts.landscape import UNCHANGED, regions_verdict, spectrum_verdict,
 from app.words import attacked_title, per_cent, stop_note
 from core import domains, images
 from core.explain.landscape import Grid, high_share, radial, spectrum
-from core.recipe import Attacked, Recipe, Scene
+from core.recipe import AttackOutcome, Example, Recipe
 from core.recipe.noise import shuffled
 from core.recipe.surroundings import Regions, decision_regions, loss_surface
 
 VIEWS = {"surface": "Loss surface", "regions": "Decision regions", "spectrum": "Spectrum"}
 
 
-def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
+def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     """The loss over the gradient's sign and random signs."""
     usual = domains.get(recipe.domain).linf
     scale = 255 if usual.unit == "/255" else 1
@@ -55,7 +55,7 @@ def surface_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known)
 
 
-def regions_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
+def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     """The plane through the clean, the attacked, and a picture of the other class."""
     if np.array_equal(scene.clean, base.adversarial):
         return UNCHANGED
@@ -86,7 +86,7 @@ def regions_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
     return regions_verdict(found, base, scene.before, scene.classifier.classes)
 
 
-def spectrum_view(recipe: Recipe, scene: Scene, base: Attacked) -> str:
+def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     """The frequencies of the change beside those of the picture and of the same change shuffled."""
     clean = scene.images[0]
     change = images.to_tensor(base.adversarial)[0] - clean

@@ -13,7 +13,7 @@ from app.words import attacked_title, per_cent, prediction, stop_note
 from core import domains
 from core.explain import masks
 from core.explain.masks import Attention, Kind
-from core.recipe import Attacked, Scene
+from core.recipe import AttackOutcome, Example
 from core.recipe.attention import masked_image, masks_by_beta
 
 TONES: tuple[Tone, Tone] = ("clean", "adversarial")
@@ -36,7 +36,7 @@ def elsewhere(domain: domains.Domain) -> None:
     st.caption("Your own: train a classifier, then `python -m core train masks_…`; see the README.")
 
 
-def looked(attention: Attention, scene: Scene, base: Attacked, tone: Tone, draw: int) -> list[Tile]:
+def looked(attention: Attention, scene: Example, base: AttackOutcome, tone: Tone, draw: int) -> list[Tile]:
     """One image, its mask, the image with all else turned to noise, and what is said of each."""
     classes, label = scene.classifier.classes, scene.known_label
     pixels = scene.clean if tone == "clean" else base.adversarial
@@ -68,7 +68,7 @@ def looked(attention: Attention, scene: Scene, base: Attacked, tone: Tone, draw:
     ]
 
 
-def ladder(kind: Kind, scene: Scene, base: Attacked) -> None:
+def ladder(kind: Kind, scene: Example, base: AttackOutcome) -> None:
     """The masks of every β, small."""
     tiles = [
         Tile(

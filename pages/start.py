@@ -6,10 +6,10 @@ from app import live, session, theme
 from app.pictures import Tile, row
 from app.words import attacked_title, per_cent, prediction, start_verdict
 from core import domains
-from core.recipe import Recipe, Scene
+from core.recipe import Example, Recipe
 
 
-def glance(recipe: Recipe, scene: Scene) -> None:
+def glance(recipe: Recipe, scene: Example) -> None:
     """The recipe's attack and its defenses on this picture, small."""
     key = session.attack_key(recipe)
     if session.attacked(recipe) is None:

@@ -19,9 +19,9 @@ from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
 from core.inputs import BadInput
-from core.recipe import Attacked, Method, Recipe, Scene, Verdict
+from core.recipe import AttackOutcome, Example, Method, Prediction, Recipe
 from core.recipe.columns import column_of, members_of, methods_of
-from core.recipe.running import look
+from core.recipe.running import predict
 
 MOST = 12  # columns that a recipe can have
 NAMES = ("clean", "attacked")
@@ -119,7 +119,7 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str)
 
 
 @fragment()
-def windows(scene: Scene, base: Attacked, batch: Batch) -> None:
+def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
     given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
@@ -170,9 +170,9 @@ def windows(scene: Scene, base: Attacked, batch: Batch) -> None:
         st.error(theme.plain(problem))
         return
     tokens, given_at = [drawn(row) for row in rows], time.monotonic()
-    after: dict[int, Verdict] = {}
+    after: dict[int, Prediction] = {}
     # Both at once, each on a core of its own, while the pictures are on their way.
-    both(lambda n: after.update({n: look(classifier, trace.result[n : n + 1], label)}))
+    both(lambda n: after.update({n: predict(classifier, trace.result[n : n + 1], label)}))
     for which, token in enumerate(tokens):
         captioned(token, prediction(after[which], classifier.classes, scene.known_label), key=f"windows_{NAMES[which]}")
     if waiting:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from app.words import a, before_words, budget, duration, joined, plural, prediction, stopped_after
 from core import attacks
 from core.evaluate.tables import Row
-from core.recipe import Matrix, Results, Verdict
-from core.recipe.contest import Entry
+from core.recipe import Comparison, Prediction, TransferMatrix
+from core.recipe.comparison import ComparisonRow
 
 
 def compare_verdict(
-    results: Results, classes: tuple[str, ...], before: Verdict, label: int, known: bool, unit: str = "/255"
+    results: Comparison, classes: tuple[str, ...], before: Prediction, label: int, known: bool, unit: str = "/255"
 ) -> str:
     """How many of the attacks fool the classifier, and which one changes the image least.
 
@@ -42,7 +42,7 @@ def compare_verdict(
     return f"{begin}{words}{_least(winners)}."
 
 
-def _single(entry: Entry, classes: tuple[str, ...], before: Verdict, target: int | None, unit: str) -> str:
+def _single(entry: ComparisonRow, classes: tuple[str, ...], before: Prediction, target: int | None, unit: str) -> str:
     """The headline of one attack alone."""
     title, seen = entry.attack.title, entry.attacked.verdict.label
     if entry.attacked.success:
@@ -51,7 +51,7 @@ def _single(entry: Entry, classes: tuple[str, ...], before: Verdict, target: int
     return f"{title} {failed}{eps_words([entry], unit)}: it {'is still' if seen == before.label else 'is'} seen as {a(classes[seen])}."
 
 
-def _least(winners: list[Entry]) -> str:
+def _least(winners: list[ComparisonRow]) -> str:
     """Which winners have the smallest L2; attacks whose L2 is the same as it is shown are a tie."""
     smallest = min(round(entry.attacked.norms.l2, 2) for entry in winners)
     titles = list(dict.fromkeys(e.attack.title for e in winners if round(e.attacked.norms.l2, 2) == smallest))
@@ -60,7 +60,7 @@ def _least(winners: list[Entry]) -> str:
     return f"; {joined(titles)} {'changes' if len(titles) == 1 else 'change'} the image least (L2 {smallest:.2f})"
 
 
-def eps_words(entries: list[Entry], unit: str = "/255") -> str:
+def eps_words(entries: list[ComparisonRow], unit: str = "/255") -> str:
     """The budget of the attacks that have one, as a phrase; nothing where none has."""
     given = [float(eps) for entry in entries if (eps := getattr(entry.attack, "eps", None)) is not None]
     if not given:
@@ -70,7 +70,7 @@ def eps_words(entries: list[Entry], unit: str = "/255") -> str:
     return f" (eps {low if low == high else f'{low} to {high}'}{where})"
 
 
-def stop_words(results: Results) -> str:
+def stop_words(results: Comparison) -> str:
     """What was not done because the comparison was stopped, as a sentence with a space behind; nothing where all was done."""
     cut = [entry for entry in results.entries if entry.attacked.stopped]
     if not cut and not results.missing:
@@ -81,7 +81,7 @@ def stop_words(results: Results) -> str:
     return f"Stopped{' ' + where[0] if where else ''}{left}. "
 
 
-def table_of_attacks(results: Results, classes: tuple[str, ...], label: int | None, unit: str = "/255") -> list[Row]:
+def table_of_attacks(results: Comparison, classes: tuple[str, ...], label: int | None, unit: str = "/255") -> list[Row]:
     """One row an attack: what is seen, how far the image was moved, and what that took. An attack that never began has dashes."""
     rows: list[Row] = []
     partial = bool(stop_words(results))
@@ -108,7 +108,7 @@ def table_of_attacks(results: Results, classes: tuple[str, ...], label: int | No
     return rows
 
 
-def table_of_transfer(found: Matrix, titles: dict[str, str], classes: tuple[str, ...]) -> list[Row]:
+def table_of_transfer(found: TransferMatrix, titles: dict[str, str], classes: tuple[str, ...]) -> list[Row]:
     """One row a classifier that the attack was made on, one column a classifier that it was tried on; dashes where it was stopped."""
     rows: list[Row] = []
     for number, made in enumerate(found.names):

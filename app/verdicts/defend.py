@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from app.words import a, before_words, duration, named, prediction, stopped_after
 from core.evaluate.tables import Row
-from core.recipe import Column, Guard, Outcome
+from core.recipe import DefendedPrediction, DefenseOutcome, Outcome
 
 
 def defend_verdict(outcome: Outcome) -> str:
@@ -46,18 +46,18 @@ def defend_verdict(outcome: Outcome) -> str:
     return begin + " ".join(parts)
 
 
-def _cut_off(guard: Guard) -> bool:
+def _cut_off(guard: DefendedPrediction) -> bool:
     """Whether the attack on this very defense was stopped before it fooled the classifier."""
     return guard.recovered and guard.attack is not None and guard.attack.stopped
 
 
-def _of(guards: Iterable[Guard], verb: tuple[str, str]) -> str:
+def _of(guards: Iterable[DefendedPrediction], verb: tuple[str, str]) -> str:
     """2 of 3 defenses bring; 1 of 1 defense brings."""
     right = [guard.recovered for guard in guards]
     return f"{sum(right)} of {len(right)} defense{'' if len(right) == 1 else 's'} {verb[sum(right) != 1]}"
 
 
-def table_of_columns(columns: tuple[Column, ...], classes: tuple[str, ...], label: int | None) -> list[Row]:
+def table_of_columns(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ...], label: int | None) -> list[Row]:
     """One row a defense: the attacker who knows it first, then the one who does not, then what it costs.
 
     A dash stands where an attacker was not tried; an attack that was stopped says so.
@@ -74,7 +74,7 @@ def table_of_columns(columns: tuple[Column, ...], classes: tuple[str, ...], labe
     return rows
 
 
-def guard_words(guard: Guard, classes: tuple[str, ...], label: int | None) -> str:
+def guard_words(guard: DefendedPrediction, classes: tuple[str, ...], label: int | None) -> str:
     """What the classifier sees behind a defense, and whether the attack on it was stopped."""
     words = prediction(guard.verdict, classes, label)
     stopped = guard.attack is not None and guard.attack.stopped

@@ -5,13 +5,13 @@ from __future__ import annotations
 from app.words import before_words, count_of, plural
 from core.evaluate.tables import Row
 from core.evaluate.trial import Trial
-from core.recipe import Verdict
+from core.recipe import Prediction
 
 
 def detect_verdict(
     detector: str,
     flags: tuple[bool, bool],
-    seen: tuple[Verdict, Verdict],
+    seen: tuple[Prediction, Prediction],
     classes: tuple[str, ...],
     label: int,
     known: bool = True,

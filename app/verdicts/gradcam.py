@@ -5,12 +5,12 @@ from __future__ import annotations
 from app.words import a, named, per_cent
 from core.evaluate.tables import Row
 from core.explain.shift import Shift
-from core.recipe import Explained
+from core.recipe import ClassMap
 
 ADVICE = "Choose another layer, or another method such as LayerCAM."
 
 
-def cam_verdict(found: tuple[Explained, ...], classes: tuple[str, ...], label: int, known: bool = True) -> str:
+def cam_verdict(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int, known: bool = True) -> str:
     """Where the classifier's attention went, and which defense brings most of it back.
 
     `label` is the true class; where it is not `known`, the prediction of the clean image.
@@ -36,7 +36,7 @@ def cam_verdict(found: tuple[Explained, ...], classes: tuple[str, ...], label: i
 
 
 def _returned(
-    moved: Shift, attacked: Explained, defended: list[Explained], clean: Explained, name: str, label: int
+    moved: Shift, attacked: ClassMap, defended: list[ClassMap], clean: ClassMap, name: str, label: int
 ) -> str:
     """Which defense brings most of the clean image's map back, where one does."""
     there = [(one, one.shift) for one in defended if one.shift is not None]
@@ -50,7 +50,7 @@ def _returned(
     return f". Behind {best.title} the map shares {per_cent(shift.shared)} with the clean one, not {per_cent(moved.shared)}{saved}"
 
 
-def _empty(clean: Explained, attacked: Explained, classes: tuple[str, ...]) -> str:
+def _empty(clean: ClassMap, attacked: ClassMap, classes: tuple[str, ...]) -> str:
     """Which maps mark no place, as a sentence."""
     if clean.empty and attacked.empty:
         same = clean.number == attacked.number
@@ -60,7 +60,7 @@ def _empty(clean: Explained, attacked: Explained, classes: tuple[str, ...]) -> s
     return f"The map of the {name} image is empty: no place counts toward {classes[one.number]}. So the maps cannot be compared."
 
 
-def map_words(one: Explained) -> str:
+def map_words(one: ClassMap) -> str:
     """The caption of a map: that it is empty, or how much of it lies inside the patch."""
     if one.empty:
         return "empty: no place counts toward this class"
@@ -69,7 +69,7 @@ def map_words(one: Explained) -> str:
     return f"{per_cent(one.shift.inside[1])} inside the patch"
 
 
-def shift_table(found: tuple[Explained, ...], classes: tuple[str, ...]) -> list[Row]:
+def shift_table(found: tuple[ClassMap, ...], classes: tuple[str, ...]) -> list[Row]:
     """One row an image that was changed; dashes where a map is empty and nothing can be compared."""
     rows: list[Row] = []
     patch = any(one.shift is not None and one.shift.inside is not None for one in found)

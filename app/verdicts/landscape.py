@@ -6,7 +6,7 @@ import numpy as np
 
 from app.words import a, budget, named, per_cent
 from core.explain.landscape import Grid
-from core.recipe import Attacked, Verdict
+from core.recipe import AttackOutcome, Prediction
 from core.recipe.surroundings import Regions
 
 
@@ -40,7 +40,7 @@ def _loss(value: float) -> str:
     return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def regions_verdict(found: Regions, attacked: Attacked, before: Verdict, classes: tuple[str, ...]) -> str:
+def regions_verdict(found: Regions, attacked: AttackOutcome, before: Prediction, classes: tuple[str, ...]) -> str:
     """How far the attack went and to what, how far the third image is, and how many classes lie on their plane."""
     (_, _), (far, _), (along, aside) = found.plane.places
     seen = len(np.unique(found.grid.predicted))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.words import a, before_words
-from core.recipe import Verdict
+from core.recipe import Prediction
 
 
 def masks_verdict(
-    clean: Verdict,
-    attacked: Verdict,
+    clean: Prediction,
+    attacked: Prediction,
     read: tuple[int, int],
     classes: tuple[str, ...],
     label: int,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import isfinite
 
 from app.words import a, before_words, named, per_cent
-from core.recipe import Verdict
+from core.recipe import Prediction
 
 
 def windows_verdict(
     kept: int,
     recall: float | None,
-    seen: tuple[Verdict, Verdict, Verdict],
+    seen: tuple[Prediction, Prediction, Prediction],
     classes: tuple[str, ...],
     label: int,
     known: bool = True,

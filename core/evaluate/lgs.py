@@ -16,9 +16,9 @@ from core.evaluate.tables import Row, markdown
 from core.inputs import BadInput
 from core.recipe.columns import Method
 
-Column = tuple[Method, ...]
+DefenseOutcome = tuple[Method, ...]
 # Accuracy % of Inception v3 on ImageNet's validation set: no attack, 42, 52 and 60 of 299 pixels (table 1).
-TABLE_1: dict[str, tuple[Column, tuple[float, float, float, float]]] = {
+TABLE_1: dict[str, tuple[DefenseOutcome, tuple[float, float, float, float]]] = {
     **{
         f"LGS λ {strength}": ((Method(name="lgs", params={"lambda": strength}),), published)
         for strength, published in (

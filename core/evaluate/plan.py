@@ -24,14 +24,14 @@ from core.recipe.columns import (
     named_classifiers,
     resolved_columns,
 )
-from core.recipe.recipe import Attacker, Written, build_attack, describe_attack
+from core.recipe.recipe import Attacker, JsonSpec, build_attack, describe_attack
 from core.systems import Backward, System
 
 BARE = -1  # in place of a defense's number: none
 CLEAN = -1  # in place of an attack's number: none
 
 
-class Plan(Written):
+class Plan(JsonSpec):
     """Every attack on every classifier, on pictures drawn by the seed, shown to every defense.
 
     `attacker`: 'grey' shows to each defense the attack on the bare classifier, 'adaptive' one that was made on that very defense,

@@ -16,7 +16,7 @@ from core.evaluate.detection import FeatureSqueezing
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.recipe.engine import Floats, OnStep, Universal, attacked_classifier, craft, judge, train_universal
+from core.recipe.engine import Floats, OnStep, Universal, attacked_classifier, craft_batch, judge_batch, train_universal
 from core.systems.system import Loader
 
 Ints = npt.NDArray[np.int32]
@@ -134,7 +134,7 @@ def compute(
     x, y = x.to(classifier.device), y.to(classifier.device)
     seconds, attacked, targets = 0.0, x, torch.full_like(y, -1)
     if unit.attack != CLEAN:
-        crafted = craft(
+        crafted = craft_batch(
             plan.built_attacks[unit.attack],
             attacked_as(plan, unit, load),
             x,
@@ -151,7 +151,7 @@ def compute(
     answers: dict[int, Answer] = {}
     for number in judges(plan, unit):
         _ask_before(judging, plan.defense_title(number))
-        judged = judge(plan.system(number), load, attacked, seed=plan.seed)
+        judged = judge_batch(plan.system(number), load, attacked, seed=plan.seed)
         answers[number] = _answer(judged.logits, y, judged.seconds)
     scores = np.empty(0, np.float32)
     if plan.detect and unit.known == BARE:

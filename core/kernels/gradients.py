@@ -72,7 +72,7 @@ def steepness(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def look(
+def predict(
     strips: Values,
     scale: np.floating,
     tops: Places,
@@ -183,7 +183,7 @@ def smooth(
         at = number % len(magnitude)
         image, steep = images[number], magnitude[at]
         scale, inside = steepness(image, words[number], luma, cuts, steep, bits[at], strips)
-        look(strips, scale, tops, lefts, cuts, window, threshold, means[at], kept[at])
+        predict(strips, scale, tops, lefts, cuts, window, threshold, means[at], kept[at])
         darken(
             *(image, steep, scale, tops, lefts, cuts, window, kept[at], strength),
             *(normalised[at], region[at], suppression[at], out[number]),

@@ -2,46 +2,46 @@
 
 from core.domains.chosen import Picture
 from core.recipe.columns import Method
-from core.recipe.contest import Entry, Matrix, Results, contend, flags_of, transfer
-from core.recipe.explaining import Explained, explain
-from core.recipe.outcome import Attacked, Column, Guard, Norms, Outcome, Trace, Verdict
-from core.recipe.placing import PlaceMap, place_map
-from core.recipe.recipe import Attacker, Contest, Recipe
-from core.recipe.running import Progress, Scene, assemble, defend, fool, prepare, run, sweep
-from core.recipe.sticking import Sticker, Stuck, stick_on, sticker
+from core.recipe.comparison import Comparison, ComparisonRow, TransferMatrix, compare_attacks, flags_of, transfer
+from core.recipe.explaining import ClassMap, explain
+from core.recipe.outcome import AttackOutcome, DefendedPrediction, DefenseOutcome, Norms, Outcome, Prediction, Trace
+from core.recipe.placing import LocationMap, place_map
+from core.recipe.recipe import Attacker, ComparisonSpec, Recipe
+from core.recipe.running import Example, Progress, craft, evaluate_defenses, load_example, make_outcome, run, sweep
+from core.recipe.sticking import PatchedImage, PrintedPatch, stick_on, sticker
 from core.recipe.view import View
 
 __all__ = [
-    "Attacked",
+    "AttackOutcome",
     "Attacker",
-    "Column",
-    "Contest",
-    "Entry",
-    "Explained",
-    "Guard",
-    "Matrix",
+    "ClassMap",
+    "Comparison",
+    "ComparisonRow",
+    "ComparisonSpec",
+    "DefendedPrediction",
+    "DefenseOutcome",
+    "Example",
+    "LocationMap",
     "Method",
     "Norms",
     "Outcome",
+    "PatchedImage",
     "Picture",
-    "PlaceMap",
+    "Prediction",
+    "PrintedPatch",
     "Progress",
     "Recipe",
-    "Results",
-    "Scene",
-    "Sticker",
-    "Stuck",
     "Trace",
-    "Verdict",
+    "TransferMatrix",
     "View",
-    "assemble",
-    "contend",
-    "defend",
+    "compare_attacks",
+    "craft",
+    "evaluate_defenses",
     "explain",
     "flags_of",
-    "fool",
+    "load_example",
+    "make_outcome",
     "place_map",
-    "prepare",
     "run",
     "stick_on",
     "sticker",

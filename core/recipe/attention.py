@@ -11,8 +11,8 @@ import torch
 from core import images
 from core.explain import masks
 from core.explain.masks import Attention, Kind
-from core.recipe.outcome import Verdict
-from core.recipe.running import Pixels, Scene, look
+from core.recipe.outcome import Prediction
+from core.recipe.running import Example, Pixels, predict
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class MaskedImage:
     """
 
     pixels: Pixels
-    prediction: Verdict
+    prediction: Prediction
     mask: npt.NDArray[np.float32]
     noise_share: float
     mask_class: int
     mask_confidence: float
     corrupted: Pixels
-    corrupted_prediction: Verdict
+    corrupted_prediction: Prediction
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ImageMask:
 
 
 @torch.no_grad()
-def masked_image(attention: Attention, scene: Scene, pixels: Pixels, draw: int) -> MaskedImage:
+def masked_image(attention: Attention, scene: Example, pixels: Pixels, draw: int) -> MaskedImage:
     """An image through one mask generator; `draw` seeds the noise."""
     image = images.to_tensor(pixels).to(scene.classifier.device)
     mask = attention.mask(image)
@@ -54,18 +54,18 @@ def masked_image(attention: Attention, scene: Scene, pixels: Pixels, draw: int) 
     confidence, number = attention.reader(mask)[0].softmax(0).max(0)
     return MaskedImage(
         pixels,
-        look(scene.classifier, image, scene.label),
+        predict(scene.classifier, image, scene.label),
         mask[0].mean(0).cpu().numpy(),
         float(1 - mask.mean()),
         int(number),
         float(confidence),
         images.to_pixels(corrupted)[0],
-        look(scene.classifier, corrupted, scene.label),
+        predict(scene.classifier, corrupted, scene.label),
     )
 
 
 @torch.no_grad()
-def masks_by_beta(form: Kind, scene: Scene, pixels: Pixels) -> list[ImageMask]:
+def masks_by_beta(form: Kind, scene: Example, pixels: Pixels) -> list[ImageMask]:
     """The masks of one image by every generator of that form that the scene's domain has."""
     image = images.to_tensor(pixels).to(scene.classifier.device)
     found = []

@@ -15,7 +15,7 @@ from core.attacks.deepfool import DeepFool
 from core.attacks.jsma import JSMA
 from core.attacks.worst_case import WorstCase
 from core.defenses import Bilateral, Chain, Defense, LearnedDefense
-from core.recipe.contest import budgeted
+from core.recipe.comparison import with_budget
 from core.recipe.recipe import Attacker, Recipe
 from core.systems import System
 
@@ -113,10 +113,10 @@ def columns_seconds(recipe: Recipe, attacker: Attacker) -> float:
     return total
 
 
-def contest_seconds(recipe: Recipe) -> float:
+def comparison_seconds(recipe: Recipe) -> float:
     """Every attack of the recipe's comparison."""
     system = recipe.built_known_system()
-    attacks = (recipe.but(attack=budgeted(recipe.contest, name)) for name in recipe.contest.attacks)
+    attacks = (recipe.but(attack=with_budget(recipe.comparison, name)) for name in recipe.comparison.attacks)
     return sum(attack_seconds(one, system) for one in attacks)
 
 

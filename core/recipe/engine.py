@@ -85,7 +85,7 @@ class Judged:
 
 
 @torch.no_grad()
-def judge(system: System | None, load: Loader, images: Tensor, *, seed: int) -> Judged:
+def judge_batch(system: System | None, load: Loader, images: Tensor, *, seed: int) -> Judged:
     """What a system says of images N×C×H×W in [0, 1]; without a system, the recipe's own classifier.
 
     A randomized defense is judged by the mean over several draws, which depend on the seed and on the image.
@@ -173,7 +173,7 @@ class Universal:
     stopped: bool = False
 
 
-def craft(
+def craft_batch(
     attack: Attack,
     classifier: Classifier,
     images: Tensor,

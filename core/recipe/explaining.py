@@ -14,16 +14,16 @@ from core.explain.layers import Layer, layers
 from core.explain.shift import Shift, is_empty, shift
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.recipe.outcome import Attacked, Verdict
+from core.recipe.outcome import AttackOutcome, Prediction
 from core.recipe.recipe import Recipe
-from core.recipe.running import Progress, Scene, Watch, look
+from core.recipe.running import Example, Progress, Watch, predict
 
 Pixels = npt.NDArray[np.uint8]
 About = str  # 'predicted', 'true', 'target', or a class by name or number
 
 
 @dataclass(frozen=True)
-class Explained:
+class ClassMap:
     """One picture, what the classifier says of it, and where it looks for one class.
 
     Attributes:
@@ -35,7 +35,7 @@ class Explained:
     title: str
     kind: str
     pixels: Pixels
-    verdict: Verdict
+    verdict: Prediction
     number: int
     map: npt.NDArray[np.float32]
     shift: Shift | None
@@ -56,7 +56,7 @@ class _Picture:
     classifier: Classifier
 
 
-def _pictures(recipe: Recipe, scene: Scene, attacked: Attacked) -> list[_Picture]:
+def _pictures(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> list[_Picture]:
     """The clean picture, the attacked one, and that behind each member of each column of the recipe (grey box)."""
     title = "adversarial (stopped)" if attacked.stopped else "adversarial"
     own = scene.classifier
@@ -72,21 +72,21 @@ def _pictures(recipe: Recipe, scene: Scene, attacked: Attacked) -> list[_Picture
 
 def explain(
     recipe: Recipe,
-    scene: Scene,
-    attacked: Attacked,
+    scene: Example,
+    attacked: AttackOutcome,
     *,
     method: str,
     layer: Layer,
     about: About = "predicted",
     watch: Watch | None = None,
-) -> tuple[Explained, ...] | None:
+) -> tuple[ClassMap, ...] | None:
     """Where the classifier looks in each picture; None where `watch` stopped it.
 
     Raises:
         BadInput: the method cannot work on the layer, or there is no such class.
     """
     pictures = _pictures(recipe, scene, attacked)
-    verdicts = [look(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
+    verdicts = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
     numbers = [_class(about, recipe, scene, attacked, verdict) for verdict in verdicts]
 
     def told(done: int, total: int) -> bool:
@@ -104,7 +104,7 @@ def explain(
             about_classes = [numbers[n] for n in mine]
             if not own:  # how its map moved is seen against its own map of the clean picture
                 batch.append(scene.images)
-                clean = look(classifier, scene.images, scene.label)
+                clean = predict(classifier, scene.images, scene.label)
                 about_classes.append(_class(about, recipe, scene, attacked, clean))
             at = layer if own else _usual_layer(classifier)
             found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=told)
@@ -114,7 +114,7 @@ def explain(
         return None
     region = None if attacked.mask is None else np.asarray(attacked.mask)[..., 0] > 0
     return tuple(
-        Explained(
+        ClassMap(
             one.title,
             one.kind,
             one.pixels,
@@ -135,7 +135,7 @@ def _usual_layer(classifier: Classifier) -> Layer:
     return next((one for one in found if one.name == classifier.cam_layer), found[-1])
 
 
-def _class(about: About, recipe: Recipe, scene: Scene, attacked: Attacked, verdict: Verdict) -> int:
+def _class(about: About, recipe: Recipe, scene: Example, attacked: AttackOutcome, verdict: Prediction) -> int:
     if about == "predicted":
         return verdict.label
     if about == "true":

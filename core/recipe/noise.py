@@ -13,14 +13,14 @@ from core import images
 from core.explain.layers import feature_maps
 from core.explain.noise import channel_noise, noise_by_depth
 from core.recipe.recipe import Recipe
-from core.recipe.running import Scene
+from core.recipe.running import Example
 
 Pixels = npt.NDArray[np.uint8]
 SHUFFLED = "the same change, shuffled"
 
 
 def feature_noise(
-    recipe: Recipe, scene: Scene, attacked: Mapping[str, Pixels], names: Sequence[str]
+    recipe: Recipe, scene: Example, attacked: Mapping[str, Pixels], names: Sequence[str]
 ) -> dict[str, list[float]]:
     """Relative noise by depth (picture, the layers `names`, logits) of each attacked picture and of it behind each defense.
 
@@ -51,7 +51,7 @@ class LayerMaps:
     noise: npt.NDArray[np.float32]
 
 
-def layer_maps(scene: Scene, name: str, other: Pixels) -> LayerMaps:
+def layer_maps(scene: Example, name: str, other: Pixels) -> LayerMaps:
     """The maps that the layer of that name makes of the clean and of another image."""
     batch = torch.cat([scene.images, images.to_tensor(other)]).to(scene.classifier.device)
     clean, changed = feature_maps(scene.classifier, [name], batch)[name]

@@ -58,7 +58,7 @@ class _Plain(BaseModel):
         return hash(self.model_dump_json())
 
 
-class Verdict(_Plain):
+class Prediction(_Plain):
     """What the classifier says of one picture."""
 
     label: int  # the class it names
@@ -88,12 +88,12 @@ class Trace(_Plain):
     frames: tuple[Pixels, ...] = ()
 
 
-class Attacked(_Plain):
+class AttackOutcome(_Plain):
     """One attack on one picture."""
 
     method: str  # the attack with the parameters that differ from its defaults
     adversarial: Pixels
-    verdict: Verdict  # of the adversarial picture after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
+    verdict: Prediction  # of the adversarial picture after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
     success: bool
     first: int  # steps until fooled; all that were run where it never was
     iterations: int
@@ -104,7 +104,7 @@ class Attacked(_Plain):
     flips_back: bool  # fooled before 8-bit rounding but not after
     known: str = ""  # the defense that the attacker knew and that the verdict is behind; empty for the bare classifier
     backward: str = "none"  # the gradient of that defense which the attacker used
-    before: Verdict | None = None  # of the clean image behind that defense
+    before: Prediction | None = None  # of the clean image behind that defense
     gradients: int = 0  # how often the attacker looked at the picture for a gradient
     queries: int = 0  # and for logits alone
     gradient: Slope | None = (
@@ -117,26 +117,26 @@ class Attacked(_Plain):
     others: tuple[int, int] | None = None  # of a universal attack: how many other pictures it fooled, of how many
 
 
-class Guard(_Plain):
+class DefendedPrediction(_Plain):
     """One attacked picture behind one defense."""
 
     defended: Pixels
-    verdict: Verdict
+    verdict: Prediction
     recovered: (
         bool  # the defended picture gets the true label; where that is unknown, the prediction of the clean image
     )
-    attack: Attacked | None = None  # the attack made for this very column, where the attacker knows the defense
+    attack: AttackOutcome | None = None  # the attack made for this very column, where the attacker knows the defense
     backward: str = "none"  # the gradient that attacker used
 
 
-class Column(_Plain):
+class DefenseOutcome(_Plain):
     """One defense: what it does to the clean picture, to the attack that does not know it, and to the one that does."""
 
     defense: str
     short: str
-    clean: Guard  # the defense on the clean picture: the price
-    grey: Guard | None  # the attack on the bare classifier
-    adaptive: Guard | None
+    clean: DefendedPrediction  # the defense on the clean picture: the price
+    grey: DefendedPrediction | None  # the attack on the bare classifier
+    adaptive: DefendedPrediction | None
     seconds: float  # one pass of the defense over one picture
 
 
@@ -152,9 +152,9 @@ class Outcome(_Plain):
     label: int  # the true class; where nobody knows it, what the classifier says of the clean picture
     label_known: bool
     clean: Pixels
-    before: Verdict
-    attacked: Attacked
-    columns: tuple[Column, ...] = ()
+    before: Prediction
+    attacked: AttackOutcome
+    columns: tuple[DefenseOutcome, ...] = ()
 
     @property
     def known_label(self) -> int | None:

@@ -12,11 +12,11 @@ from core.images import quantise
 from core.inputs import BadInput
 from core.random_streams import RandomStreams, draw_seed
 from core.recipe.recipe import Recipe
-from core.recipe.running import Progress, Scene, Watch, check_target
+from core.recipe.running import Example, Progress, Watch, check_target
 
 
 @dataclass(frozen=True)
-class PlaceMap:
+class LocationMap:
     """What LaVAN reached at each place of a grid, from the top left corner to the bottom right one.
 
     `reached[i][j]` and `confidence[i][j]`: whether the 8-bit picture is the target's, and how sure the classifier is of it.
@@ -30,7 +30,7 @@ class PlaceMap:
     confidence: tuple[tuple[float, ...], ...]
 
 
-def place_map(recipe: Recipe, scene: Scene, target: int, grid: int = 5, *, watch: Watch | None = None) -> PlaceMap:
+def place_map(recipe: Recipe, scene: Example, target: int, grid: int = 5, *, watch: Watch | None = None) -> LocationMap:
     """The recipe's LaVAN toward `target`, at grid×grid places at once.
 
     Raises:
@@ -64,4 +64,4 @@ def place_map(recipe: Recipe, scene: Scene, target: int, grid: int = 5, *, watch
     reached = (sure.argmax(1) == target).view(grid, grid).tolist()
     confidence = sure[:, target].view(grid, grid).tolist()
     places = tuple(float(share) for share in shares)
-    return PlaceMap(target, places, places, tuple(map(tuple, reached)), tuple(map(tuple, confidence)))
+    return LocationMap(target, places, places, tuple(map(tuple, reached)), tuple(map(tuple, confidence)))

@@ -47,7 +47,7 @@ def describe_attack(domain: str, method: Method) -> str:
     return build_attack(domain, method).described(parameters)
 
 
-class Contest(Plain):
+class ComparisonSpec(Plain):
     """Attacks to put beside each other, and the budget that each of them gets where it has one.
 
     `eps` bounds every value's change (L∞), None for the domain's own; `steps` is the number of gradient steps, and of queries for a
@@ -72,7 +72,7 @@ class Contest(Plain):
         return tuple(dict.fromkeys(names))
 
 
-class Written(Plain):
+class JsonSpec(Plain):
     """Plain data about a domain that people keep as JSON; what is wrong with it is told in a sentence.
 
     Raises:
@@ -119,7 +119,7 @@ class Written(Plain):
         return cls(**values)
 
 
-class Recipe(Written):
+class Recipe(JsonSpec):
     """One experiment on one picture; JSON in and out, and small enough for a link.
 
     `defenses` is a tuple of columns. A column is a chain of methods before the recipe's classifier, or a `SystemSpec`: another
@@ -149,7 +149,7 @@ class Recipe(Written):
     attacker: Attacker = "grey"
     backward: Backward = "average"
     known_defense: Annotated[int, Field(ge=0, le=11)] = 0
-    contest: Contest = Contest()
+    comparison: ComparisonSpec = ComparisonSpec()
     view: View = View()
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
@@ -196,9 +196,9 @@ class Recipe(Written):
         return describe_attack(self.domain, self.attack)
 
     @property
-    def contest_eps(self) -> float:
-        """The contest's eps; the domain's where the contest names none."""
-        return domains.get(self.domain).linf.eps if self.contest.eps is None else self.contest.eps
+    def comparison_eps(self) -> float:
+        """The comparison's eps; the domain's where the comparison names none."""
+        return domains.get(self.domain).linf.eps if self.comparison.eps is None else self.comparison.eps
 
     def built_systems(self) -> tuple[System, ...]:
         """One system a column."""

@@ -22,9 +22,9 @@ from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
 from core.recipe.columns import methods_of
-from core.recipe.engine import Universal, attacked_classifier, craft, judge, shown_on, train_universal
+from core.recipe.engine import Universal, attacked_classifier, craft_batch, judge_batch, shown_on, train_universal
 from core.recipe.norms import norms
-from core.recipe.outcome import Attacked, Column, Guard, Outcome, Trace, Verdict
+from core.recipe.outcome import AttackOutcome, DefendedPrediction, DefenseOutcome, Outcome, Prediction, Trace
 from core.recipe.recipe import Recipe
 from core.systems import Backward, System
 from core.systems.system import Loader
@@ -48,14 +48,14 @@ Watch = Callable[[Progress], bool | None]  # returns True to stop; what was foun
 
 
 @dataclass(frozen=True)
-class Scene:
+class Example:
     """The picture and the classifier of a recipe, ready to be attacked."""
 
     classifier: Classifier
     clean: Pixels  # size×size×channels
     label: int  # the true class; where it is unknown, what the classifier says of the clean image
     label_known: bool
-    before: Verdict
+    before: Prediction
     picture: Picture  # which image it is; a default is named
     others: Loader  # gives the domain's other classifiers by name
 
@@ -78,14 +78,14 @@ class Scene:
         return self.others(name) if name else self.classifier
 
 
-def prepare(
+def load_example(
     recipe: Recipe,
     *,
     device: str | None = None,
     classifier: Classifier | None = None,
     classifiers: Loader | None = None,
     uploads: Mapping[str, Pixels] | None = None,
-) -> Scene:
+) -> Example:
     """The recipe's picture, fitted, and its classifier. Where the recipe names no picture, it is the domain's default for this classifier.
 
     Args:
@@ -112,24 +112,24 @@ def prepare(
         probabilities = _probabilities(classifier, images.to_tensor(clean))
     known = label is not None
     true = label if label is not None else int(probabilities.argmax())
-    return Scene(classifier, clean, true, known, _verdict(probabilities, true), picture, classifiers)
+    return Example(classifier, clean, true, known, _verdict(probabilities, true), picture, classifiers)
 
 
-def fool(
+def craft(
     recipe: Recipe,
-    scene: Scene,
+    scene: Example,
     *,
     system: System | None = None,
     backward: Backward = "average",
     watch: Watch | None = None,
-) -> Attacked:
+) -> AttackOutcome:
     """The recipe's attack on the scene; with `system`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.built_attack()
     if system is not None and backward == "average" and not system.randomised():
         backward = "best"  # the same, by its name
     attacked = attacked_classifier(system, scene.load, backward, seed=recipe.seed)
     with torch.no_grad():
-        before = None if system is None else look(attacked, scene.images, scene.label)
+        before = None if system is None else predict(attacked, scene.images, scene.label)
     counts = QueryCounts()
     counted = QueryCounter(attacked, counts)
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
@@ -141,7 +141,7 @@ def fool(
         check_target(scene, target)
     recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), watch)
     universal = _train_universal(recipe, scene, attack, counted, target, recorder) if attack.universal else None
-    crafted = craft(
+    crafted = craft_batch(
         attack,
         counted,
         scene.images,
@@ -157,7 +157,7 @@ def fool(
     adversarial = images.to_pixels(result.images)[0]
     probabilities = result.logits[0].float().softmax(0).cpu()
     success = bool(result.success[0])
-    return Attacked(
+    return AttackOutcome(
         method=recipe.attack_description(),
         adversarial=adversarial,
         verdict=_verdict(probabilities, scene.label),
@@ -185,7 +185,7 @@ def fool(
 
 def _train_universal(
     recipe: Recipe,
-    scene: Scene,
+    scene: Example,
     attack: attacks.Attack,
     classifier: Classifier,
     target: int | None,
@@ -202,7 +202,7 @@ def _train_universal(
     return train_universal(attack, classifier, domains.get(recipe.domain), target, seed=recipe.seed, on_step=recorded)
 
 
-def _slope(classifier: Classifier, scene: Scene) -> Slope | None:
+def _slope(classifier: Classifier, scene: Example) -> Slope | None:
     """What a gradient attacker finds at the clean image; None where the work was cancelled."""
     try:
         return slope(classifier, scene.images, scene.labels)
@@ -210,7 +210,7 @@ def _slope(classifier: Classifier, scene: Scene) -> Slope | None:
         return None
 
 
-def check_target(scene: Scene, target: int) -> None:
+def check_target(scene: Example, target: int) -> None:
     """Refuse a target that the clean image has already.
 
     Raises:
@@ -233,9 +233,11 @@ def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
     return images.to_pixels(extras["patch"] * stencil + (1 - stencil))
 
 
-def defend(recipe: Recipe, scene: Scene, attacked: Attacked, *, watch: Watch | None = None) -> tuple[Column, ...]:
+def evaluate_defenses(
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, watch: Watch | None = None
+) -> tuple[DefenseOutcome, ...]:
     """Every defense of the recipe on the clean and on the attacked picture, one column each; stopped, those that are whole."""
-    columns: list[Column] = []
+    columns: list[DefenseOutcome] = []
     systems = recipe.built_systems()
     with suppress(Cancelled):
         for index, system in enumerate(systems):
@@ -262,13 +264,15 @@ def run(
     Raises:
         BadInput: something in the recipe is not to be had; the sentence says what to do.
     """
-    scene = prepare(recipe, device=device, classifier=classifier, classifiers=classifiers, uploads=uploads)
-    attacked = fool(recipe, scene, watch=watch)
-    columns = () if attacked.stopped else defend(recipe, scene, attacked, watch=watch)
-    return assemble(recipe, scene, attacked, columns)
+    scene = load_example(recipe, device=device, classifier=classifier, classifiers=classifiers, uploads=uploads)
+    attacked = craft(recipe, scene, watch=watch)
+    columns = () if attacked.stopped else evaluate_defenses(recipe, scene, attacked, watch=watch)
+    return make_outcome(recipe, scene, attacked, columns)
 
 
-def assemble(recipe: Recipe, scene: Scene, attacked: Attacked, columns: tuple[Column, ...]) -> Outcome:
+def make_outcome(
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, columns: tuple[DefenseOutcome, ...]
+) -> Outcome:
     """The stages of one recipe put together."""
     return Outcome(
         recipe=recipe,
@@ -291,14 +295,14 @@ class SweepPoint:
     """One value of a swept parameter and what the defense does there."""
 
     value: float | str | bool
-    clean: Guard
-    attacked: Guard
+    clean: DefendedPrediction
+    attacked: DefendedPrediction
 
 
 def sweep(
     recipe: Recipe,
-    scene: Scene,
-    attacked: Attacked,
+    scene: Example,
+    attacked: AttackOutcome,
     method: str,
     parameter: str,
     values: tuple[object, ...],
@@ -325,29 +329,33 @@ def sweep(
     return tuple(points)
 
 
-def _column(recipe: Recipe, scene: Scene, attacked: Attacked, system: System, watch: Watch | None) -> Column:
+def _column(
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, system: System, watch: Watch | None
+) -> DefenseOutcome:
     clean, _ = _guard(recipe, scene, system, scene.images)  # the first pass, which pays for threads and memory
     grey = adaptive = None
     if recipe.attacker in ("grey", "both"):
         grey, seconds = _guard(recipe, scene, system, images.to_tensor(attacked.adversarial))
     if recipe.attacker in ("adaptive", "both"):
-        again = fool(recipe, scene, system=system, backward=recipe.backward, watch=watch)
+        again = craft(recipe, scene, system=system, backward=recipe.backward, watch=watch)
         guard, seconds = _guard(recipe, scene, system, images.to_tensor(again.adversarial))
         adaptive = guard.model_copy(update={"attack": again, "backward": again.backward})
-    return Column(
+    return DefenseOutcome(
         defense=system.described(), short=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
     )
 
 
-def _guard(recipe: Recipe, scene: Scene, system: System, batch: Tensor) -> tuple[Guard, float]:
+def _guard(recipe: Recipe, scene: Example, system: System, batch: Tensor) -> tuple[DefendedPrediction, float]:
     """What the system makes of a batch of one, and the seconds that its defenses took."""
-    found = judge(system, scene.load, batch.to(scene.classifier.device), seed=recipe.seed)
+    found = judge_batch(system, scene.load, batch.to(scene.classifier.device), seed=recipe.seed)
     verdict = _verdict(found.logits[0].float().softmax(0).cpu(), scene.label)
-    guard = Guard(defended=images.to_pixels(found.defended)[0], verdict=verdict, recovered=verdict.label == scene.label)
+    guard = DefendedPrediction(
+        defended=images.to_pixels(found.defended)[0], verdict=verdict, recovered=verdict.label == scene.label
+    )
     return guard, found.seconds
 
 
-def look(classifier: Classifier, batch: Tensor, label: int) -> Verdict:
+def predict(classifier: Classifier, batch: Tensor, label: int) -> Prediction:
     """What the classifier says of a batch of one, whose true class is `label`."""
     return _verdict(_probabilities(classifier, batch), label)
 
@@ -358,10 +366,10 @@ def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:
     return logits[0].float().softmax(0).cpu()  # type: ignore[no-any-return]
 
 
-def _verdict(probabilities: Tensor, label: int) -> Verdict:
+def _verdict(probabilities: Tensor, label: int) -> Prediction:
     values, numbers = probabilities.topk(min(5, len(probabilities)))
     top = tuple((int(n), float(v)) for n, v in zip(numbers, values, strict=True))
-    return Verdict(label=top[0][0], confidence=top[0][1], top=top, true_confidence=float(probabilities[label]))
+    return Prediction(label=top[0][0], confidence=top[0][1], top=top, true_confidence=float(probabilities[label]))
 
 
 class _Recorder:

@@ -12,12 +12,12 @@ from core.attacks import UniversalPatch
 from core.attacks.patch import Placing, Shape, stencil, stick
 from core.images import quantise
 from core.inputs import BadInput
-from core.recipe.outcome import Outcome, Verdict
-from core.recipe.running import Pixels, Scene, look
+from core.recipe.outcome import Outcome, Prediction
+from core.recipe.running import Example, Pixels, predict
 
 
 @dataclass(frozen=True)
-class Sticker:
+class PrintedPatch:
     """A printed patch, S×S×C in 8 bits, its outline, and what it was made for."""
 
     patch: Pixels
@@ -29,30 +29,36 @@ class Sticker:
 
 
 @dataclass(frozen=True)
-class Stuck:
+class PatchedImage:
     """A picture with a patch on it, how much of it the patch covers, and what the classifier says of it."""
 
     picture: Pixels
     covered: float
-    verdict: Verdict
+    verdict: Prediction
     reached: bool  # the classifier names the patch's target
 
 
-def sticker(outcome: Outcome) -> Sticker | None:
+def sticker(outcome: Outcome) -> PrintedPatch | None:
     """The patch of a universal attack, to keep; None of another attack."""
     attack, attacked = outcome.recipe.built_attack(), outcome.attacked
     if not isinstance(attack, UniversalPatch) or attacked.patch is None or attacked.target is None:
         return None
     shelf = domains.get(outcome.domain)
     title = shelf.classifier_title(outcome.classifier)
-    return Sticker(
+    return PrintedPatch(
         attacked.patch, attack.shape, outcome.classes[attacked.target], attacked.target, outcome.domain, title
     )
 
 
 def stick_on(
-    kept: Sticker, scene: Scene, *, row: float = 0.5, column: float = 0.5, angle: float = 0.0, size: float | None = None
-) -> Stuck:
+    kept: PrintedPatch,
+    scene: Example,
+    *,
+    row: float = 0.5,
+    column: float = 0.5,
+    angle: float = 0.0,
+    size: float | None = None,
+) -> PatchedImage:
     """The patch on the scene's picture, as an 8-bit picture.
 
     Args:
@@ -81,9 +87,9 @@ def stick_on(
     how = Placing.at(middle[0], middle[1], angle=angle * pi / 180, scale=scale)
     picture, cover = stick(scene.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
     with torch.no_grad():
-        verdict = look(scene.classifier, quantise(picture).to(scene.classifier.device), scene.label)
+        verdict = predict(scene.classifier, quantise(picture).to(scene.classifier.device), scene.label)
     if scene.classifier.domain == kept.domain:
         reached = verdict.label == kept.target_number
     else:  # a class of the same name is all that two domains may share
         reached = scene.classifier.classes[verdict.label] == kept.target
-    return Stuck(images.to_pixels(picture)[0], float(cover.mean()), verdict, reached)
+    return PatchedImage(images.to_pixels(picture)[0], float(cover.mean()), verdict, reached)

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from core import domains, images
 from core.explain.landscape import Grid, Plane, directions, plane, steps_around, surface
-from core.recipe.outcome import Attacked
+from core.recipe.outcome import AttackOutcome
 from core.recipe.recipe import Recipe
-from core.recipe.running import Progress, Scene, Watch
+from core.recipe.running import Example, Progress, Watch
 
 Pixels = npt.NDArray[np.uint8]
 STEPS = 41
 
 
-def loss_surface(recipe: Recipe, scene: Scene, reach: float, *, watch: Watch | None = None) -> Grid | None:
+def loss_surface(recipe: Recipe, scene: Example, reach: float, *, watch: Watch | None = None) -> Grid | None:
     """The loss up to `reach` (in [0, 1] a value) from the clean picture, toward the gradient's sign and random signs.
 
     None where `watch` stopped it.
@@ -43,7 +43,9 @@ class Regions:
     third_title: str
 
 
-def decision_regions(recipe: Recipe, scene: Scene, attacked: Attacked, *, watch: Watch | None = None) -> Regions | None:
+def decision_regions(
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, watch: Watch | None = None
+) -> Regions | None:
     """The plane through the clean picture, the attacked one, and one of the class it was pushed toward.
 
     Where there is no picture of that class, a random change as long as the attack's stands in. None where `watch` stopped it.
@@ -69,7 +71,7 @@ def decision_regions(recipe: Recipe, scene: Scene, attacked: Attacked, *, watch:
     return None if grid is None else Regions(grid, found, images.to_pixels(third)[0], title)
 
 
-def _third(recipe: Recipe, scene: Scene, attacked: Attacked) -> tuple[Tensor, str]:
+def _third(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
     """A picture of the target, or of the class that the attacked picture is taken for."""
     domain, classifier = domains.get(recipe.domain), scene.classifier
     wanted = attacked.target if attacked.target is not None else attacked.verdict.label

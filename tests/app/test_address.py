@@ -15,7 +15,7 @@ from app import session
 from core import Recipe, images
 from core.domains.imagenet import ImageNet
 from core.models.classifier import Classifier
-from core.recipe import Contest, Method, Picture
+from core.recipe import ComparisonSpec, Method, Picture
 from tests.pages.visits import ROOT, settled, verdict, visit
 
 FGSM = Method(name="fgsm")
@@ -69,8 +69,8 @@ def test_an_unknown_split_is_told_and_kept(data: Path) -> None:
 
 
 def test_the_attacker_of_a_link_survives_every_page() -> None:
-    light = Contest(attacks=("fgsm",))
-    word = Recipe(attacker="both", attack=FGSM, defenses=((Method(name="bitdepth"),),), contest=light).to_link()
+    light = ComparisonSpec(attacks=("fgsm",))
+    word = Recipe(attacker="both", attack=FGSM, defenses=((Method(name="bitdepth"),),), comparison=light).to_link()
     app = visit("", word)
     for page in ("attack", "defend", "compare", "windows"):
         settled(app.switch_page(f"pages/{page}.py").run())
@@ -82,7 +82,7 @@ def test_the_attacker_of_a_link_survives_every_page() -> None:
 ODD = Recipe(
     attack=Method(name="pgd", params={"eps": 200 / 255, "steps": 7, "step_size": 0.0123, "restarts": 2}),
     defenses=tuple((Method(name="bitdepth", params={"bits": n % 8 + 1}),) for n in range(12)),
-    contest=Contest(attacks=("fgsm", "bim"), eps=0.77, steps=230),
+    comparison=ComparisonSpec(attacks=("fgsm", "bim"), eps=0.77, steps=230),
     seed=2**31 - 1,
     picture=Picture(name="rocket", fit="stretch"),
 )

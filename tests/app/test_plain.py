@@ -73,7 +73,7 @@ LONG = "x" * 4000
         {"attack": {"name": "pgd", "params": {"norm": LONG}}},
         {"attack": {"name": "pgd", "params": {"steps": 10**400}}},
         {"defenses": [[{"name": LONG}]]},
-        {"contest": {"attacks": [LONG]}},
+        {"comparison": {"attacks": [LONG]}},
         {"attacker": LONG},
         {"seed": LONG},
         {LONG: 1},

@@ -17,7 +17,7 @@ from app.device_lock import EVALUATION
 from core import Recipe, domains, run
 from core.domains.imagenet import ImageNet
 from core.inputs import BadInput
-from core.recipe import Method, prepare
+from core.recipe import Method, load_example
 from core.recipe.noise import LayerMaps
 from tests.pages.visits import settled, verdict, visit
 
@@ -129,5 +129,5 @@ def test_every_kind_of_result_counts_with_all_its_arrays() -> None:
     assert results.size_of(outcome.columns) > 5 * image.nbytes + results.size_of(outcome.columns[0].adaptive)
     assert results.size_of({"a": (image, torch.zeros(7)), "b": None}) == image.nbytes + 28
     assert results.size_of(LayerMaps(image, image, image)) == 3 * image.nbytes  # any dataclass, also one of tomorrow
-    scene = prepare(recipe, device="cpu")
+    scene = load_example(recipe, device="cpu")
     assert results.size_of(scene) < 2 * scene.clean.nbytes + 1000  # its classifier is kept elsewhere

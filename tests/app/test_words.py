@@ -11,7 +11,7 @@ import pytest
 from app import words
 from app.verdicts.defend import defend_verdict
 from core import Recipe, domains, run
-from core.recipe import Attacked, Method, Outcome, Trace, Verdict
+from core.recipe import AttackOutcome, Method, Outcome, Prediction, Trace
 from core.recipe.norms import norms
 
 
@@ -92,7 +92,7 @@ def test_verdicts_of_the_odd_cases() -> None:
 def _outcome(before: int, after: int, label: int = 0, *, known: bool = True, **attacked: object) -> Outcome:
     """An outcome of the photographs put together by hand: classes 0 cat, 1 astronaut, 2 coffee."""
     clean, moved = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 8, np.uint8)
-    said = {n: Verdict(label=n, confidence=0.6, top=((n, 0.6),), true_confidence=0.1) for n in range(3)}
+    said = {n: Prediction(label=n, confidence=0.6, top=((n, 0.6),), true_confidence=0.1) for n in range(3)}
     values: dict[str, Any] = {
         "method": "PGD",
         "adversarial": moved,
@@ -119,7 +119,7 @@ def _outcome(before: int, after: int, label: int = 0, *, known: bool = True, **a
         label_known=known,
         clean=clean,
         before=said[before],
-        attacked=Attacked(**values),
+        attacked=AttackOutcome(**values),
     )
 
 

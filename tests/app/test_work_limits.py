@@ -10,11 +10,11 @@ from streamlit.testing.v1 import AppTest
 
 from app import session
 from core import Recipe
-from core.recipe import Contest, Method, cost
+from core.recipe import ComparisonSpec, Method, cost
 from tests.pages.visits import ROOT, settled, verdict, visit
 
 FGSM = Method(name="fgsm")
-SHORT = Recipe(attack=FGSM, defenses=((Method(name="bitdepth"),),), contest=Contest(attacks=("fgsm",)))
+SHORT = Recipe(attack=FGSM, defenses=((Method(name="bitdepth"),),), comparison=ComparisonSpec(attacks=("fgsm",)))
 
 
 @pytest.fixture
@@ -23,18 +23,18 @@ def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "_GRADIENT", {})
     monkeypatch.setattr(cost, "attack_seconds", lambda *_: 600.0)
     monkeypatch.setattr(cost, "columns_seconds", lambda *_: 600.0)
-    monkeypatch.setattr(cost, "contest_seconds", lambda *_: 600.0)
+    monkeypatch.setattr(cost, "comparison_seconds", lambda *_: 600.0)
 
 
 @pytest.mark.parametrize("page", ["attack", "compare", "defend", "windows", "gradcam"])
 def test_long_work_of_a_link_waits_for_a_word(page: str, slow_machine: None) -> None:
     app = visit(page, SHORT.to_link())
     assert "would take about 10 min" in verdict(app), verdict(app)
-    assert not any(key.startswith(("attack ", "contest ")) for key in app.session_state["results"])
-    button = {"attack": "run", "compare": "run_contest"}.get(page, "again_attack")
+    assert not any(key.startswith(("attack ", "comparison ")) for key in app.session_state["results"])
+    button = {"attack": "run", "compare": "run_comparison"}.get(page, "again_attack")
     app.button(key=button).click()
     settled(app.run())
-    assert any(key.startswith(("attack ", "contest ")) for key in app.session_state["results"])
+    assert any(key.startswith(("attack ", "comparison ")) for key in app.session_state["results"])
 
 
 def test_too_long_work_is_refused_with_advice(slow_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_too_long_work_is_refused_with_advice(slow_machine: None, monkeypatch: p
 
 def test_after_a_stop_on_defend_nothing_longer_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
-    monkeypatch.setattr(session, "defend", lambda *arguments, **options: begun.append("defend") or ())
+    monkeypatch.setattr(session, "evaluate_defenses", lambda *arguments, **options: begun.append("defend") or ())
     long = SHORT.but(attack=Method(name="pgd", params={"steps": 700}))
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     app.query_params["recipe"] = long.to_link()

@@ -13,8 +13,8 @@ from torch import Tensor
 from app.words import prediction
 from core import images
 from core.defenses import LGS
-from core.recipe import Method, Recipe, Scene, fool, prepare
-from core.recipe.running import look
+from core.recipe import Example, Method, Recipe, craft, load_example
+from core.recipe.running import predict
 from tests.browser.conftest import TALL, Open, finished, verdict
 
 LINK = Recipe(attack=Method(name="lavan", params={"steps": 60})).to_link()
@@ -25,11 +25,11 @@ def gamma(page: Any) -> float:
     return float(page.get_by_role("slider", name="γ, the threshold").get_attribute("aria-valuenow"))
 
 
-def attacked_here() -> tuple[Scene, Tensor]:
+def attacked_here() -> tuple[Example, Tensor]:
     """The picture of the link and what its attack makes of it, computed beside the page."""
     recipe = Recipe.from_link(LINK)
-    scene = prepare(recipe, device="cpu")
-    return scene, images.to_tensor(fool(recipe, scene).adversarial)
+    scene = load_example(recipe, device="cpu")
+    return scene, images.to_tensor(craft(recipe, scene).adversarial)
 
 
 def test_six_narrow_pictures_stand_level_under_whole_words(server: str, browse: Open) -> None:
@@ -102,7 +102,7 @@ def test_what_the_classifier_says_of_the_result_follows_its_picture(server: str,
     told = []
     for _ in range(3):
         smoothed = LGS(**{"lambda": float(strength.input_value())})(attacked)
-        told.append(prediction(look(scene.classifier, smoothed, scene.label), scene.classifier.classes, scene.label))
+        told.append(prediction(predict(scene.classifier, smoothed, scene.label), scene.classifier.classes, scene.label))
         expect(result.locator("figcaption:not(.stale)")).to_have_text(told[-1])
         expect(result.get_by_role("img")).to_have_attribute("alt", f"result. {told[-1]}")
         strength.focus()
@@ -171,7 +171,7 @@ def test_a_slider_that_is_moved_fast_leaves_the_page_where_it_stands(server: str
     assert stands == pytest.approx(2.3 + 12 * 0.1)
     smoothed = LGS(**{"lambda": stands})(attacked)
     result = page.get_by_role("list", name=ROW).get_by_role("listitem").nth(5)
-    words = prediction(look(scene.classifier, smoothed, scene.label), scene.classifier.classes, scene.label)
+    words = prediction(predict(scene.classifier, smoothed, scene.label), scene.classifier.classes, scene.label)
     expect(result.locator("figcaption:not(.stale)")).to_have_text(words)
     shown = page.request.get(result.get_by_role("img").get_attribute("src")).body()
     assert np.array_equal(images.from_png(shown), images.to_pixels(smoothed[0]))

@@ -8,7 +8,7 @@ import torch
 
 from core import BadInput, Recipe, attacks, domains, images
 from core.evaluate.plan import Plan
-from core.recipe import Contest, Method, contend, fool, prepare
+from core.recipe import ComparisonSpec, Method, compare_attacks, craft, load_example
 from core.recipe.recipe import build_attack, describe_attack
 
 BOUNDED = ("pgd", "bim", "mifgsm", "fgsm", "apgd_ce", "apgd_t", "square", "worst_case", "uniform_noise")
@@ -43,17 +43,17 @@ def test_an_l2_attack_has_the_domains_l2_budget() -> None:
         assert shown.unit == "" and shown.usual is not None and shown.usual > eps
 
 
-def test_the_contest_has_the_domains_eps_until_it_is_set() -> None:
-    assert Recipe().contest_eps == 8 / 255 and Recipe(domain="mnist").contest_eps == 0.3
-    assert Recipe(domain="mnist", contest=Contest(eps="16/255")).contest_eps == 16 / 255  # type: ignore[arg-type]
-    recipe = Recipe(domain="mnist", contest=Contest(attacks=("fgsm",), steps=1))
-    found = contend(recipe, prepare(recipe, device="cpu"))
+def test_the_comparison_has_the_domains_eps_until_it_is_set() -> None:
+    assert Recipe().comparison_eps == 8 / 255 and Recipe(domain="mnist").comparison_eps == 0.3
+    assert Recipe(domain="mnist", comparison=ComparisonSpec(eps="16/255")).comparison_eps == 16 / 255  # type: ignore[arg-type]
+    recipe = Recipe(domain="mnist", comparison=ComparisonSpec(attacks=("fgsm",), steps=1))
+    found = compare_attacks(recipe, load_example(recipe, device="cpu"))
     assert found.entries[0].attacked.norms.linf == pytest.approx(77 / 255), "0.3 is 76.5 gray levels"
 
 
 def test_the_default_attack_fools_the_default_digit() -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="pgd", params={"steps": 10}))
-    assert fool(recipe, prepare(recipe, device="cpu")).success
+    assert craft(recipe, load_example(recipe, device="cpu")).success
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_a_number_out_of_range_is_answered_in_the_unit_that_was_typed(
 
 
 def test_the_contests_eps_is_answered_so_too() -> None:
-    with pytest.raises(BadInput, match=r"contest.eps is 300/255; it must be at most 255/255"):
-        Recipe(contest={"eps": "300/255"})
+    with pytest.raises(BadInput, match=r"comparison.eps is 300/255; it must be at most 255/255"):
+        Recipe(comparison={"eps": "300/255"})
 
 
 @pytest.mark.parametrize("levels", [0.25, 0.4, 0.5, 0.75, 1.0, 1.4, 2.5, 2.6, 8.0, 76.5])

@@ -15,7 +15,7 @@ from core.attacks.base import Attack, Goal, Step
 from core.cancellation import Cancelled, cancellable, check, uncancellable
 from core.defenses import Bilateral, BitDepth, Chain, Defense, Gaussian
 from core.models.classifier import Classifier
-from core.recipe import Method, Progress, Recipe, defend, fool, prepare
+from core.recipe import Method, Progress, Recipe, craft, evaluate_defenses, load_example
 from core.systems.guarded import Guarded
 from core.threads import spread
 from tests.core.systems.test_guarded import pictures, tiny
@@ -162,15 +162,15 @@ def test_defenses_that_are_stopped_leave_the_whole_columns() -> None:
         attacker="adaptive",
         defenses=((Method(name="bitdepth"),), (Method(name="random_resize"),)),
     )
-    scene = prepare(recipe, device="cpu")
-    attacked = fool(recipe, scene)
+    scene = load_example(recipe, device="cpu")
+    attacked = craft(recipe, scene)
     asked = {"first": False}
 
     def watch(progress: Progress) -> None:
         asked["first"] |= "Random" in progress.text  # from here on it should stop
 
     with cancellable(lambda: asked["first"]):
-        columns = defend(recipe, scene, attacked, watch=watch)
+        columns = evaluate_defenses(recipe, scene, attacked, watch=watch)
     assert [column.short for column in columns] == ["Bit-depth reduction"]
     with cancellable(lambda: True):
-        assert defend(recipe, scene, attacked) == ()
+        assert evaluate_defenses(recipe, scene, attacked) == ()

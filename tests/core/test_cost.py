@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core import Recipe
-from core.recipe import Contest, Method, cost
+from core.recipe import ComparisonSpec, Method, cost
 
 BILATERAL = Method(name="bilateral", params={"window": 15})
 
@@ -15,7 +15,7 @@ def test_what_stands_on_a_screen_without_a_click_is_short() -> None:
         recipe = Recipe(domain=domain)
         assert cost.attack_seconds(recipe) < cost.ASK
         assert cost.columns_seconds(recipe, "both") < cost.ASK
-        assert cost.contest_seconds(recipe) < cost.ASK
+        assert cost.comparison_seconds(recipe) < cost.ASK
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_defenses_that_the_attacker_knows_count_at_every_look() -> None:
 
 def test_a_heavy_comparison_is_asked_about() -> None:
     names = ("pgd", "bim", "apgd_ce", "apgd_t", "cw", "stadv", "square", "worst_case")
-    assert cost.contest_seconds(Recipe(contest=Contest(attacks=names, steps=1000))) > cost.ASK
+    assert cost.comparison_seconds(Recipe(comparison=ComparisonSpec(attacks=names, steps=1000))) > cost.ASK
 
 
 def test_the_link_that_exhausted_a_server_is_asked_about() -> None:

@@ -25,7 +25,7 @@ from core.evaluate.store import Run
 from core.evaluate.trial import on_trial
 from core.explain import layers, masks
 from core.explain.cams import METHODS, class_maps
-from core.recipe import Method, fool, prepare
+from core.recipe import Method, craft, load_example
 from core.recipe.noise import feature_noise
 from core.recipe.surroundings import decision_regions, loss_surface
 from tests.core.acting import Acting, gpu
@@ -215,8 +215,8 @@ def test_surfaces_regions_and_feature_noise() -> None:
     )
 
     def seen(device: str) -> list[object]:
-        scene = prepare(recipe, device=device)
-        attacked = fool(recipe, scene)
+        scene = load_example(recipe, device=device)
+        attacked = craft(recipe, scene)
         names = [layer.name for layer in layers.by_depth(layers.layers(scene.classifier))]
         return [
             loss_surface(recipe, scene, 0.2),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core import BadInput, Recipe, class_names, domains
-from core.recipe import Picture, prepare
+from core.recipe import Picture, load_example
 
 
 @pytest.mark.parametrize("name", domains.names())
@@ -105,7 +105,7 @@ def test_classes_by_name_and_number() -> None:
 
 def right_by_default(name: str, classifier: str) -> bool | None:
     """Whether the classifier gets the image right that a recipe without one is about; None where its class is unknown."""
-    scene = prepare(Recipe(domain=name, classifier=classifier), device="cpu")
+    scene = load_example(Recipe(domain=name, classifier=classifier), device="cpu")
     return scene.before.label == scene.label if scene.label_known else None
 
 
@@ -121,7 +121,7 @@ def test_the_default_image_of_a_data_set_is_right_too(data: Path, name: str) -> 
 
 def test_stand_ins_without_a_class_are_said_to_be_unknown_and_a_named_image_is_kept() -> None:
     assert right_by_default("imagenette", "") is None
-    five = prepare(Recipe(domain="mnist", classifier="digits", picture=Picture(name="1")), device="cpu")
+    five = load_example(Recipe(domain="mnist", classifier="digits", picture=Picture(name="1")), device="cpu")
     assert (five.picture.name, five.label, five.before.label) == ("1", 5, 9)
 
 

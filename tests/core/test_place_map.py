@@ -7,12 +7,12 @@ import torch
 
 from core import BadInput, Recipe
 from core.attacks import Goal
-from core.recipe import Method, place_map, prepare
+from core.recipe import Method, load_example, place_map
 
 
 def test_each_cell_is_the_attack_at_that_place() -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="lavan", params={"steps": 30, "area": 0.15}))
-    scene = prepare(recipe, device="cpu")
+    scene = load_example(recipe, device="cpu")
     target = (scene.label + 3) % 10
     found = place_map(recipe, scene, target, 3)
     assert found.rows == found.columns == (0.0, 0.5, 1.0)
@@ -29,7 +29,7 @@ def test_each_cell_is_the_attack_at_that_place() -> None:
 
 def test_nonsense_is_refused() -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="lavan"))
-    scene = prepare(recipe, device="cpu")
+    scene = load_example(recipe, device="cpu")
     with pytest.raises(BadInput, match="own class"):
         place_map(recipe, scene, scene.label)
     with pytest.raises(BadInput, match="grid is 1"):

@@ -14,7 +14,18 @@ import torch
 from core import BadInput, Classifier, Outcome, Recipe, domains, images, run
 from core.explain.layers import layers
 from core.flags import Slope
-from core.recipe import Method, Picture, Progress, assemble, defend, explain, fool, prepare, sweep, transfer
+from core.recipe import (
+    Method,
+    Picture,
+    Progress,
+    craft,
+    evaluate_defenses,
+    explain,
+    load_example,
+    make_outcome,
+    sweep,
+    transfer,
+)
 
 QUICK = {
     "attack": {"name": "pgd", "params": {"eps": "8/255", "steps": 3}},
@@ -86,7 +97,7 @@ def test_the_same_recipe_gives_the_same_outcome() -> None:
 
 def test_an_outcome_says_what_its_saved_picture_gives() -> None:
     outcome = run(Recipe(**QUICK), device="cpu")
-    scene = prepare(outcome.recipe, device="cpu")
+    scene = load_example(outcome.recipe, device="cpu")
     saved = images.decode(images.png(outcome.attacked.adversarial))
     logits = scene.classifier(images.to_tensor(saved))[0].softmax(0)
     assert int(logits.argmax()) == outcome.attacked.verdict.label
@@ -132,8 +143,8 @@ def test_both_attackers_stand_in_their_own_fields() -> None:
 
 def test_a_sweep_gives_one_point_a_value() -> None:
     recipe = Recipe(**QUICK)
-    scene = prepare(recipe, device="cpu")
-    attacked = fool(recipe, scene)
+    scene = load_example(recipe, device="cpu")
+    attacked = craft(recipe, scene)
     points = sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95))
     assert points is not None
     assert [p.value for p in points] == [10, 50, 95]
@@ -154,21 +165,21 @@ def test_a_sweep_gives_one_point_a_value() -> None:
 def test_a_picture_without_a_label_is_judged_by_what_the_classifier_says() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (50, 80, 3), dtype=np.uint8)
     recipe = Recipe(**QUICK, picture=Picture(kind="upload", digest="0" * 64))
-    scene = prepare(recipe, device="cpu", uploads={"0" * 64: pixels})
+    scene = load_example(recipe, device="cpu", uploads={"0" * 64: pixels})
     assert not scene.label_known
     assert scene.label == scene.before.label
-    assert len(defend(recipe, scene, fool(recipe, scene))) == 1
+    assert len(evaluate_defenses(recipe, scene, craft(recipe, scene))) == 1
     with pytest.raises(BadInput, match="upload"):
-        prepare(recipe, device="cpu")
+        load_example(recipe, device="cpu")
     assert scene.known_label is None
-    outcome = assemble(recipe, scene, fool(recipe, scene), ())
+    outcome = make_outcome(recipe, scene, craft(recipe, scene), ())
     assert outcome.known_label is None and not Outcome.from_json(outcome.to_json()).label_known
     seen = scene.classifier.classes[scene.label]
     with pytest.raises(BadInput, match="in the clean image already"):
-        fool(recipe.but(target=seen), scene)
+        craft(recipe.but(target=seen), scene)
     with pytest.raises(BadInput, match="true class of this image is unknown"):
         layer = layers(scene.classifier)[-1]
-        explain(recipe, scene, fool(recipe, scene), method="gradcam", layer=layer, about="true")
+        explain(recipe, scene, craft(recipe, scene), method="gradcam", layer=layer, about="true")
 
 
 def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
@@ -176,14 +187,14 @@ def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
     recipe = Recipe(**QUICK, picture=Picture(kind="upload", digest="0" * 64))
     for word in ("rocket", "3"):
         said = recipe.but(true_class=word)
-        scene = prepare(said, device="cpu", uploads=uploads)
+        scene = load_example(said, device="cpu", uploads=uploads)
         assert scene.known_label == 3
         assert Recipe.from_link(said.to_link()) == said
         with pytest.raises(BadInput, match="own class"):
-            fool(said.but(target="rocket"), scene)
+            craft(said.but(target="rocket"), scene)
     assert "true_class" not in json.loads(base64.b64decode(recipe.to_link() + "=="))
     known = Recipe(**QUICK, true_class="rocket")
-    assert prepare(known, device="cpu").label == 0, "the domain knows that it is a cat"
+    assert load_example(known, device="cpu").label == 0, "the domain knows that it is a cat"
     with pytest.raises(BadInput, match="no class of Photographs"):
         recipe.but(true_class="unicorn")
 
@@ -192,7 +203,7 @@ def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
     five = domains.get("mnist").gallery_pixels("1")  # a 5 that two of the classifiers take for other digits
     uploads = {"0" * 64: five.repeat(3, 2)}
     recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), picture=Picture(kind="upload", digest="0" * 64))
-    scenes = {n: prepare(recipe.but(classifier=n), device="cpu", uploads=uploads) for n in ("a", "b", "digits")}
+    scenes = {n: load_example(recipe.but(classifier=n), device="cpu", uploads=uploads) for n in ("a", "b", "digits")}
     assert len({scene.label for scene in scenes.values()}) > 1
     found = transfer(recipe, {name: partial(scenes.get, name) for name in scenes})  # type: ignore[arg-type]
     assert found.label is None and len(found.said) == 3

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core import BadInput, Recipe, images
-from core.recipe import Method, Outcome, Picture, Sticker, prepare, run, stick_on, sticker
+from core.recipe import Method, Outcome, Picture, PrintedPatch, load_example, run, stick_on, sticker
 
 
 @cache
@@ -19,14 +19,16 @@ def trained(shape: str = "square") -> Outcome:
     return run(Recipe(domain="mnist", attack=Method(name="universal_patch", params=params)), device="cpu")
 
 
-def kept(shape: str = "square") -> Sticker:
+def kept(shape: str = "square") -> PrintedPatch:
     found = sticker(trained(shape))
     assert found is not None
     return found
 
 
 def scene(name: str = ""):  # type: ignore[no-untyped-def]
-    return prepare(Recipe(domain="mnist", picture=Picture(name=name)) if name else Recipe(domain="mnist"), device="cpu")
+    return load_example(
+        Recipe(domain="mnist", picture=Picture(name=name)) if name else Recipe(domain="mnist"), device="cpu"
+    )
 
 
 def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
@@ -82,4 +84,4 @@ def test_nonsense_is_refused(how: dict[str, float], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         stick_on(kept(), scene(), **how)
     with pytest.raises(BadInput, match="The patch is grey and the picture in colour"):
-        stick_on(kept(), prepare(Recipe(), device="cpu"))
+        stick_on(kept(), load_example(Recipe(), device="cpu"))

@@ -132,10 +132,10 @@ def test_a_link_that_many_open_is_attacked_once_but_never_half(monkeypatch: pyte
 
     def counted(recipe: Recipe, *arguments: Any, **options: Any) -> Any:
         begun.append(recipe.seed)
-        return fool(recipe, *arguments, **options)
+        return craft(recipe, *arguments, **options)
 
-    fool = session.fool
-    monkeypatch.setattr(session, "fool", counted)
+    craft = session.craft
+    monkeypatch.setattr(session, "craft", counted)
     word = Recipe(seed=4711).to_link()
     first, second = visit("attack", word), visit("attack", word)
     assert begun == [4711] and verdict(first) == verdict(second)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.recipe import Contest, Method, Picture, Recipe
+from core.recipe import ComparisonSpec, Method, Picture, Recipe
 from tests.pages.visits import settled, tiles, verdict, visit
 
 MADE = "What each attack made"
@@ -27,21 +27,21 @@ def test_attacks_stand_beside_each_other_without_a_click() -> None:
 
 
 def test_the_budget_is_the_same_for_all_and_waits_for_run() -> None:
-    app = visit("compare", Recipe(contest=Contest(attacks=("pgd", "square"), steps=3)).to_link())
+    app = visit("compare", Recipe(comparison=ComparisonSpec(attacks=("pgd", "square"), steps=3)).to_link())
     before = tiles(app, MADE)[0]["src"]
-    app.slider(key="contest_eps").set_value(2.0)
+    app.slider(key="comparison_eps").set_value(2.0)
     settled(app.run())
     assert tiles(app, MADE)[0]["src"] == before and any("Press Run" in info.value for info in app.info)
-    app.button(key="run_contest").click()
+    app.button(key="run_comparison").click()
     settled(app.run())
     assert tiles(app, MADE)[0]["src"] != before
     table = app.dataframe[0].value.set_index("Attack")
     assert table.loc["PGD", "L∞"] == "2/255" and table.loc["Square", "Queries"] == 5
-    assert app.session_state["recipe"].contest == Contest(attacks=("pgd", "square"), eps=2 / 255, steps=3)
+    assert app.session_state["recipe"].comparison == ComparisonSpec(attacks=("pgd", "square"), eps=2 / 255, steps=3)
 
 
 def test_the_worst_case_is_one_button() -> None:
-    app = visit("compare", Recipe(contest=Contest(attacks=("fgsm",), steps=5)).to_link())
+    app = visit("compare", Recipe(comparison=ComparisonSpec(attacks=("fgsm",), steps=5)).to_link())
     app.button(key="worst").click()
     settled(app.run())
     assert [tile["title"] for tile in tiles(app, MADE)] == ["FGSM", "Worst case"]
@@ -50,7 +50,7 @@ def test_the_worst_case_is_one_button() -> None:
 
 def test_a_warning_teaches() -> None:
     # One step of a quarter of eps is less than one step of eps: the iterated attack looks weaker than it is.
-    weak = Recipe(contest=Contest(attacks=("fgsm", "bim"), eps=8 / 255, steps=1))
+    weak = Recipe(comparison=ComparisonSpec(attacks=("fgsm", "bim"), eps=8 / 255, steps=1))
     app = visit("compare", weak.to_link())
     assert [e.label for e in app.expander if "One step" in e.label] == ["One step did better than many"]
     text = " ".join(m.value for m in app.markdown)
@@ -58,21 +58,21 @@ def test_a_warning_teaches() -> None:
 
 
 def test_no_attack_is_no_choice() -> None:
-    app = visit("compare", Recipe(contest=Contest(attacks=("fgsm",))).to_link())
-    app.multiselect(key="contest_attacks").set_value([])
+    app = visit("compare", Recipe(comparison=ComparisonSpec(attacks=("fgsm",))).to_link())
+    app.multiselect(key="comparison_attacks").set_value([])
     settled(app.run())
     assert any("at least one attack" in caption.value for caption in app.caption)
     assert [tile["title"] for tile in tiles(app, MADE)] == ["FGSM"]
 
 
 def test_one_classifier_cannot_transfer_and_two_can() -> None:
-    app = visit("compare", Recipe(contest=Contest(attacks=("fgsm",))).to_link())
+    app = visit("compare", Recipe(comparison=ComparisonSpec(attacks=("fgsm",))).to_link())
     assert any("has one classifier here" in caption.value for caption in app.caption)
     digits = Recipe(
         domain="mnist",
         picture=Picture(),
         attack=Method(name="fgsm", params={"eps": 0.3}),
-        contest=Contest(attacks=("fgsm",)),
+        comparison=ComparisonSpec(attacks=("fgsm",)),
     )
     app = visit("compare", digits.to_link())
     app.button(key="transfer").click()
@@ -83,15 +83,15 @@ def test_one_classifier_cannot_transfer_and_two_can() -> None:
 
 
 def test_mnist_is_compared_at_its_own_eps_and_fractions_of_a_gray_level_are_explained() -> None:
-    app = visit("compare", Recipe(domain="mnist", contest=Contest(attacks=("fgsm",), steps=1)).to_link())
-    slider = app.slider(key="contest_eps")
+    app = visit("compare", Recipe(domain="mnist", comparison=ComparisonSpec(attacks=("fgsm",), steps=1)).to_link())
+    slider = app.slider(key="comparison_eps")
     assert (slider.label, slider.value, slider.max) == ("eps", 0.3, 0.5)
     assert any("76.5 gray levels: the 8-bit image changes by up to 77/255" in caption.value for caption in app.caption)
     assert app.dataframe[0].value.set_index("Attack").loc["FGSM", "L∞"] == "0.302"
     app.selectbox(key="side_domain").set_value("photos").run()
     settled(app)
-    slider = app.slider(key="contest_eps")
+    slider = app.slider(key="comparison_eps")
     assert (slider.label, slider.value, slider.max) == ("eps (n/255)", 8.0, 32.0)
     slider.set_value(0.5).run()
     assert any("by up to 1/255, more than eps" in caption.value for caption in app.caption)
-    assert app.session_state["recipe"].contest.eps == 0.5 / 255
+    assert app.session_state["recipe"].comparison.eps == 0.5 / 255

@@ -10,7 +10,7 @@ from core.attacks import PGD
 from core.evaluate.detection import FeatureSqueezing, MaskDisagreement
 from core.evaluate.trial import on_trial
 from core.explain import masks
-from core.recipe import Method, Recipe, fool, prepare
+from core.recipe import Method, Recipe, craft, load_example
 from tests.pages.visits import settled, tiles, verdict, visit
 
 RECIPE = Recipe(domain="mnist", classifier="a", attack=Method(name="pgd", params={"eps": "64/255", "steps": 20}))
@@ -24,8 +24,8 @@ def test_the_picture_at_hand_with_the_evidence(name: str, kind: str) -> None:
     assert app.button_group(key="detector_mnist").value == "mask_disagreement", "the paper's first"
     app.button_group(key="detector_mnist").set_value(kind)
     settled(app.run())
-    scene = prepare(RECIPE, device="cpu")
-    attacked = fool(RECIPE, scene)
+    scene = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, scene)
     detector = MaskDisagreement(scene.classifier, masks.load(name))
     rows = app.dataframe[0].value
     for n, pixels in enumerate((scene.clean, attacked.adversarial)):

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core import images
 from core.explain.layers import by_depth, feature_maps, layers
 from core.explain.noise import channel_noise
-from core.recipe import Method, Recipe, fool, prepare
+from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.noise import SHUFFLED, feature_noise
 from tests.pages.visits import settled, tiles, verdict, visit
 
@@ -37,8 +37,8 @@ def decoded(values: object) -> np.ndarray:
 
 def test_the_curves_are_the_measured_ones() -> None:
     app = visit("features", RECIPE.to_link())
-    scene = prepare(RECIPE, device="cpu")
-    attacked = fool(RECIPE, scene)
+    scene = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, scene)
     names = [layer.name for layer in by_depth(layers(scene.classifier))]
     wanted = feature_noise(RECIPE, scene, {"PGD": attacked.adversarial}, names)
     shown = curves(app)
@@ -50,8 +50,8 @@ def test_the_curves_are_the_measured_ones() -> None:
 
 def test_channels_come_by_their_noise() -> None:
     app = visit("features", RECIPE.to_link())
-    scene = prepare(RECIPE, device="cpu")
-    attacked = fool(RECIPE, scene)
+    scene = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, scene)
     name = by_depth(layers(scene.classifier))[-1].name
     both = feature_maps(scene.classifier, [name], torch.cat([scene.images, images.to_tensor(attacked.adversarial)]))[
         name
@@ -66,7 +66,7 @@ def test_channels_come_by_their_noise() -> None:
 
 
 def test_the_attacks_of_compare_are_added_on_request() -> None:
-    quick = RECIPE.but(contest={"attacks": ("fgsm", "uniform_noise"), "eps": 32 / 255, "steps": 5})
+    quick = RECIPE.but(comparison={"attacks": ("fgsm", "uniform_noise"), "eps": 32 / 255, "steps": 5})
     app = visit("features", quick.to_link())
     app.button(key="features_more").click()
     settled(app.run())

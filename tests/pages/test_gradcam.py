@@ -12,7 +12,7 @@ from core import domains, images
 from core.explain.cams import METHODS, class_maps
 from core.explain.layers import layer, layers
 from core.explain.shift import shift
-from core.recipe import Method, Recipe, fool, prepare
+from core.recipe import Method, Recipe, craft, load_example
 from tests.pages.visits import settled, tiles, verdict, visit
 
 PATCH = Recipe(attack=Method(name="lavan", params={"steps": 60}), defenses=((Method(name="lgs"),),))
@@ -24,8 +24,8 @@ def pixels(source: str) -> images.Pixels:
 
 def test_it_shows_the_maps_of_every_picture_and_what_moved() -> None:
     app = visit("gradcam", PATCH.to_link())
-    scene = prepare(PATCH, device="cpu")
-    attacked = fool(PATCH, scene)
+    scene = load_example(PATCH, device="cpu")
+    attacked = craft(PATCH, scene)
     classifier = scene.classifier
     batch = torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
     with torch.no_grad():

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app.grounds import shown_classes
 from core import images
 from core.explain.landscape import high_share, spectrum
-from core.recipe import Method, Recipe, fool, prepare
+from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.surroundings import STEPS, decision_regions, loss_surface
 from tests.pages.visits import settled, tiles, verdict, visit
 
@@ -34,7 +34,7 @@ def decoded(values: object) -> np.ndarray:
 
 def test_the_loss_surface_turns_and_its_reach_is_set() -> None:
     app = visit("landscape", RECIPE.to_link())
-    scene = prepare(RECIPE, device="cpu")
+    scene = load_example(RECIPE, device="cpu")
     grid = loss_surface(RECIPE, scene, 0.5)  # the attack's budget twice, in the steps of the domain's unit
     assert grid is not None
     shown = chart(app)[0]
@@ -57,8 +57,8 @@ def test_the_decision_regions_go_through_three_pictures() -> None:
     app = visit("landscape", RECIPE.to_link())
     app.button_group(key="landscape_view").set_value("regions")
     settled(app.run())
-    scene = prepare(RECIPE, device="cpu")
-    found = decision_regions(RECIPE, scene, fool(RECIPE, scene))
+    scene = load_example(RECIPE, device="cpu")
+    found = decision_regions(RECIPE, scene, craft(RECIPE, scene))
     assert found is not None
     present, places = shown_classes(found.grid)
     assert present[0] == scene.label and places.shape == found.grid.predicted.shape
@@ -73,8 +73,8 @@ def test_the_spectrum_is_of_the_change() -> None:
     app = visit("landscape", RECIPE.to_link())
     app.button_group(key="landscape_view").set_value("spectrum")
     settled(app.run())
-    scene = prepare(RECIPE, device="cpu")
-    change = (images.to_tensor(fool(RECIPE, scene).adversarial) - scene.images)[0]
+    scene = load_example(RECIPE, device="cpu")
+    change = (images.to_tensor(craft(RECIPE, scene).adversarial) - scene.images)[0]
     high = high_share(spectrum(change))
     assert verdict(app).startswith(f"{100 * high:.0f} % of the change lies above")
     rows = app.dataframe[0].value

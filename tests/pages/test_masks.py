@@ -6,7 +6,7 @@ import torch
 
 from core import images
 from core.explain import masks
-from core.recipe import Method, Recipe, fool, prepare
+from core.recipe import Method, Recipe, craft, load_example
 from tests.pages.visits import settled, tiles, verdict, visit
 
 RECIPE = Recipe(domain="mnist", classifier="a", attack=Method(name="pgd", params={"eps": "64/255"}))
@@ -14,8 +14,8 @@ RECIPE = Recipe(domain="mnist", classifier="a", attack=Method(name="pgd", params
 
 def test_it_shows_what_the_mask_leaves_and_what_is_read() -> None:
     app = visit("masks", RECIPE.to_link())
-    scene = prepare(RECIPE, device="cpu")
-    attacked = fool(RECIPE, scene)
+    scene = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, scene)
     attention = masks.load("mnist_a_fc_3")
     classes = scene.classifier.classes
     for name, pixels in (("clean", scene.clean), ("adversarial", attacked.adversarial)):

@@ -9,8 +9,8 @@ import pytest
 
 from app import session
 from core import Recipe, images
-from core.recipe import Attacked, Method, Picture, Scene
-from core.recipe import fool as real_fool
+from core.recipe import AttackOutcome, Example, Method, Picture
+from core.recipe import craft as real_craft
 from tests.pages.test_unlabeled import everything
 from tests.pages.visits import settled, tiles, verdict, visit
 
@@ -22,10 +22,10 @@ DEFENDED = DIGIT.but(defenses=[[{"name": "bitdepth"}]])
 def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every attack was stopped after its first step."""
 
-    def fool(recipe: Recipe, scene: Scene, **options: object) -> Attacked:
-        return real_fool(recipe, scene, **options).model_copy(update={"stopped": True})  # type: ignore[arg-type]
+    def craft(recipe: Recipe, scene: Example, **options: object) -> AttackOutcome:
+        return real_craft(recipe, scene, **options).model_copy(update={"stopped": True})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(session, "fool", fool)
+    monkeypatch.setattr(session, "craft", craft)
 
 
 @pytest.mark.parametrize("page", ["windows", "gradcam", "features", "masks", "landscape", "detect", "defend"])

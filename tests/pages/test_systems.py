@@ -74,7 +74,7 @@ def test_the_attacker_may_know_a_system(page: str) -> None:
     assert app.selectbox(key="attack_known").value == 1
     assert any(TITLE in option for option in app.selectbox(key="attack_known").options)
     if page == "compare":
-        app.button(key="run_contest").click()
+        app.button(key="run_comparison").click()
         settled(app.run())
         assert any(f"made on {TITLE}" in one.value for one in app.caption)
     else:

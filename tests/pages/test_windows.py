@@ -15,8 +15,8 @@ from app.words import prediction
 from core import domains, images
 from core.defenses import LGS
 from core.evaluate.overlap import overlap
-from core.recipe import Method, Recipe, fool, prepare
-from core.recipe.running import look
+from core.recipe import Method, Recipe, craft, load_example
+from core.recipe.running import predict
 from tests.pages.visits import settled, tiles, verdict, visit
 
 CLASSES = domains.get("photos").classes
@@ -48,8 +48,8 @@ def late(app: AppTest, box: str) -> str:
 
 def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
     app = visit("windows", PATCH.to_link())
-    scene = prepare(PATCH, device="cpu")
-    attacked = fool(PATCH, scene)
+    scene = load_example(PATCH, device="cpu")
+    attacked = craft(PATCH, scene)
     batch = torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
     trace = LGS().trace(batch)
     for which, label in enumerate(ROWS):
@@ -59,7 +59,7 @@ def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
         assert np.array_equal(pixels(shown[5]["src"]), result)
         kept = int(trace.kept[which].sum())
         assert shown[3]["caption"].startswith(f"{kept} of {trace.kept[which].numel()} windows")
-        said = prediction(look(scene.classifier, trace.result[which : which + 1], scene.label), CLASSES, scene.label)
+        said = prediction(predict(scene.classifier, trace.result[which : which + 1], scene.label), CLASSES, scene.label)
         assert shown[5]["late"] and late(app, f"tiles_windows_{('clean', 'attacked')[which]}") == said
     explorer = component(app, "tops")
     assert explorer["tops"] == list(trace.tops) and explorer["lefts"] == list(trace.lefts)
@@ -72,8 +72,8 @@ def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
 
 def test_precision_recall_and_iou_of_a_known_patch() -> None:
     app = visit("windows", PATCH.to_link())
-    scene = prepare(PATCH, device="cpu")
-    attacked = fool(PATCH, scene)
+    scene = load_example(PATCH, device="cpu")
+    attacked = craft(PATCH, scene)
     assert attacked.mask is not None
     there = attacked.mask[..., 0] > 0
     assert there.sum() == round((0.09 * 160 * 160) ** 0.5) ** 2

@@ -24,7 +24,7 @@ EPS, STEP, STEPS = 8 / 255, 2 / 255, 10
 SAME = 1e-5  # round-off; a step is 800 times that
 WHY = "not installed: `make peers` runs these tests in an environment that has it"
 
-Attacked = Callable[[str, Classifier, Tensor, Tensor], Tensor]
+AttackOutcome = Callable[[str, Classifier, Tensor, Tensor], Tensor]
 
 
 def ours(attack: str, classifier: Classifier, images: Tensor, labels: Tensor) -> Tensor:
@@ -72,7 +72,9 @@ PEERS = [
 ]
 
 
-def agree(attack: str, peer: Attacked, classifier: Classifier, images: Tensor, labels: Tensor, share: float) -> None:
+def agree(
+    attack: str, peer: AttackOutcome, classifier: Classifier, images: Tensor, labels: Tensor, share: float
+) -> None:
     theirs = peer(attack, classifier, images, labels).detach()  # first: it skips where the peer is missing
     found = ours(attack, classifier, images, labels)
     assert (found - images).abs().max() > 0.9 * EPS, "the attack did nothing"
@@ -88,7 +90,7 @@ def agree(attack: str, peer: Attacked, classifier: Classifier, images: Tensor, l
 @pytest.mark.data
 @pytest.mark.parametrize("attack", ["fgsm", "pgd"])
 @pytest.mark.parametrize("peer", PEERS)
-def test_agrees_on_cifar10(attack: str, peer: Attacked, data: Path) -> None:
+def test_agrees_on_cifar10(attack: str, peer: AttackOutcome, data: Path) -> None:
     domain = domains.get("cifar10")
     missing = domain.missing()
     if missing:
@@ -99,7 +101,7 @@ def test_agrees_on_cifar10(attack: str, peer: Attacked, data: Path) -> None:
 
 @pytest.mark.parametrize("attack", ["fgsm", "pgd"])
 @pytest.mark.parametrize("peer", PEERS)
-def test_agrees_on_the_photographs_that_ship(attack: str, peer: Attacked) -> None:
+def test_agrees_on_the_photographs_that_ship(attack: str, peer: AttackOutcome) -> None:
     domain = domains.get("photos")
     images, labels = domain.sample(8)
     agree(attack, peer, domain.classifier(device="cpu"), images, labels, share=0.999)

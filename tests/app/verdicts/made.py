@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.recipe import Attacked, Column, Guard, Outcome, Recipe, Trace, Verdict
+from core.recipe import AttackOutcome, DefendedPrediction, DefenseOutcome, Outcome, Prediction, Recipe, Trace
 from core.recipe.norms import norms
 
 CLASSES = ("cat", "astronaut", "coffee")
@@ -14,11 +14,11 @@ CLEAN = np.zeros((8, 8, 3), np.uint8)
 MOVED = np.full((8, 8, 3), 8, np.uint8)
 
 
-def said(label: int, confidence: float = 0.6) -> Verdict:
-    return Verdict(label=label, confidence=confidence, top=((label, confidence),), true_confidence=0.1)
+def said(label: int, confidence: float = 0.6) -> Prediction:
+    return Prediction(label=label, confidence=confidence, top=((label, confidence),), true_confidence=0.1)
 
 
-def attacked(label: int, *, success: bool | None = None, moved: np.ndarray = MOVED, **values: object) -> Attacked:
+def attacked(label: int, *, success: bool | None = None, moved: np.ndarray = MOVED, **values: object) -> AttackOutcome:
     """An attack on a cat after which the classifier sees `label`."""
     given: dict[str, Any] = {
         "method": "PGD",
@@ -34,16 +34,18 @@ def attacked(label: int, *, success: bool | None = None, moved: np.ndarray = MOV
         "flips_back": False,
         "trace": Trace(numbers=(0,), frame_numbers=(0,), frames=(CLEAN,)),
     }
-    return Attacked(**{**given, **values})
+    return AttackOutcome(**{**given, **values})
 
 
-def guard(label: int, attack: Attacked | None = None, true: int = 0) -> Guard:
-    return Guard(defended=MOVED, verdict=said(label), recovered=label == true, attack=attack)
+def guard(label: int, attack: AttackOutcome | None = None, true: int = 0) -> DefendedPrediction:
+    return DefendedPrediction(defended=MOVED, verdict=said(label), recovered=label == true, attack=attack)
 
 
-def column(name: str, grey: int | None, adaptive: int | None = None, clean: int = 0, *, cut: bool = False) -> Column:
+def column(
+    name: str, grey: int | None, adaptive: int | None = None, clean: int = 0, *, cut: bool = False
+) -> DefenseOutcome:
     """A defense behind which the classifier sees those classes; `cut` where the adaptive attack was stopped."""
-    return Column(
+    return DefenseOutcome(
         defense=name,
         short=name,
         clean=guard(clean),
@@ -54,7 +56,7 @@ def column(name: str, grey: int | None, adaptive: int | None = None, clean: int 
 
 
 def outcome(
-    after: Attacked, *columns: Column, before: int = 0, known: bool = True, recipe: Recipe | None = None
+    after: AttackOutcome, *columns: DefenseOutcome, before: int = 0, known: bool = True, recipe: Recipe | None = None
 ) -> Outcome:
     return Outcome(
         recipe=recipe or Recipe(),

@@ -7,20 +7,20 @@ import pytest
 
 from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_transfer
 from core import attacks
-from core.recipe import Attacked, Matrix, Results
-from core.recipe.contest import Entry
+from core.recipe import AttackOutcome, Comparison, TransferMatrix
+from core.recipe.comparison import ComparisonRow
 from tests.app.verdicts.made import CLASSES, CLEAN, attacked, said
 
 FAR = np.full((8, 8, 3), 20, np.uint8)
 WRONG = "The classifier was wrong before any attack: it took this cat for an astronaut (60 %)."
 
 
-def entry(name: str, done: Attacked, **params: object) -> Entry:
-    return Entry(name, attacks.build(name, params), done)
+def entry(name: str, done: AttackOutcome, **params: object) -> ComparisonRow:
+    return ComparisonRow(name, attacks.build(name, params), done)
 
 
-def results(*entries: Entry, target: int | None = None, missing: tuple[str, ...] = ()) -> Results:
-    return Results(entries, target, missing)
+def results(*entries: ComparisonRow, target: int | None = None, missing: tuple[str, ...] = ()) -> Comparison:
+    return Comparison(entries, target, missing)
 
 
 FGSM, PGD = entry("fgsm", attacked(1, moved=FAR)), entry("pgd", attacked(1))
@@ -98,7 +98,7 @@ FAILED, CW = entry("bim", attacked(0)), entry("cw", attacked(1))
         ),
     ],
 )
-def test_the_headline_counts_what_ran(found: Results, before: int, known: bool, text: str) -> None:
+def test_the_headline_counts_what_ran(found: Comparison, before: int, known: bool, text: str) -> None:
     assert compare_verdict(found, CLASSES, said(before), 0, known) == text
 
 
@@ -121,7 +121,7 @@ def test_a_stopped_comparison_warns_of_nothing_that_was_not_finished() -> None:
 
 
 def test_a_stopped_transfer_has_dashes() -> None:
-    found = Matrix(("a", "b"), 0, ((said(0), said(1)),))
+    found = TransferMatrix(("a", "b"), 0, ((said(0), said(1)),))
     assert table_of_transfer(found, {"a": "A", "b": "B"}, CLASSES) == [
         {"Made on": "A", "A": "✓ cat 60 %", "B": "✗ astronaut 60 %"},
         {"Made on": "B", "A": "–", "B": "–"},

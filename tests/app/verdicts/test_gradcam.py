@@ -7,7 +7,7 @@ import pytest
 
 from app.verdicts.gradcam import ADVICE, cam_verdict, map_words, shift_table
 from core.explain.shift import shift
-from core.recipe import Explained
+from core.recipe import ClassMap
 from tests.app.verdicts.made import CLASSES, CLEAN, MOVED, said
 
 EMPTY = np.zeros((10, 10), np.float32)
@@ -24,11 +24,11 @@ def shown(
     seen: tuple[int, ...] = (0, 1, 0),
     region: np.ndarray | None = None,
     moved: np.ndarray = MOVED,
-) -> tuple[Explained, ...]:
+) -> tuple[ClassMap, ...]:
     """The images with those maps, each explaining the class that the classifier sees in it."""
     kinds = ("clean", "adversarial", *("defended" for _ in defended))
     return tuple(
-        Explained(
+        ClassMap(
             f"JPEG {n - 1}" if n > 1 else kind,
             kind,
             CLEAN if n == 0 else moved,
@@ -114,7 +114,7 @@ def shown(
         ),
     ],
 )
-def test_the_headline_is_what_the_maps_show(found: tuple[Explained, ...], known: bool, text: str) -> None:
+def test_the_headline_is_what_the_maps_show(found: tuple[ClassMap, ...], known: bool, text: str) -> None:
     assert cam_verdict(found, CLASSES, 0, known) == text
 
 

@@ -8,7 +8,7 @@ import torch
 
 from app.verdicts.landscape import regions_verdict, spectrum_verdict, surface_verdict
 from core.explain.landscape import Grid, Plane
-from core.recipe import Attacked
+from core.recipe import AttackOutcome
 from core.recipe.surroundings import Regions
 from tests.app.verdicts.made import CLASSES, CLEAN, attacked, said
 
@@ -95,7 +95,7 @@ def regions(third: str, seen: list[int]) -> Regions:
         ),
     ],
 )
-def test_the_regions_are_told_as_they_are(found: Regions, done: Attacked, before: int, text: str) -> None:
+def test_the_regions_are_told_as_they_are(found: Regions, done: AttackOutcome, before: int, text: str) -> None:
     assert regions_verdict(found, done, said(before), CLASSES) == text
 
 

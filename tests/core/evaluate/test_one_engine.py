@@ -12,7 +12,7 @@ from core import BadInput, domains
 from core.evaluate import BARE, CLEAN, Plan, Run, evaluate
 from core.evaluate.work import drawn
 from core.images import quantise, to_tensor
-from core.recipe import Method, Picture, Recipe, assemble, defend, fool, prepare, run
+from core.recipe import Method, Picture, Recipe, craft, evaluate_defenses, load_example, make_outcome, run
 from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec
 
 VOTE = SystemSpec(members=(MemberSpec(), MemberSpec(classifier="b", defenses=(Method(name="median"),))))
@@ -132,8 +132,8 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
                 attack=plan.attacks[0],
                 defenses=(),
             )
-            scene = prepare(recipe, device="cpu")
-            crafted = fool(recipe, scene).adversarial
+            scene = load_example(recipe, device="cpu")
+            crafted = craft(recipe, scene).adversarial
             stored = kept.picture(0, 0, BARE, position)
             assert stored is not None and float((stored != crafted).mean()) <= 0.01
             with torch.no_grad():
@@ -149,11 +149,11 @@ def test_the_grey_box_is_crafted_on_the_recipes_classifier_and_the_adaptive_one_
         defenses=(OTHER, VOTE),
         attacker="both",
     )
-    scene = prepare(recipe, device="cpu")
-    outcome = assemble(recipe, scene, fool(recipe, scene), ())
-    columns = defend(recipe, scene, outcome.attacked)
+    scene = load_example(recipe, device="cpu")
+    outcome = make_outcome(recipe, scene, craft(recipe, scene), ())
+    columns = evaluate_defenses(recipe, scene, outcome.attacked)
     other = domains.get("mnist").classifier("b", device="cpu")
-    on_other = fool(recipe.but(classifier="b"), prepare(recipe.but(classifier="b"), device="cpu"))
+    on_other = craft(recipe.but(classifier="b"), load_example(recipe.but(classifier="b"), device="cpu"))
     with torch.no_grad():
         grey = other(to_tensor(outcome.attacked.adversarial)).softmax(1)
     assert columns[0].grey is not None and columns[0].adaptive is not None and columns[0].adaptive.attack is not None

@@ -9,14 +9,14 @@ from torch.nn import functional as F
 
 from core import BadInput, domains, images
 from core.explain.landscape import directions, high_share, plane, radial, spectrum, steps_around, surface
-from core.recipe import Method, Recipe, fool, prepare
+from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.surroundings import STEPS, decision_regions, loss_surface
 
 RECIPE = Recipe(domain="mnist", attack=Method(name="pgd", params={"eps": "76/255"}))
 
 
 def test_the_surface_in_the_middle_is_the_loss_and_every_point_is_looked_up() -> None:
-    scene = prepare(RECIPE, device="cpu")
+    scene = load_example(RECIPE, device="cpu")
     grid = loss_surface(RECIPE, scene, 0.2)
     assert grid is not None and grid.loss.shape == (STEPS, STEPS)
     with torch.no_grad():
@@ -33,7 +33,7 @@ def test_the_surface_in_the_middle_is_the_loss_and_every_point_is_looked_up() ->
 
 
 def test_the_first_direction_is_the_gradients_sign() -> None:
-    scene = prepare(RECIPE, device="cpu")
+    scene = load_example(RECIPE, device="cpu")
     uphill, random = directions(scene.classifier, scene.images, scene.label, torch.Generator().manual_seed(0))
     x = scene.images.clone().requires_grad_(True)
     F.cross_entropy(scene.classifier(x), scene.labels).backward()
@@ -57,8 +57,8 @@ def test_a_plane_holds_its_three_pictures() -> None:
 
 
 def test_the_regions_at_the_three_pictures_are_what_is_seen_in_them() -> None:
-    scene = prepare(RECIPE, device="cpu")
-    attacked = fool(RECIPE, scene)
+    scene = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, scene)
     assert attacked.success
     found = decision_regions(RECIPE, scene, attacked)
     assert found is not None and found.third_title == scene.classifier.classes[attacked.verdict.label]
@@ -83,15 +83,15 @@ def test_the_regions_at_the_three_pictures_are_what_is_seen_in_them() -> None:
 
 def test_where_no_picture_of_the_class_is_there_a_random_change_stands_in() -> None:
     recipe = RECIPE.but(attack={"name": "uniform_noise", "params": {"eps": "1/255"}})
-    scene = prepare(recipe, device="cpu")
-    attacked = fool(recipe, scene)
+    scene = load_example(recipe, device="cpu")
+    attacked = craft(recipe, scene)
     assert not attacked.success
     found = decision_regions(recipe, scene, attacked)
     assert found is not None and found.third_title == "a random change"
 
 
 def test_stopping_gives_nothing() -> None:
-    scene = prepare(RECIPE, device="cpu")
+    scene = load_example(RECIPE, device="cpu")
     seen = []
     assert loss_surface(RECIPE, scene, 0.1, watch=lambda p: seen.append(p.done) or p.done > 100) is None  # type: ignore[func-returns-value]
     assert seen[0] == 0 and seen[-1] > 100

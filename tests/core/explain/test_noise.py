@@ -13,7 +13,7 @@ from core import domains, images
 from core.defenses import JPEG, Median
 from core.explain.layers import by_depth, feature_maps, layers
 from core.explain.noise import channel_noise, noise_by_depth, relative_noise
-from core.recipe import Method, Recipe, fool, prepare
+from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.noise import SHUFFLED, feature_noise, shuffled
 
 
@@ -79,8 +79,8 @@ def test_by_depth_goes_from_the_picture_to_the_logits() -> None:
 
 def test_an_attack_grows_and_the_same_change_shuffled_does_not() -> None:
     recipe = Recipe(attack=Method(name="pgd"), defenses=((Method(name="jpeg"),), (Method(name="median"),)))
-    scene = prepare(recipe, device="cpu")
-    attacked = fool(recipe, scene)
+    scene = load_example(recipe, device="cpu")
+    attacked = craft(recipe, scene)
     names = [layer.name for layer in by_depth(layers(scene.classifier))]
     found = feature_noise(recipe, scene, {"PGD": attacked.adversarial}, names)
     assert list(found) == ["PGD", "PGD + JPEG", "PGD + Median filter", SHUFFLED]

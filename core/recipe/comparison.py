@@ -11,18 +11,18 @@ import torch
 from core import attacks, domains, images
 from core.flags import Flag, Trial, raised
 from core.recipe.columns import Method
-from core.recipe.outcome import Attacked, Outcome, Verdict
-from core.recipe.recipe import Contest, Recipe
-from core.recipe.running import Pixels, Scene, Watch, fool, look
+from core.recipe.outcome import AttackOutcome, Outcome, Prediction
+from core.recipe.recipe import ComparisonSpec, Recipe
+from core.recipe.running import Example, Pixels, Watch, craft, predict
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One attack of a contest and what it did."""
+class ComparisonRow:
+    """One attack of a comparison and what it did."""
 
     name: str
     attack: attacks.Attack
-    attacked: Attacked
+    attacked: AttackOutcome
 
     @property
     def trial(self) -> Trial:
@@ -31,15 +31,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Results:
-    """What a contest found: an entry an attack.
+class Comparison:
+    """What a comparison found: an entry an attack.
 
     Attributes:
         target: the class that all attacks were to reach; None where any other class would do.
-        missing: the attacks that never began, because the contest was stopped.
+        missing: the attacks that never began, because the comparison was stopped.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ComparisonRow, ...]
     target: int | None = None
     missing: tuple[str, ...] = ()
 
@@ -62,18 +62,18 @@ def flags_of(outcome: Outcome) -> tuple[Flag, ...]:
     return tuple(flags.values())
 
 
-def budgeted(contest: Contest, name: str, eps: float | None = None) -> Method:
-    """That attack with the contest's budget, where it has one: eps, gradient steps or queries.
+def with_budget(comparison: ComparisonSpec, name: str, eps: float | None = None) -> Method:
+    """That attack with the comparison's budget, where it has one: eps, gradient steps or queries.
 
     Args:
-        eps: the budget where the contest names none.
+        eps: the budget where the comparison names none.
     """
     known = {parameter.name: parameter for parameter in attacks.get(name).parameters()}
     given: dict[str, Any] = {}
     for word, value in (
-        ("eps", contest.eps if eps is None else eps),
-        ("steps", contest.steps),
-        ("queries", contest.steps),
+        ("eps", comparison.eps if eps is None else eps),
+        ("steps", comparison.steps),
+        ("queries", comparison.steps),
     ):
         parameter = known.get(word)
         if value is not None and parameter is not None and parameter.default is not None:
@@ -82,22 +82,22 @@ def budgeted(contest: Contest, name: str, eps: float | None = None) -> Method:
     return Method(name=name, params=given)
 
 
-def contend(recipe: Recipe, scene: Scene, *, watch: Watch | None = None) -> Results:
-    """Every attack of the recipe's contest on the scene, through the column that the attacker knows; stopped, those that are done."""
-    entries: list[Entry] = []
+def compare_attacks(recipe: Recipe, scene: Example, *, watch: Watch | None = None) -> Comparison:
+    """Every attack of the recipe's comparison on the scene, through the column that the attacker knows; stopped, those that are done."""
+    entries: list[ComparisonRow] = []
     system = recipe.built_known_system()
-    for name in recipe.contest.attacks:
-        one = recipe.but(attack=budgeted(recipe.contest, name, recipe.contest_eps))
-        attacked = fool(one, scene, system=system, backward=recipe.backward, watch=watch)
-        entries.append(Entry(name, one.built_attack(), attacked))
+    for name in recipe.comparison.attacks:
+        one = recipe.but(attack=with_budget(recipe.comparison, name, recipe.comparison_eps))
+        attacked = craft(one, scene, system=system, backward=recipe.backward, watch=watch)
+        entries.append(ComparisonRow(name, one.built_attack(), attacked))
         if attacked.stopped:
             break
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
-    return Results(tuple(entries), target, recipe.contest.attacks[len(entries) :])
+    return Comparison(tuple(entries), target, recipe.comparison.attacks[len(entries) :])
 
 
 @dataclass(frozen=True)
-class Matrix:
+class TransferMatrix:
     """One attack crafted on each of some classifiers and shown to all of them (black-box transfer).
 
     `said[i][j]` is what classifier j says of the picture crafted on classifier i, as an 8-bit file.
@@ -105,10 +105,12 @@ class Matrix:
 
     names: tuple[str, ...]
     label: int | None
-    said: tuple[tuple[Verdict, ...], ...]
+    said: tuple[tuple[Prediction, ...], ...]
 
 
-def transfer(recipe: Recipe, scenes: Mapping[str, Callable[[], Scene]], *, watch: Watch | None = None) -> Matrix:
+def transfer(
+    recipe: Recipe, scenes: Mapping[str, Callable[[], Example]], *, watch: Watch | None = None
+) -> TransferMatrix:
     """The recipe's attack crafted on the classifier of every scene and tried on all others.
 
     Args:
@@ -119,15 +121,15 @@ def transfer(recipe: Recipe, scenes: Mapping[str, Callable[[], Scene]], *, watch
     rows = []
     for scene in made.values():
         # Toward a target, the first classifier's word counts where the true class is unknown; else each one's own prediction.
-        attacked = fool(recipe, replace(scene, label=first.label) if recipe.target else scene, watch=watch)
+        attacked = craft(recipe, replace(scene, label=first.label) if recipe.target else scene, watch=watch)
         if attacked.stopped:
             break
         rows.append(tuple(_shown(other, attacked.adversarial) for other in made.values()))
-    return Matrix(tuple(made), first.known_label, tuple(rows))
+    return TransferMatrix(tuple(made), first.known_label, tuple(rows))
 
 
-def _shown(scene: Scene, pixels: Pixels) -> Verdict:
+def _shown(scene: Example, pixels: Pixels) -> Prediction:
     classifier = scene.classifier
     fitted = images.fit(pixels, classifier.size, classifier.channels, "stretch")
     with torch.no_grad():
-        return look(classifier, images.to_tensor(fitted), scene.label)
+        return predict(classifier, images.to_tensor(fitted), scene.label)

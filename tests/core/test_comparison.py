@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from core import BadInput, Recipe, attacks, domains, images
-from core.recipe import Contest, Method, contend, fool, prepare, transfer
-from core.recipe.contest import budgeted
+from core.recipe import ComparisonSpec, Method, compare_attacks, craft, load_example, transfer
+from core.recipe.comparison import with_budget
 
 
 def test_each_attack_gets_the_budget_that_it_can_have() -> None:
-    contest = Contest(attacks=("pgd", "square", "cw", "fgsm", "apgd_ce"), eps=0.01, steps=3)
-    given = {name: budgeted(contest, name).params for name in contest.attacks}
+    comparison = ComparisonSpec(attacks=("pgd", "square", "cw", "fgsm", "apgd_ce"), eps=0.01, steps=3)
+    given = {name: with_budget(comparison, name).params for name in comparison.attacks}
     assert given["pgd"] == {"eps": 0.01, "steps": 3}
     assert given["square"] == {"eps": 0.01, "queries": 3}
     assert given["fgsm"] == {"eps": 0.01}
@@ -22,19 +22,19 @@ def test_each_attack_gets_the_budget_that_it_can_have() -> None:
         attacks.build(name, params)
 
 
-def test_a_contest_is_each_attack_by_itself() -> None:
-    recipe = Recipe(contest=Contest(attacks=("fgsm", "pgd"), steps=3))
-    scene = prepare(recipe, device="cpu")
-    found = contend(recipe, scene)
+def test_a_comparison_is_each_attack_by_itself() -> None:
+    recipe = Recipe(comparison=ComparisonSpec(attacks=("fgsm", "pgd"), steps=3))
+    scene = load_example(recipe, device="cpu")
+    found = compare_attacks(recipe, scene)
     assert [entry.name for entry in found.entries] == ["fgsm", "pgd"]
-    alone = fool(recipe.but(attack=Method(name="pgd", params={"steps": 3})), scene)
+    alone = craft(recipe.but(attack=Method(name="pgd", params={"steps": 3})), scene)
     assert (alone.adversarial == found.entries[1].attacked.adversarial).all()
     assert found.flags() == () and found.entries[0].attacked.gradient is not None
 
 
 def test_stopped_it_keeps_what_is_done() -> None:
-    recipe = Recipe(contest=Contest(attacks=("fgsm", "pgd", "mifgsm"), steps=50))
-    found = contend(recipe, prepare(recipe, device="cpu"), watch=lambda p: p.text == "PGD" and p.done >= 2)
+    recipe = Recipe(comparison=ComparisonSpec(attacks=("fgsm", "pgd", "mifgsm"), steps=50))
+    found = compare_attacks(recipe, load_example(recipe, device="cpu"), watch=lambda p: p.text == "PGD" and p.done >= 2)
     assert [entry.name for entry in found.entries] == ["fgsm", "pgd"] and found.entries[1].attacked.stopped
 
 
@@ -43,11 +43,13 @@ def test_transfer_asks_every_classifier_of_every_picture() -> None:
     domain = domains.get("mnist")
 
     def scene(name: str):  # type: ignore[no-untyped-def]
-        return lambda: prepare(recipe.but(classifier=name), device="cpu", classifier=domain.classifier(name, "cpu"))
+        return lambda: load_example(
+            recipe.but(classifier=name), device="cpu", classifier=domain.classifier(name, "cpu")
+        )
 
     found = transfer(recipe, {name: scene(name) for name in ("a", "b")})
     assert found.names == ("a", "b") and [len(row) for row in found.said] == [2, 2]
-    made = fool(recipe, scene("b")())
+    made = craft(recipe, scene("b")())
     with torch.no_grad():
         logits = domain.classifier("a", "cpu")(images.to_tensor(made.adversarial))
     assert found.said[1][0].label == int(logits.argmax())
@@ -56,8 +58,8 @@ def test_transfer_asks_every_classifier_of_every_picture() -> None:
 
 def test_nonsense_is_refused() -> None:
     with pytest.raises(BadInput, match="no attack called"):
-        Recipe(contest={"attacks": ["magic"]})
+        Recipe(comparison={"attacks": ["magic"]})
     with pytest.raises(BadInput, match="eps"):
-        Recipe(contest={"eps": 3})
+        Recipe(comparison={"eps": 3})
     with pytest.raises(BadInput):
-        Recipe(contest={"attacks": []})
+        Recipe(comparison={"attacks": []})
