@@ -50,8 +50,7 @@ def printing(outcome: Outcome) -> None:
         )
         if attacked.others is not None and attacked.others[1]:
             st.caption(
-                "One patch, trained on this picture and the gallery together. "
-                f"It also fools {count_of(*attacked.others)} of the gallery's others."
+                f"One patch for all images. It reaches its target on {count_of(*attacked.others)} images that it was trained on."
             )
         keep(outcome)
 
