@@ -38,7 +38,7 @@ class Member:
 
     def _words(self, defense: str | None) -> str:
         if not self.title:
-            return defense or "no defense"
+            return defense or "the bare classifier"
         return self.title if defense is None else f"{self.title} behind {defense}"
 
 

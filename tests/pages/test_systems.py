@@ -20,7 +20,7 @@ ROW = "Defended pictures"
 def test_defend_puts_a_classifier_and_a_vote_beside_a_defense() -> None:
     app = visit("defend", RECIPE.but(attacker="both").to_link())
     named = list(app.dataframe[0].value["Defense"])
-    assert named[1] == TITLE and named[2].startswith("vote of no defense")
+    assert named[1] == TITLE and named[2].startswith("vote of the bare classifier")
     shown = tiles(app, ROW)
     assert [tile["title"] for tile in shown][2] == TITLE
     # The other classifier judges the very image that was crafted on the recipe's own.

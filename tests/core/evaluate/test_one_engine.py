@@ -161,5 +161,5 @@ def test_the_grey_box_is_crafted_on_the_recipes_classifier_and_the_adaptive_one_
     assert np.array_equal(columns[0].adaptive.attack.adversarial, on_other.adversarial)
     assert not np.array_equal(outcome.attacked.adversarial, on_other.adversarial)
     assert columns[0].defense == domains.get("mnist").classifier_title("b")
-    assert "vote of no defense" in columns[1].defense
+    assert "vote of the bare classifier" in columns[1].defense
     assert columns[1].adaptive is not None and columns[1].adaptive.verdict.label != outcome.label

@@ -166,7 +166,7 @@ def test_a_system_is_made_of_names_and_says_what_it_is() -> None:
     vote = System((Member(), Member("other", "Other", JPEG())))
     assert loaded == []
     assert chain.described() == BitDepth(bits=3).described() and chain.classifier_names() == ()
-    assert vote.described() == "vote of no defense, Other behind " + JPEG().described()
+    assert vote.described() == "vote of the bare classifier, Other behind " + JPEG().described()
     assert vote.classifier_names() == ("other",) and vote.defense is None and chain.defense == BitDepth(bits=3)
     assert vote.without_gradient() == JPEG().without_gradient() and not vote.randomised()
     x = pictures(3)
