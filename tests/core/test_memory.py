@@ -76,7 +76,7 @@ def faults():
 given = faults()
 memory.keep()
 faults()
-print(given, faults())
+print(given, min(faults() for _ in range(4)))  # the kernel may take pages back meanwhile
 """
 
 

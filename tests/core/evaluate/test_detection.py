@@ -229,7 +229,7 @@ def test_the_tables_count_what_their_words_say(data: Path, tmp_path: Path, monke
     cifar = domains.get("cifar10")
     images, labels = cifar.sample(20, seed=0)
     classifier = cifar.classifier("alexnet", "cpu")
-    attention = masks.load(masks.named("cifar10", "fc", lan.BETA))
+    attention = masks.load(masks.find("cifar10", "fc", lan.BETA))
     attacked = quantise(lan.ATTACKS["FGSM"](classifier, images, labels).images)
     with torch.no_grad():
         before, after = classifier(images).argmax(1), classifier(attacked).argmax(1)
