@@ -7,14 +7,18 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The workers of the tests share the cores: a thread that waits gives its core away instead of spinning on it.
-test unit browser screenshots peers: export OMP_WAIT_POLICY := PASSIVE
+test quick unit browser screenshots peers: export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run test lint types unit browser screenshots peers bench clean
+# make quick: the inner loop, without the tests that tests/slow.txt names.
+.PHONY: run test quick lint types unit browser screenshots peers bench clean
 
 run: $(VENV)/.installed
 	$(BIN)/streamlit run streamlit_app.py
 
 test: lint types unit browser
+
+quick: lint types
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --quick --ignore tests/browser --ignore tests/peers
 
 lint: $(VENV)/.installed-tests
 	$(BIN)/ruff check

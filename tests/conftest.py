@@ -31,6 +31,19 @@ def pytest_configure(config: pytest.Config) -> None:
     memory.keep()  # as the app does
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out the tests that tests/slow.txt names")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--quick"):
+        return
+    slow = set((ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split())
+    left = [item for item in items if item.nodeid.partition("[")[0] in slow]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item.nodeid.partition("[")[0] not in slow]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """A connection to anything but this machine fails at once, as it does where there is no network."""
