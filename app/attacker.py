@@ -1,4 +1,4 @@
-"""Who attacks on the Attack page: an attacker who knows no defense, or one who knows one of the recipe's."""
+"""Who attacks on Attack, Compare and Detect: an attacker who knows no defense, or one who knows one of the recipe's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _chosen() -> None:
 
 
 def key(recipe: Recipe) -> str:
-    """What the Attack page's result depends on."""
+    """What this attacker's result depends on."""
     return key_of("attack", recipe) + known(recipe)
 
 
@@ -65,3 +65,12 @@ def knowledge(attack: AttackOutcome) -> str:
     if not attack.known:
         return "knows no defense"
     return f"knows the defense {attack.known} (adaptive, backward: {attack.backward})"
+
+
+def victim(recipe: Recipe, scene: Example) -> str:
+    """What the attack is made on: the classifier, or the system that the attacker knows."""
+    known_system = recipe.built_known_system()
+    if known_system is None:
+        return scene.classifier.title
+    words = known_system.described()
+    return f"{scene.classifier.title} behind {words}" if known_system.defense else words

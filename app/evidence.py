@@ -10,6 +10,7 @@ import torch
 from app import live, session
 from app.palettes import CIVIDIS, levels
 from app.pictures import Tile, Tone
+from app.results import known
 from app.tables import Row
 from app.verdicts.detect import score_words
 from app.words import attacked_title, plural
@@ -34,7 +35,7 @@ def detectors(scene: Example) -> dict[str, Detector]:
 
 
 def clean_scores_key(recipe: Recipe, detector: Detector) -> str:
-    return f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}"
+    return f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}{known(recipe)}"
 
 
 def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np.ndarray, str] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from app import jobs, session
+from app import attacker, jobs, session
 from app.jobs import Job
 from app.streamlit_adapter import fragment
 from app.theme import crisp_key, plain, verdict
@@ -85,8 +86,12 @@ def state(key: str, working: str, what: str) -> str:
     return f"{what} {'failed' if given_up == 'failed' else 'was stopped' if given_up else 'has not been run'}."
 
 
-def attacked() -> tuple[Example, AttackOutcome]:
-    """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is."""
+def attacked(*, known: bool = False) -> tuple[Example, AttackOutcome]:
+    """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is.
+
+    Args:
+        known: take the column that the recipe's attacker knows: the attack is made on that system, which is the example's classifier.
+    """
     scene = session.scene()
     if scene is None:
         unavailable()
@@ -94,10 +99,11 @@ def attacked() -> tuple[Example, AttackOutcome]:
     assert scene is not None
     recipe = session.recipe()
     session.mirror()
-    key = session.attack_key(recipe)
-    if session.attacked(recipe) is None:
-        session.start_attack(recipe, scene)
-    base = session.attacked(recipe)
+    key = attacker.key(recipe) if known else session.attack_key(recipe)
+    result, start = (attacker.attacked, attacker.start_attack) if known else (session.attacked, session.start_attack)
+    if result(recipe) is None:
+        start(recipe, scene)
+    base = result(recipe)
     if base is None:
         verdict(state(key, "The attack is running.", "The attack"))
         if not running("attack "):
@@ -106,6 +112,10 @@ def attacked() -> tuple[Example, AttackOutcome]:
     assert base is not None
     if base.stopped:  # the page says so, and nothing that takes time begins by itself
         again(key)
+    system = recipe.built_known_system() if known else None
+    if system is not None:
+        judge = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
+        scene = replace(scene, classifier=judge, before=base.before or scene.before)
     return scene, base
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import live, session, theme
-from app.attacker import attacker
+from app.attacker import attacker, victim
 from app.controls import follow, taken
 from app.flags import warnings
 from app.pictures import Tile, magnified, row
@@ -96,14 +96,6 @@ def side_by_side(found: Comparison, scene: Example, dimmed: bool) -> None:
         changed.append(Tile(change, f"δ × {factor}", words, "neutral", file_name=file, alt=alt))
     row(made, key="comparison_pictures", label="What each attack made", width=118, dimmed=dimmed)
     row(changed, key="comparison_changes", label="What each attack changed", width=118, dimmed=dimmed)
-
-
-def victim(recipe: Recipe, scene: Example) -> str:
-    """What the attacks are made on: the classifier, or the defense that the attacker knows."""
-    known = recipe.built_known_system()
-    if known is None:
-        return scene.classifier.title
-    return f"{scene.classifier.title} behind {known.described()}" if known.defense else known.described()
 
 
 def other_classifiers(recipe: Recipe, scene: Example) -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import streamlit as st
 
 from app import live, session, theme
+from app.attacker import attacker, victim
+from app.attacker import key as attacked_key
 from app.detecting import roc_plot
 from app.evidence import clean_scores, clean_scores_key, detectors, evidence
 from app.pictures import row
@@ -46,12 +48,14 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
                 width=160,
             )
         )
-        key = f"trial {detector.title} {threshold:.6f} {count} {split} {session.attack_key(recipe.but(picture={}, target=''))}"
+        key = (
+            f"trial {detector.title} {threshold:.6f} {count} {split} {attacked_key(recipe.but(picture={}, target=''))}"
+        )
         pressed = st.button(
             f"Attack {count} pictures, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
         )
     st.caption(
-        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(scene.classifier.title)} knows: once by an attacker "
+        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(victim(recipe, scene))} knows: once by an attacker "
         "who does not know the detector, once by one who wants it silent too, toward the likeliest other class."
     )
     if pressed:
@@ -100,9 +104,12 @@ def _threshold(recipe: Recipe, trial: Trial, key: str) -> float:
     return now
 
 
-scene, base = live.attacked()
-recipe = session.recipe()
 head = st.container()
+if session.recipe().defenses:
+    attacker(session.recipe())
+with head:
+    scene, base = live.attacked(known=True)
+recipe = session.recipe()
 found = detectors(scene)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     key = f"detector_{recipe.domain}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from core import domains
-from core.recipe import Method, Recipe
+from core import domains, images
+from core.evaluate.detection import FeatureSqueezing
+from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.columns import MemberSpec, SystemSpec
 from tests.pages.visits import settled, tiles, verdict, visit
 
@@ -96,3 +98,24 @@ def test_windows_and_feature_noise_pass_over_other_classifiers() -> None:
         app = visit(page, RECIPE.to_link())
         assert not app.exception and verdict(app), page
         assert app.session_state["recipe"].defenses == RECIPE.defenses
+
+
+def test_detect_asks_about_the_system_that_the_attacker_knows() -> None:
+    recipe = RECIPE.but(attacker="adaptive", known_defense=2, view={"detector": "feature_squeezing"})
+    app = visit("detect", recipe.to_link())
+    scene = load_example(recipe, device="cpu")
+    system = recipe.built_known_system()
+    assert system is not None
+    vote = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
+    attacked = craft(recipe, scene, system=system, backward=recipe.backward)
+    detector = FeatureSqueezing(vote)
+    table = app.dataframe[0].value
+    for row, pixels in enumerate((scene.clean, attacked.adversarial)):
+        with torch.no_grad():
+            batch = images.to_tensor(pixels)
+            score, seen = float(detector.score(batch)), int(vote(batch).argmax())
+        assert float(table.iloc[row]["score"]) == pytest.approx(score, abs=0.01)
+        assert table.iloc[row]["classifier sees"] == scene.classifier.classes[seen]
+    assert any("those that vote of the bare classifier" in caption.value for caption in app.caption)
+    grey = visit("detect", recipe.but(attacker="grey").to_link())
+    assert grey.dataframe[0].value.iloc[1]["score"] != table.iloc[1]["score"]
