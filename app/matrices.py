@@ -54,7 +54,7 @@ def matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -
                 colours.loc[row, head] = shade(share.value)
     done, total = findings.run.progress()
     width = (
-        200 if done == total or plan.count <= plan.batch else 290
+        200 if done == total or plan.n_images <= plan.batch else 290
     )  # pixels for what its cells will say, so that it keeps its shape while it fills
     event = st.dataframe(
         frame.style.apply(lambda _: colours, axis=None),

@@ -102,7 +102,7 @@ def settings(recipe: Recipe) -> Plan | None:
             domain=recipe.domain,
             classifiers=tuple(classifiers),
             split=split,
-            count=int(count),
+            n_images=int(count),
             seed=recipe.seed,
             attacks=tuple(at_each(chosen_attacks, values, recipe.domain)),
             target=target,

@@ -110,7 +110,7 @@ def _title(one: shelf.Listed) -> str:
         return quoted(one.name)
     domain = domains.get(one.plan.domain)
     what = ", ".join(dict.fromkeys(a.title for a in one.plan.built_attacks)) or "no attack"
-    return f"{domain.title}, {plural(one.plan.count, 'picture')}: {what} · {short}"
+    return f"{domain.title}, {plural(one.plan.n_images, 'picture')}: {what} · {short}"
 
 
 def _key(name: str) -> str:

@@ -1,6 +1,6 @@
 """C&W beside foolbox and ART, JSMA at 224 px, PGD on one picture, and what streaming costs, in one run on this machine.
 
-    python -m benchmarks.attacks [--threads 2] [--pictures 16] [--rounds 1]
+    python -m benchmarks.attacks [--threads 2] [--images 16] [--rounds 1]
 
 All attack the same module with its weights frozen. C&W runs with the same learning rate and first c everywhere, on CIFAR-10
 pictures that the classifier gets right. Beside the time stand the share fooled and the mean L2, because a fast attack that finds
@@ -161,17 +161,17 @@ def one_picture(rounds: int) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attacks", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--pictures", type=int, default=16)
+    parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=1)
     given = parser.parse_args(argv)
     torch.set_num_threads(given.threads)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"python -m benchmarks.attacks --threads {given.threads} --pictures {given.pictures} --rounds {given.rounds}")
+    print(f"python -m benchmarks.attacks --threads {given.threads} --images {given.images} --rounds {given.rounds}")
     print(
         f"{processor()}, {os.cpu_count()} cores, {given.threads} threads, load {load:.1f} before this run; "
         f"Python {platform.python_version()}, torch {torch.__version__}\n"
     )
-    missed = [*one_picture(given.rounds), *smallest_changes(given.pictures, given.rounds), *large_pictures()]
+    missed = [*one_picture(given.rounds), *smallest_changes(given.images, given.rounds), *large_pictures()]
     print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery target is met.")
 
 

@@ -39,7 +39,11 @@ def measured(domain: str, attack: str, count: int, threads: int) -> dict[str, fl
     """One run of that many pictures."""
     torch.set_num_threads(threads)
     plan = Plan(
-        domain=domain, count=count, attacks=(Method(name=attack),), defenses=((Method(name="median"),),), keep=0
+        domain=domain,
+        n_images=count,
+        attacks=(Method(name=attack),),
+        defenses=((Method(name="median"),),),
+        save_images=0,
     )
     classifier = domains.get(domain).classifier(device="cpu")
     domains.get(domain).pixels("test", 0)

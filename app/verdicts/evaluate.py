@@ -38,7 +38,7 @@ def evaluate_verdict(findings: Findings, classifier: int = 0, busy: bool = False
     if done == total:
         return f"{whose}{words}."
     state = "At work" if busy else "Unfinished"
-    over = f"numbers over {int(among.sum()):,} of {plural(plan.count, 'image')}"
+    over = f"numbers over {int(among.sum()):,} of {plural(plan.n_images, 'image')}"
     return f"{state}, {done:,} of {total:,} parts done, {over}. {whose}{words}."
 
 
@@ -167,6 +167,6 @@ def _defended(findings: Findings, classifier: int, attack: int, among: Bools, un
 def known_words(findings: Findings, place: Place) -> str:
     """On how many images a cell was measured, where it is fewer than planned."""
     known = int(np.count_nonzero(findings.cell(place).known))
-    if known == findings.plan.count:
+    if known == findings.plan.n_images:
         return ""
-    return f"Measured on {known:,} of {plural(findings.plan.count, 'image')}: the run is not finished."
+    return f"Measured on {known:,} of {plural(findings.plan.n_images, 'image')}: the run is not finished."

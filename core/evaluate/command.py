@@ -44,7 +44,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="CLASSIFIER",
         help="craft every attack on this one (black box); each on its own without it",
     )
-    parser.add_argument("--pictures", type=int, default=None, help="how many; 16, or the experiment's own, without it")
+    parser.add_argument("--images", type=int, default=None, help="how many; 16, or the experiment's own, without it")
     parser.add_argument("--split", default="test")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attack", action="append", default=[], metavar="NAME[:p=v,...]", help="repeat it for several")
@@ -54,7 +54,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attacker", default="both", choices=("grey", "adaptive", "both"))
     parser.add_argument("--backward", default="average", choices=("identity", "true", "best", "average"))
     parser.add_argument("--batch", type=int, default=25, help="pictures attacked together; what a cut costs at most")
-    parser.add_argument("--keep", type=int, default=100, help="of how many pictures the attacked ones are kept")
+    parser.add_argument("--save-images", type=int, default=100, help="of how many pictures the attacked ones are kept")
     parser.add_argument("--detect", action="store_true", help="ask the feature-squeezing detector too")
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
     parser.add_argument("--ray", default="", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
@@ -83,7 +83,7 @@ def act(options: argparse.Namespace, show: Show) -> int:
         else:
             evaluate(run, device=options.device, watch=watch)
         findings = Findings(run)
-        text = f"{experiment.report(findings)}\n{_made_by(options, plan.count)}" if experiment else report(findings)
+        text = f"{experiment.report(findings)}\n{_made_by(options, plan.n_images)}" if experiment else report(findings)
         rows = experiment.rows(findings) if experiment else matrix(findings)
         _save(options.out, experiment.name if experiment else plan.name, text, rows)
         print(f"{text}\nSaved in {files.shown(options.out)}; the run is {files.shown(run.path)}.")
@@ -92,7 +92,7 @@ def act(options: argparse.Namespace, show: Show) -> int:
 
 def _plan(options: argparse.Namespace, experiment: Experiment | None) -> Plan:
     if experiment is not None:
-        count = experiment.pictures if options.pictures is None else options.pictures
+        count = experiment.pictures if options.images is None else options.images
         classifier = options.classifier[0] if options.classifier else ""
         return experiment.plan(options.domain or "imagenette", classifier, count, options.seed)
     if options.what:
@@ -106,7 +106,7 @@ def _plan(options: argparse.Namespace, experiment: Experiment | None) -> Plan:
         "classifiers": tuple(options.classifier),
         "crafted_on": options.crafted_on,
         "split": options.split,
-        "count": 16 if options.pictures is None else options.pictures,
+        "n_images": 16 if options.images is None else options.images,
         "seed": options.seed,
         "attacks": tuple(at_each(chosen, [eps for eps in options.eps.split(",") if eps], options.domain or "photos")),
         "target": options.target,
@@ -114,7 +114,7 @@ def _plan(options: argparse.Namespace, experiment: Experiment | None) -> Plan:
         "attacker": options.attacker,
         "backward": options.backward,
         "batch": options.batch,
-        "keep": options.keep,
+        "save_images": options.save_images,
         "detect": options.detect,
     }
     return Plan(**given)
@@ -140,7 +140,7 @@ def _plain(method: Method, domain: str) -> Method:
 
 def _reproduce(options: argparse.Namespace, show: Show) -> int:
     experiment = REPRODUCTIONS[options.what]
-    count = experiment.pictures if options.pictures is None else options.pictures
+    count = experiment.pictures if options.images is None else options.images
     files.check_writable(options.out)
     rows = experiment.run(
         count, options.seed, options.device, options.out, lambda done, total, text: show(text, done, total)
@@ -155,7 +155,7 @@ def _made_by(options: argparse.Namespace, count: int) -> str:
     """The command that makes the same table again, and the versions that made this one; a line of Markdown."""
     chosen = [f"--domain {options.domain}"] if options.domain else []
     chosen += [f"--classifier {name}" for name in options.classifier]
-    command = " ".join([options.what, f"--pictures {count}", f"--seed {options.seed}", *chosen])
+    command = " ".join([options.what, f"--images {count}", f"--seed {options.seed}", *chosen])
     return f"Made by `python -m core evaluate {command}` with torch {torch.__version__}, Python {platform.python_version()}.\n"
 
 

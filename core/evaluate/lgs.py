@@ -91,7 +91,12 @@ class Experiment(ABC):
         """What is to be run: on the domain's own classifier unless one is named."""
         named = (classifier,) if classifier else ()
         return Plan(
-            domain=domain, classifiers=named, count=count, seed=seed, keep=min(count, KEPT), **self.choices(domain)
+            domain=domain,
+            classifiers=named,
+            n_images=count,
+            seed=seed,
+            save_images=min(count, KEPT),
+            **self.choices(domain),
         )
 
     @abstractmethod

@@ -37,7 +37,7 @@ class Plan(JsonSpec):
     `attacker`: 'grey' shows to each defense the attack on the bare classifier, 'adaptive' one that was made on that very defense,
     'both' does both. `backward` is how the adaptive one differentiates a defense, as in `Guarded`. `target` is a class by name or
     number, '' for untargeted. `batch` pictures are attacked together, and are what a run that is cut off loses at most. Of the
-    first `keep` pictures the attacked ones are kept. `detect` also asks the feature-squeezing detector. `crafted_on` names another
+    first `save_images` images the attacked ones are kept. `detect` also asks the feature-squeezing detector. `crafted_on` names another
     classifier that all attacks are crafted on, so that the plan's classifiers are attacked as a black box, by an attacker who knows no
     defense; '' crafts on each of them.
 
@@ -50,7 +50,7 @@ class Plan(JsonSpec):
     classifiers: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     crafted_on: Annotated[str, Field(max_length=80)] = ""
     split: Annotated[str, Field(pattern="^[a-z]{1,16}$")] = "test"
-    count: Annotated[int, Field(ge=1, le=1_000_000)] = 16
+    n_images: Annotated[int, Field(ge=1, le=1_000_000)] = 16
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     attacks: Annotated[tuple[Method, ...], Field(max_length=24)] = (Method(name="pgd"),)
     target: Annotated[str, Field(max_length=80)] = ""
@@ -58,7 +58,7 @@ class Plan(JsonSpec):
     attacker: Attacker = "both"
     backward: Backward = "average"
     batch: Annotated[int, Field(ge=1, le=1000)] = 25
-    keep: Annotated[int, Field(ge=0, le=100_000)] = 100
+    save_images: Annotated[int, Field(ge=0, le=100_000)] = 100
     detect: bool = False
 
     @field_validator("attacks")
@@ -170,7 +170,7 @@ def units(plan: Plan) -> Iterator[Unit]:
         for number, attack in enumerate(plan.built_attacks):
             if attack.universal:
                 yield from (Unit(classifier, number, defense, None) for defense in known)
-        for batch in range(-(-plan.count // plan.batch)):
+        for batch in range(-(-plan.n_images // plan.batch)):
             yield Unit(classifier, CLEAN, BARE, batch)
             for number in range(len(plan.attacks)):
                 yield from (Unit(classifier, number, defense, batch) for defense in known)
@@ -189,7 +189,7 @@ def kinds(plan: Plan) -> Iterator[tuple[int, int, int, bool]]:
 
 def unit_count(plan: Plan) -> int:
     """How many units a plan has, without making them."""
-    batches = -(-plan.count // plan.batch)
+    batches = -(-plan.n_images // plan.batch)
     return sum(1 if whole else batches for *_, whole in kinds(plan))
 
 

@@ -41,7 +41,7 @@ def column_title(plan: Plan, place: Place) -> str:
 
 def partial_note(findings: Findings, place: Place) -> str:
     """How many of the planned images a cell covers, where it is fewer than all."""
-    known, planned = int(findings.cell(place).known.sum()), findings.plan.count
+    known, planned = int(findings.cell(place).known.sum()), findings.plan.n_images
     return "" if known == planned else f"{known:,} of {planned:,} images so far"
 
 
@@ -139,7 +139,7 @@ def heading(findings: Findings) -> str:
     done, total = run.progress()
     low, high = findings.covered()
     over = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    so_far = "" if done == total else f" ({state(done, total)}, numbers over {over} of {plan.count:,} images)"
+    so_far = "" if done == total else f" ({state(done, total)}, numbers over {over} of {plan.n_images:,} images)"
     knows = {
         "grey": "the attacker does not know the defense (grey box)",
         "adaptive": f"the attacker knows the defense (adaptive, {plan.backward})",

@@ -71,7 +71,7 @@ def described(plan: Plan, unit: Unit) -> str:
     """What a unit does, in a few words."""
     name = plan.built_attacks[unit.attack].title if unit.attack >= 0 else "no attack"
     behind = "" if unit.known == BARE else f" on {plan.systems[unit.known].title}"
-    what = "training" if unit.batch is None else f"batch {unit.batch + 1} of {-(-plan.count // plan.batch)}"
+    what = "training" if unit.batch is None else f"batch {unit.batch + 1} of {-(-plan.n_images // plan.batch)}"
     return f"{name}{behind}, {what}"
 
 

@@ -93,8 +93,8 @@ class Run:
             self.plan = Plan.from_json(about["plan"])
         except BadInput as error:
             raise BadInput(f"The plan of the run {quoted(self.path.stem)} cannot be used: {error}") from error
-        self.numbers: npt.NDArray[np.int64] = self._values(about["numbers"], "<i8", self.plan.count).astype(np.int64)
-        self.labels: npt.NDArray[np.int64] = self._values(about["labels"], "<i8", self.plan.count).astype(np.int64)
+        self.numbers: npt.NDArray[np.int64] = self._values(about["numbers"], "<i8", self.plan.n_images).astype(np.int64)
+        self.labels: npt.NDArray[np.int64] = self._values(about["labels"], "<i8", self.plan.n_images).astype(np.int64)
         classes = len(domains.get(self.plan.domain).classes)
         if self.numbers.min() < 0 or self.labels.min() < 0 or self.labels.max() >= classes:
             raise self._damaged()
@@ -338,7 +338,7 @@ class Run:
 
     @property
     def _batches(self) -> int:
-        return -(-self.plan.count // self.plan.batch)
+        return -(-self.plan.n_images // self.plan.batch)
 
     @cached_property
     def _kinds(self) -> set[tuple[int, int, int, bool]]:
@@ -367,7 +367,7 @@ class Run:
         """Which images are in that batch."""
         if not isinstance(batch, int) or not 0 <= batch < self._batches:
             raise self._damaged()
-        return slice(batch * self.plan.batch, min((batch + 1) * self.plan.batch, self.plan.count))
+        return slice(batch * self.plan.batch, min((batch + 1) * self.plan.batch, self.plan.n_images))
 
     def _seconds(self, value: Any) -> float:
         if not isinstance(value, float) or not 0 <= value < math.inf:

@@ -68,7 +68,7 @@ def drawn(plan: Plan, split: str | None = None, count: int | None = None) -> npt
         BadInput: the data set is not here, or holds fewer pictures.
     """
     domain = domains.get(plan.domain)
-    return domain.drawn(count or plan.count, split or plan.split, plan.seed)
+    return domain.drawn(count or plan.n_images, split or plan.split, plan.seed)
 
 
 def signature(classifier: Classifier) -> Floats:
@@ -158,7 +158,7 @@ def compute(
         _ask_before(judging, "feature squeezing")
         scores = FeatureSqueezing(classifier).score(attacked).float().cpu().numpy()
     first = unit.batch * plan.batch
-    kept = images.to_pixels(attacked[: max(0, plan.keep - first)]) if unit.attack != CLEAN else ()
+    kept = images.to_pixels(attacked[: max(0, plan.save_images - first)]) if unit.attack != CLEAN else ()
     return Found(
         answers=answers,
         targets=targets.cpu().numpy().astype(np.int32),

@@ -37,7 +37,7 @@ def opened(plan: Plan, place: Place, number: int) -> Outcome:
 def test_the_image_of_every_cell_is_the_one_that_opens(backward: str, target: str, tmp_path: Path) -> None:
     plan = Plan(
         domain="mnist",
-        count=9,
+        n_images=9,
         batch=4,
         seed=5,
         attacks=ATTACKS,
@@ -88,7 +88,7 @@ def test_a_cell_of_a_black_box_attack_opens_with_the_classifier_that_it_was_craf
         domain="mnist",
         classifiers=("a",),
         crafted_on="b",
-        count=4,
+        n_images=4,
         attacks=(Method(name="fgsm", params={"eps": 0.2}),),
         defenses=((Method(name="median"),),),
         attacker="grey",

@@ -16,7 +16,7 @@ from core.inputs import BadInput
 from core.recipe import Method
 from tests.core.evaluate.filled import fill
 
-PLAN = Plan(domain="mnist", count=4, batch=2, attacks=(Method(name="fgsm"),), defenses=())
+PLAN = Plan(domain="mnist", n_images=4, batch=2, attacks=(Method(name="fgsm"),), defenses=())
 
 
 @pytest.fixture(autouse=True)

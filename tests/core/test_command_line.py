@@ -128,7 +128,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_work")
 @pytest.mark.parametrize(
-    "command", ["attack cat", "run RECIPE", "train mnist_a", "evaluate --pictures 1", "evaluate PLAN"]
+    "command", ["attack cat", "run RECIPE", "train mnist_a", "evaluate --images 1", "evaluate PLAN"]
 )
 @pytest.mark.parametrize("out", ["FILE", "FILE/below", "/proc/nowhere", "nul\0"])
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(
@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
 ) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "recipe.json").write_text("{}")
-    (tmp_path / "plan.json").write_text('{"count": 1}')
+    (tmp_path / "plan.json").write_text('{"n_images": 1}')
     places = {"RECIPE": str(tmp_path / "recipe.json"), "PLAN": str(tmp_path / "plan.json")}
     words = [places.get(word, word) for word in command.split()]
     assert main([*words, "--device", "cpu", "--out", out.replace("FILE", str(tmp_path / "file"))]) == 2

@@ -151,13 +151,13 @@ def test_evaluations(tmp_path: Path) -> None:
     quick = [Method(name=name, params=SHORT.get(name, {})) for name in ("pgd", "universal_patch")]
     plan = Plan(
         domain="mnist",
-        count=7,
+        n_images=7,
         batch=4,
         attacks=tuple(quick),
         target="3",
         defenses=((Method(name="lgs"),),),
         detect=True,
-        keep=3,
+        save_images=3,
     )
 
     def judged(device: str) -> list[object]:

@@ -21,7 +21,7 @@ from tests.pages.visits import tiles, verdict, visit
 
 PLAN = Plan(
     domain="mnist",
-    count=30,
+    n_images=30,
     attacks=(
         Method(name="fgsm", params={"eps": 40 / 255}),
         Method(name="fgsm", params={"eps": 80 / 255}),
@@ -214,7 +214,7 @@ def test_where_nothing_can_be_written_the_page_says_so(runs: Path, monkeypatch: 
 
 def test_only_a_run_of_the_recipes_domain_is_opened_by_itself(runs: Path) -> None:
     fill(PLAN)
-    other = Plan(count=5, attacks=(Method(name="fgsm"),), defenses=())
+    other = Plan(n_images=5, attacks=(Method(name="fgsm"),), defenses=())
     fill(other)
     app = visit("evaluate", LINK)
     assert app.button(key=f"open_{PLAN.name}").disabled and not app.button(key=f"open_{other.name}").disabled

@@ -23,7 +23,7 @@ Labels = npt.NDArray[np.int64]
 
 
 def plan(**changes: Any) -> Plan:
-    return Plan(**{"domain": "mnist", "count": 10, "batch": 5, "attacks": (FGSM,), "defenses": (), **changes})
+    return Plan(**{"domain": "mnist", "n_images": 10, "batch": 5, "attacks": (FGSM,), "defenses": (), **changes})
 
 
 def right(count: int, labels: Labels, batch: int | None) -> npt.NDArray[np.integer]:

@@ -206,7 +206,7 @@ def test_it_works_in_a_recipe_in_an_evaluation_and_on_the_command_line(
     recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), defenses=BLUR, attacker="both")
     (column,) = run(recipe, device="cpu").columns
     assert column.short == "Learned blur" and column.grey is not None and column.adaptive is not None
-    plan = Plan(domain="mnist", count=4, batch=4, attacks=(Method(name="fgsm"),), defenses=BLUR)
+    plan = Plan(domain="mnist", n_images=4, batch=4, attacks=(Method(name="fgsm"),), defenses=BLUR)
     assert evaluate(Run.create(plan, "cpu", tmp_path / "run.sqlite"), device="cpu")
     assert main(["list"]) == 0 and "digits" in capsys.readouterr().out
     words = "attack 0 --domain mnist --attack fgsm --defense learned_blur:weights=digits,share=0.5 --device cpu --out"
@@ -253,6 +253,8 @@ def test_a_second_classifier_is_one_file_and_one_card(folder: Path, capsys: pyte
     assert torch.allclose(MNIST.classifier("linear", "cpu")(images), network((images - 0.5) / 0.5), atol=1e-2)
     outcome = run(Recipe(domain="mnist", classifier="linear", attack=Method(name="fgsm"), defenses=()), device="cpu")
     assert outcome.classifier == "linear"
-    plan = Plan(domain="mnist", classifiers=("digits", "linear"), count=2, attacks=(Method(name="fgsm"),), defenses=())
+    plan = Plan(
+        domain="mnist", classifiers=("digits", "linear"), n_images=2, attacks=(Method(name="fgsm"),), defenses=()
+    )
     assert evaluate(Run.create(plan, "cpu", folder.parent / "run.sqlite"), device="cpu")
     assert main(["list"]) == 0 and "Two layers" in capsys.readouterr().out

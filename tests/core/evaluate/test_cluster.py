@@ -21,7 +21,7 @@ from tests.core.evaluate.test_running import content
 
 PLAN = Plan(
     domain="mnist",
-    count=24,
+    n_images=24,
     batch=4,
     attacks=(
         Method(name="pgd", params={"eps": "40/255", "steps": 5}),

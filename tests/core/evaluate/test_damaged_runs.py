@@ -24,7 +24,7 @@ from tests.core.evaluate.filled import fill, found
 
 PLAN = Plan(
     domain="mnist",
-    count=12,
+    n_images=12,
     batch=5,
     attacks=(
         Method(name="fgsm", params={"eps": 40 / 255}),
@@ -65,7 +65,7 @@ def read_all(name: str) -> None:
                     findings.share(place, measure)
                 reports.classes_table(findings, place)
                 findings.confusion(place, 10), findings.confusion(place, 10, "clean"), findings.seconds(BARE)
-                for position in range(run.plan.count):
+                for position in range(run.plan.n_images):
                     run.picture(place.classifier, place.attack, place.known, position)
         for unit in units(run.plan):
             run.extras(unit)
@@ -132,15 +132,15 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "plan no JSON": about("plan", "{"),
     "plan nested": about("plan", "[" * 100_000),
     "plan large": about("plan", json.dumps({"x": "y" * 2_000_000})),
-    "a million images": planned(count=1_000_000, batch=1),
-    "no images": planned(count=0),
+    "a million images": planned(n_images=1_000_000, batch=1),
+    "no images": planned(n_images=0),
     "an unknown attack": planned(attacks=[{"name": "nobody", "params": {}}]),
     "an attack out of range": planned(attacks=[{"name": "fgsm", "params": {"eps": 1e99}}]),
     "an unknown defense": planned(defenses=[[{"name": "nobody"}]]),
     "an unknown domain": planned(domain="moon"),
     "an unknown class": planned(target="elephant"),
     "an unknown classifier": planned(classifiers=["nobody"]),
-    "fewer images": planned(count=11),
+    "fewer images": planned(n_images=11),
     "other batches": planned(batch=4),
     "fewer defenses": planned(defenses=[]),
     "fewer attacks": planned(attacks=[]),
@@ -260,11 +260,11 @@ def test_bytes_that_are_lost_or_changed_give_a_sentence_or_numbers(
 def test_a_plan_of_a_million_images_is_listed_at_once(good: bytes, folder: Path) -> None:
     path = folder / "large.sqlite"
     path.write_bytes(good)
-    planned(count=1_000_000, batch=1)(path)
+    planned(n_images=1_000_000, batch=1)(path)
     for key in ("numbers", "labels"):
         about(key, bytes(8_000_000))(path)
     began = time.monotonic()
-    assert shelf.listed()[0].total == unit_count(PLAN.model_copy(update={"count": 1_000_000, "batch": 1}))
+    assert shelf.listed()[0].total == unit_count(PLAN.model_copy(update={"n_images": 1_000_000, "batch": 1}))
     assert time.monotonic() - began < 2
 
 

@@ -24,7 +24,7 @@ from core.recipe import Method
 
 PLAN = Plan(
     domain="mnist",
-    count=60,
+    n_images=60,
     batch=20,
     attacks=(
         Method(name="pgd", params={"eps": 0.2}),

@@ -55,14 +55,14 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
     plan = Plan(
         domain="mnist",
         classifiers=("a",),
-        count=COUNT,
+        n_images=COUNT,
         batch=3,
         seed=4,
         attacks=(attack,),
         target=target,
         defenses=(column,),
         backward=backward,
-        keep=COUNT,
+        save_images=COUNT,
     )
     with Run.create(plan, "cpu", tmp_path / "run.sqlite") as kept:
         assert evaluate(kept, device="cpu")
@@ -111,11 +111,11 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
         domain="mnist",
         classifiers=("a",),
         crafted_on="b",
-        count=6,
+        n_images=6,
         attacks=(Method(name="fgsm", params={"eps": 0.3}),),
         defenses=((Method(name="median"),),),
         attacker="grey",
-        keep=6,
+        save_images=6,
     )
     assert Plan.from_json(plan.to_json()) == plan
     with pytest.raises(BadInput, match="black box"):

@@ -19,7 +19,7 @@ from core.recipe import Method
         ({"classifiers": ("vgg19",)}, "no classifier called 'vgg19'"),
         ({"attacks": (Method(name="pgd", params={"eps": 3}),)}, "eps is 3; in L∞ it must be at most 1"),
         ({"defenses": ((),)}, "chain of 1 to 6"),
-        ({"count": 0}, "at least 1"),
+        ({"n_images": 0}, "at least 1"),
         ({"target": "dragon"}, "'dragon' is no class"),
         ({"backward": "none"}, "another word"),
         ({"backward": "true"}, "JPEG: no useful gradient"),
@@ -37,15 +37,15 @@ def test_text_that_is_no_plan_gets_a_sentence(text: str) -> None:
 
 
 def test_a_plan_is_its_json_and_its_name_is_what_it_says() -> None:
-    plan = Plan(attacks=(Method(name="fgsm"), Method(name="fgsm")), count=5)
+    plan = Plan(attacks=(Method(name="fgsm"), Method(name="fgsm")), n_images=5)
     assert len(plan.attacks) == 1, "the same attack twice is one"
     assert Plan.from_json(plan.to_json()) == plan
-    assert plan.name == Plan(attacks=(Method(name="fgsm"),), count=5, classifiers=("photonet",)).name
-    assert plan.name != Plan(attacks=(Method(name="fgsm"),), count=6).name
+    assert plan.name == Plan(attacks=(Method(name="fgsm"),), n_images=5, classifiers=("photonet",)).name
+    assert plan.name != Plan(attacks=(Method(name="fgsm"),), n_images=6).name
 
 
 def test_every_attack_meets_every_defense_once_for_each_attacker() -> None:
-    plan = Plan(attacks=(Method(name="fgsm"), Method(name="universal_patch")), target="moon", count=7, batch=3)
+    plan = Plan(attacks=(Method(name="fgsm"), Method(name="universal_patch")), target="moon", n_images=7, batch=3)
     seen = list(units(plan))
     assert len({unit.key for unit in seen}) == len(seen)
     assert sum(unit.batch is None for unit in seen) == 3  # a patch for the bare classifier and one for each defense

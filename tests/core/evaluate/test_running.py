@@ -31,12 +31,12 @@ from core.systems.guarded import Guarded
 ROOT = Path(__file__).resolve().parents[3]
 PLAN = Plan(
     domain="mnist",
-    count=13,
+    n_images=13,
     batch=5,
     attacks=(Method(name="pgd", params={"eps": "40/255", "steps": 3}), Method(name="square", params={"queries": 20})),
     defenses=((Method(name="median"),), (Method(name="random_resize"), Method(name="bitdepth"))),
     detect=True,
-    keep=7,
+    save_images=7,
 )
 
 
@@ -122,7 +122,7 @@ def test_a_step_in_the_middle_can_be_stopped_and_leaves_nothing_half_done(tmp_pa
 
 
 def test_the_time_left_is_told_from_the_steps_of_the_first_unit_and_then_from_what_units_took(tmp_path: Path) -> None:
-    plan = PLAN.model_copy(update={"defenses": (), "count": 15})
+    plan = PLAN.model_copy(update={"defenses": (), "n_images": 15})
     with Run.create(plan, "cpu", tmp_path / "r.sqlite") as run:
         todo = [unit for unit in units(plan) if unit.attack != CLEAN]
         pace = Pace(run, list(units(plan)))
@@ -141,7 +141,7 @@ def test_the_time_left_is_told_from_the_steps_of_the_first_unit_and_then_from_wh
 def test_a_unit_is_the_attack_and_the_defenses_themselves(whole: Run) -> None:
     domain = domains.get("mnist")
     classifier = domain.classifier(None, "cpu")
-    images, labels = domain.sample(PLAN.count, seed=0)
+    images, labels = domain.sample(PLAN.n_images, seed=0)
     assert torch.equal(labels, torch.from_numpy(whole.labels.copy()))
     x, y = images[5:10], labels[5:10]
     for known, judge in ((BARE, BARE), (BARE, 0), (0, 0), (1, 1), (BARE, 1)):
@@ -196,7 +196,7 @@ def test_a_universal_attack_without_a_target_gets_a_sentence(tmp_path: Path) -> 
 
 def test_more_pictures_than_there_are_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="17 labelled pictures in 'test'"):
-        Run.create(Plan(count=18), "cpu", tmp_path / "r.sqlite")
+        Run.create(Plan(n_images=18), "cpu", tmp_path / "r.sqlite")
     assert not list(tmp_path.iterdir())
 
 
@@ -357,7 +357,7 @@ def test_the_pictures_are_read_while_the_device_works(monkeypatch: pytest.Monkey
     monkeypatch.setattr("core.evaluate.running.load_images", load)
     monkeypatch.setattr("core.evaluate.running.compute", compute)
     with Run.create(
-        Plan(domain="mnist", count=8, batch=2, attacks=(), defenses=()), "cpu", tmp_path / "r.sqlite"
+        Plan(domain="mnist", n_images=8, batch=2, attacks=(), defenses=()), "cpu", tmp_path / "r.sqlite"
     ) as run:
         order = run.numbers[::2].tolist()
         assert evaluate(run, device="cpu")
@@ -366,7 +366,7 @@ def test_the_pictures_are_read_while_the_device_works(monkeypatch: pytest.Monkey
 def test_what_others_compute_meanwhile_is_not_counted_as_the_attacks_time(tmp_path: Path) -> None:
     plan = Plan(
         domain="mnist",
-        count=2,
+        n_images=2,
         batch=2,
         attacks=(Method(name="pgd", params={"steps": 5, "early_stop": False}),),
         defenses=(),
@@ -394,7 +394,7 @@ def test_what_others_compute_meanwhile_is_not_counted_as_the_attacks_time(tmp_pa
 
 
 def test_judging_says_what_it_does_and_stops_between_defenses(tmp_path: Path) -> None:
-    plan = PLAN.model_copy(update={"attacks": (), "count": 5})
+    plan = PLAN.model_copy(update={"attacks": (), "n_images": 5})
     with Run.create(plan, "cpu", tmp_path / "r.sqlite") as run:
         seen: list[str] = []
 
