@@ -4,7 +4,7 @@ python -m core list
 python -m core attack PICTURE --attack pgd --eps 8/255 --defense jpeg --out DIR
 python -m core run RECIPE.json --out DIR
 python -m core train PLAN_NAME|PLAN.json
-python -m core evaluate --domain cifar10 --pictures 500 --attack pgd --defense lgs
+python -m core evaluate --domain cifar10 --images 500 --attack pgd --defense lgs
 python -m core evaluate lgs-table-1
 """
 

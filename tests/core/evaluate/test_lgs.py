@@ -118,7 +118,7 @@ def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None,
 
 def test_a_plan_from_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
-        "evaluate --domain mnist --pictures 10 --attack fgsm --eps 20/255,40/255 --defense median+jpeg:quality=50 "
+        "evaluate --domain mnist --images 10 --attack fgsm --eps 20/255,40/255 --defense median+jpeg:quality=50 "
         "--attacker grey --device cpu --detect"
     )
     command = [*words.split(), "--store", str(tmp_path / "run.sqlite"), "--out", str(tmp_path)]
@@ -135,7 +135,7 @@ def test_a_plan_from_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     ("words", "sentence"),
     [
         (["evaluate", "lgs-table-9"], "neither a file nor an experiment"),
-        (["evaluate", "--domain", "mnist", "--pictures", "9999999"], "at most 1e+06"),
+        (["evaluate", "--domain", "mnist", "--images", "9999999"], "at most 1e+06"),
         (["evaluate", "--attack", "pgd", "--eps", "9"], "eps"),
         (["evaluate", "--defense", "lgs:window=200"], "at most 64"),
     ],

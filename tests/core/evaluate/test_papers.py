@@ -85,9 +85,9 @@ def test_from_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(REPRODUCTIONS, "toy", Toy())
-    assert main(["evaluate", "toy", "--pictures", "7", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    assert main(["evaluate", "toy", "--images", "7", "--device", "cpu", "--out", str(tmp_path)]) == 0
     text = (tmp_path / "toy.md").read_text(encoding="utf-8")
-    assert "Made by `python -m core evaluate toy --pictures 7 --seed 0` with torch" in text
+    assert "Made by `python -m core evaluate toy --images 7 --seed 0` with torch" in text
     text = capsys.readouterr().out
     assert "7 test pictures of Photographs, seed 0, classifier PhotoNet" in text and "| all |" in text
     for ending in ("md", "csv", "tex"):
