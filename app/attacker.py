@@ -23,6 +23,7 @@ def attacker(recipe: Recipe) -> Recipe:
         [NONE, *range(len(titles))],
         format_func=lambda n: "knows no defense" if n == NONE else f"knows the defense {titles[n]}",
         key="attack_known",
+        width=420,
         on_change=_chosen,
         help="An attacker who knows a defense attacks the classifier behind it (adaptive). The defenses are those of Defend.",
     )

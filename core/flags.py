@@ -135,7 +135,7 @@ def larger_eps_is_weaker(trials: Sequence[Trial]) -> Flag | None:
             return Flag(
                 "larger-eps",
                 "A larger eps did worse",
-                f"{_did(small)} at eps {_n255(small)}, {large.fooled} at {_n255(large)}.",
+                f"{_did(small)} at eps {_eps(small)}, {large.fooled} at {_eps(large)}.",
                 "The larger ball holds the smaller one, so nothing that fooled before is lost; the search is not finding it.",
                 "Give the larger eps more steps or a smaller step size.",
             )
@@ -204,8 +204,10 @@ def raised(
     return tuple(flag for flag in flags if flag is not None)
 
 
-def _n255(trial: Trial) -> str:
-    return f"{(trial.eps or 0) * 255:.3g}/255"
+def _eps(trial: Trial) -> str:
+    """The budget: of values in n/255, of the L2 norm as a plain number."""
+    eps = trial.eps or 0
+    return f"{eps:.3g}" if trial.norm == "l2" else f"{eps * 255:.3g}/255"
 
 
 def _did(trial: Trial) -> str:

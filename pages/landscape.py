@@ -52,7 +52,7 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     if grid is None:
         return live.state(key, "The loss surface is being measured.", "The measurement")
     surface_plot(grid, scene.classifier.classes, scene.label, unit=usual.unit, key="landscape_surface")
-    return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known)
+    return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known, usual.unit)
 
 
 def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:

@@ -10,15 +10,15 @@ from core.recipe import AttackOutcome, Prediction
 from core.recipe.surroundings import Regions
 
 
-def surface_verdict(grid: Grid, classes: tuple[str, ...], label: int, known: bool = True) -> str:
+def surface_verdict(grid: Grid, classes: tuple[str, ...], label: int, known: bool = True, unit: str = "/255") -> str:
     """Where along the gradient the class is lost first, and the loss at the image, there and at the end of the line.
 
-    Steps are counted from the image, which is the middle of the grid, toward a growing loss.
+    Steps are counted from the image, which is the middle of the grid, toward a growing loss; `unit` is the domain's.
     """
     row, column = int(np.abs(grid.down).argmin()), int(np.abs(grid.across).argmin())
     line, steps = grid.loss[row, column:], grid.across[column:]
     gone = np.flatnonzero(grid.predicted[row, column:] != label)
-    name, end = named(classes, label, known), budget(float(steps[-1]))
+    name, end = named(classes, label, known), budget(float(steps[-1]), unit)
     aside = f"In the random direction it is at most {_loss(grid.loss[:, column].max())}."
     if not len(gone):
         losses = f"the loss is {_loss(line[0])} at the image and {_loss(line[-1])} there"
@@ -31,7 +31,7 @@ def surface_verdict(grid: Grid, classes: tuple[str, ...], label: int, known: boo
     there, last = int(gone[0]), len(line) - 1
     further = "" if there == last else f" and {_loss(line[-1])} at {end}"
     return (
-        f"Along the gradient the {name} is first lost at {budget(float(steps[there]))}: the loss is {_loss(line[0])} at the image, "
+        f"Along the gradient the {name} is first lost at {budget(float(steps[there]), unit)}: the loss is {_loss(line[0])} at the image, "
         f"{_loss(line[there])} there{further}. {aside}"
     )
 

@@ -53,6 +53,10 @@ def test_a_larger_eps_weaker_than_a_smaller_one() -> None:
     assert names(trial(PGD(eps=EPS), 5), trial(PGD(eps=2 * EPS), 4)) == ["larger-eps"]
     assert names(trial(PGD(eps=EPS), 4), trial(PGD(eps=2 * EPS), 5)) == []
     assert names(trial(PGD(eps=EPS), 5), trial(FGSM(eps=2 * EPS), 4)) == []
+    flag = raised([trial(PGD(eps=0.5, norm="l2"), 5), trial(PGD(eps=0.75, norm="l2"), 4)])[0]
+    assert flag.name == "larger-eps" and "at eps 0.5, 4 at 0.75." in flag.raised_if
+    flag = raised([trial(PGD(eps=EPS), 5), trial(PGD(eps=2 * EPS), 4)])[0]
+    assert "/255, 4 at " in flag.raised_if
 
 
 def test_an_unbounded_attack_that_falls_short() -> None:

@@ -62,6 +62,11 @@ def test_the_loss_is_that_of_the_place_that_is_named(found: Grid, known: bool, t
     assert surface_verdict(found, CLASSES, 0, known) == text
 
 
+def test_the_place_is_named_in_the_unit_of_the_domain() -> None:
+    said = surface_verdict(grid([7, 5, 0.5, 2, 3], [1, 1, 0, 1, 1]), CLASSES, 0, unit="")
+    assert f"first lost at {4 / 255:.3g}:" in said and f"3 at {8 / 255:.3g}." in said and "/255" not in said
+
+
 def regions(third: str, seen: list[int]) -> Regions:
     predicted = np.resize(np.array(seen), (5, 5))
     found = Grid(STEPS, STEPS, np.zeros((5, 5), np.float32), predicted, np.ones((5, 5), np.float32))
