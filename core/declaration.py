@@ -6,6 +6,7 @@ Sliders, command-line flags, JSON, validation and the documentation all read the
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -207,6 +208,27 @@ def _written(values: Mapping[str, Any], place: tuple[int | str, ...], otherwise:
         except (KeyError, IndexError, TypeError):
             return otherwise
     return found
+
+
+def json_fields(text: str | bytes, what: str, such_as: tuple[str, str]) -> dict[str, Any]:
+    """The fields of a JSON object that somebody handed in.
+
+    Args:
+        what: what it should be, with its article: 'a recipe'. such_as: two of its fields, for the sentence.
+
+    Raises:
+        BadInput: it is not JSON, no object, or a field has no proper name.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadInput(f"This is not {what}: the text is not JSON.") from None
+    if not isinstance(values, dict):
+        first, second = such_as
+        raise BadInput(f"This is not {what}: the JSON must be an object with fields such as {first!r} and {second!r}.")
+    if any(not key.isidentifier() for key in values):
+        raise BadInput(f"This is not {what}: a field has no proper name.")
+    return values
 
 
 def readable(error: ValidationError, title: str, values: Mapping[str, Any]) -> str:

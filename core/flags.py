@@ -157,7 +157,7 @@ def unbounded_falls_short(trials: Sequence[Trial]) -> Flag | None:
 
 
 def chance_without_averaging(defense: Defense, backward: str) -> Flag | None:
-    if not defense.randomised() or backward in ("average", "none"):
+    if not defense.is_randomized() or backward in ("average", "none"):
         return None
     return Flag(
         "no-averaging",

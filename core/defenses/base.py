@@ -69,12 +69,12 @@ class Defense(Declared, ABC):
 
         Image by image here, which holds whatever `drawn` does; a defense may write it for the whole batch at once.
         """
-        if streams is None or not self.randomised():
+        if streams is None or not self.is_randomized():
             return self.drawn(images, None)
         alone = zip(torch.split(images, 1), streams.generators, strict=True)
         return torch.cat([self.drawn(image, generator) for image, generator in alone])
 
-    def randomised(self) -> bool:
+    def is_randomized(self) -> bool:
         """Whether two draws differ."""
         return type(self).drawn is not Defense.drawn
 

@@ -44,8 +44,8 @@ class Chain(Defense):
             images = member.drawn_each(images, streams)
         return images
 
-    def randomised(self) -> bool:
-        return any(member.randomised() for member in self.members)
+    def is_randomized(self) -> bool:
+        return any(member.is_randomized() for member in self.members)
 
     def guarded_gradient(self, images: Tensor, backward: str, streams: RandomStreams | None = None) -> Tensor:
         for member in self.members:

@@ -96,7 +96,7 @@ def attack_seconds(recipe: Recipe, system: System | None = None) -> float:
     total = 0.0
     for defense in [None] if system is None else [member.defense for member in system.members]:
         own = 0.0 if defense is None else defense_seconds(defense, domain.size)
-        draws = DRAWS if defense is not None and defense.randomised() else 1
+        draws = DRAWS if defense is not None and defense.is_randomized() else 1
         backward, forward = gradient + (1 + _BACKWARD) * own, gradient * _FORWARD + own
         total += draws * ((asked.gradients + 1) * backward + asked.queries * forward)
     return total
@@ -107,7 +107,7 @@ def columns_seconds(recipe: Recipe, attacker: Attacker) -> float:
     size, total = domains.get(recipe.domain).size, 0.0
     for system in recipe.built_systems():
         for defense in system.defenses():
-            total += 4 * defense_seconds(defense, size) * (DRAWS if defense.randomised() else 1)
+            total += 4 * defense_seconds(defense, size) * (DRAWS if defense.is_randomized() else 1)
         if attacker in ("adaptive", "both"):
             total += attack_seconds(recipe, system)
     return total

@@ -114,7 +114,7 @@ def _judge_member(
     defended = defense(images)
     _finish(images)
     seconds = time.perf_counter() - began
-    if defense.randomised():
+    if defense.is_randomized():
         return Guarded(classifier, defense, seed=seed)(images), defended, seconds
     return classifier(defended), defended, seconds
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core import attacks, domains
-from core.declaration import Real, readable
+from core.declaration import Real, json_fields, readable
 from core.domains.chosen import Picture
 from core.inputs import BadInput, quoted
 from core.recipe.columns import (
@@ -106,17 +106,7 @@ class JsonSpec(Plain):
         Raises:
             BadInput: it is not JSON, or says something else.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
-            raise BadInput(f"This is not {cls.what}: the text is not JSON.") from None
-        if not isinstance(values, dict):
-            raise BadInput(
-                f"This is not {cls.what}: the JSON must be an object with fields such as 'domain' and 'seed'."
-            )
-        if any(not isinstance(key, str) or not key.isidentifier() for key in values):
-            raise BadInput(f"This is not {cls.what}: a field has no proper name.")
-        return cls(**values)
+        return cls(**json_fields(text, cls.what, ("domain", "seed")))
 
 
 class Recipe(JsonSpec):

@@ -125,7 +125,7 @@ def craft(
 ) -> AttackOutcome:
     """The recipe's attack on the scene; with `system`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.built_attack()
-    if system is not None and backward == "average" and not system.randomised():
+    if system is not None and backward == "average" and not system.is_randomized():
         backward = "best"  # the same, by its name
     attacked = attacked_classifier(system, scene.load, backward, seed=recipe.seed)
     with torch.no_grad():

@@ -41,7 +41,7 @@ class Ensemble(Classifier):
                 raise BadInput(
                     f"A member of an ensemble must be a Classifier; this is a {type(member).__name__}. Classifier.wrap makes one."
                 )
-            _check_fit(first, member)
+            check_same_images(first, member)
         for name in ("name", "domain", "classes", "size", "channels"):
             setattr(self, name, getattr(first, name))
         self.title = title or f"vote of {', '.join(member.title for member in members)}"
@@ -118,8 +118,8 @@ def vote(logits: Sequence[Tensor]) -> Tensor:
     return scores.logsumexp(0) - log(len(logits))
 
 
-def _check_fit(first: Classifier, other: Classifier) -> None:
-    """Refuse a member that judges other images or other classes than the first one.
+def check_same_images(first: Classifier, other: Classifier) -> None:
+    """Refuse a classifier that takes other images than the first one, names other classes, or is on another device.
 
     Raises:
         BadInput: it does.
@@ -127,13 +127,11 @@ def _check_fit(first: Classifier, other: Classifier) -> None:
     if (other.size, other.channels) != (first.size, first.channels):
         raise BadInput(
             f"{first.title} takes images {first.size}×{first.size} with {first.channels} channels and {other.title} "
-            f"{other.size}×{other.size} with {other.channels}; the members of an ensemble judge the same images."
+            f"{other.size}×{other.size} with {other.channels}; a system judges the same images."
         )
     if tuple(other.classes) != tuple(first.classes):
-        raise BadInput(
-            f"{first.title} and {other.title} have different classes; the members of an ensemble share them."
-        )
+        raise BadInput(f"{first.title} and {other.title} have different classes; a system has the same for all.")
     if other.device != first.device:
         raise BadInput(
-            f"{first.title} is on {first.device} and {other.title} on {other.device}; move the members to one device."
+            f"{first.title} is on {first.device} and {other.title} on {other.device}; move both to one device."
         )

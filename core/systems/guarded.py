@@ -34,7 +34,7 @@ class Guarded(Wrapper):
         'average': as 'best', averaged over `samples` draws of the defense's own randomness, fresh ones at every look
             (expectation over transformation; Athalye et al. 2018, section 4.2). Of a defense without randomness it is 'best'.
 
-    Without a gradient the logits of a randomised defense are the mean over `samples` draws that depend on `seed` and on the
+    Without a gradient the logits of a randomized defense are the mean over `samples` draws that depend on `seed` and on the
     image alone, so that a success is no luck of one draw and the same image always gets the same answer, whatever its batch.
 
     The attacker's draws differ from these. Within an attack they depend on the attack's seed and step and are the same for all
@@ -67,7 +67,7 @@ class Guarded(Wrapper):
             )
         self.defense = defense
         self.backward = backward
-        self.samples = samples if defense.randomised() else 1
+        self.samples = samples if defense.is_randomized() else 1
         self.seed = seed
         self.looks: AttackLooks | None = None  # of the attack that this classifier was made for
 
@@ -78,7 +78,7 @@ class Guarded(Wrapper):
 
     def in_attack(self, looks: AttackLooks) -> Classifier:
         known = super().in_attack(looks)
-        if self.backward != "average" or not self.defense.randomised():
+        if self.backward != "average" or not self.defense.is_randomized():
             return known
         assert isinstance(known, Guarded)
         twin = copy(known)
@@ -98,7 +98,7 @@ class Guarded(Wrapper):
         """Logits N×K of the defended images, N×C×H×W in [0, 1]; the gradient is the one that `backward` names."""
         images = self.accepted(images)
         with_gradient = torch.is_grad_enabled() and images.requires_grad
-        if not self.defense.randomised():
+        if not self.defense.is_randomized():
             backward = "best" if self.backward == "average" else self.backward
             return self._once(images, backward, None)
         if not with_gradient:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.defenses.base import Defense
-from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.systems.ensemble import Ensemble
+from core.systems.ensemble import Ensemble, check_same_images
 from core.systems.guarded import Backward, Guarded
 
 Loader = Callable[[str], Classifier]  # the classifier of a name, loaded; '' is the recipe's own
@@ -82,9 +81,9 @@ class System:
         """The classifiers that the system names, each once; the recipe's own is not among them."""
         return tuple(dict.fromkeys(member.classifier for member in self.members if member.classifier))
 
-    def randomised(self) -> bool:
+    def is_randomized(self) -> bool:
         """Whether two answers to the same image may differ in their draws."""
-        return any(defense.randomised() for defense in self.defenses())
+        return any(defense.is_randomized() for defense in self.defenses())
 
     def without_gradient(self) -> tuple[str, ...]:
         """The titles of those parts that have no useful gradient."""
@@ -117,21 +116,6 @@ class System:
         members = []
         for member in self.members:
             classifier = load(member.classifier) if member.classifier else own
-            _check_same_images(own, classifier)
+            check_same_images(own, classifier)
             members.append((classifier, member.defense))
         return members
-
-
-def _check_same_images(own: Classifier, other: Classifier) -> None:
-    """Refuse a classifier that takes other images than the recipe's own.
-
-    Raises:
-        BadInput: it does.
-    """
-    if (other.size, other.channels) != (own.size, own.channels):
-        raise BadInput(
-            f"{other.title} takes images {other.size}×{other.size} with {other.channels} channels, and the recipe's classifier, "
-            f"{own.title}, {own.size}×{own.size} with {own.channels}; choose a classifier that takes the same images."
-        )
-    if tuple(other.classes) != tuple(own.classes):
-        raise BadInput(f"{other.title} has other classes than {own.title}; choose a classifier of the same classes.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
 
 from core import domains, files
-from core.declaration import readable
+from core.declaration import json_fields, readable
 from core.inputs import BadInput, quoted
 from core.models.architectures import ARCHITECTURES
 from core.training.augment import AUGMENTATIONS
@@ -150,15 +150,7 @@ class TrainingPlan(_Data):
         Raises:
             BadInput: it is not JSON, or says something else.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
-            raise BadInput("This is not a training plan: the text is not JSON.") from None
-        if not isinstance(values, dict):
-            raise BadInput(
-                "This is not a training plan: the JSON must be an object with fields such as 'name' and 'stages'."
-            )
-        return cls(**values)
+        return cls(**json_fields(text, "a training plan", ("name", "stages")))
 
 
 def find_plan(name: str) -> TrainingPlan:

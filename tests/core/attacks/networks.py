@@ -51,7 +51,7 @@ def linear(seed: int = 0, classes: int = 3) -> Classifier:
 def streams_of(images: Tensor, seed: int) -> RandomStreams:
     """The streams of an attack on those images with a generator of that seed."""
     generator = torch.Generator().manual_seed(seed)
-    draw_seed(generator)  # the first number is for a randomised defense
+    draw_seed(generator)  # the first number is for a randomized defense
     return RandomStreams.of(images, generator)
 
 

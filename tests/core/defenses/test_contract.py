@@ -88,7 +88,7 @@ def test_a_batch_is_its_pictures_one_by_one_in_any_memory_layout(defense: Defens
     torch.testing.assert_close(defense(last), together, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("defense", [d for d in ALL if not d.randomised()], ids=named)
+@pytest.mark.parametrize("defense", [d for d in ALL if not d.is_randomized()], ids=named)
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_flat_picture_stays_flat_and_finite(defense: Defense, value: float) -> None:
     images = torch.full((1, 3, 37, 29), value, requires_grad=not defense.without_gradient())

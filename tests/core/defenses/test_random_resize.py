@@ -42,9 +42,9 @@ def test_every_picture_of_a_batch_gets_its_own_draw_and_every_seed_another() -> 
 
 
 def test_a_chain_is_random_when_a_part_is() -> None:
-    assert RandomResizePad().randomised() and not Median().randomised()
+    assert RandomResizePad().is_randomized() and not Median().is_randomized()
     chain = Chain(members=(Median(), RandomResizePad()))
-    assert chain.randomised() and not Chain(members=(Median(),)).randomised()
+    assert chain.is_randomized() and not Chain(members=(Median(),)).is_randomized()
     x = torch.rand(2, 3, 16, 16)
     assert torch.equal(chain.drawn(x, seeded(2)), RandomResizePad().drawn(Median()(x), seeded(2)))
 

@@ -168,11 +168,11 @@ def test_a_system_is_made_of_names_and_says_what_it_is() -> None:
     assert chain.described() == BitDepth(bits=3).described() and chain.classifier_names() == ()
     assert vote.described() == "vote of the bare classifier, Other behind " + JPEG().described()
     assert vote.classifier_names() == ("other",) and vote.defense is None and chain.defense == BitDepth(bits=3)
-    assert vote.without_gradient() == JPEG().without_gradient() and not vote.randomised()
+    assert vote.without_gradient() == JPEG().without_gradient() and not vote.is_randomized()
     x = pictures(3)
     with torch.no_grad():
         assert torch.equal(chain.classifier(load)(x), own(BitDepth(bits=3)(x)))
         shares = (own(x).softmax(1) + other(JPEG()(x)).softmax(1)) / 2
         assert torch.allclose(vote.classifier(load)(x).softmax(1), shares, atol=1e-6)
-    with pytest.raises(BadInput, match="other classes"):
+    with pytest.raises(BadInput, match="different classes"):
         System((Member("more", "More"),)).classifier(lambda name: own if not name else curved(1, classes=5))

@@ -85,3 +85,8 @@ def test_what_is_no_plan_gets_one_sentence(text: str, words: str, tmp_path: Path
         BadInput, match=r"nothing called 'resnet' to train; name a PLAN\.json, or one of photos_photonet"
     ):
         find_plan("resnet")
+
+
+def test_a_plan_with_a_field_that_is_no_name_gets_a_sentence() -> None:
+    with pytest.raises(BadInput, match="a field has no proper name"):
+        TrainingPlan.from_json('{"name": "x", "self; drop": 1}')
