@@ -116,13 +116,18 @@ def test_work_of_somebody_who_left_never_begins() -> None:
 
 @pytest.mark.usefixtures("queues")
 def test_who_leaves_stops_everything_of_theirs() -> None:
-    def work(watch: object) -> str:
-        while not watch(Progress("", 0, 1)):  # type: ignore[operator]
-            pass
-        return "partial"
+    begun, stopped = threading.Event(), threading.Event()
 
-    running, queued = jobs.submit("a", "", work), jobs.submit("b", "", work)
+    def work(watch: object) -> str:
+        begun.set()
+        stopped.wait(5)  # without a step in between, so that the other job gets no turn
+        return "partial" if watch(Progress("", 0, 1)) else "whole"  # type: ignore[operator]
+
+    running = jobs.submit("a", "", work)
+    assert begun.wait(5)
+    queued = jobs.submit("b", "", work)
     jobs._stop_all(jobs._mine())
+    stopped.set()
     assert running.finished.wait(5) and queued.finished.wait(5)
     assert (running.result, queued.result) == ("partial", None)
 
