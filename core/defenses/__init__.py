@@ -15,7 +15,10 @@ load_package(sys.modules[__name__])
 
 from core.defenses.bilateral import Bilateral  # noqa: E402  (after the registry is filled)
 from core.defenses.bitdepth import BitDepth  # noqa: E402
+from core.defenses.dkn import DKN  # noqa: E402
+from core.defenses.feature_loss import FeatureLossAutoencoder  # noqa: E402
 from core.defenses.gaussian import Gaussian  # noqa: E402
+from core.defenses.hgd import HGD  # noqa: E402
 from core.defenses.jpeg import JPEG  # noqa: E402
 from core.defenses.learned import LearnedDefense  # noqa: E402
 from core.defenses.lgs import LGS  # noqa: E402
@@ -51,6 +54,8 @@ def build_for(domain: Domain, name: str, params: Mapping[str, Any]) -> Defense:
 
 
 __all__ = [
+    "DKN",
+    "HGD",
     "JPEG",
     "LGS",
     "REGISTRY",
@@ -59,6 +64,7 @@ __all__ = [
     "BitDepth",
     "Chain",
     "Defense",
+    "FeatureLossAutoencoder",
     "Gaussian",
     "LearnedDefense",
     "Median",

@@ -18,6 +18,7 @@ from core.inputs import BadInput, quoted
 from core.models import artifacts
 from core.models.artifacts import Artifact
 from core.models.copying import first_line
+from core.models.folding import fold
 
 KEPT = 8  # networks in memory, over all devices
 
@@ -96,15 +97,22 @@ class LearnedDefense(Defense):
         wanted = f"no weights called {quoted(self.weights)}" if self.weights else "several weights to choose from"
         raise BadInput(f"{self.title} has {wanted}; name one of: {', '.join(found) or 'none yet'}.")
 
-    def apply(self, images: Tensor) -> Tensor:
+    def network(self, images: Tensor) -> nn.Module:
+        """The network with these weights, on the device of the images N×C×H×W.
+
+        Raises:
+            BadInput: the images are not what the weights are for, or the weights are unusable.
+        """
         artifact = self.artifact()
         if tuple(images.shape[1:]) != (artifact.card.channels, artifact.card.size, artifact.card.size):
             raise BadInput(
                 f"{self.title} with the weights {self.weights!r} is for {_belongs(artifact)}; "
                 f"these images are {'×'.join(map(str, images.shape))}."
             )
-        network = _networks.get(artifact, images.device)
-        denoised: Tensor = network(images.float())
+        return _networks.get(artifact, images.device)
+
+    def apply(self, images: Tensor) -> Tensor:
+        denoised: Tensor = self.network(images)(images.float())
         return denoised.clamp(0, 1).to(images.dtype)
 
 
@@ -147,9 +155,9 @@ def _load(artifact: Artifact, device: torch.device) -> nn.Module:
             answer = network(gray)
         except Exception as error:  # a plugin's own code runs here
             raise BadInput(f"The network of {artifact.name} fails on one image: {first_line(error)}.") from error
-    if not isinstance(answer, Tensor) or answer.shape != gray.shape or not bool(answer.isfinite().all()):
-        raise BadInput(f"The network of {artifact.name} must map images to finite images of the same shape.")
-    return network
+        if not isinstance(answer, Tensor) or answer.shape != gray.shape or not bool(answer.isfinite().all()):
+            raise BadInput(f"The network of {artifact.name} must map images to finite images of the same shape.")
+        return fold(network, gray)
 
 
 _networks = _Networks()

@@ -1,17 +1,20 @@
-"""Domains by name: photos · imagenette · imagenet · cifar10 · mnist."""
+"""Domains by name: photos · imagenette · imagenet · cifar10 · cifar10_gray · mnist."""
 
 from __future__ import annotations
 
 from core.disk import data_root
 from core.domains.base import Domain, GalleryItem
 from core.domains.cifar10 import Cifar10
+from core.domains.cifar10_gray import Cifar10Gray
 from core.domains.imagenet import ImageNet
 from core.domains.imagenette import Imagenette
 from core.domains.mnist import Mnist
 from core.domains.photos import Photos
 from core.inputs import BadInput
 
-_DOMAINS: dict[str, type[Domain]] = {cls.name: cls for cls in (Photos, Imagenette, ImageNet, Cifar10, Mnist)}
+_DOMAINS: dict[str, type[Domain]] = {
+    cls.name: cls for cls in (Photos, Imagenette, ImageNet, Cifar10, Cifar10Gray, Mnist)
+}
 
 
 def names() -> tuple[str, ...]:

@@ -30,7 +30,7 @@ Pixels = npt.NDArray[np.uint8]  # H×W×C
 
 
 # Of a domain's classifiers that ship; the first one is its default.
-_ORDER = ("photonet", "resnet", "a", "vgg", "alexnet", "b", "digits")
+_ORDER = ("photonet", "resnet", "a", "vgg", "alexnet", "b", "cnn", "digits")
 
 
 def read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

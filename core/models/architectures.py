@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from core.inputs import BadInput, quoted
 from core.models.copying import first_line
+from core.models.denoisers import Autoencoder, DUNet, KernelPredictionNet
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> nn.Conv2d:
@@ -122,12 +123,12 @@ class WhitenedResNet(nn.Module):
 
 
 class VGG(nn.Module):
-    """A VGG-like network with batch norm (Simonyan and Zisserman 2015); N×3×32×32 to N×10."""
+    """A VGG-like network with batch norm (Simonyan and Zisserman 2015); N×C×32×32 to N×10. Smaller images are padded with zeros."""
 
-    def __init__(self, classes: int = 10, widths: tuple[int, ...] = (48, 96, 192, 384)) -> None:
+    def __init__(self, classes: int = 10, widths: tuple[int, ...] = (48, 96, 192, 384), channels: int = 3) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        inputs = 3
+        inputs = channels
         for width in widths:
             for _ in range(2):
                 layers += [_conv(inputs, width), nn.BatchNorm2d(width), nn.ReLU()]
@@ -137,7 +138,8 @@ class VGG(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(inputs * 4, 256), nn.ReLU(), nn.Linear(256, classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x))  # type: ignore[no-any-return]
+        border = (32 - x.shape[3]) // 2
+        return self.head(self.features(F.pad(x, (border,) * 4) if border else x))  # type: ignore[no-any-return]
 
 
 class AlexNet(nn.Module):
@@ -195,6 +197,21 @@ class DigitB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(_to_32(x)))  # type: ignore[no-any-return]
+
+
+class SmallCNN(nn.Module):
+    """The network that Sivamani 2019 attacks (section 4.2): 2 convolutions, 2 max-pools, 2 fully connected layers; N×1×28×28 to N×10."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *(nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        )
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))  # type: ignore[no-any-return]
 
 
 def _to_32(x: Tensor) -> Tensor:
@@ -278,9 +295,20 @@ _SHIPPED: dict[str, Builder] = {
     "imagenette": lambda shape: SEResNet(shape.classes, (32, 64, 160, 320), (1, 2, 2, 1), first=24),
     "whitened": lambda shape: WhitenedResNet(shape.classes),
     "vgg": lambda shape: VGG(shape.classes),
+    "vgg_gray": lambda shape: VGG(shape.classes, (16, 32, 64, 128), channels=1),
     "alexnet": lambda shape: AlexNet(shape.classes),
     "digit_a": lambda shape: DigitA(shape.classes),
     "digit_b": lambda shape: DigitB(shape.classes),
+    "small_cnn": lambda shape: SmallCNN(shape.classes),
+}
+_DENOISER_WIDTHS: dict[int, tuple[int, ...]] = {1: (16, 32, 64, 64), 3: (24, 48, 96, 96)}  # by channels
+_DENOISERS: dict[str, Builder] = {
+    "dunet": lambda shape: DUNet(shape.channels, _DENOISER_WIDTHS[shape.channels]),
+    "dunet_photo": lambda shape: DUNet(shape.channels, (16, 32, 64, 96, 128)),
+    "kernel_prediction": lambda shape: KernelPredictionNet(shape.channels, _DENOISER_WIDTHS[shape.channels]),
+    "autoencoder": lambda shape: Autoencoder(),
 }
 for _name, _builder in _SHIPPED.items():
     ARCHITECTURES.register(_name)(_builder)
+for _name, _builder in _DENOISERS.items():
+    ARCHITECTURES.register(_name, "denoiser")(_builder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from core.models.artifacts import Card
+from core.training.crafting import craft_images
 from core.training.data import load_data
 from core.training.kinds import KINDS, card_fields
 from core.training.parallel import join, leave
@@ -37,7 +38,10 @@ def train(
         networks = kind.build(plan, data, place)
         if group.leads:
             (folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
-        trainer = Trainer(plan, networks, data, place, folder=folder, group=group)
+        crafted = craft_images(plan, networks, data, place, folder, on_progress if group.leads else None)
+        if plan.crafted and crafted is None:
+            return None
+        trainer = Trainer(plan, networks, data, place, folder=folder, group=group, crafted=crafted)
         if not trainer.fit(on_progress if group.leads else None) or not group.leads:
             return None
     finally:

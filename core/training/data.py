@@ -73,6 +73,12 @@ DATASETS = {
         _digits,
     ),
     "cifar10": Dataset("cifar10", "CIFAR-10", "CIFAR-10 states no licence", partial(_of_domain, "cifar10")),
+    "cifar10_gray": Dataset(
+        "cifar10_gray",
+        "CIFAR-10 in gray, 28×28",
+        "CIFAR-10 states no licence",
+        partial(_of_domain, "cifar10_gray"),
+    ),
     "imagenette": Dataset(
         "imagenette",
         "7,500 training pictures of Imagenette 2 (750 a class)",

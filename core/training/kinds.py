@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from core import domains
 from core.explain import masks
 from core.models.architectures import ARCHITECTURES, Shape, WhitenedResNet
-from core.models.artifacts import Artifact, Metric, load_classifier, save, write_card
+from core.models.artifacts import Artifact, Metric, build_network, load_classifier, load_weights, save, write_card
+from core.models.loss_network import LossNetwork
 from core.training.data import DATASETS, Data
 from core.training.plans import TrainingPlan
 
@@ -123,6 +124,50 @@ def _export_masks(plan: TrainingPlan, networks: Networks, test: Data, folder: Pa
     return write_card(artifact, metrics=metrics)
 
 
+def _build_denoiser(plan: TrainingPlan, data: Data, device: torch.device) -> Networks:
+    domain = domains.get(plan.domain)
+    shape = Shape(domain.channels, domain.size, len(domain.classes))
+    classifier = domain.classifier(plan.trained_against, str(device))
+    networks: Networks = {
+        "denoiser": ARCHITECTURES.build(plan.architecture, "denoiser", shape).to(device),
+        "classifier": classifier,
+    }
+    if plan.loss_network:
+        other, _, name = plan.loss_network.partition("/")
+        same = (other, name) == (plan.domain, plan.trained_against)
+        observed = classifier if same else domains.get(other).classifier(name, str(device))
+        networks["loss_network"] = LossNetwork(observed, plan.loss_layers)
+    return networks
+
+
+@torch.inference_mode()
+def _export_denoiser(
+    plan: TrainingPlan, networks: Networks, test: Data, folder: Path, fields: dict[str, Any]
+) -> Artifact:
+    """Write the weights, and measure them on clean test images after the round trip through 16 bits.
+
+    What attacks do to it is measured by an evaluation: `python -m core measure NAME` adds that to the card.
+    """
+    params = plan.stages[-1].objective.params
+    numbers = {name: value if isinstance(value, str) else float(value) for name, value in params.items()}
+    artifact = save(networks["denoiser"], plan.artifact, folder, **fields, hyperparameters=numbers)
+    with torch.inference_mode(False), torch.no_grad():
+        denoiser = build_network(artifact)
+        load_weights(artifact, denoiser)
+        denoiser.eval()
+        classifier = domains.get(plan.domain).classifier(plan.trained_against, "cpu")
+        correct = bare = 0
+        for images, labels in _batches(test):
+            correct += int((classifier(denoiser(images).clamp(0, 1)).argmax(1) == labels).sum())
+            bare += int((classifier(images).argmax(1) == labels).sum())
+    count = len(test[1])
+    metrics = (
+        Metric(what="clean test images, right behind it", value=correct / count, correct=correct, count=count),
+        Metric(what="clean test images, right without it", value=bare / count, correct=bare, count=count),
+    )
+    return write_card(artifact, metrics=metrics)
+
+
 def _batches(data: Data) -> list[tuple[Tensor, Tensor]]:
     images, labels = data
     parts = zip(torch.split(images, 250), torch.split(labels, 250), strict=True)
@@ -132,4 +177,5 @@ def _batches(data: Data) -> list[tuple[Tensor, Tensor]]:
 KINDS: Mapping[str, Kind] = {
     "classifier": Kind(_build_classifier, _export_classifier),
     "mask_generator": Kind(_build_masks, _export_masks),
+    "denoiser": Kind(_build_denoiser, _export_denoiser),
 }

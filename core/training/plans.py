@@ -7,14 +7,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
 
-from core import domains, files
+from core import attacks, domains, files
 from core.declaration import json_fields, readable
 from core.inputs import BadInput, quoted
-from core.models.architectures import ARCHITECTURES
+from core.models.architectures import ARCHITECTURES, Kind
 from core.training.augment import AUGMENTATIONS
 from core.training.data import DATASETS
 from core.training.objectives import OBJECTIVES
 from core.training.objectives.base import check_params
+
+_TRAINED = {"classifier": ("classifier",), "mask_generator": ("generator", "reader"), "denoiser": ("denoiser",)}
+_NEEDS_CRAFTED = ("defense_kernels", "guided_denoiser", "feature_losses")
+_NEEDS_LOSS_NETWORK = ("defense_kernels", "feature_losses")
 
 Text = Annotated[str, Field(max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
@@ -67,13 +71,15 @@ class TrainingPlan(_Data):
         dataset: by its name in `DATASETS`. architecture: of the network that the artifact is about.
         trained_against: the classifier of the domain that an objective looks at; empty where there is none.
         mean, std, cam_layer: of a classifier, as on its card.
+        crafted: attacks on `trained_against`; each one makes an adversarial version of every image, once before the training.
+        loss_network: DOMAIN/CLASSIFIER whose features a loss compares; `loss_layers` names its layers.
 
     Raises:
         BadInput: it names something that is not there, or a value out of range.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
-    kind: Literal["classifier", "mask_generator"] = "classifier"
+    kind: Literal["classifier", "mask_generator", "denoiser"] = "classifier"
     title: Text
     domain: Annotated[str, Field(max_length=40)]
     dataset: Annotated[str, Field(max_length=40)]
@@ -82,6 +88,9 @@ class TrainingPlan(_Data):
     mean: Annotated[tuple[FiniteFloat, ...], Field(max_length=3)] = ()
     std: Annotated[tuple[PositiveFloat, ...], Field(max_length=3)] = ()
     cam_layer: Annotated[str, Field(max_length=80)] = ""
+    crafted: Annotated[tuple[Function, ...], Field(max_length=8)] = ()
+    loss_network: Annotated[str, Field(max_length=160)] = ""
+    loss_layers: Annotated[tuple[Annotated[str, Field(max_length=80)], ...], Field(max_length=8)] = ()
     description: Text = ""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=8)]
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -98,25 +107,53 @@ class TrainingPlan(_Data):
         if self.dataset not in DATASETS or DATASETS[self.dataset].domain != self.domain:
             known = ", ".join(name for name, dataset in DATASETS.items() if dataset.domain == self.domain) or "none"
             raise BadInput(f"{domain.title} has no training data called {quoted(self.dataset)}; it has {known}.")
-        trained = {"classifier"} if self.kind == "classifier" else {"generator", "reader"}
+        trained = _TRAINED[self.kind]
         for stage in self.stages:
             if stage.trains not in trained:
+                raise BadInput(f"A stage trains {quoted(stage.trains)}; it must be one of {', '.join(trained)}.")
+            if self.crafted and stage.augment.name != "none":
                 raise BadInput(
-                    f"A stage trains {quoted(stage.trains)}; it must be one of {', '.join(sorted(trained))}."
+                    "A plan with crafted images has no augmentation, because these are versions of the images as they are."
                 )
+        for attack in self.crafted:
+            attacks.build(attack.name, attack.params)
         if self.kind == "classifier":
             self._check_classifier(domain)
-        elif self.architecture not in ("fc", "conv"):
-            raise BadInput(f"A mask generator is 'fc' or 'conv', not {quoted(self.architecture)}.")
         elif self.trained_against not in domain.classifier_names():
             names = ", ".join(domain.classifier_names())
             raise BadInput(f"{domain.title} has no classifier called {quoted(self.trained_against)}; it has {names}.")
+        elif self.kind == "mask_generator" and self.architecture not in ("fc", "conv"):
+            raise BadInput(f"A mask generator is 'fc' or 'conv', not {quoted(self.architecture)}.")
+        elif self.kind == "denoiser":
+            self._check_architecture("denoiser")
+            self._check_objectives()
         return self
 
+    def _check_objectives(self) -> None:
+        """Refuse a plan of a denoiser without what its objectives look at."""
+        for stage in self.stages:
+            if not self.crafted and stage.objective.name in _NEEDS_CRAFTED:
+                raise BadInput(
+                    f"The objective {stage.objective.name!r} needs adversarial images; name attacks in 'crafted'."
+                )
+            if not self.loss_network and stage.objective.name in _NEEDS_LOSS_NETWORK:
+                raise BadInput(
+                    f"The objective {stage.objective.name!r} needs a loss network; name one as DOMAIN/CLASSIFIER."
+                )
+        if self.loss_network:
+            domain, _, name = self.loss_network.partition("/")
+            if name not in domains.get(domain).classifier_names():
+                raise BadInput(
+                    f"There is no classifier {quoted(self.loss_network)}; name a loss network as DOMAIN/CLASSIFIER."
+                )
+
+    def _check_architecture(self, kind: Kind) -> None:
+        if ARCHITECTURES.kind(self.architecture) != kind:
+            known = ", ".join(ARCHITECTURES.names(kind)) or "none"
+            raise BadInput(f"No {kind} has the architecture {quoted(self.architecture)}; there are {known}.")
+
     def _check_classifier(self, domain: domains.Domain) -> None:
-        if ARCHITECTURES.kind(self.architecture) != "classifier":
-            known = ", ".join(ARCHITECTURES.names("classifier"))
-            raise BadInput(f"No classifier has the architecture {quoted(self.architecture)}; there are {known}.")
+        self._check_architecture("classifier")
         if not self.name.startswith(f"{self.domain}_"):
             raise BadInput(f"A classifier of {domain.title} is named {self.domain}_NAME, not {quoted(self.name)}.")
         for word, values in (("mean", self.mean), ("std", self.std)):
@@ -177,7 +214,7 @@ def _classifier(
     name: str, title: str, architecture: str, cam_layer: str, description: str, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """A classifier's plan of one stage; `settings` are those of the stage, the normalization, and label_smoothing."""
-    domain = name.partition("_")[0]
+    domain = settings.get("domain", name.partition("_")[0])
     stage = {key: value for key, value in settings.items() if key in Stage.model_fields}
     params = {"label_smoothing": settings.get("label_smoothing", 0.0)}
     return {
@@ -213,8 +250,56 @@ def _masks(
     }
 
 
+def _denoiser(
+    defense: str, domain: str, classifier: str, title: str, architecture: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """A denoiser's plan of one stage; `settings` are those of the plan and of the stage."""
+    stage = {key: value for key, value in settings.items() if key in Stage.model_fields}
+    plan = {key: value for key, value in settings.items() if key in ("crafted", "loss_network", "loss_layers")}
+    return {
+        **{"name": f"{defense}_{domain}_{classifier}", "kind": "denoiser", "title": title, "domain": domain},
+        **{"dataset": domain, "architecture": architecture, "trained_against": classifier, **plan},
+        "stages": ({"trains": "denoiser", "batch": 128, "warmup": 0.2, **stage},),
+    }
+
+
+def _attack(name: str, eps: float, **params: Any) -> dict[str, Any]:
+    return {"name": name, "params": {"eps": eps, **params}}
+
+
+def _pgd(eps: float, steps: int) -> dict[str, Any]:
+    """PGD with the usual step size, 2.5 times the budget over the number of steps."""
+    return _attack("pgd", eps, iterations=steps, step_size=2.5 * eps / steps, keep="last")
+
+
+_ADAMW: dict[str, Any] = {"max_lr": 2e-3, "weight_decay": 0.01}
+_GUIDED: dict[str, Any] = {**_ADAMW, "objective": {"name": "guided_denoiser", "params": {"clean": 0.25}}}
+
+
+def _kernels(domain: str, eps: float) -> dict[str, Any]:
+    """Hao's training; of a VGG's 8 convolutions, the loss compares the 6th and the 8th."""
+    return {
+        **{**_ADAMW, "crafted": (_attack("fgsm", eps),)},
+        "objective": {"name": "defense_kernels", "params": {"eps": eps}},
+        **{"loss_network": f"{domain}/vgg", "loss_layers": ("features.19", "features.26")},
+    }
+
+
+def _features(domain: str) -> dict[str, Any]:
+    """Sivamani's training; the loss compares a VGG's max-pools 4, 3 and 2."""
+    return {
+        **{"crafted": (_attack("fgsm", 0.2), _pgd(0.2, 20)), "objective": {"name": "feature_losses"}},
+        **{"max_lr": 4e-3, "optimizer": "adam", "weight_decay": 1e-5},
+        **{"loss_network": f"{domain}/vgg", "loss_layers": ("features.27", "features.20", "features.13")},
+    }
+
+
 _DIGITS: dict[str, Any] = {**_MNIST, "augment": _SHIFT_DIGITS, "batch": 128, "max_lr": 2e-3, "weight_decay": 0.01}
 _NATURAL: dict[str, Any] = {**_CIFAR10, "augment": _SHIFT_CIFAR10, "batch": 256}
+_GRAY: dict[str, Any] = {
+    **{"domain": "cifar10_gray", "dataset": "cifar10_gray", "mean": (0.481,), "std": (0.239,), "batch": 128},
+    **{"augment": {"name": "shift", "params": {"by": 2, "flip": True}}, "max_lr": 2e-3},
+}
 _SGD: dict[str, Any] = {"optimizer": "sgd", "weight_decay": 5e-4}
 _PHOTO_CROP = {"size": 160, "min_scale": 0.35, "max_rotation": 0.2, "color_jitter": 0.7}
 _IMAGENETTE_CROP = {"size": 128, "first_size": 96, "min_scale": 0.3, "max_rotation": 0.1, "color_jitter": 0.2}
@@ -254,6 +339,58 @@ _ALL = (
             **{**_PHOTO, **_SGD, "augment": {"name": "crop", "params": _IMAGENETTE_CROP}, "epochs": 80},
             **{"batch": 128, "max_lr": 0.2, "label_smoothing": 0.05},
         },
+    ),
+    _classifier(
+        *("mnist_cnn", "Small CNN", "small_cnn", "features.4", "The network that Sivamani 2019 attacks."),
+        {**_DIGITS, "epochs": 6},
+    ),
+    _classifier(
+        *(
+            "mnist_vgg",
+            "VGG",
+            "vgg_gray",
+            "features.26",
+            "A narrow VGG with batch norm; it measures the loss of denoisers.",
+        ),
+        {**_DIGITS, "epochs": 4},
+    ),
+    _classifier(
+        *("cifar10_gray_cnn", "Small CNN", "small_cnn", "features.4", "The network that Sivamani 2019 attacks."),
+        {**_GRAY, "weight_decay": 0.05, "epochs": 20},
+    ),
+    _classifier(
+        *("cifar10_gray_vgg", "VGG", "vgg_gray", "features.26"),
+        "A narrow VGG with batch norm; it measures the loss of denoisers.",
+        {**_GRAY, "weight_decay": 0.05, "epochs": 12},
+    ),
+    _denoiser(
+        *("hgd", "cifar10", "vgg", "Guided denoiser for VGG", "dunet"),
+        {**_GUIDED, "crafted": (_attack("fgsm", 8 / 255), _pgd(8 / 255, 3)), "epochs": 8},
+    ),
+    _denoiser(
+        *("dkn", "cifar10", "vgg", "Defense kernels for VGG", "kernel_prediction"),
+        {**_kernels("cifar10", 8 / 255), "epochs": 8},
+    ),
+    _denoiser(
+        *("dkn", "mnist", "a", "Defense kernels for model A", "kernel_prediction"),
+        {**_kernels("mnist", 0.3), "epochs": 3},
+    ),
+    *(
+        _denoiser(
+            *("fl", domain, "cnn", "Feature-loss autoencoder", "autoencoder"), {**_features(domain), "epochs": 15}
+        )
+        for domain in ("mnist", "cifar10_gray")
+    ),
+    *(
+        _denoiser(
+            *("hgd", domain, "cnn", "Guided denoiser for the small CNN", "dunet"),
+            {**_GUIDED, "crafted": (_attack("fgsm", 0.2), _pgd(0.2, 20)), "epochs": 3},
+        )
+        for domain in ("mnist", "cifar10_gray")
+    ),
+    _denoiser(
+        *("hgd", "imagenette", "resnet", "Guided denoiser for SE-ResNet", "dunet_photo"),
+        {**_GUIDED, "crafted": (_attack("fgsm", 8 / 255), _pgd(8 / 255, 3)), "batch": 32, "epochs": 12},
     ),
     *(_masks("cifar10", "alexnet", "AlexNet", "fc", beta, 8, 10) for beta in (1.0, 3.0, 9.0)),
     *(_masks("mnist", "a", "Model A", "fc", beta, 6, 10) for beta in (1.0, 3.0, 9.0)),

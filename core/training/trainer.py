@@ -62,6 +62,7 @@ class Trainer:
         data: images uint8 N×C×H×W and labels int64 N; kept on the device where they fit.
         folder: of the checkpoint and the curves; None keeps neither.
         group: the processes that share every batch.
+        crafted: adversarial versions of the images, uint8 N×V×C×H×W; None where the plan needs none.
     """
 
     def __init__(
@@ -73,10 +74,12 @@ class Trainer:
         *,
         folder: Path | None = None,
         group: Group | None = None,
+        crafted: Tensor | None = None,
     ) -> None:
         self.plan, self.networks, self.device, self.folder = plan, networks, device, folder
         self.group = group or Group()
         self.images, self.labels = on_device(data[0], device), data[1].to(device)
+        self.crafted = None if crafted is None else on_device(crafted, device)
         self.trained = {stage.trains: networks[stage.trains] for stage in plan.stages}
         text = f"{plan.to_json()} {len(self.labels)} images, {self.group.size} processes"
         self.run = hashlib.sha256(text.encode()).hexdigest()
@@ -189,10 +192,16 @@ class Trainer:
             if len(mine) == 0:
                 yield None, 0.0
                 continue
-            images = self.images[mine.to(self.images.device)].to(self.device).float() / 255
+            images = _scaled(self.images, mine, self.device)
             views = augment(images, generator, epoch / stage.epochs, **stage.augment.params)
             views = views.contiguous(memory_format=torch.channels_last)
-            yield Batch(views, self.labels[mine.to(self.device)], generator), len(mine) / len(chosen)
+            crafted = images[:, None, :0] if self.crafted is None else _scaled(self.crafted, mine, self.device)
+            yield Batch(views, self.labels[mine.to(self.device)], generator, crafted), len(mine) / len(chosen)
+
+
+def _scaled(pixels: Tensor, chosen: Tensor, device: torch.device) -> Tensor:
+    """The chosen ones of uint8 N×…, on the device, as float32 in [0, 1]."""
+    return pixels[chosen.to(pixels.device)].to(device).float() / 255
 
 
 def on_device(images: Tensor, device: torch.device) -> Tensor:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from core.inputs import BadInput, quoted
 
-Networks = Mapping[str, Callable[[Tensor], Tensor]]
+Networks = Mapping[str, Callable[[Tensor], Any]]
 Param = bool | int | float | str
 
 
@@ -22,11 +23,13 @@ class Batch:
     Attributes:
         images: augmented, float32 N×C×H×W in [0, 1]. labels: int64 N.
         generator: the step's randomness, on the device of the images.
+        crafted: adversarial versions of the images, one for each attack of the plan, float32 N×V×C×H×W; V is 0 without attacks.
     """
 
     images: Tensor
     labels: Tensor
     generator: torch.Generator
+    crafted: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 @dataclass(frozen=True)
