@@ -12,7 +12,9 @@ from torch.nn import functional as F
 
 from core import BadInput, attacks, defenses, domains, training
 from core.models import artifacts
+from core.models.architectures import ARCHITECTURES
 from core.models.classifier import Classifier
+from core.models.denoisers import KernelPredictionNet
 from core.models.loss_network import LossNetwork
 from core.training import PLANS, TrainingPlan, crafting, train
 from core.training.crafting import craft_images
@@ -153,8 +155,9 @@ def test_crafting_that_is_stopped_goes_on_where_it_was(
 def test_a_denoiser_is_trained_stopped_resumed_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is cut off ends with the weights of one that is not; the result is a defense at once."""
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    monkeypatch.setitem(ARCHITECTURES.entries, "tiny", ("denoiser", lambda shape: KernelPredictionNet(1, (4, 8))))
     monkeypatch.setattr(training, "load_data", lambda *given: tuple(part[:256] for part in load_data(*given)))
-    plan = small(epochs=2)
+    plan = small(epochs=2, architecture="tiny")
     artifacts_folder, other = tmp_path / "artifacts", tmp_path / "other"
     card = train(plan, other, "cpu")
     assert card is not None and card.metrics[0].count == 256 and card.metrics[0].value > 0.5
