@@ -15,11 +15,12 @@ import streamlit as st
 
 from app import classifiers, jobs, owner
 from core import domains
-from core.evaluate import Advance, Plan, Run, evaluate, shelf
+from core.evaluate import Plan, Run, evaluate, shelf
 from core.evaluate.running import devices_note
 from core.evaluate.work import Found
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.progress import Progress
 
 MOST = 5  # evaluations of one user that run or wait
 NOT_YOURS = "This evaluation was begun in another browser, which alone can stop it, go on with it or delete it."
@@ -42,7 +43,7 @@ class Running:
 
     name: str
     owner: str = ""
-    advance: Advance | None = None
+    advance: Progress | None = None
     error: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
@@ -149,7 +150,7 @@ def _work(
         """Somebody pressed Stop, or the server ends: what is done is kept, and the run goes on another day."""
         return made.cancel.is_set() or _ending.is_set()
 
-    def watch(advance: Advance) -> bool:
+    def on_progress(advance: Progress) -> bool:
         made.advance = advance
         jobs.hand_over()
         return should_stop()
@@ -157,7 +158,7 @@ def _work(
     try:
         if not made.cancel.is_set():
             with Run.create(plan, "", owner=made.owner) as run:
-                evaluate(run, classifiers=load, watch=watch, turn=turn, should_stop=should_stop)
+                evaluate(run, classifiers=load, on_progress=on_progress, turn=turn, should_stop=should_stop)
     except BadInput as error:
         made.error = str(error)
     except Exception:

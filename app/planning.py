@@ -7,7 +7,7 @@ import streamlit as st
 from app.theme import plain
 from core import attacks, defenses, domains
 from core.evaluate import Plan
-from core.evaluate.command import at_each
+from core.evaluate.eps_grid import at_each_eps
 from core.images import rounding_note
 from core.inputs import BadInput
 from core.recipe import Method, Recipe
@@ -104,7 +104,7 @@ def settings(recipe: Recipe) -> Plan | None:
             split=split,
             n_images=int(count),
             seed=recipe.seed,
-            attacks=tuple(at_each(chosen_attacks, values, recipe.domain)),
+            attacks=tuple(at_each_eps(chosen_attacks, values, recipe.domain)),
             target=target,
             defenses=tuple(chosen_defenses),
             attacker=attacker,

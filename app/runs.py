@@ -45,7 +45,7 @@ def progress(name: str) -> None:
     if advance is None:
         st.progress(0.0, text=_waiting(at))
     else:
-        left = "" if advance.left is None else f", {duration(advance.left)} left"
+        left = "" if advance.eta is None else f", {duration(advance.eta)} left"
         st.progress(
             advance.done / max(1, advance.total),
             text=f"{theme.plain(advance.text)}: {advance.done:,} of {advance.total:,} parts{left}",

@@ -15,11 +15,12 @@ from app.tables import markdown, table
 from app.verdicts.evaluate import evaluate_verdict
 from app.words import plural
 from core import domains
-from core.evaluate import BARE, EXPERIMENTS, Findings, Place, Plan, shelf
+from core.evaluate import BARE, Findings, Place, Plan, shelf
 from core.evaluate import report as reports
 from core.evaluate.measures import MEASURES, Measure
 from core.evaluate.plan import unit_count
 from core.inputs import BadInput
+from core.reproduce import TABLES
 
 WORDS = {"accuracy": "accuracy", "success": "attack success", "recovered": "recovery", "flagged": "detection"}
 EVERY = 2.0  # seconds between two looks at a run that is at work
@@ -194,6 +195,6 @@ if opened is not None:
 with st.expander("The papers' tables"):
     st.caption("Each by one command; the numbers of this machine's own runs appear above as they grow.")
     st.code(
-        "\n".join(f"python -m core evaluate {name}   # {one.title}" for name, one in EXPERIMENTS.items()),
+        "\n".join(f"python -m core evaluate {name}   # {table.title}" for name, table in TABLES.items()),
         language="bash",
     )

@@ -27,6 +27,8 @@ LAYERS = (
     ("core.attacks", "core.explain"),
     ("core.recipe",),
     ("core.evaluate", "core.training"),
+    ("core.reproduce",),
+    ("core.cli",),
 )
 
 

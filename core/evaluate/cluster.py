@@ -10,18 +10,19 @@ from typing import Any
 from core import domains
 from core.device import pick
 from core.evaluate.plan import Plan, Unit
-from core.evaluate.running import Advance, Pace, Watch, described
+from core.evaluate.running import Pace, described
 from core.evaluate.store import Run
 from core.evaluate.work import Found, compute, train
 from core.inputs import BadInput, quoted
 from core.models.classifier import Classifier
+from core.progress import OnProgress, Progress
 from core.recipe.engine import Floats, load_images
 
 AHEAD = 2  # tasks that wait for each worker, so that none is idle
 
 
 def distribute(
-    run: Run, address: str, *, workers: int | None = None, threads: int = 1, watch: Watch | None = None
+    run: Run, address: str, *, workers: int | None = None, threads: int = 1, on_progress: OnProgress | None = None
 ) -> bool:
     """`evaluate` on Ray: the same numbers, by as many workers as the cluster has; True when all is done, False when stopped.
 
@@ -80,7 +81,8 @@ def distribute(
                 left = pace.seconds()
                 share = None if left is None else left / max(1, crowd // AHEAD)
                 words = described(plan, next(iter(flying.values()))) if flying else "done"
-                if watch is not None and watch(Advance(total - sum(pace.left.values()), total, words, share)):
+                done = total - sum(pace.left.values())
+                if on_progress is not None and on_progress(Progress(words, done, total, eta=share)):
                     return False
     finally:
         ray.shutdown()

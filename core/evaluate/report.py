@@ -97,7 +97,7 @@ def recovery(findings: Findings, classifier: int = 0) -> list[Row]:
         clean = Place(classifier, CLEAN, defense, "none")
         row["breaks"] = _said(findings, clean, findings.damaged(clean))
         seconds = findings.seconds(defense, classifier)
-        row["ms a picture"] = "–" if math.isnan(seconds) else round(1000 * seconds, 3)
+        row["ms per image"] = "–" if math.isnan(seconds) else round(1000 * seconds, 3)
         rows.append(row)
     return rows
 
@@ -146,7 +146,7 @@ def heading(findings: Findings) -> str:
         "both": f"the defense not known to the attacker (grey box), and known (adaptive, {plan.backward})",
     }[plan.attacker]
     return (
-        f"{len(run.labels)} {plan.split} pictures of {domain.title}, seed {plan.seed}; white box, {knows}; judged after 8-bit "
+        f"{len(run.labels)} {plan.split} images of {domain.title}, seed {plan.seed}; white box, {knows}; judged after 8-bit "
         f"rounding, 95 % intervals (Wilson); {run.device}, {run.versions}{so_far}"
     )
 
@@ -154,7 +154,7 @@ def heading(findings: Findings) -> str:
 def report(findings: Findings) -> str:
     """The whole run as Markdown."""
     plan, domain = findings.plan, domains.get(findings.plan.domain)
-    parts = [f"# {domain.title}, {len(findings.labels)} pictures\n\n{heading(findings)}.\n"]
+    parts = [f"# {domain.title}, {len(findings.labels)} images\n\n{heading(findings)}.\n"]
     for number, name in enumerate(plan.classifier_names()):
         parts.append(
             f"\n## {domain.classifier_title(name)}\n\n{MEASURES['accuracy']}\n\n{markdown(matrix(findings, number))}"

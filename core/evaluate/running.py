@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -18,21 +17,10 @@ from core.evaluate.plan import BARE, CLEAN, Plan, Unit
 from core.evaluate.store import Run
 from core.evaluate.work import Found, Stopped, compute, train
 from core.models.classifier import Classifier
+from core.progress import OnProgress, Progress
 from core.recipe.engine import Floats, Stopwatch, load_images
 from core.systems.system import Loader
 
-
-@dataclass(frozen=True)
-class Advance:
-    """How far an evaluation is: units done of how many, what is being done, and the seconds still to go (None: nobody can tell)."""
-
-    done: int
-    total: int
-    text: str
-    left: float | None
-
-
-Watch = Callable[[Advance], bool | None]  # returns True to stop; every unit that is done stays
 Turn = Callable[[Callable[[], Found]], Found]  # computes a unit when the device is free
 
 
@@ -80,7 +68,7 @@ def evaluate(
     *,
     device: str | None = None,
     classifiers: Callable[[str], Classifier] | None = None,
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
     turn: Turn | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> bool:
@@ -88,7 +76,7 @@ def evaluate(
 
     Args:
         classifiers: gives the classifier of a name, where the caller has them loaded.
-        watch: sees how far it is: before each unit, at every step of an attack, before each defense. It may take its time, so
+        on_progress: is called before each unit, at every step of an attack and before each defense. It may take its time, so
             that others can use the device meanwhile: no lock or transaction is held, and its time is not counted as the attack's.
         turn: computes a unit when its turn on the device comes, where others use it too.
         should_stop: is asked within a step too; it must be cheap.
@@ -110,7 +98,9 @@ def evaluate(
     made: dict[str, dict[str, Floats]] = {}
 
     def asked(text: str) -> bool:
-        return watch is not None and bool(watch(Advance(total - sum(pace.left.values()), total, text, pace.seconds())))
+        if on_progress is None:
+            return False
+        return bool(on_progress(Progress(text, total - sum(pace.left.values()), total, eta=pace.seconds())))
 
     with ThreadPoolExecutor(1, thread_name_prefix="pictures") as reader:
         ahead = _Ahead(run, todo, reader)

@@ -14,9 +14,10 @@ from core.explain.layers import Layer, layers
 from core.explain.shift import Shift, is_empty, shift
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.progress import Progress
 from core.recipe.outcome import AttackOutcome, Prediction
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, Progress, Watch, predict
+from core.recipe.running import Example, Watch, predict
 
 Pixels = npt.NDArray[np.uint8]
 About = str  # 'predicted', 'true', 'target', or a class by name or number

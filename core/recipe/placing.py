@@ -10,9 +10,10 @@ from core.attacks import Goal, LaVAN
 from core.attacks.lavan import Place
 from core.images import quantise
 from core.inputs import BadInput
+from core.progress import Progress
 from core.random_streams import RandomStreams, draw_seed
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, Progress, Watch, check_target
+from core.recipe.running import Example, Watch, check_target
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from core.flags import Slope, slope
 from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
+from core.progress import Progress
 from core.recipe.columns import methods_of
 from core.recipe.engine import Universal, attacked_classifier, craft_batch, judge_batch, shown_on, train_universal
 from core.recipe.norms import norms
@@ -32,16 +33,6 @@ from core.systems.system import Loader
 FRAMES = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
 
 Pixels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, for whoever watches: what is being done, how far, and in an attack the step itself."""
-
-    text: str
-    done: int
-    total: int
-    step: attacks.Step | None = None
 
 
 Watch = Callable[[Progress], bool | None]  # returns True to stop; what was found so far is kept

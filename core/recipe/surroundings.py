@@ -12,9 +12,10 @@ from torch import Tensor
 
 from core import domains, images
 from core.explain.landscape import Grid, Plane, directions, plane, steps_around, surface
+from core.progress import Progress
 from core.recipe.outcome import AttackOutcome
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, Progress, Watch
+from core.recipe.running import Example, Watch
 
 Pixels = npt.NDArray[np.uint8]
 STEPS = 41

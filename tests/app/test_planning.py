@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.planning import eps_notes, eps_values
-from core.evaluate.command import at_each
+from core.evaluate.eps_grid import at_each_eps
 from core.evaluate.plan import Plan
 from core.inputs import BadInput
 from core.recipe import Method
@@ -34,13 +34,13 @@ def test_fractions_of_a_gray_level_are_explained() -> None:
 
 def test_an_eps_out_of_range_is_answered_as_it_was_typed() -> None:
     with pytest.raises(BadInput, match=r"eps is 300/255; in L∞ it must be at most 255/255"):
-        at_each([Method(name="pgd")], eps_values("300", "/255") or [])
+        at_each_eps([Method(name="pgd")], eps_values("300", "/255") or [])
     with pytest.raises(BadInput, match=r"FGSM: eps is 1\.2; it must be at most 1\."):
-        at_each([Method(name="fgsm")], eps_values("1.2", "") or [], "mnist")
+        at_each_eps([Method(name="fgsm")], eps_values("1.2", "") or [], "mnist")
 
 
 def test_a_plan_keeps_what_differs_from_the_domains_defaults() -> None:
-    (kept,) = at_each([Method(name="fgsm")], ["0.3"], "mnist")
+    (kept,) = at_each_eps([Method(name="fgsm")], ["0.3"], "mnist")
     assert kept == Method(name="fgsm")
-    plan = Plan(domain="mnist", attacks=tuple(at_each([Method(name="fgsm")], ["0.1", "0.3"], "mnist")))
+    plan = Plan(domain="mnist", attacks=tuple(at_each_eps([Method(name="fgsm")], ["0.1", "0.3"], "mnist")))
     assert [plan.attack_title(n) for n in range(2)] == ["FGSM (eps 0.1)", "FGSM"]

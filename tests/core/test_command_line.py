@@ -12,10 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import core.__main__ as commands
-from core import Recipe, domains, images
-from core.__main__ import main
-from core.evaluate import command as evaluating
+from core import Recipe, domains, images, training
+from core.cli import evaluate, main, recipes
 
 
 def test_list_names_every_method_and_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +120,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def begun(*_: object, **__: object) -> None:
         pytest.fail("the work began")
 
-    for module, name in ((commands, "run"), (commands.training, "train"), (evaluating, "evaluate")):
+    for module, name in ((recipes, "run"), (training, "train"), (evaluate, "evaluate")):
         monkeypatch.setattr(module, name, begun)
 
 

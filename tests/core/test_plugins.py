@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from core import Recipe, attacks, defenses, run
-from core.__main__ import main
+from core.cli import main
 from core.declaration import Registry
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems

@@ -136,7 +136,7 @@ def test_every_measure_fills_the_matrix(measure: str, done: Plan) -> None:
 
 def test_a_stopped_run_goes_on(runs: Path) -> None:
     with Run.create(PLAN, "cpu") as run:
-        evaluate(run, device="cpu", watch=lambda advance: advance.done >= 3)
+        evaluate(run, device="cpu", on_progress=lambda advance: advance.done >= 3)
     app = visit("evaluate", LINK)
     assert any("3 of " in str(m.value) for m in app.markdown)
     app.button(key=f"go_{PLAN.name}").click().run()

@@ -217,7 +217,7 @@ def test_tables_and_captions_of_an_unfinished_run_say_on_how_many_images(tmp_pat
     with Run(path) as run:
         findings = Findings(run)
         assert {value for row in reports.matrix(findings) for value in list(row.values())[1:]} == {"–"}
-        assert reports.recovery(findings)[0]["ms a picture"] == "–"
+        assert reports.recovery(findings)[0]["ms per image"] == "–"
         assert "numbers over 0 of 10 images" in reports.heading(findings)
     path.unlink()
     fill(plan(), path)

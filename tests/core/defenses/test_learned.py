@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from core import BadInput, Guarded, Recipe, attacks, defenses, domains, run
-from core.__main__ import main
+from core.cli import main
 from core.declaration import Registry
 from core.defenses import learned
 from core.evaluate import Plan, evaluate

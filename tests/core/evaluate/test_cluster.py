@@ -69,7 +69,7 @@ def test_two_workers_find_the_same_though_one_is_killed(alone: Run, tmp_path: Pa
         if Path("/proc").is_dir():
             killer.start()
         seen = []
-        assert distribute(run, "local", workers=2, watch=lambda advance: seen.append(advance.done) and False)
+        assert distribute(run, "local", workers=2, on_progress=lambda advance: seen.append(advance.done) and False)
         assert seen[-1] == len(list(units(PLAN))) == len(run.done())
         assert content(run) == content(alone)
     if killer.ident is not None:

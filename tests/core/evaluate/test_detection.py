@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -210,38 +208,3 @@ def test_a_stopped_trial_keeps_whole_batches(digits: tuple[torch.Tensor, torch.T
     assert none is None
     some = on_trial(detector, FGSM(), images, labels, threshold=0.1, batch=10, watch=lambda done, total: done >= 25)
     assert some is not None and 0 < len(some.labels) <= 20
-
-
-@pytest.mark.data
-def test_the_tables_count_what_their_words_say(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.attacks import CW
-    from core.evaluate import lan
-
-    monkeypatch.setattr(lan, "ATTACKS", {"FGSM": lan.ATTACKS["FGSM"], "C&W": CW(binary_search_steps=2, steps=10)})
-    monkeypatch.setattr(lan, "VICTIMS", {"alexnet": "AlexNet"})
-    monkeypatch.setattr(lan, "CALIBRATION", 50)
-    rows = lan.MaskTables().run(20, 0, "cpu", tmp_path)
-    text = lan.MaskTables().report(rows, 20, 0)
-    ours = lan.ConvolutionalMaskTables().report(rows, 20, 0)
-    assert "Masks: fc, β 3" in text and "Masks: conv, β 3" in ours and "convolutional" in ours.split("\n")[0]
-    assert "### 2: AlexNet" in text and "published" in text and "### Not in the paper: AlexNet" in text
-    found = {(r["table"], r["attack"], r[""]): str(r["measured"]) for r in rows}
-    cifar = domains.get("cifar10")
-    images, labels = cifar.sample(20, seed=0)
-    classifier = cifar.classifier("alexnet", "cpu")
-    attention = masks.load(masks.find("cifar10", "fc", lan.BETA))
-    attacked = quantise(lan.ATTACKS["FGSM"](classifier, images, labels).images)
-    with torch.no_grad():
-        before, after = classifier(images).argmax(1), classifier(attacked).argmax(1)
-        read, reread = attention.read(images).argmax(1), attention.read(attacked).argmax(1)
-    fooled = (before == labels) & (after != labels)
-    count = int(fooled.sum())
-    for key, hits in (
-        (("1: masks that keep their class", "FGSM", "masks that keep their class"), fooled & (reread == read)),
-        (("2: AlexNet", "FGSM", "true positive"), fooled & (reread != after)),
-        (("2: AlexNet", "FGSM", "true negative"), fooled & (read == before)),
-    ):
-        assert f"({int(hits.sum())} of {count};" in found[key], key
-    readable = fooled & (read == labels)
-    key = ("4: AlexNet, only pictures whose clean mask is read right", "FGSM", "true class restored")
-    assert f"({int((readable & (reread == labels)).sum())} of {int(readable.sum())};" in found[key]

@@ -160,7 +160,7 @@ def test_tables_hold_every_cell_with_its_count_and_interval(run: Run) -> None:
     assert len(places(PLAN)) == 4
     assert [row["Defense"] for row in recovery(findings)] == ["Median filter", "JPEG"]
     text = report(findings)
-    assert "60 test pictures of MNIST" in text and "parts are done" in text
+    assert "60 test images of MNIST" in text and "parts are done" in text
     assert {row[""] for row in classes_table(findings, Place(0, 0, BARE, "none"), 3)} == {"best", "worst"}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.evaluate.command import at_each
+from core.evaluate.eps_grid import at_each_eps
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges, units
 from core.inputs import BadInput
 from core.recipe import Method
@@ -58,6 +58,6 @@ def test_every_attack_meets_every_defense_once_for_each_attacker() -> None:
 
 
 def test_eps_is_spread_over_the_attacks_that_have_one() -> None:
-    methods = at_each([Method(name="pgd"), Method(name="deepfool")], ["2/255", "8/255"])
+    methods = at_each_eps([Method(name="pgd"), Method(name="deepfool")], ["2/255", "8/255"])
     assert [m.name for m in methods] == ["pgd", "pgd", "deepfool"]
     assert methods[0].params == {"eps": 2 / 255} and methods[1].params == {}  # 8/255 is PGD's default

@@ -21,10 +21,11 @@ from core import domains
 from core.attacks import PGD, Step
 from core.evaluate import shelf, store, work
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, units
-from core.evaluate.running import Advance, Pace, evaluate
+from core.evaluate.running import Pace, evaluate
 from core.evaluate.store import Run
 from core.images import quantise, to_pixels
 from core.inputs import BadInput
+from core.progress import Progress
 from core.recipe import Method, engine
 from core.systems.guarded import Guarded
 
@@ -68,10 +69,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_very_same_numbers(whole: Run, tmp
         with Run.create(PLAN, "cpu", path) as run:
             before = len(run.done())
 
-            def stop(advance: Advance, most: int = before + 4) -> bool:
+            def stop(advance: Progress, most: int = before + 4) -> bool:
                 return advance.done >= most
 
-            ended = evaluate(run, device="cpu", watch=stop)
+            ended = evaluate(run, device="cpu", on_progress=stop)
             rounds += 1
             assert ended or len(run.done()) == before + 4
             if ended:
@@ -100,7 +101,7 @@ def test_a_killed_process_loses_the_batch_in_hand_and_nothing_else(whole: Run, t
         kept = run.done()
         assert 3 <= len(kept) < len(list(units(PLAN)))
         fresh = []
-        evaluate(run, device="cpu", watch=lambda advance: fresh.append(advance.done) and False)
+        evaluate(run, device="cpu", on_progress=lambda advance: fresh.append(advance.done) and False)
         assert min(fresh) == len(kept)  # nothing that was kept is computed again
         assert content(run) == content(whole)
 
@@ -110,12 +111,12 @@ def test_a_step_in_the_middle_can_be_stopped_and_leaves_nothing_half_done(tmp_pa
     with Run.create(slow, "cpu", tmp_path / "slow.sqlite") as run:
         seen = []
 
-        def stop(advance: Advance) -> bool:
+        def stop(advance: Progress) -> bool:
             seen.append(advance)
             return len(seen) > 10
 
         began = time.monotonic()
-        assert not evaluate(run, device="cpu", watch=stop)
+        assert not evaluate(run, device="cpu", on_progress=stop)
         assert time.monotonic() - began < 10
         assert run.done() == {Unit(0, CLEAN, BARE, 0).key}
         assert seen[-1].text.startswith("PGD") and seen[-1].total == len(list(units(slow)))
@@ -213,7 +214,7 @@ def test_an_attack_that_does_not_fit_gets_a_sentence_and_the_rest_stays(tmp_path
 
 def test_a_full_disk_gets_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
     with Run.create(PLAN, "cpu", tmp_path / "full.sqlite") as run:
-        evaluate(run, device="cpu", watch=lambda advance: advance.done >= 5)
+        evaluate(run, device="cpu", on_progress=lambda advance: advance.done >= 5)
         before = content(run)
         pages = run.database.connection.execute("PRAGMA page_count").fetchone()[0]
         run.database.connection.execute(
@@ -282,12 +283,12 @@ def test_other_weights_than_it_began_with_are_refused_and_nothing_is_lost(whole:
     with torch.no_grad():  # as another device rounds
         nearly.get_submodule("network.features.0").weight.mul_(1 + 1e-5)
     with Run.create(PLAN, "cpu", path) as run:
-        evaluate(run, device="cpu", watch=lambda advance: advance.done >= 4)
+        evaluate(run, device="cpu", on_progress=lambda advance: advance.done >= 4)
         kept = run.done()
         with pytest.raises(BadInput, match="its weights are others now"):
             evaluate(run, device="cpu", classifiers=lambda name: other)
         assert run.done() == kept
-        evaluate(run, device="cpu", classifiers=lambda name: nearly, watch=lambda advance: advance.done >= 5)
+        evaluate(run, device="cpu", classifiers=lambda name: nearly, on_progress=lambda advance: advance.done >= 5)
         assert len(run.done()) == 5
         assert evaluate(run, device="cpu")
         with pytest.raises(BadInput, match="its weights are others now"):  # also where nothing is left to do
@@ -296,7 +297,7 @@ def test_other_weights_than_it_began_with_are_refused_and_nothing_is_lost(whole:
 
 def test_a_run_that_remembers_no_classifier_is_not_gone_on_with(tmp_path: Path) -> None:
     with Run.create(PLAN, "cpu", tmp_path / "r.sqlite") as run:
-        evaluate(run, device="cpu", watch=lambda advance: advance.done >= 2)
+        evaluate(run, device="cpu", on_progress=lambda advance: advance.done >= 2)
         base = sqlite3.connect(run.path)
         with base:
             base.execute("DELETE FROM about WHERE key LIKE 'classifier %'")
@@ -373,7 +374,7 @@ def test_what_others_compute_meanwhile_is_not_counted_as_the_attacks_time(tmp_pa
     )
     seen: list[str] = []
 
-    def watch(advance: Advance) -> None:
+    def on_progress(advance: Progress) -> None:
         seen.append(advance.text)
         with sqlite3.connect(run.path, timeout=0.1) as other:  # nothing is locked while others have their turn
             other.execute("BEGIN EXCLUSIVE")
@@ -383,7 +384,7 @@ def test_what_others_compute_meanwhile_is_not_counted_as_the_attacks_time(tmp_pa
             time.sleep(0.3)
 
     with Run.create(plan, "cpu", tmp_path / "r.sqlite") as run:
-        assert evaluate(run, device="cpu", watch=watch)
+        assert evaluate(run, device="cpu", on_progress=on_progress)
         steps = sum("step" in text for text in seen)
         spent = sum(seconds for seconds, _ in run.attack_seconds().values())
     assert steps >= 5
@@ -398,16 +399,16 @@ def test_judging_says_what_it_does_and_stops_between_defenses(tmp_path: Path) ->
     with Run.create(plan, "cpu", tmp_path / "r.sqlite") as run:
         seen: list[str] = []
 
-        def watch(advance: Advance) -> bool:
+        def on_progress(advance: Progress) -> bool:
             seen.append(advance.text)
             return "Median" in advance.text
 
-        assert not evaluate(run, device="cpu", watch=watch) and not run.done()
+        assert not evaluate(run, device="cpu", on_progress=on_progress) and not run.done()
         assert seen[-2:] == [
             "no attack, batch 1 of 1, judged with no defense",
             "no attack, batch 1 of 1, judged with Median filter",
         ]
-        assert evaluate(run, device="cpu", watch=lambda advance: seen.append(advance.text) and False)
+        assert evaluate(run, device="cpu", on_progress=lambda advance: seen.append(advance.text) and False)
         assert "no attack, batch 1 of 1, judged with feature squeezing" in seen
 
 

@@ -140,7 +140,7 @@ def test_two_processes_train_the_same_plan(tiny: dict[str, str], tmp_path: Path)
         f"    Path({str(tmp_path)!r}, f'{{self.plan.name}}{{self.group.rank}}').write_text(f'{{self.group.size}} {{text}}')\n"
         "    return done\n"
         "training.Trainer.fit = fit\n"
-        "from core.__main__ import main\n"
+        "from core.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]

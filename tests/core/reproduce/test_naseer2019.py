@@ -1,4 +1,4 @@
-"""The LGS paper's tables: their plans, their numbers beside the published ones, their verdicts."""
+"""The tables of Naseer et al. 2019: their plans, their numbers beside the published ones, their conclusions."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.__main__ import main
 from core.attacks import LaVAN
+from core.cli import main
 from core.defenses import LGS, TVM
-from core.evaluate.lgs import EXPERIMENTS, TABLE_1
 from core.evaluate.measures import Findings
 from core.evaluate.plan import BARE, CLEAN, Unit, judges, units
 from core.evaluate.store import Run
 from core.evaluate.work import Answer, Found
 from core.inputs import BadInput
+from core.reproduce import TABLES, Settings
+from core.reproduce.base import as_table
+from core.reproduce.naseer2019 import TABLE_1
+from core.reproduce.plan_table import PlanTable
 
 SIZES = {"lgs-table-1": 21, "lgs-table-2": 6, "lgs-table-3": 6, "lgs-figure-3": 7}
+
+
+def plan_table(name: str) -> PlanTable:
+    table = TABLES[name]
+    assert isinstance(table, PlanTable)
+    return table
 
 
 @pytest.fixture
@@ -46,19 +55,19 @@ def filled(run: Run, right: dict[tuple[int, int], float]) -> Findings:
 
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_each_table_is_one_plan_and_has_all_rows(name: str, labels: None, tmp_path: Path) -> None:
-    experiment = EXPERIMENTS[name]
-    plan = experiment.plan("imagenette", "", 50, 0)
+    table = plan_table(name)
+    plan = table.plan(Settings(n_images=50, domain="imagenette"))
     with Run.create(plan, "cpu", tmp_path / "run.sqlite") as run:
         findings = filled(run, {})
-        rows = experiment.rows(findings)
+        rows = as_table(table.rows(findings))
         assert len(rows) == SIZES[name]
-        text = experiment.report(findings)
-        assert "50 test pictures of Imagenette, seed 0" in text and "Published:" in text
+        text = table.report(findings)
+        assert "50 test images of Imagenette, seed 0" in text and "Published:" in text
 
 
 def test_table_1_tells_the_shares_and_who_is_first(labels: None, tmp_path: Path) -> None:
-    experiment = EXPERIMENTS["lgs-table-1"]
-    plan = experiment.plan("imagenette", "", 50, 0)
+    table = plan_table("lgs-table-1")
+    plan = table.plan(Settings(n_images=50, domain="imagenette"))
     attack, first, tvm = plan.built_attacks[0], plan.systems[0].defense, plan.systems[14].defense
     assert isinstance(attack, LaVAN) and attack.side(299, 299) == 42 and attack.iterations == 1000
     assert isinstance(first, LGS) and first.strength == 2.3 and isinstance(tvm, TVM) and tvm.weight == 10
@@ -66,39 +75,39 @@ def test_table_1_tells_the_shares_and_who_is_first(labels: None, tmp_path: Path)
         findings = filled(
             run, {(CLEAN, BARE): 1.0, (CLEAN, 0): 0.96, (0, 0): 0.8, (0, 5): 0.72, (1, 5): 0.72, (1, 0): 0.6}
         )
-        rows = {row["Defense"]: row for row in experiment.rows(findings)}
+        rows = {row["Defense"]: row for row in as_table(table.rows(findings))}
         assert list(rows)[1:] == list(TABLE_1)
         assert str(rows["LGS λ 2.3"]["2%"]).startswith("80.0% (40 of 50;")
-        assert rows["LGS λ 2.3"]["2%, published"] == "70.9" and rows["no defense"]["4%, published"] == "0.8"
-        verdict = experiment.verdict(findings)
-        assert "2%: LGS is first (LGS λ 2.3 80.0%" in verdict and "3%: LGS is not first" in verdict
-        assert "LGS λ 2.3 costs 4.0 points (within 6)" in verdict
+        assert rows["LGS λ 2.3"]["2%, published"] == "70.9%" and rows["no defense"]["4%, published"] == "0.8%"
+        conclusion = table.conclusion(findings)
+        assert "2%: LGS is first (LGS λ 2.3 80.0%" in conclusion and "3%: LGS is not first" in conclusion
+        assert "LGS λ 2.3 costs 4.0 points (within 6)" in conclusion
 
 
 def test_table_3_counts_the_target_and_knows_the_defense(labels: None, tmp_path: Path) -> None:
-    experiment = EXPERIMENTS["lgs-table-3"]
-    plan = experiment.plan("imagenette", "", 50, 0)
+    table = plan_table("lgs-table-3")
+    plan = table.plan(Settings(n_images=50, domain="imagenette"))
     assert plan.backward == "identity" and plan.attacker == "adaptive"
     with Run.create(plan, "cpu", tmp_path / "run.sqlite") as run:
         findings = filled(run, {(0, 0): 0.8, (0, BARE): 0.2})
-        rows = {row["Defense"]: row for row in experiment.rows(findings)}
+        rows = {row["Defense"]: row for row in as_table(table.rows(findings))}
         assert str(rows["LGS λ 2.3"]["becomes the target"]).startswith("20.0% (10 of 50;")
         assert str(rows["no defense"]["becomes the target"]).startswith("80.0% (40 of 50;")
-        assert experiment.verdict(findings).startswith("From the lowest: LGS λ 2.3, ")
+        assert table.conclusion(findings).startswith("From the lowest: LGS λ 2.3, ")
     with Run.create(plan, "cpu", tmp_path / "growing.sqlite") as run:
-        assert experiment.verdict(Findings(run)).startswith("No picture")
+        assert table.conclusion(Findings(run)).startswith("No image")
         part = [unit for unit in units(plan) if unit.batch == 0]
         for unit in part:
             none, right = np.full(25, -1, np.int32), run.labels[:25].astype(np.int32)
             sure = np.ones(25, np.float32)
             run.add(unit, Found({judge: Answer(right, sure, sure, 0.0) for judge in judges(plan, unit)}, none, 1.0))
         run.add(Unit(0, 0, 0, 1), Found({0: Answer(right, sure, sure, 0.0)}, none, 1.0))
-        assert all("0 of 25;" in str(row["any wrong class"]) for row in experiment.rows(Findings(run)))
+        assert all("0 of 25;" in str(row["any wrong class"]) for row in as_table(table.rows(Findings(run))))
 
 
 def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None, tmp_path: Path) -> None:
-    experiment = EXPERIMENTS["lgs-table-2"]
-    with Run.create(experiment.plan("imagenette", "", 25, 0), "cpu", tmp_path / "run.sqlite") as run:
+    table = plan_table("lgs-table-2")
+    with Run.create(table.plan(Settings(n_images=25, domain="imagenette")), "cpu", tmp_path / "run.sqlite") as run:
         labels_, target = run.labels, 9
         others = labels_ != target
         bare = np.where(np.arange(25) % 2 == 0, target, labels_).astype(np.int32)
@@ -108,12 +117,12 @@ def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None,
         answers = {judge: Answer(labels_.astype(np.int32), sure, sure, 0.0) for judge in range(5)}
         answers[BARE] = Answer(bare, sure, sure, 0.0)
         run.add(Unit(0, 0, BARE, 0), Found(answers, np.full(25, target, np.int32), 1.0))
-        rows = experiment.rows(Findings(run))
+        rows = as_table(table.rows(Findings(run)))
         assert 0 < surely < became
         assert f"(0 of {became};" in str(rows[0]["right"]) and f"({became} of {became};" in str(rows[1]["right"])
         assert f"({surely} of {surely};" in str(rows[1]["right, at 90% or more"])
     with pytest.raises(BadInput, match="needs a target"):
-        experiment.plan("mnist", "", 25, 0)
+        table.plan(Settings(n_images=25, domain="mnist"))
 
 
 def test_a_plan_from_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +134,7 @@ def test_a_plan_from_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(command) == 0
     text = capsys.readouterr().out
     assert "Median filter → JPEG (quality 50) (not known)" in text and "FGSM (eps 0.1569)" in text
-    assert "10 test pictures of MNIST" in text and "of 10; " in text and "flagged" in text
+    assert "10 test images of MNIST" in text and "of 10; " in text and "flagged" in text
     assert len(list(tmp_path.glob("mnist-*.csv"))) == 1
     assert main(command) == 0, "again: nothing is left to compute"
     assert capsys.readouterr().out == text
@@ -134,7 +143,7 @@ def test_a_plan_from_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["evaluate", "lgs-table-9"], "neither a file nor an experiment"),
+        (["evaluate", "lgs-table-9"], "neither a file nor a paper's table"),
         (["evaluate", "--domain", "mnist", "--images", "9999999"], "at most 1e+06"),
         (["evaluate", "--attack", "pgd", "--eps", "9"], "eps"),
         (["evaluate", "--defense", "lgs:window=200"], "at most 64"),

@@ -1,0 +1,158 @@
+"""`python -m core evaluate`: a plan from flags or a file, or a paper's table, with or without Ray."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from core import files
+from core.cli.options import Commands
+from core.cli.progress_bar import ProgressBar
+from core.device import pick
+from core.evaluate.cluster import distribute
+from core.evaluate.eps_grid import at_each_eps
+from core.evaluate.measures import Findings
+from core.evaluate.plan import Plan
+from core.evaluate.report import matrix, report
+from core.evaluate.running import devices_note, evaluate
+from core.evaluate.store import Run
+from core.evaluate.tables import Row, csv, latex
+from core.inputs import BadInput
+from core.progress import OnProgress
+from core.recipe.notation import COLUMN, COLUMN_HELP, parse_chain, parse_column
+from core.reproduce import TABLES, PaperTable, Settings
+
+
+def add_command(commands: Commands) -> None:
+    """The command and its flags."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="attacks and defenses over many images; or a paper's table, the published numbers beside",
+    )
+    parser.add_argument(
+        "table_or_plan",
+        nargs="?",
+        default="",
+        metavar="TABLE|PLAN.json",
+        help=f"a paper's table ({', '.join(TABLES)}), or a PLAN.json; else flags",
+    )
+    parser.add_argument("--domain", default="")
+    parser.add_argument("--classifier", action="append", default=[], help="repeat it for several")
+    parser.add_argument(
+        "--crafted-on",
+        default="",
+        metavar="CLASSIFIER",
+        help="craft every attack on this one (black box); each on its own without it",
+    )
+    parser.add_argument("--images", type=int, default=None, help="how many; 16, or the table's own, without it")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--attack", action="append", default=[], metavar="NAME[:p=v,...]", help="repeat it for several")
+    parser.add_argument("--eps", default="", help="2/255,4/255: each attack that has an eps at each of these")
+    parser.add_argument("--target", default="", help="a class by name or number; untargeted without it")
+    parser.add_argument("--defense", action="append", default=[], metavar=COLUMN, help=COLUMN_HELP)
+    parser.add_argument("--attacker", default="both", choices=("grey", "adaptive", "both"))
+    parser.add_argument("--backward", default="average", choices=("identity", "true", "best", "average"))
+    parser.add_argument("--batch", type=int, default=25, help="images attacked together; what a cut costs at most")
+    parser.add_argument("--save-images", type=int, default=100, help="of how many images the attacked ones are kept")
+    parser.add_argument("--detect", action="store_true", help="ask the feature-squeezing detector too")
+    parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
+    parser.add_argument("--ray", default="", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
+    parser.add_argument("--workers", type=int, default=None, help="of a local Ray cluster")
+    parser.add_argument("--store", type=Path, default=None, help="the run's file; in MIRAGE_DATA/runs without it")
+    parser.add_argument("--out", type=Path, default=Path("out/evaluate"), help="the folder for the tables")
+    parser.set_defaults(act=act)
+
+
+def act(options: argparse.Namespace, _rest: list[str]) -> int:
+    """Measure it, print the tables and save them."""
+    table = TABLES.get(options.table_or_plan)
+    plan = None if table is not None else _plan(options)
+    files.check_writable(options.out)
+    if options.store is not None:
+        files.check_writable(options.store.parent)
+    with ProgressBar() as bar:
+        if table is not None:
+            return _measure(table, options, bar.show)
+        assert plan is not None
+        return _evaluate(plan, options, bar.show)
+
+
+def _evaluate(plan: Plan, options: argparse.Namespace, on_progress: OnProgress) -> int:
+    with Run.create(plan, devices_note(str(pick(options.device))), options.store) as run:
+        if options.ray:
+            distribute(run, options.ray, workers=options.workers, on_progress=on_progress)
+        else:
+            evaluate(run, device=options.device, on_progress=on_progress)
+        findings = Findings(run)
+        text = report(findings)
+        _save(options.out, plan.name, text, matrix(findings))
+        print(f"{text}\nSaved in {files.shown(options.out)}; the run is {files.shown(run.path)}.")
+    return 0
+
+
+def _measure(table: PaperTable, options: argparse.Namespace, on_progress: OnProgress) -> int:
+    settings = Settings(
+        n_images=options.images,
+        seed=options.seed,
+        domain=options.domain,
+        classifier=options.classifier[0] if options.classifier else "",
+        device=options.device,
+        folder=options.out,
+        store=options.store,
+        ray=options.ray,
+        workers=options.workers,
+    )
+    measured = table.measure(settings, on_progress)
+    if measured is None:
+        return 1
+    text = f"{measured.report}\n{_made_by(options, measured.n_images)}"
+    _save(options.out, table.name, text, measured.rows)
+    where = "" if measured.run_file is None else f"; the run is {files.shown(measured.run_file)}"
+    print(f"{text}\nSaved in {files.shown(options.out)}{where}.")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    path = options.table_or_plan
+    if path:
+        if not os.path.lexists(path):
+            raise BadInput(
+                f"{files.shown(path)!r} is neither a file nor a paper's table; there are {', '.join(TABLES)}."
+            )
+        return Plan.from_json(files.read_bytes(path, files.MAX_TEXT))
+    domain = options.domain or "photos"
+    methods = [method for text in options.attack or ["pgd"] for method in parse_chain(text)]
+    return Plan(
+        domain=domain,
+        classifiers=tuple(options.classifier),
+        crafted_on=options.crafted_on,
+        split=options.split,
+        n_images=16 if options.images is None else options.images,
+        seed=options.seed,
+        attacks=tuple(at_each_eps(methods, [eps for eps in options.eps.split(",") if eps], domain)),
+        target=options.target,
+        defenses=tuple(parse_column(text) for text in options.defense),
+        attacker=options.attacker,
+        backward=options.backward,
+        batch=options.batch,
+        save_images=options.save_images,
+        detect=options.detect,
+    )
+
+
+def _made_by(options: argparse.Namespace, n_images: int) -> str:
+    """The command that makes the same table again, and the versions that made this one; a line of Markdown."""
+    flags = [f"--domain {options.domain}"] if options.domain else []
+    flags += [f"--classifier {name}" for name in options.classifier]
+    command = " ".join([options.table_or_plan, f"--images {n_images}", f"--seed {options.seed}", *flags])
+    return f"Made by `python -m core evaluate {command}` with torch {torch.__version__}, Python {platform.python_version()}.\n"
+
+
+def _save(folder: Path, name: str, text: str, rows: list[Row]) -> None:
+    for ending, content in (("md", text), ("csv", csv(rows)), ("tex", latex(rows))):
+        (folder / f"{name}.{ending}").write_text(content, encoding="utf-8")

@@ -1,0 +1,75 @@
+"""Running a recipe in the terminal: the user's image file, the files of the outcome, the printed report."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from core import domains, files, images
+from core.cli.progress_bar import ProgressBar
+from core.declaration import shown
+from core.inputs import BadInput
+from core.recipe import Outcome, Recipe, run
+
+
+def upload(path: str | Path, uploads: dict[str, npt.NDArray[np.uint8]]) -> str:
+    """Read an image file into `uploads`; its digest."""
+    data = files.read_bytes(path, images.MAX_BYTES)
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        uploads[digest] = images.decode(data)
+    except BadInput as error:
+        raise BadInput(f"{files.shown(path)}: {error}") from None
+    return digest
+
+
+def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], options: argparse.Namespace) -> int:
+    """Run the recipe, save images, recipe and outcome, and print what happened."""
+    files.check_writable(options.out)
+    with ProgressBar() as bar:
+        outcome = run(recipe, device=options.device, uploads=uploads, watch=bar.show)
+    _save(outcome, options.out)
+    _report(outcome)
+    print(f"Saved in {files.shown(options.out)}.")
+    return 0
+
+
+def _save(outcome: Outcome, folder: Path) -> None:
+    (folder / "recipe.json").write_text(outcome.recipe.to_json() + "\n", encoding="utf-8")
+    (folder / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
+    pictures = {"clean": outcome.clean, "adversarial": outcome.attacked.adversarial}
+    for number, column in enumerate(outcome.columns, start=1):
+        for kind, guard in (("grey", column.grey), ("adaptive", column.adaptive)):
+            if guard is not None:
+                pictures[f"defended_{number}_{kind}"] = guard.defended
+            if guard is not None and guard.attack is not None:
+                pictures[f"adversarial_{number}_{kind}"] = guard.attack.adversarial
+    for name, pixels in pictures.items():
+        (folder / f"{name}.png").write_bytes(images.png(pixels))
+
+
+def _report(outcome: Outcome) -> None:
+    names, attacked = outcome.classes, outcome.attacked
+    truth = f"true class {names[outcome.label]}" if outcome.label_known else "true class unknown (see --true-class)"
+    print(f"clean        {names[outcome.before.label]} {outcome.before.confidence:.1%}; {truth}")
+    number = attacked.first if attacked.success else attacked.iterations
+    took = f"{'after' if attacked.success else 'no success in'} {number} step{'' if number == 1 else 's'}"
+    stopped = ", stopped" if attacked.stopped else ""
+    print(
+        f"adversarial  {names[attacked.verdict.label]} {attacked.verdict.confidence:.1%} {took}{stopped}: {attacked.method}"
+    )
+    norms = attacked.norms
+    linf = shown(norms.linf, domains.get(outcome.domain).linf.unit)
+    print(f"             L0 {norms.l0} pixels, L2 {norms.l2:.3g}, L∞ {linf}, SSIM {norms.ssim:.4f}")
+    values = outcome.recipe.built_attack().values()
+    if "eps" in values and values.get("norm") != "l2" and images.rounding_note(values["eps"]):
+        print(f"             {images.rounding_note(values['eps'])}")
+    for column in outcome.columns:
+        for kind, guard in (("grey box", column.grey), ("adaptive", column.adaptive)):
+            if guard is not None:
+                mark = ("✓ " if guard.recovered else "✗ ") if outcome.label_known else ""
+                print(f"{kind:<13}{mark}{names[guard.verdict.label]} {guard.verdict.confidence:.1%}: {column.defense}")

@@ -1,0 +1,241 @@
+"""Tables 1 to 3 and figure 3 of Local Gradients Smoothing (Naseer et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from core.evaluate.measures import Findings, Place
+from core.evaluate.plan import BARE, CLEAN
+from core.evaluate.share import Share
+from core.inputs import BadInput
+from core.recipe.columns import Chain, Method
+from core.reproduce.base import Cell, Row
+from core.reproduce.plan_table import PlanTable
+
+# Accuracy % of Inception v3 on ImageNet's validation set: no attack, 42, 52 and 60 of 299 pixels (table 1).
+TABLE_1: dict[str, tuple[Chain, tuple[float, float, float, float]]] = {
+    **{
+        f"LGS λ {strength}": ((Method(name="lgs", params={"lambda": strength}),), published)
+        for strength, published in (
+            (2.3, (71.05, 70.90, 69.84, 69.37)),
+            (2.1, (71.50, 70.80, 69.54, 68.56)),
+            (1.9, (71.84, 70.40, 68.84, 66.98)),
+            (1.7, (72.30, 69.55, 67.32, 63.38)),
+            (1.5, (72.72, 67.68, 64.13, 55.67)),
+        )
+    },
+    "median 3": ((Method(name="median", params={"window": 3}),), (70.59, 63.90, 62.15, 59.81)),
+    "Gaussian 5": ((Method(name="gaussian", params={"window": 5}),), (61.75, 59.52, 57.68, 55.29)),
+    "bilateral 5": ((Method(name="bilateral", params={"window": 5}),), (65.70, 61.53, 58.70, 55.59)),
+    **{
+        f"JPEG {quality}": ((Method(name="jpeg", params={"quality": quality}),), published)
+        for quality, published in (
+            (80, (74.35, 18.14, 6.23, 2.06)),
+            (60, (72.71, 25.69, 11.86, 4.85)),
+            (40, (71.20, 37.10, 23.26, 12.73)),
+            (30, (70.04, 45.00, 33.72, 22.04)),
+            (20, (67.51, 52.84, 46.25, 37.19)),
+            (10, (60.25, 53.10, 48.73, 43.59)),
+        )
+    },
+    **{
+        f"TVM {weight}": ((Method(name="tvm", params={"weight": weight}),), published)
+        for weight, published in (
+            (10, (70.21, 14.48, 4.64, 1.73)),
+            (20, (72.85, 13.24, 3.78, 1.17)),
+            (30, (73.85, 12.79, 3.53, 1.04)),
+        )
+    },
+    **{
+        f"bits {bits}": ((Method(name="bitdepth", params={"bits": bits}),), published)
+        for bits, published in (
+            (1, (39.85, 25.93, 15.14, 9.73)),
+            (2, (64.61, 16.32, 6.15, 2.68)),
+            (3, (72.83, 13.4, 3.89, 1.25)),
+        )
+    },
+}
+NO_DEFENSE_1 = (75.61, 11.00, 2.79, 0.78)
+AREAS = (0.02, 0.03, 0.04)
+# The five defenses of tables 2 and 3. Published: accuracy % in table 2, attack success % in table 3.
+COMPARED = ("LGS λ 2.3", "median 3", "JPEG 30", "TVM 10", "bits 3")
+TABLE_2 = dict(zip(COMPARED, (90.5, 49.1, 45.0, 1.0, 0.0), strict=True))
+TABLE_3 = dict(zip(COMPARED, (18.0, 75.0, 73.3, 78.1, 83.0), strict=True))
+TARGETS = {"imagenet": "toaster", "imagenette": "parachute"}
+MIN_CONFIDENCE = 0.9  # an image counts in table 2 when the patch makes it the target with this confidence
+CONFIDENT = f"right, at {MIN_CONFIDENCE:.0%} or more"
+
+
+class Table1(PlanTable):
+    name: ClassVar[str] = "lgs-table-1"
+    title: ClassVar[str] = "LGS, table 1: LaVAN along the border, random targets; accuracy"
+    n_images: ClassVar[int] = 200
+    published: ClassVar[str] = "Inception v3 on ImageNet's validation set, patches of 42, 52 and 60 of 299 pixels."
+
+    def plan_fields(self, domain: str) -> dict[str, Any]:
+        return {
+            "attacks": tuple(Method(name="lavan", params={"area": area, "steps": 1000}) for area in AREAS),
+            "defenses": tuple(column for column, _ in TABLE_1.values()),
+            "attacker": "grey",
+        }
+
+    def rows(self, findings: Findings) -> list[Row]:
+        heads = ("no attack", *(f"{area:.0%}" for area in AREAS))
+        rows: list[Row] = []
+        for number, (title, published) in enumerate(
+            [("no defense", NO_DEFENSE_1), *((title, values) for title, (_, values) in TABLE_1.items())], BARE
+        ):
+            cells = {
+                head: Cell(_accuracy(findings, attack, number), value)
+                for head, attack, value in zip(heads, (CLEAN, 0, 1, 2), published, strict=True)
+            }
+            rows.append(Row({"Defense": title}, cells))
+        return rows
+
+    def conclusion(self, findings: Findings) -> str:
+        plan, parts = findings.plan, []
+        lgs, others = range(5), range(5, len(plan.defenses))
+        for attack, area in enumerate(AREAS):
+            shares = {n: _accuracy(findings, attack, n) for n in range(len(plan.defenses))}
+            best, rival = max(lgs, key=lambda n: shares[n].value), max(others, key=lambda n: shares[n].value)
+            word = "first" if shares[best].value >= shares[rival].value else "not first"
+            parts.append(
+                f"{area:.0%}: LGS is {word} ({_titled(best)} {shares[best].value:.1%}; the best of the others is {_titled(rival)}, "
+                f"{shares[rival].value:.1%})."
+            )
+        clean = _accuracy(findings, CLEAN, BARE).value
+        costs = []
+        for number in (0, 4):
+            cost = clean - _accuracy(findings, CLEAN, number).value
+            costs.append(
+                f"{_titled(number)} costs {100 * cost:.1f} points ({'within' if cost <= 0.06 else 'more than'} 6)"
+            )
+        return " ".join(parts) + f" Without an attack {' and '.join(costs)}."
+
+
+class Table2(PlanTable):
+    name: ClassVar[str] = "lgs-table-2"
+    title: ClassVar[str] = "LGS, table 2: one universal patch of 10 %; accuracy on the images it turned into its target"
+    n_images: ClassVar[int] = 1000
+    published: ClassVar[str] = (
+        "Inception v3 on 1,000 ImageNet images that a 95-pixel patch had made 'toaster' at 90 % or more."
+    )
+
+    def plan_fields(self, domain: str) -> dict[str, Any]:
+        if domain not in TARGETS:
+            raise BadInput(f"{self.name} needs a target; it has one on {' and '.join(TARGETS)}.")
+        return {
+            "attacks": (Method(name="universal_patch", params={"area": 0.1, "steps": 1000}),),
+            "target": TARGETS[domain],
+            "defenses": tuple(TABLE_1[title][0] for title in COMPARED),
+            "attacker": "grey",
+        }
+
+    def rows(self, findings: Findings) -> list[Row]:
+        under = findings.cell(Place(0, 0, BARE, "none"))
+        target = int(under.targets.max(initial=0))
+        became = (under.predicted == target) & (findings.labels != target)
+        groups = (became, became & (under.confidence >= MIN_CONFIDENCE))
+        rows: list[Row] = []
+        for number, title in enumerate(("no defense", *COMPARED), BARE):
+            right = findings.right(Place(0, 0, number, "grey" if number != BARE else "none"))
+            everyone, confident = (Share(int((right & group).sum()), int(group.sum())) for group in groups)
+            cells = {"right": Cell(everyone), CONFIDENT: Cell(confident, TABLE_2.get(title, 0.0))}
+            rows.append(Row({"Defense": title}, cells))
+        return rows
+
+    def conclusion(self, findings: Findings) -> str:
+        right = _values(self.rows(findings), "right")
+        ranked = sorted(right, key=lambda title: -right[title])
+        return (
+            f"In this order: {', '.join(ranked)}. 'right' counts all images that became the target; the paper only took those at "
+            "90 % or more."
+        )
+
+
+class Table3(PlanTable):
+    name: ClassVar[str] = "lgs-table-3"
+    title: ClassVar[str] = "LGS, table 3: LaVAN with BPDA, 2 % of the area; attack success"
+    n_images: ClassVar[int] = 200
+    published: ClassVar[str] = (
+        "Inception v3, 1,000 ImageNet images, 42 of 299 pixels; the same target, place and number of iterations for every defense."
+    )
+
+    def plan_fields(self, domain: str) -> dict[str, Any]:
+        return {
+            "attacks": (Method(name="lavan", params={"area": AREAS[0], "steps": 1000}),),
+            "defenses": tuple(TABLE_1[title][0] for title in COMPARED),
+            "attacker": "adaptive",
+            "backward": "identity",
+        }
+
+    def rows(self, findings: Findings) -> list[Row]:
+        places = [Place(0, 0, n, "none" if n == BARE else "adaptive") for n in range(BARE, len(COMPARED))]
+        # While it grows, only those images count that every defense has been attacked on.
+        common = np.logical_and.reduce([findings.cell(place).known for place in places])
+        rows: list[Row] = []
+        for title, place in zip(("no defense", *COMPARED), places, strict=True):
+            count = int(common.sum())
+            target = Share(int((findings.reached(place) & common).sum()), count)
+            wrong = Share(int((~findings.right(place) & common).sum()), count)
+            cells = {"becomes the target": Cell(target, TABLE_3.get(title, 88.0)), "any wrong class": Cell(wrong)}
+            rows.append(Row({"Defense": title}, cells))
+        return rows
+
+    def conclusion(self, findings: Findings) -> str:
+        success = _values(self.rows(findings)[1:], "becomes the target")
+        if not success:
+            return "No image was attacked behind every defense yet."
+        return f"From the lowest: {', '.join(sorted(success, key=lambda title: success[title]))}."
+
+
+class Figure3(PlanTable):
+    name: ClassVar[str] = "lgs-figure-3"
+    title: ClassVar[str] = "LGS, figure 3: what each defense takes"
+    n_images: ClassVar[int] = 200
+    published: ClassVar[str] = (
+        "a chart in a logarithmic scale without numbers in the text: 50,000 images on an i7-7700k."
+    )
+
+    def plan_fields(self, domain: str) -> dict[str, Any]:
+        return {
+            "attacks": (),
+            "defenses": tuple(TABLE_1[title][0] for title in (*COMPARED, "Gaussian 5", "bilateral 5")),
+            "attacker": "grey",
+        }
+
+    def rows(self, findings: Findings) -> list[Row]:
+        titles = (*COMPARED, "Gaussian 5", "bilateral 5")
+        seconds = {title: findings.seconds(number) for number, title in enumerate(titles)}
+        return [
+            Row(
+                {"Defense": title},
+                {
+                    "ms per image": Cell(round(1000 * seconds[title], 3)),
+                    "50,000 images, s": Cell(round(50_000 * seconds[title]) if np.isfinite(seconds[title]) else "–"),
+                },
+            )
+            for title in sorted(titles, key=lambda t: seconds[t])
+        ]
+
+
+def _accuracy(findings: Findings, attack: int, defense: int) -> Share:
+    attacker = "none" if attack == CLEAN or defense == BARE else "grey"
+    share = findings.share(Place(0, attack, defense, attacker))  # type: ignore[arg-type]
+    assert share is not None
+    return share
+
+
+def _values(rows: list[Row], column: str) -> dict[str, float]:
+    """The proportions of a column by defense, without those of no images."""
+    cells = {row.labels["Defense"]: row.cells[column].measured for row in rows}
+    return {title: cell.value for title, cell in cells.items() if isinstance(cell, Share) and cell.count}
+
+
+def _titled(number: int) -> str:
+    return list(TABLE_1)[number]
+
+
+TABLES = (Table1(), Table2(), Table3(), Figure3())

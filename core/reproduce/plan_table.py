@@ -1,0 +1,77 @@
+"""Tables that one evaluation plan measures: attacks × defenses."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from core import domains
+from core.device import pick
+from core.evaluate.cluster import distribute
+from core.evaluate.measures import Findings
+from core.evaluate.plan import Plan
+from core.evaluate.report import heading
+from core.evaluate.running import devices_note, evaluate
+from core.evaluate.store import Run
+from core.evaluate.tables import markdown
+from core.progress import OnProgress
+from core.reproduce.base import MeasuredTable, PaperTable, Row, Settings, as_table
+
+MAX_SAVED_IMAGES = 200
+
+
+class PlanTable(PaperTable):
+    """A table from the cells of an evaluation; `evaluate` stores what is done, so a stopped run continues."""
+
+    @abstractmethod
+    def plan_fields(self, domain: str) -> dict[str, Any]:
+        """The attacks, defenses and attackers, as fields of `Plan`.
+
+        Raises:
+            BadInput: the domain has no target for this table.
+        """
+
+    @abstractmethod
+    def rows(self, findings: Findings) -> list[Row]:
+        """The rows of the table."""
+
+    def conclusion(self, findings: Findings) -> str:
+        """What the paper claims, and whether it holds here; one sentence or more."""
+        return ""
+
+    def plan(self, settings: Settings) -> Plan:
+        """The evaluation that measures this table; on Imagenette and its default classifier unless `settings` names others."""
+        domain = settings.domain or "imagenette"
+        n_images = self.n_images if settings.n_images is None else settings.n_images
+        return Plan(
+            domain=domain,
+            classifiers=(settings.classifier,) if settings.classifier else (),
+            n_images=n_images,
+            seed=settings.seed,
+            save_images=min(n_images, MAX_SAVED_IMAGES),
+            **self.plan_fields(domain),
+        )
+
+    def measure(self, settings: Settings, on_progress: OnProgress | None = None) -> MeasuredTable | None:
+        plan = self.plan(settings)
+        with Run.create(plan, devices_note(str(pick(settings.device))), settings.store) as run:
+            if settings.ray:
+                complete = distribute(run, settings.ray, workers=settings.workers, on_progress=on_progress)
+            else:
+                complete = evaluate(run, device=settings.device, on_progress=on_progress)
+            if not complete:
+                return None
+            findings = Findings(run)
+            return MeasuredTable(as_table(self.rows(findings)), self.report(findings), plan.n_images, run.path)
+
+    def report(self, findings: Findings) -> str:
+        """The table as Markdown, below what it was measured on."""
+        plan = findings.plan
+        classifier = domains.get(plan.domain).classifier_title(plan.classifier_names()[0])
+        attacks = "; ".join(plan.attack_title(number) for number in range(len(plan.attacks)))
+        return (
+            f"## {self.title}\n\n{classifier}; {heading(findings)}.\n"
+            + (f"Attack: {attacks}.\n" if attacks else "")
+            + f"Published: {self.published}\n\n{markdown(as_table(self.rows(findings)))}\n{self.conclusion(findings)}".rstrip()
+            + "\n"
+        )
