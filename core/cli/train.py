@@ -1,4 +1,4 @@
-"""`python -m core train`: train a classifier or attention masks."""
+"""`python -m core train`: train a classifier, a denoiser or attention masks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from pathlib import Path
 from core import files, training
 from core.cli.options import Commands
 from core.cli.progress_bar import ProgressBar
+from core.models import artifacts
 from core.progress import Progress
+from core.training import runs
 
 
 def add_command(commands: Commands) -> None:
     """The command and its flags."""
-    parser = commands.add_parser("train", help="train a classifier or attention masks")
+    parser = commands.add_parser("train", help="train a classifier, a denoiser or attention masks")
     parser.add_argument("plan", metavar="PLAN", help=f"a PLAN.json, or one of {', '.join(training.PLANS)}")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/train"), help="where weights and card go, and the folder of the run"
+        "--out",
+        type=Path,
+        default=None,
+        help="where weights, card and the folder of the run go; without it MIRAGE_DATA, where the result is used at once, or "
+        "out/train for a plan whose result ships",
     )
     parser.add_argument("--epochs", type=int, default=None, help="of the plan's first stage")
     parser.add_argument("--seed", type=int, default=None)
@@ -27,14 +33,14 @@ def add_command(commands: Commands) -> None:
 def act(options: argparse.Namespace, _rest: list[str]) -> int:
     """Train the plan and print what the card says."""
     plan = training.find_plan(options.plan).replace(seed=options.seed, epochs=options.epochs)
-    files.check_writable(options.out)
+    out = options.out or (Path("out/train") if runs.ships(plan) else None)
     with ProgressBar() as bar:
         card = training.train(
             plan,
-            options.out,
+            out,
             options.device,
             lambda progress: bar.show(Progress(progress.text, progress.step, progress.steps)),
         )
     if card is not None:
-        print(f"Saved in {files.shown(options.out)}. {card.figures()}")
+        print(f"Saved in {files.shown(out or artifacts.user_folder())}. {card.figures()}")
     return 0

@@ -2,54 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from core import files
+from core.models import artifacts
 from core.models.artifacts import Card
+from core.training import runs
 from core.training.crafting import craft_images
 from core.training.data import load_data
-from core.training.kinds import KINDS, card_fields
-from core.training.parallel import join, leave
+from core.training.kinds import KINDS, Networks, card_fields
+from core.training.parallel import Group, join, leave
 from core.training.plans import PLANS, TrainingPlan, find_plan
 from core.training.trainer import OnProgress, Trainer, TrainingProgress
 
+SAMPLES = 8  # images shown while a run trains
+
 
 def train(
-    plan: TrainingPlan, out: Path, device: str | None = None, on_progress: OnProgress | None = None
+    plan: TrainingPlan, out: Path | None = None, device: str | None = None, on_progress: OnProgress | None = None
 ) -> Card | None:
-    """Train a plan and write weights and card into `out`; the run's plan, curves and checkpoint lie in `out`/NAME.
+    """Train a plan and write weights and card; the run's plan, curves, samples and checkpoint lie in a folder of its name.
 
     It goes on from its checkpoint there. Started by torchrun, the processes share every batch, and the first one writes.
 
+    Args:
+        out: where weights, card and the run's folder go. Without it they go to MIRAGE_DATA/artifacts and MIRAGE_DATA/training, where
+            the result is used at once.
+
     Returns:
-        The card; None where `on_progress` stopped the run, and in all processes but the first.
+        The card; None where the run was stopped, and in all processes but the first.
 
     Raises:
-        BadInput: the data set is not on this machine, or the checkpoint is damaged.
+        BadInput: the data set is not on this machine, the checkpoint is damaged, another process trains in the folder, or without
+            `out` the name is that of an artifact that ships.
     """
-    kind = KINDS[plan.kind]
+    if out is None:
+        runs.check_name(plan)
+    folder = (runs.runs_folder() if out is None else out) / plan.name
     group, place = join(device)
     try:
-        folder = out / plan.name
-        folder.mkdir(parents=True, exist_ok=True)
-        data = load_data(plan.dataset, True, folder)
-        torch.manual_seed(plan.seed)
-        networks = kind.build(plan, data, place)
-        if group.leads:
+        files.check_writable(folder)
+        if not group.leads:
+            _fit(plan, folder, place, group, None)
+            return None
+        with runs.Recorder(folder) as recorder:
             (folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
-        crafted = craft_images(plan, networks, data, place, folder, on_progress if group.leads else None)
-        if plan.crafted and crafted is None:
-            return None
-        trainer = Trainer(plan, networks, data, place, folder=folder, group=group, crafted=crafted)
-        if not trainer.fit(on_progress if group.leads else None) or not group.leads:
-            return None
+
+            def progress(done: TrainingProgress) -> bool:
+                asked = recorder.progress(done.text, done.step, done.steps)
+                return bool(on_progress is not None and on_progress(done)) or asked
+
+            networks = _fit(plan, folder, place, group, progress, recorder.show)
+            if networks is None:
+                return None
+            progress(TrainingProgress("measuring", 1, 1, recorder.status.steps, recorder.status.steps, {}, {}))
+            for network in networks.values():
+                network.cpu()
+            test = load_data(plan.dataset, False, folder)
+            weights = artifacts.user_folder() if out is None else out
+            card = KINDS[plan.kind].export(plan, networks, test, weights, card_fields(plan, command(plan))).card
+            recorder.finish(card.figures())
+            return card
     finally:
         leave(group)
-    for network in networks.values():
-        network.cpu()
-    test = load_data(plan.dataset, False, folder)
-    return kind.export(plan, networks, test, out, card_fields(plan, command(plan))).card
+
+
+def _fit(
+    plan: TrainingPlan,
+    folder: Path,
+    device: torch.device,
+    group: Group,
+    on_progress: OnProgress | None,
+    show: Callable[[Mapping[str, Tensor]], None] | None = None,
+) -> Networks | None:
+    """The trained networks; None where the run was stopped. `show` gets sample images after each epoch."""
+    kind = KINDS[plan.kind]
+    data = load_data(plan.dataset, True, folder)
+    torch.manual_seed(plan.seed)
+    networks = kind.build(plan, data, device)
+    crafted = craft_images(plan, networks, data, device, folder, on_progress)
+    if plan.crafted and crafted is None:
+        return None
+
+    def after_epoch() -> None:
+        if show is not None:
+            show(
+                kind.samples(
+                    networks, data[0][:SAMPLES].to(device), None if crafted is None else crafted[:SAMPLES].to(device)
+                )
+            )
+
+    trainer = Trainer(
+        plan, networks, data, device, folder=folder, group=group, crafted=crafted, after_epoch=after_epoch
+    )
+    return networks if trainer.fit(on_progress) else None
 
 
 def command(plan: TrainingPlan) -> str:

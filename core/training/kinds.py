@@ -19,6 +19,7 @@ from core.training.data import DATASETS, Data
 from core.training.plans import TrainingPlan
 
 Networks = dict[str, nn.Module]
+Samples = Mapping[str, Tensor]  # uint8 N×C×H×W
 
 
 class Normalized(nn.Module):
@@ -49,10 +50,12 @@ class Kind:
     Attributes:
         build: from a plan, its training data and a device to networks by name.
         export: from a plan, the trained networks, the test data, a folder and the card's fields to the artifact.
+        samples: from the networks, images uint8 N×C×H×W and their crafted versions N×V×C×H×W (or None) to images by what they show.
     """
 
     build: Callable[[TrainingPlan, Data, torch.device], Networks]
     export: Callable[[TrainingPlan, Networks, Data, Path, dict[str, Any]], Artifact]
+    samples: Callable[[Networks, Tensor, Tensor | None], Samples]
 
 
 def card_fields(plan: TrainingPlan, command: str) -> dict[str, Any]:
@@ -168,6 +171,23 @@ def _export_denoiser(
     return write_card(artifact, metrics=metrics)
 
 
+@torch.no_grad()
+def _sample_masks(networks: Networks, images: Tensor, _crafted: Tensor | None) -> Samples:
+    masks_of = 1 - networks["generator"](images.float() / 255).float()
+    return {"image": images.cpu(), "attention mask": _pixels(masks_of)}
+
+
+@torch.no_grad()
+def _sample_denoiser(networks: Networks, images: Tensor, crafted: Tensor | None) -> Samples:
+    attacked = images if crafted is None else crafted[:, -1]
+    denoised = networks["denoiser"](attacked.float() / 255).float()
+    return {"clean": images.cpu(), "adversarial": attacked.cpu(), "denoised": _pixels(denoised)}
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
 def _batches(data: Data) -> list[tuple[Tensor, Tensor]]:
     images, labels = data
     parts = zip(torch.split(images, 250), torch.split(labels, 250), strict=True)
@@ -175,7 +195,9 @@ def _batches(data: Data) -> list[tuple[Tensor, Tensor]]:
 
 
 KINDS: Mapping[str, Kind] = {
-    "classifier": Kind(_build_classifier, _export_classifier),
-    "mask_generator": Kind(_build_masks, _export_masks),
-    "denoiser": Kind(_build_denoiser, _export_denoiser),
+    "classifier": Kind(
+        _build_classifier, _export_classifier, lambda networks, images, crafted: {"training images": images.cpu()}
+    ),
+    "mask_generator": Kind(_build_masks, _export_masks, _sample_masks),
+    "denoiser": Kind(_build_denoiser, _export_denoiser, _sample_denoiser),
 }

@@ -63,6 +63,7 @@ class Trainer:
         folder: of the checkpoint and the curves; None keeps neither.
         group: the processes that share every batch.
         crafted: adversarial versions of the images, uint8 N×V×C×H×W; None where the plan needs none.
+        after_epoch: called in the leading process after each epoch, the networks in eval mode.
     """
 
     def __init__(
@@ -75,10 +76,12 @@ class Trainer:
         folder: Path | None = None,
         group: Group | None = None,
         crafted: Tensor | None = None,
+        after_epoch: Callable[[], None] | None = None,
     ) -> None:
         self.plan, self.networks, self.device, self.folder = plan, networks, device, folder
         self.group = group or Group()
         self.images, self.labels = on_device(data[0], device), data[1].to(device)
+        self.after_epoch = after_epoch
         self.crafted = None if crafted is None else on_device(crafted, device)
         self.trained = {stage.trains: networks[stage.trains] for stage in plan.stages}
         text = f"{plan.to_json()} {len(self.labels)} images, {self.group.size} processes"
@@ -123,6 +126,9 @@ class Trainer:
                     both = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
                     place = {"run": self.run, "stage": number, "epoch": epoch + 1}
                     save_checkpoint(path, {**place, **both, "networks": tables})
+                if self.after_epoch is not None and self.group.leads:
+                    network.eval()
+                    self.after_epoch()
             network.eval()
         return True
 

@@ -1,0 +1,326 @@
+"""Trainings in the user's data folder: each one a process of its own, known by files alone.
+
+A run's folder, MIRAGE_DATA/training/NAME, holds the plan, the checkpoint, the curves, sample images and where the run stands. Who
+reads it needs nothing from the process that trains; who wants to stop it leaves a file there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from core import disk, files
+from core.disk import data_root
+from core.inputs import BadInput, quoted
+from core.models import artifacts
+from core.training.plans import TrainingPlan
+
+State = Literal["running", "stopped", "done", "failed", "interrupted"]
+
+MAX_RUNS = 200  # in the list
+MAX_CURVES = 20_000_000  # bytes of a file of curves that is read
+_ROOT = Path(__file__).resolve().parents[2]
+EVERY = 0.5  # seconds between two notes of where a run stands
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands.
+
+    Attributes:
+        state: 'interrupted' is a run whose process ended without a word.
+        text: what is done at the moment. step: of `steps` of all stages.
+        started, updated: seconds since 1970, of the process and of this note.
+        error: a sentence, where it failed.
+    """
+
+    state: State = "running"
+    text: str = ""
+    step: int = 0
+    steps: int = 0
+    started: float = 0.0
+    updated: float = 0.0
+    error: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far; None where nobody can tell."""
+        if self.state != "running" or not self.step:
+            return None
+        return (self.updated - self.started) / self.step * (self.steps - self.step)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One run as its folder describes it; `problem` is a sentence where the plan cannot be read."""
+
+    name: str
+    folder: Path
+    plan: TrainingPlan | None
+    status: Status
+    owner: str = ""
+    problem: str = ""
+
+
+def runs_folder() -> Path:
+    """Where the runs lie."""
+    return data_root() / "training"
+
+
+def start(plan: TrainingPlan, owner: str = "") -> TrainingRun:
+    """Start a run, or resume the one of that plan, as a process that outlives this one.
+
+    Raises:
+        BadInput: another training is running, one of that name has another plan, something that ships has that name, or nothing can
+            be written in the data folder.
+    """
+    check_name(plan)
+    folder = runs_folder() / plan.name
+    running = next((run for run in list_runs() if run.status.state == "running"), None)
+    if running is not None:
+        raise BadInput(f"The training {quoted(running.name)} is running; wait until it ends, or stop it.")
+    held = _read(folder) if folder.exists() else None
+    if held is not None and held.plan != plan:
+        raise BadInput(
+            f"There is a training called {quoted(plan.name)} with other parameters; choose another name, or delete that one."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "stop").unlink(missing_ok=True)
+        _write(folder / "plan.json", plan.to_json() + "\n")
+        if held is None:
+            _write(folder / "owner", owner)
+        now = time.time()
+        write_status(folder, Status("running", "starting", 0, 0, now, now))
+        with (folder / "log.txt").open("ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "core", "train", str((folder / "plan.json").absolute())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=_ROOT,
+                env={**os.environ, "MIRAGE_DATA": str(data_root().absolute())},
+                start_new_session=True,  # it goes on when the app ends
+            )
+    except OSError as error:
+        raise BadInput(f"The training cannot be started: {disk.reason(error)}") from error
+    return _read(folder)
+
+
+def check_name(plan: TrainingPlan) -> None:
+    """Refuse a plan whose artifact would have the name of one that ships.
+
+    Raises:
+        BadInput: it would.
+    """
+    if ships(plan):
+        raise BadInput(
+            f"{quoted(plan.artifact)} ships with Mirage; give the plan another name, or the command a folder by --out."
+        )
+
+
+def ships(plan: TrainingPlan) -> bool:
+    """Whether something that ships has the name of the plan's artifact."""
+    return any(a.shipped and a.name == plan.artifact for a in artifacts.list_artifacts(plan.kind))
+
+
+def stop(name: str) -> None:
+    """Ask a run to stop at its next step; its last whole epoch is kept.
+
+    Raises:
+        BadInput: there is none of that name, or its folder cannot be written to.
+    """
+    folder = _folder(name)
+    try:
+        (folder / "stop").touch()
+    except OSError as error:
+        raise BadInput(f"The training cannot be stopped: {disk.reason(error)}") from error
+
+
+def delete(name: str) -> None:
+    """Delete a run's folder; what it made stays.
+
+    Raises:
+        BadInput: there is none of that name, it is running, or it cannot be deleted.
+    """
+    folder = _folder(name)
+    if _read(folder).status.state == "running":
+        raise BadInput(f"The training {quoted(name)} is running; stop it first.")
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise BadInput(f"The training {quoted(name)} cannot be deleted: {files.reason(error)}.") from error
+
+
+def list_runs() -> list[TrainingRun]:
+    """All runs, the newest first."""
+    try:
+        folders = sorted(path for path in runs_folder().iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError:  # no folder yet, or none that may be read
+        return []
+    return sorted((_read(folder) for folder in folders[:MAX_RUNS]), key=lambda run: -run.status.started)
+
+
+def find_run(name: str) -> TrainingRun:
+    """The run of that name.
+
+    Raises:
+        BadInput: there is none.
+    """
+    return _read(_folder(name))
+
+
+def curves(run: TrainingRun) -> list[dict[str, Any]]:
+    """The lines of the run's curves: stage, epoch, step, lr, losses and metrics; what cannot be read is left out."""
+    try:
+        text = files.read_bytes(run.folder / "curves.jsonl", MAX_CURVES).decode("utf-8", "replace")
+    except BadInput:  # none yet
+        return []
+    lines = []
+    for line in text.splitlines():
+        with suppress(ValueError, RecursionError):  # one that is being written
+            value = json.loads(line)
+            if isinstance(value, dict) and isinstance(value.get("losses"), dict):
+                lines.append(value)
+    return lines
+
+
+def samples(run: TrainingRun) -> dict[str, Tensor]:
+    """Sample images by what they show, uint8 N×C×H×W; empty where there are none yet."""
+    path = run.folder / "samples.safetensors"
+    try:
+        files.check_regular(path, MAX_CURVES)
+        found = load_file(path)
+    except (BadInput, OSError, ValueError, SafetensorError):
+        return {}
+    return {name: value for name, value in found.items() if value.dtype == torch.uint8 and value.dim() == 4}
+
+
+class Recorder:
+    """The training process's side: one process a folder, notes of where it stands, and whether it is asked to stop.
+
+    Use it as a context manager around a training.
+
+    Raises:
+        BadInput: another process trains in this folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lock = folder, FileLock(folder / "lock")
+        now = time.time()
+        self.status, self.noted = Status("running", "starting", 0, 0, now, now), 0.0
+
+    def __enter__(self) -> Recorder:
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise BadInput(f"Another process trains in {files.shown(self.folder)}; wait until it ends.") from None
+        (self.folder / "stop").unlink(missing_ok=True)
+        write_status(self.folder, self.status)
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            text = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+            stopped = isinstance(error, KeyboardInterrupt)
+            self._note(state="stopped" if stopped else "failed", error="" if stopped else text[:500])
+        elif self.status.state == "running":
+            self._note(state="stopped")
+        self.lock.release()
+
+    def progress(self, text: str, step: int, steps: int) -> bool:
+        """Note how far it is; True where it is asked to stop."""
+        if time.time() - self.noted > EVERY:
+            self._note(text=text, step=step, steps=steps)
+        return (self.folder / "stop").exists()
+
+    def show(self, images: Mapping[str, Tensor]) -> None:
+        """Keep sample images, uint8 N×C×H×W, by what they show."""
+        if images:
+            draft = self.folder / "samples.part"
+            with suppress(OSError, SafetensorError):  # a training does not fail for its samples
+                save_file({name: value.contiguous() for name, value in images.items()}, draft)
+                draft.replace(self.folder / "samples.safetensors")
+
+    def finish(self, text: str) -> None:
+        """Note that it is done."""
+        self._note(state="done", text=text, step=self.status.steps)
+
+    def _note(self, **changes: Any) -> None:
+        self.noted = time.time()
+        self.status = Status(**{**asdict(self.status), "updated": self.noted, **changes})
+        with suppress(OSError):  # a full disk is told by the checkpoint
+            write_status(self.folder, self.status)
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Write where a run stands, whole or not at all."""
+    _write(folder / "status.json", json.dumps(asdict(status)))
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _folder(name: str) -> Path:
+    """A run's folder; a name that would lead elsewhere is none."""
+    folder = runs_folder() / name
+    if not name or name != Path(name).name or name.startswith(".") or not folder.is_dir():
+        raise BadInput(f"There is no training called {quoted(name)}.")
+    return folder
+
+
+def _read(folder: Path) -> TrainingRun:
+    plan, problem = None, ""
+    try:
+        plan = TrainingPlan.from_json(files.read_bytes(folder / "plan.json", files.MAX_TEXT))
+    except BadInput as error:
+        problem = str(error)
+    owner = ""
+    with suppress(BadInput):
+        owner = files.read_bytes(folder / "owner", 1000).decode("utf-8", "replace")
+    return TrainingRun(folder.name, folder, plan, _status(folder), owner, problem)
+
+
+def _status(folder: Path) -> Status:
+    try:
+        values = json.loads(files.read_bytes(folder / "status.json", 10_000))
+        status = Status(**values)
+        numbers = (status.step, status.steps, status.started, status.updated)
+        if status.state not in State.__args__ or not all(isinstance(n, int | float) for n in numbers):  # type: ignore[attr-defined]
+            raise ValueError("no status")
+    except (BadInput, ValueError, TypeError, RecursionError):
+        return Status("interrupted")
+    if status.state == "running" and not _is_alive(folder, status):
+        return Status(**{**asdict(status), "state": "interrupted"})
+    return status
+
+
+def _is_alive(folder: Path, status: Status) -> bool:
+    """Whether a process trains there; one that was only just started has no lock yet."""
+    if status.text == "starting" and time.time() - status.updated < 60:
+        return True
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
