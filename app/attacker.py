@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import session
-from app.results import key_of, known, results
+from app import result_keys, session
 from core.recipe import AttackOutcome, Example, Recipe, cost, craft
 
 NONE = -1  # in place of a column's number
@@ -38,23 +37,12 @@ def _chosen() -> None:
         session.change(attacker="adaptive", known_defense=number)
 
 
-def key(recipe: Recipe) -> str:
-    """What this attacker's result depends on."""
-    return key_of("attack", recipe) + known(recipe)
-
-
-def attacked(recipe: Recipe) -> AttackOutcome | None:
-    """The attack's result, where it was computed already."""
-    found: AttackOutcome | None = results().get(key(recipe))
-    return found
-
-
 def start_attack(recipe: Recipe, scene: Example) -> None:
     """Begin the attack; whatever else this user had running is stopped."""
     system = recipe.built_known_system()
     title = recipe.built_attack().title + (f" on {system.title}" if system else "")
     session.start(
-        key(recipe),
+        result_keys.known_attack(recipe),
         title,
         lambda watch: craft(recipe, scene, system=system, backward=recipe.backward, watch=watch),
         seconds=cost.attack_seconds(recipe, system),

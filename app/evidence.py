@@ -7,10 +7,9 @@ from typing import get_args
 import numpy as np
 import torch
 
-from app import live, session
+from app import live, result_keys
 from app.palettes import CIVIDIS, levels
 from app.pictures import Tile, Tone
-from app.results import known
 from app.tables import Row
 from app.verdicts.detect import score_words
 from app.words import attacked_title, plural
@@ -32,10 +31,6 @@ def detectors(scene: Example) -> dict[str, Detector]:
             found.append(MaskDisagreement(scene.classifier, attention))
     found.append(FeatureSqueezing(scene.classifier))
     return {detector.name: detector for detector in found}
-
-
-def clean_scores_key(recipe: Recipe, detector: Detector) -> str:
-    return f"calm {detector.title} {session.scene_key(recipe.but(picture={}))} {recipe.seed}{known(recipe)}"
 
 
 def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
@@ -67,7 +62,7 @@ def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np
                 parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())
         return np.concatenate(parts)
 
-    scores = live.worked(clean_scores_key(recipe, detector), f"{detector.title} on clean pictures", work)
+    scores = live.worked(result_keys.clean_scores(recipe, detector.title), f"{detector.title} on clean pictures", work)
     return None if scores is None else (scores, words)
 
 

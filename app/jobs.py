@@ -15,6 +15,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from app.device_lock import EVALUATION, INTERACTIVE, DeviceLock
+from app.result_keys import AnyKey
 from core import images
 from core.cancellation import Cancelled, cancellable
 from core.evaluate.work import Stopped
@@ -33,7 +34,7 @@ T = TypeVar("T")
 class Job:
     """One piece of long work. The worker writes into it; screens only read it, and set `cancel`."""
 
-    key: str  # what the result will be kept under
+    key: AnyKey  # what the result will be stored under
     text: str
     state: Literal["queued", "running", "done", "failed"] = "queued"
     done: int = 0
@@ -104,7 +105,7 @@ def _mine() -> list[Job]:
     return []
 
 
-def submit(key: str, text: str, work: Work, *, network: bool = False) -> Job:
+def submit(key: AnyKey, text: str, work: Work, *, network: bool = False) -> Job:
     """Queue `work`, which gets a function to report to and stops when that returns True; a download waits for no attack."""
     job = Job(key, text, unit=" MB" if network else "")
     mine = _mine()

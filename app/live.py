@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import streamlit as st
 
-from app import attacker, jobs, session
+from app import attacker, jobs, result_keys, results, session
 from app.jobs import Job
+from app.result_keys import AnyKey, Kind, ResultKey
 from app.streamlit_adapter import fragment
 from app.theme import crisp_key, plain, verdict
 from app.words import duration, per_cent
@@ -16,15 +18,15 @@ from core import domains
 from core.recipe import AttackOutcome, Example, cost
 
 
-def running(key_prefix: str, *, picture: bool = True) -> bool:
-    """Progress and a Stop button, if this visitor's job has a key of that kind; True while it runs.
+def running(kind: Kind | None, *, picture: bool = True) -> bool:
+    """Progress and a Stop button, if this visitor's job computes that kind of result (None: any); True while it runs.
 
     Without `picture`, the picture so far is left to `so_far`, at another place.
     """
     if session.collect():
         st.rerun()  # it ended between the look for its result and this one
     job = session.job()
-    if job is None or not job.key.startswith(key_prefix):
+    if job is None or kind not in (None, job.key.kind):
         return False
     _progress("job")
     if picture:
@@ -32,7 +34,7 @@ def running(key_prefix: str, *, picture: bool = True) -> bool:
     return True
 
 
-def downloading(key: str) -> bool:
+def downloading(key: AnyKey) -> bool:
     """The same for the download of that key."""
     if session.collect():
         st.rerun()
@@ -62,7 +64,7 @@ def unavailable() -> None:
 def classifier() -> None:
     """What stands in a screen's place while its classifier is not here."""
     recipe = session.recipe()
-    key = session.weights_key(recipe, session.missing_classifier())
+    key = result_keys.weights(recipe, session.missing_classifier())
     if downloading(key):
         return
     st.write("The classifier is not here. Try again, or choose another one in the sidebar.")
@@ -70,9 +72,10 @@ def classifier() -> None:
 
 
 Reports = jobs.Watch
+T = TypeVar("T")
 
 
-def state(key: str, working: str, what: str) -> str:
+def state(key: AnyKey, working: str, what: str) -> str:
     """What there is to say of work without a result, or with half of one: `working` while it runs, else why it does not."""
     job = session.job()
     if job is not None and job.key == key:
@@ -99,14 +102,13 @@ def attacked(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     assert scene is not None
     recipe = session.recipe()
     session.mirror()
-    key = attacker.key(recipe) if known else session.attack_key(recipe)
-    result, start = (attacker.attacked, attacker.start_attack) if known else (session.attacked, session.start_attack)
-    if result(recipe) is None:
-        start(recipe, scene)
-    base = result(recipe)
+    key = result_keys.known_attack(recipe) if known else result_keys.attack(recipe)
+    if results.get(key) is None:
+        (attacker.start_attack if known else session.start_attack)(recipe, scene)
+    base = results.get(key)
     if base is None:
         verdict(state(key, "The attack is running.", "The attack"))
-        if not running("attack "):
+        if not running(Kind.ATTACK):
             again(key)
         st.stop()
     assert base is not None
@@ -119,22 +121,21 @@ def attacked(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     return scene, base
 
 
-def worked(key: str, text: str, work: jobs.Work) -> Any:
+def worked(key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None]) -> T | None:
     """What `work` finds, computed once and kept under `key`; None while it runs or after it was stopped, which is shown here."""
-    if key not in session.results():
+    if results.get(key) is None:
         session.start(key, text, work)
-    if key in session.results():
-        return session.results()[key]
-    if not running(key):
+    result = results.get(key)
+    if result is None and not running(key.kind):
         again(key)
-    return None
+    return result
 
 
-def again(key: str) -> None:
+def again(key: AnyKey) -> None:
     """A button that begins what was stopped, failed or waits for the user's word."""
     st.button(
         "Run anyway" if session.given_up(key) == "asked" else "Run",
-        key=f"again_{key.split()[0]}",
+        key=f"again_{key.kind}",
         type="primary",
         icon=":material/play_arrow:",
         on_click=session.forget,

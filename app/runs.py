@@ -9,7 +9,7 @@ from datetime import datetime
 import streamlit as st
 
 from app import evaluations, owner, theme
-from app.results import place as device_name
+from app.result_keys import device_name
 from app.streamlit_adapter import fragment
 from app.tables import table
 from app.words import duration, plural

@@ -9,25 +9,9 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from app import classifiers, jobs
+from app import classifiers, jobs, result_keys, results
 from app.jobs import Job
-
-# Screens ask the session for these too.
-from app.results import attack_key as attack_key
-from app.results import attacked as attacked
-from app.results import classifier_name, key_of, place, weights_key
-from app.results import columns as columns
-from app.results import columns_key as columns_key
-from app.results import comparison as comparison
-from app.results import comparison_key as comparison_key
-from app.results import keep as keep
-from app.results import matrix as matrix
-from app.results import places as places
-from app.results import places_key as places_key
-from app.results import results as results
-from app.results import scene_key as scene_key
-from app.results import shared as shared
-from app.results import transfer_key as transfer_key
+from app.result_keys import AnyKey, Kind, ResultKey, classifier_name, device_name
 from app.streamlit_adapter import stepped_in_history
 from app.theme import plain
 from app.uploads import hold
@@ -226,8 +210,8 @@ def scene() -> Example | None:
     st.session_state.pop("problem", None)
     collect()
     wanted = recipe()
-    key = key_of("scene", wanted)
-    if key not in results():
+    key = result_keys.example(wanted)
+    if results.get(key) is None:
         loaded = _classifier(wanted, classifier_name(wanted))
         if loaded is None:
             return None
@@ -237,19 +221,19 @@ def scene() -> Example | None:
         except BadInput as error:
             st.session_state.problem = str(error)
             return None
-        for other in [k for k, r in results().items() if isinstance(r, Example) and r.classifier is not loaded]:
-            del results()[other]  # it would hold a classifier that nobody uses
-        keep(key, found)
+        stored = results.results()
+        for other in [k for k, r in stored.items() if isinstance(r, Example) and r.classifier is not loaded]:
+            del stored[other]  # it would hold a classifier that nobody uses
+        results.put(key, found)
     for name in named_classifiers(wanted.defenses):
         if not domains.get(wanted.domain).is_local(name) and _classifier(wanted, name) is None:
             return None
-    held: Example = results()[key]
-    return held
+    return results.get(key)
 
 
 def _loader(domain: str) -> Loader:
     """Gives a domain's classifiers by name, in whatever thread."""
-    shelf, device, root = classifiers.shelf(), place(), str(domains.data_root())
+    shelf, device, root = classifiers.shelf(), device_name(), str(domains.data_root())
     return lambda name: shelf.load((domain, name, device, root))
 
 
@@ -261,7 +245,7 @@ def missing_classifier() -> str:
 
 
 def _key(wanted: Recipe, name: str) -> classifiers.Key:
-    return (wanted.domain, name, place(), str(domains.data_root()))
+    return (wanted.domain, name, device_name(), str(domains.data_root()))
 
 
 def problem() -> str:
@@ -281,43 +265,46 @@ def _classifier(wanted: Recipe, name: str) -> Classifier | None:
     elif held is None:
         shelf = classifiers.shelf()
         title = domains.get(wanted.domain).classifier_title(name)
-        start_download(weights_key(wanted, name), f"Getting {title}", lambda watch: shelf.load(key, watch))
+        start_download(result_keys.weights(wanted, name), f"Getting {title}", lambda watch: shelf.load(key, watch))
         held = shelf.get(key)
     return held
 
 
 def layers(of: Classifier) -> tuple[Layer, ...]:
     """The classifier's layers, looked up once."""
-    key = f"layers {of.domain} {of.name}"
-    if key not in results():
-        keep(key, explain.layers(of))
-    found: tuple[Layer, ...] = results()[key]
+    key = result_keys.layers(of.domain, of.name)
+    found = results.get(key)
+    if found is None:
+        found = explain.layers(of)
+        results.put(key, found)
     return found
 
 
 def start_attack(wanted: Recipe, on: Example) -> None:
     """Begin the attack; whatever else this visitor had running is stopped."""
     title = wanted.built_attack().title
-    start(attack_key(wanted), title, lambda watch: craft(wanted, on, watch=watch), seconds=cost.attack_seconds(wanted))
+    key = result_keys.attack(wanted)
+    start(key, title, lambda watch: craft(wanted, on, watch=watch), seconds=cost.attack_seconds(wanted))
 
 
 def start_columns(wanted: Recipe, on: Example, base: AttackOutcome, attacker: Attacker) -> None:
     """Begin to put the defenses beside each other."""
     asked = wanted.but(attacker=attacker)
     seconds = cost.columns_seconds(wanted, attacker)
-    key = columns_key(wanted, attacker)
+    key = result_keys.defenses(wanted, attacker)
     start(key, "Defenses", lambda watch: evaluate_defenses(asked, on, base, watch=watch), seconds=seconds)
 
 
 def start_comparison(wanted: Recipe, on: Example) -> None:
     """Begin to put the comparison's attacks beside each other."""
     seconds = cost.comparison_seconds(wanted)
-    start(comparison_key(wanted), "Attacks", lambda watch: compare_attacks(wanted, on, watch=watch), seconds=seconds)
+    key = result_keys.comparison(wanted)
+    start(key, "Attacks", lambda watch: compare_attacks(wanted, on, watch=watch), seconds=seconds)
 
 
 def start_transfer(wanted: Recipe, on: Example, names: tuple[str, ...]) -> None:
     """Begin to try the attack on each of those classifiers of the recipe's domain."""
-    shelf, held, device, root = classifiers.shelf(), uploads(), place(), str(domains.data_root())
+    shelf, held, device, root = classifiers.shelf(), uploads(), device_name(), str(domains.data_root())
 
     def scene_of(name: str) -> Example:
         loaded = shelf.load((wanted.domain, name, device, root))
@@ -325,14 +312,16 @@ def start_transfer(wanted: Recipe, on: Example, names: tuple[str, ...]) -> None:
 
     scenes = {name: partial(scene_of, name) for name in names}
     seconds = len(names) * cost.attack_seconds(wanted)
-    start(transfer_key(wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch), seconds=seconds)
+    start(
+        result_keys.transfer(wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch), seconds=seconds
+    )
 
 
 def start_places(wanted: Recipe, on: Example, target: int) -> None:
     """Begin to try the patch over a grid of places."""
     seconds = 25 * cost.attack_seconds(wanted)
     work = partial(place_map, wanted, on, target)
-    start(places_key(wanted), "Trying places", lambda watch: work(watch=watch), seconds=seconds)
+    start(result_keys.locations(wanted), "Trying places", lambda watch: work(watch=watch), seconds=seconds)
 
 
 def place_patch(row: float, column: float) -> None:
@@ -344,11 +333,12 @@ def place_patch(row: float, column: float) -> None:
 def start_fetch(domain: str) -> None:
     """Begin to download a domain's data set."""
     shelf = domains.get(domain)
-    forget(f"fetch {domain}")
-    start_download(f"fetch {domain}", f"Downloading {shelf.dataset}", shelf.fetch)
+    key = result_keys.data_set(domain)
+    forget(key)
+    start_download(key, f"Downloading {shelf.dataset}", shelf.fetch)
 
 
-def start_download(key: str, text: str, fetch: Callable[[Bytes], object]) -> None:
+def start_download(key: ResultKey[bool], text: str, fetch: Callable[[Bytes], object]) -> None:
     """Begin a download beside whatever computes; one at a time for each visitor."""
     running: Job | None = st.session_state.get("download")
     if given_up(key) or (running is not None and running.live and running.key == key):
@@ -365,16 +355,16 @@ def start_download(key: str, text: str, fetch: Callable[[Bytes], object]) -> Non
     collect()
 
 
-def start(key: str, text: str, work: jobs.Work, *, seconds: float = 0.0) -> None:
+def start(key: AnyKey, text: str, work: jobs.Work, *, seconds: float = 0.0) -> None:
     """Begin work whose result is kept under `key`; whatever else this visitor had running is stopped.
 
     Work that will take long, about `seconds` on a processor, waits until the user says so; what would take too long is not begun.
     """
     collect()
-    if given_up(key) or key in results():
+    if given_up(key) or results.get(key) is not None:
         return  # it was given up, or it ended between the last look and this run
-    base = attacked(recipe())
-    if base is not None and base.stopped and key not in _agreed() and not key.startswith(_ON_ITS_OWN):
+    base = results.get(result_keys.attack(recipe()))
+    if base is not None and base.stopped and key not in _agreed() and key.needs_attack:
         _given_up()[key] = "stopped"  # what is built on the attack does not begin by itself
         return
     running = job()
@@ -382,11 +372,11 @@ def start(key: str, text: str, work: jobs.Work, *, seconds: float = 0.0) -> None
         if running.key == key:
             return
         running.cancel.set()
-    found = shared().find(key)
+    found = results.shared_cache().get(key)
     if found is not None:
-        keep(key, found)
+        results.put(key, found)
         return
-    takes = cost.on_device(seconds, place())
+    takes = cost.on_device(seconds, device_name())
     if takes > cost.ASK and (takes > cost.most() or key not in _agreed()):
         _given_up()[key] = "refused" if takes > cost.most() else "asked"
         st.session_state.setdefault("takes", {})[key] = takes
@@ -412,9 +402,9 @@ def collect() -> bool:
         elif finished.result is None:
             _given_up()[finished.key] = "failed"
         if finished.result is not None:
-            keep(finished.key, finished.result)
+            results.put(finished.key, finished.result)
             if slot == "job" and not finished.cancel.is_set():  # what was stopped is half of it
-                shared().add(finished.key, finished.result)
+                results.shared_cache().put(finished.key, finished.result)
         elif finished.error:
             tell(finished.error)
             said = True
@@ -426,36 +416,32 @@ def collect() -> bool:
 GivenUp = Literal["stopped", "failed", "asked", "refused"]
 
 
-# Work that no attack of the recipe has to end for.
-_ON_ITS_OWN = ("attack ", "comparison ", "transfer ", "places ", "calm ", "trial ", "surface ")
-
-
-def _agreed() -> set[str]:
+def _agreed() -> set[AnyKey]:
     """The work that the user asked for, not only a link."""
-    held: set[str] = st.session_state.setdefault("agreed", set())
+    held: set[AnyKey] = st.session_state.setdefault("agreed", set())
     return held
 
 
-def _given_up() -> dict[str, GivenUp]:
-    held: dict[str, GivenUp] = st.session_state.setdefault("given_up", {})
+def _given_up() -> dict[AnyKey, GivenUp]:
+    held: dict[AnyKey, GivenUp] = st.session_state.setdefault("given_up", {})
     return held
 
 
-def given_up(key: str) -> GivenUp | None:
+def given_up(key: AnyKey) -> GivenUp | None:
     """Whether the work of that key was stopped, failed, would take long or too long; it is not begun by itself."""
     return _given_up().get(key)
 
 
-def takes(key: str) -> float:
+def takes(key: AnyKey) -> float:
     """About how many seconds the work of that key will take, where it was not begun because of that."""
     return float(st.session_state.get("takes", {}).get(key, 0.0))
 
 
-def forget(key: str) -> None:
+def forget(key: AnyKey) -> None:
     """Drop a result, so that it is computed anew, however long that takes: the user asks for it."""
-    results().pop(key, None)
+    results.results().pop(key, None)
     _agreed().add(key)
-    if key.startswith("attack "):
+    if key.kind is Kind.ATTACK:
         _given_up().clear()  # what was built on it may begin again
     _given_up().pop(key, None)
     st.session_state.pop("complaint", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import live, session
+from app import live, result_keys, session
 from app.picture_choice import choose_picture
 from app.theme import plain
 from core import device, domains, plugins
@@ -73,7 +73,7 @@ def _data_set(domain: domains.Domain) -> None:
     st.info(plain(sentence))
     if (
         domain.can_fetch
-        and not live.downloading(f"fetch {domain.name}")
+        and not live.downloading(result_keys.data_set(domain.name))
         and st.button(f"Download {domain.dataset}", key="fetch")
     ):
         session.start_fetch(domain.name)

@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from app import session, theme
+from app import result_keys, session, theme
 from app.pictures import Tile, row
 from app.placing import pick_place
 from app.words import a, count_of, per_cent, prediction
@@ -97,7 +97,9 @@ def sticking(scene: Example) -> None:
                 "Size (% of the side)", 5, 100, min(100, max(5, round(100 * side / width))), key="stick_size"
             )
             angle = st.slider("Turn (°)", -180, 180, 0, 5, key="stick_angle")
-            pick_place(scene.clean, size / 100, spot, key=f"stick_place_{session.scene_key(session.recipe())}", put=put)
+            pick_place(
+                scene.clean, size / 100, spot, key=f"stick_place_{result_keys.example(session.recipe())}", put=put
+            )
         own = abs(size - 100 * side / width) < 0.5  # its own size, copied pixel by pixel
         try:
             stuck = stick_on(patch, scene, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)

@@ -3,12 +3,12 @@
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
+from app import live, result_keys, results, session, theme
 from app.attacker import attacker, victim
-from app.attacker import key as attacked_key
 from app.detecting import roc_plot
-from app.evidence import clean_scores, clean_scores_key, detectors, evidence
+from app.evidence import clean_scores, detectors, evidence
 from app.pictures import row
+from app.result_keys import Kind, ResultKey
 from app.tables import table
 from app.verdicts.detect import detect_verdict, trial_table, trial_verdict
 from app.words import advice_for, per_cent, stop_note
@@ -48,9 +48,7 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
                 width=160,
             )
         )
-        key = (
-            f"trial {detector.title} {threshold:.6f} {count} {split} {attacked_key(recipe.but(picture={}, target=''))}"
-        )
+        key = result_keys.detector_benchmark(recipe, detector.title, threshold, count, split)
         pressed = st.button(
             f"Attack {count} pictures, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
         )
@@ -74,15 +72,15 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
             )
 
         session.start(key, f"{attack.title}, both attackers", work)
-    if live.running("trial "):
+    if live.running(Kind.DETECTOR_BENCHMARK):
         return None
-    trial: Trial | None = session.results().get(key)
+    trial = results.get(key)
     if trial is None:
         return None
     return trial, _threshold(recipe, trial, key)
 
 
-def _threshold(recipe: Recipe, trial: Trial, key: str) -> float:
+def _threshold(recipe: Recipe, trial: Trial, key: ResultKey[Trial]) -> float:
     scores = np.concatenate([trial.clean.score, trial.oblivious.score, trial.adaptive.score])
     low, high = float(scores.min()), float(scores.max())
     step = max((high - low) / 200, 1e-4)
@@ -151,7 +149,7 @@ if detector.rule is None:
         with head:
             theme.verdict(
                 live.state(
-                    clean_scores_key(recipe, detector),
+                    result_keys.clean_scores(recipe, detector.title),
                     "The detector is looking at clean pictures.",
                     "The search for a threshold",
                 )

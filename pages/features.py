@@ -3,10 +3,11 @@
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
+from app import live, result_keys, results, session, theme
 from app.depth import depth_plot, lines_of
 from app.palettes import CIVIDIS, DIVERGING, levels, signed
 from app.pictures import Pixels, Tile, Tone, magnified, row
+from app.result_keys import Kind
 from app.tables import table
 from app.verdicts.features import noise_verdict
 from app.words import per_cent, stop_note
@@ -21,7 +22,7 @@ CHANNELS = 6  # shown at once
 def attacks_of(recipe: Recipe, base: AttackOutcome) -> dict[str, Pixels]:
     """The recipe's attack, and those of Compare where they have been made for this picture."""
     found = {recipe.built_attack().title: base.adversarial}
-    comparison = session.comparison(recipe)
+    comparison = results.get(result_keys.comparison(recipe))
     for entry in comparison.entries if comparison else ():
         found.setdefault(entry.attack.title, entry.attacked.adversarial)
     return found
@@ -83,9 +84,9 @@ def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet:
 scene, base = live.attacked()
 recipe = session.recipe()
 head = st.container()
-if "features_comparison" in st.session_state and session.comparison(recipe) is None:
+if "features_comparison" in st.session_state and results.get(result_keys.comparison(recipe)) is None:
     session.start_comparison(recipe, scene)
-    live.running("comparison ", picture=False)
+    live.running(Kind.COMPARISON, picture=False)
 layers = by_depth(session.layers(scene.classifier))
 names = [layer.name for layer in layers]
 attacked = attacks_of(recipe, base)
@@ -99,7 +100,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         st.session_state.features_comparison = True
         st.rerun()
 chosen = {title: attacked[title] for title in titles}
-key = f"noise {session.attack_key(recipe)} {recipe.defenses} {recipe.comparison} {titles}"
+key = result_keys.feature_noise(recipe, titles)
 found = live.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
 if found is None:
     with head:

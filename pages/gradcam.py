@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
+from app import live, result_keys, session, theme
 from app.palettes import DIVERGING, heat, levels, signed
 from app.pictures import Tile, Tone, row
 from app.streamlit_adapter import fragment
@@ -181,7 +181,7 @@ scene, base = live.attacked()
 recipe = session.recipe()
 head = st.container()
 method, chosen, about = choose(recipe, scene, base)
-key = f"cam {session.attack_key(recipe)} {recipe.defenses} {method} {chosen.name} {about}"
+key = result_keys.class_maps(recipe, method, chosen.name, about)
 with st.container():
     found = live.worked(
         key,

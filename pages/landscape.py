@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
+from app import live, result_keys, session, theme
 from app.grounds import regions_plot, spectrum_plot, surface_plot
 from app.palettes import BLUE, CIVIDIS, VERMILION, levels
 from app.pictures import Tile, magnified, row
@@ -12,10 +12,10 @@ from app.tables import table
 from app.verdicts.landscape import UNCHANGED, regions_verdict, spectrum_verdict, surface_verdict
 from app.words import attacked_title, per_cent, stop_note
 from core import domains, images
-from core.explain.landscape import Grid, high_share, radial, spectrum
+from core.explain.landscape import high_share, radial, spectrum
 from core.recipe import AttackOutcome, Example, Recipe
 from core.recipe.noise import shuffled
-from core.recipe.surroundings import Regions, decision_regions, loss_surface
+from core.recipe.surroundings import decision_regions, loss_surface
 
 VIEWS = {"surface": "Loss surface", "regions": "Decision regions", "spectrum": "Spectrum"}
 
@@ -41,10 +41,8 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         width=320,
         help="Of each value, in both directions.",
     )
-    key = f"surface {reach:g} {session.scene_key(recipe)} {recipe.seed}"
-    grid: Grid | None = live.worked(
-        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, watch=watch)
-    )
+    key = result_keys.loss_surface(recipe, reach)
+    grid = live.worked(key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, watch=watch))
     st.caption(
         "Look for a steep rise along the gradient and a flat line along the random direction: few directions are dangerous. "
         "Drag to turn."
@@ -59,10 +57,8 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     """The plane through the clean, the attacked, and a picture of the other class."""
     if np.array_equal(scene.clean, base.adversarial):
         return UNCHANGED
-    key = f"regions {session.attack_key(recipe)}"
-    found: Regions | None = live.worked(
-        key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch)
-    )
+    key = result_keys.decision_regions(recipe)
+    found = live.worked(key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch))
     st.caption(
         "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell "
         "into. The axes have scales of their own."

@@ -14,6 +14,7 @@ from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
 from app import jobs, pictures, plots, streamlit_adapter, tables
+from app.result_keys import data_set
 from core import BadInput, images
 from core.recipe import Progress, Trace
 from tests.pages.visits import tiles
@@ -120,7 +121,7 @@ def test_plots_are_drawn_the_same_each_time(kind: str, head: bytes) -> None:
 
 
 def test_a_job_reports_stops_and_fails_in_words() -> None:
-    job = jobs.Job("key", "text")
+    job = jobs.Job(data_set("key"), "text")
 
     def work(watch: object) -> int:
         for step in range(100):
@@ -139,13 +140,13 @@ def test_a_job_reports_stops_and_fails_in_words() -> None:
     def break_(watch: object) -> None:
         raise ZeroDivisionError
 
-    told = jobs.Job("key", "text")
+    told = jobs.Job(data_set("key"), "text")
     jobs._run(told, refuse)
     assert (told.error, told.state) == ("No.", "failed")
-    broken = jobs.Job("key", "text")
+    broken = jobs.Job(data_set("key"), "text")
     jobs._run(broken, break_)
     assert "Something went wrong" in broken.error and "ZeroDivision" not in broken.error
-    early = jobs.Job("key", "text")
+    early = jobs.Job(data_set("key"), "text")
     early.cancel.set()
     jobs._run(early, break_)
     assert early.error == "" and early.result is None

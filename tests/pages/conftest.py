@@ -36,4 +36,4 @@ def pictures_in_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def nobody_was_here_before() -> None:
     """Each test has a server of its own: nothing that another one computed."""
-    results.shared.clear()
+    results.shared_cache.clear()

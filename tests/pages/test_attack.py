@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import session, words
+from app.result_keys import Kind
 from core import Recipe, attacks, images
 from core.attacks.fgsm import FGSM
 from core.inputs import BadInput
@@ -169,7 +170,7 @@ def test_stop_keeps_what_was_found() -> None:
     settled(app.run())
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures["L∞"] == "8/255"
-    found = app.session_state["results"][next(key for key in app.session_state["results"] if key.startswith("attack"))]
+    found = next(result for key, result in app.session_state["results"].items() if key.kind is Kind.ATTACK)
     assert found.stopped and 0 < found.iterations < 800
     assert verdict(app)
 
