@@ -7,7 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from app import session, theme
-from app.matrices import NAMED, confusion_plot
+from app.matrices import confusion_plot
 from app.pictures import Tile, row
 from app.tables import table
 from app.verdicts.evaluate import known_words
@@ -16,6 +16,7 @@ from core import domains, images
 from core.evaluate import BARE, CLEAN, Findings, Place, Plan
 from core.evaluate import report as reports
 from core.evaluate.measures import clustered
+from core.figures.evaluation import MAX_CELLS
 from core.inputs import BadInput
 from core.recipe import Method, Picture, Recipe
 from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec, column_of, members_of
@@ -59,9 +60,11 @@ def cell_view(findings: Findings, place: Place, classes: tuple[str, ...]) -> Non
             "A mark is a pair of classes: on the diagonal (green) row and column agree, elsewhere (vermilion) they do not; "
             "larger for more pictures. Hover for names, click for pictures, drag to zoom in: more classes are named then."
         )
-        only = f" Only the {occur} of {len(classes):,} classes that occur are shown." if len(classes) > NAMED else ""
+        only = (
+            f" Only the {occur} of {len(classes):,} classes that occur are shown." if len(classes) > MAX_CELLS else ""
+        )
         note = known_words(findings, place)
-        st.caption(f"{marks if occur > NAMED else 'Click a cell for its pictures.'}{only} {note}")
+        st.caption(f"{marks if occur > MAX_CELLS else 'Click a cell for its pictures.'}{only} {note}")
         pairs = st.expander("As a table", key="ev_pairs_open", on_change="rerun")
         if pairs.open:
             with pairs:

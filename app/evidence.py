@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from app import live, result_keys
-from app.palettes import CIVIDIS, levels
 from app.pictures import Tile, Tone
 from app.tables import Row
 from app.verdicts.detect import score_words
@@ -16,6 +15,7 @@ from app.words import attacked_title, plural
 from core import domains, images
 from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement
 from core.explain import masks
+from core.figures.colormaps import CIVIDIS, levels
 from core.recipe import AttackOutcome, Example, Progress, Recipe
 
 N_CALIBRATION = 200  # clean images that a threshold is chosen on

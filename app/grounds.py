@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import plotly.graph_objects as go
 import streamlit as st
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 
-from app.palettes import BLUE, CLASSES, VERMILION
 from app.plots import CONFIG, saves, style
 from app.words import per_cent
 from core.explain.landscape import Grid
+from core.figures.colors import BLUE, GRAY
+from core.figures.landscape import (
+    ANCHOR_COLORS,
+    Spectrum,
+    axis_title,
+    positive,
+    region_classes,
+    region_color,
+    regions_figure,
+    spectrum_figure,
+    surface_figure,
+)
 from core.recipe.surroundings import Regions
-
-Values = npt.NDArray[np.float32]
-GREY = "#8a8f98"
-
-Spectrum = tuple[str, Values, Values, str]  # its name, frequencies, powers and colour
 
 
 def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = "/255", key: str) -> None:
@@ -55,14 +58,14 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
         ]
     )
     style(figure, height=480)
-    axis = {"showbackground": False, "gridcolor": "rgba(138,143,152,.35)", "zerolinecolor": GREY}
+    axis = {"showbackground": False, "gridcolor": "rgba(138,143,152,.35)", "zerolinecolor": GRAY}
     figure.update_layout(
         dragmode="turntable",
         showlegend=False,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         scene={
-            "xaxis": {**axis, "title": _axis("gradient sign", unit)},
-            "yaxis": {**axis, "title": _axis("random signs", unit)},
+            "xaxis": {**axis, "title": axis_title("gradient sign", unit)},
+            "yaxis": {**axis, "title": axis_title("random signs", unit)},
             "zaxis": {**axis, "title": "loss"},
             "camera": {"eye": {"x": -1.75, "y": -1.85, "z": 1.0}},
         },
@@ -73,13 +76,13 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
         f"{per_cent(wrong)} of the plane is not seen as {classes[label]}"
     )
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    saves(partial(_surface_figure, grid, unit), key, "loss_surface")
+    saves(partial(surface_figure, grid, unit), key, "loss_surface")
 
 
 def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
     """The classes that the classifier sees on the plane, and where the three pictures lie."""
     grid = found.grid
-    present, places = shown_classes(grid)
+    present, places = region_classes(grid)
     count = max(2, len(present))
     colours = [_css(n) for n in range(count)]
     scale = [[bound / count, colour] for n, colour in enumerate(colours) for bound in (n, n + 1)]
@@ -118,7 +121,7 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
             text=[f"<b>{title}</b>" for title in titles],
             textposition="top center",
             textfont={"color": "#111111", "size": 14},
-            marker={"size": 12, "color": ["#ffffff"] * 3, "line": {"width": 3, "color": [BLUE, VERMILION, "#111111"]}},
+            marker={"size": 12, "color": ["#ffffff"] * 3, "line": {"width": 3, "color": list(ANCHOR_COLORS)}},
             showlegend=False,
             hoverinfo="skip",
         )
@@ -129,26 +132,11 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
     figure.update_yaxes(title=f"toward {found.third_title} (L2)", showgrid=False, zeroline=False)
     alt = "Decision regions: " + ", ".join(classes[number] for number in present)
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    saves(partial(_regions_figure, found, tuple(classes)), key, "decision_regions")
-
-
-def shown_classes(grid: Grid) -> tuple[list[int], npt.NDArray[np.int64]]:
-    """The classes on a plane, that at the clean picture first and then the largest regions, and each place's number among them."""
-    numbers, counts = np.unique(grid.predicted, return_counts=True)
-    home = int(grid.predicted[np.abs(grid.down).argmin(), np.abs(grid.across).argmin()])
-    present = [int(number) for number in numbers[np.argsort(-counts, kind="stable")]]
-    present.sort(key=lambda number: number != home)
-    ranks = {number: rank for rank, number in enumerate(present)}
-    return present, np.vectorize(ranks.__getitem__, otypes=[np.int64])(grid.predicted)
+    saves(partial(regions_figure, found, tuple(classes)), key, "decision_regions")
 
 
 def _css(n: int) -> str:
-    return "rgb({:.0f},{:.0f},{:.0f})".format(*_light(n))
-
-
-def _light(n: int) -> npt.NDArray[np.floating]:
-    """A class's colour, light enough for dark words on it in both themes."""
-    return 0.6 * CLASSES[n % len(CLASSES)] + 0.4 * 255
+    return "rgb({:.0f},{:.0f},{:.0f})".format(*region_color(n))
 
 
 def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
@@ -158,7 +146,7 @@ def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
         figure.add_trace(
             go.Scatter(
                 x=frequencies[1:],
-                y=_positive(powers[1:]),
+                y=positive(powers[1:]),
                 name=name,
                 mode="lines",
                 line={"color": colour, "width": 2},
@@ -169,52 +157,4 @@ def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
     figure.update_xaxes(title="cycles a pixel", range=[0, 0.5])
     figure.update_yaxes(title="mean power", type="log", exponentformat="power")
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt="Mean power by distance from frequency 0")
-    saves(partial(_spectrum_figure, lines), key, "spectrum")
-
-
-def _positive(powers: Values) -> Values:
-    """The powers for a logarithmic axis: NaN, which is not drawn, where there is none."""
-    return np.where(powers > 0, powers, np.float32(np.nan))
-
-
-def _axis(words: str, unit: str) -> str:
-    return f"{words} (n{unit})" if unit else words
-
-
-def _surface_figure(grid: Grid, unit: str) -> Figure:
-    figure = Figure(figsize=(5, 4.4), layout="constrained")
-    axes = figure.add_subplot(projection="3d")
-    scale = 255 if unit == "/255" else 1
-    columns, rows = np.meshgrid(grid.across * scale, grid.down * scale)
-    axes.plot_surface(columns, rows, grid.loss, cmap="cividis", rstride=1, cstride=1, linewidth=0)
-    axes.set(xlabel=_axis("gradient sign", unit), ylabel=_axis("random signs", unit), zlabel="loss")
-    axes.view_init(25, -135)
-    return figure
-
-
-def _regions_figure(found: Regions, classes: tuple[str, ...]) -> Figure:
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
-    grid = found.grid
-    present, places = shown_classes(grid)
-    colours = ListedColormap([_light(n) / 255 for n in range(len(present))])
-    axes.pcolormesh(grid.across, grid.down, places, cmap=colours, vmin=-0.5, vmax=len(present) - 0.5, shading="nearest")
-    titles, edges = ("clean", "adversarial", found.third_title), (BLUE, VERMILION, "#111111")
-    for (x, y), title, edge in zip(found.plane.places, titles, edges, strict=True):
-        axes.plot(x, y, "o", color="white", markeredgecolor=edge, markeredgewidth=2)
-        axes.annotate(title, (x, y), xytext=(0, 7), textcoords="offset points", ha="center")
-    for n, number in enumerate(present):
-        axes.plot([], [], "s", color=colours(n), label=classes[number])
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.set(xlabel="from clean to adversarial (L2)", ylabel=f"toward {found.third_title} (L2)")
-    return figure
-
-
-def _spectrum_figure(lines: Sequence[Spectrum]) -> Figure:
-    figure = Figure(figsize=(5, 3.2), layout="constrained")
-    axes = figure.subplots()
-    for name, frequencies, powers, colour in lines:
-        axes.semilogy(frequencies[1:], _positive(powers[1:]), color=colour, label=name)
-    axes.set(xlabel="cycles a pixel", ylabel="mean power", xlim=(0, 0.5))
-    axes.legend(frameon=False)
-    return figure
+    saves(partial(spectrum_figure, lines), key, "spectrum")

@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from matplotlib import colormaps
-from matplotlib.figure import Figure
 
 from app.plots import CONFIG, saves, style
 from app.words import duration
@@ -18,13 +16,19 @@ from core.evaluate.measures import Counts, Curve, Findings, Measure, Place, curv
 from core.evaluate.plan import BARE, CLEAN, Plan
 from core.evaluate.report import column_title, partial_note
 from core.evaluate.share import Share, wilson
+from core.figures.colormaps import CIVIDIS
+from core.figures.evaluation import (
+    MAX_CELLS,
+    accuracy_figure,
+    column_color,
+    confusion_figure,
+    count_color,
+    tick_names,
+    times_figure,
+)
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # a defense's, for either attacker
 DASHES = {"none": "dot", "grey": "solid", "adaptive": "dash"}
-NAMED = 40  # classes that a confusion matrix draws as a heat map with every name at its sides; more are marks
 TICKS = 30  # names at a side of a larger one on the screen, until it is zoomed
-PRINTED = 150  # and on paper
-LONGEST = 22  # characters of a name at a side
 
 
 def columns_of(plan: Plan, classifier: int = 0) -> list[Place]:
@@ -90,7 +94,7 @@ def _words(findings: Findings, place: Place, share: Share | None) -> str:
 
 def shade(value: float) -> str:
     """The cell's colour in cividis, and a text colour that can be read on it."""
-    rgb = np.array(colormaps["cividis"](value)[:3])
+    rgb = CIVIDIS[min(255, int(256 * value))] / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     bright = float(linear @ (0.2126, 0.7152, 0.0722)) > 0.179  # where black and white can be read equally well (WCAG)
     colour = "".join(f"{round(255 * part):02x}" for part in rgb)
@@ -102,9 +106,9 @@ def confusion_plot(
 ) -> tuple[int, int] | None:
     """Counts K×K in that order of the classes; the cell that the visitor clicked, as (row's class, column's class)."""
     # Of many classes only those that occur: a picture of one, or one taken for it.
-    many = len(order) > NAMED
+    many = len(order) > MAX_CELLS
     shown = [n for n in order if not many or counts[n].any() or counts[:, n].any()]
-    large = len(shown) > NAMED
+    large = len(shown) > MAX_CELLS
     ordered = counts[np.ix_(shown, shown)]
     names, ticks = [classes[n] for n in shown], tick_names(classes, shown)
     there = np.argwhere(ordered > 0)
@@ -141,7 +145,7 @@ def confusion_plot(
                 y=there[:, 0],
                 mode="text",
                 text=[str(ordered[i, j]) for i, j in there],
-                textfont={"color": [_ink(ordered, i, j) for i, j in there]},
+                textfont={"color": [count_color(ordered, i, j) for i, j in there]},
                 hoverinfo="skip",
             )
         )
@@ -181,43 +185,6 @@ def confusion_plot(
     return None
 
 
-def _ink(counts: Counts, row: int, column: int) -> str:
-    share = np.log1p(counts[row, column]) / max(np.log1p(counts.max()), 1e-9)
-    return "#111111" if share > 0.6 else "#ffffff"
-
-
-def tick_names(classes: Sequence[str], shown: Sequence[int]) -> list[str]:
-    """The names of those classes as an axis has them: short, and each one different (ImageNet has two cranes)."""
-    short = [classes[n] if len(classes[n]) <= LONGEST else f"{classes[n][: LONGEST - 1]}…" for n in shown]
-    twice = {name for name in short if short.count(name) > 1}
-    return [f"{name} ({n})" if name in twice else name for name, n in zip(short, shown, strict=True)]
-
-
-def confusion_figure(counts: Counts, names: Sequence[str], rows: str, columns: str) -> Figure:
-    """A confusion matrix for paper; of very many classes every second, third ... is named."""
-    count = len(names)
-    side = min(10.0, 2 + 0.35 * count) if count <= NAMED else min(24.0, 10 + 0.08 * (count - NAMED))
-    every = -(-count // PRINTED)
-    figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(np.log1p(counts), cmap="cividis", interpolation="nearest")
-    axes.set(xlabel=columns, ylabel=rows)
-    size = None if count <= NAMED else 6
-    axes.set_xticks(
-        range(0, count, every),
-        names[::every],
-        rotation=60 if count <= NAMED else 90,
-        ha="right" if count <= NAMED else "center",
-        fontsize=size,
-    )
-    axes.set_yticks(range(0, count, every), names[::every], fontsize=size)
-    if count <= NAMED:
-        for row, column in np.argwhere(counts > 0):
-            ink = _ink(counts, row, column)
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=7)
-    return figure
-
-
 def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
     """Accuracy against eps with its intervals, a line a defense and attacker; False where no attack has several eps."""
     plan = findings.plan
@@ -232,7 +199,7 @@ def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
                     y=values,
                     name=column_title(plan, curve.column),
                     mode="lines+markers",
-                    line={"dash": DASHES[curve.column.attacker], "width": 2, "color": _colour(curve.column)},
+                    line={"dash": DASHES[curve.column.attacker], "width": 2, "color": column_color(curve.column)},
                     error_y={
                         "array": [high - v for (_, high), v in zip(spans, values, strict=True)],
                         "arrayminus": [v - low for (low, _), v in zip(spans, values, strict=True)],
@@ -250,42 +217,13 @@ def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
             theme="streamlit",
             alt=f"Accuracy under {group[0].attack} by eps",
         )
-        saves(partial(_curves_figure, plan, group), f"{key}_{number}", "accuracy_by_eps")
+        saves(partial(accuracy_figure, plan, group), f"{key}_{number}", "accuracy_by_eps")
     return bool(curves(findings, classifier))
-
-
-def _colour(column: Place) -> str:
-    return "#8a8f98" if column.defense == BARE else COLOURS[column.defense % len(COLOURS)]
 
 
 def _by_attack(found: Sequence[Curve]) -> list[list[Curve]]:
     names = list(dict.fromkeys(curve.attack for curve in found))
     return [[curve for curve in found if curve.attack == name] for name in names]
-
-
-def _curves_figure(plan: Plan, group: Sequence[Curve]) -> Figure:
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    lines = {"none": ":", "grey": "-", "adaptive": "--"}
-    for curve in group:
-        values = [share.value for share in curve.shares]
-        spans = [wilson(share.hits, share.count) for share in curve.shares]
-        errors = np.abs(np.array(spans).T - np.array(values))
-        axes.errorbar(
-            [255 * eps for eps in curve.eps],
-            values,
-            errors,
-            linestyle=lines[curve.column.attacker],
-            color=_colour(curve.column),
-            marker="o",
-            markersize=3,
-            capsize=2,
-            linewidth=1.2,
-            label=column_title(plan, curve.column),
-        )
-    axes.set(xlabel="eps (n/255)", ylabel="accuracy", ylim=(0, 1.02))
-    axes.legend(frameon=False, fontsize=7)
-    return figure
 
 
 def times_plot(findings: Findings, classifier: int, *, key: str) -> None:
@@ -302,19 +240,9 @@ def times_plot(findings: Findings, classifier: int, *, key: str) -> None:
         go.Bar(y=titles, x=values, orientation="h", marker_color="#009E73", text=words, textposition="outside")
     )
     figure.update_xaxes(
-        type="log", title="ms a picture", range=[np.log10(min(values)) - 0.5, np.log10(max(values)) + 0.7]
+        type="log", title="ms an image", range=[np.log10(min(values)) - 0.5, np.log10(max(values)) + 0.7]
     )
     figure.update_yaxes(autorange="reversed")
     style(figure, height=90 + 34 * len(titles))
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt="Time of each defense: " + ", ".join(words))
-    saves(partial(_times_figure, titles, values, words), key, "times")
-
-
-def _times_figure(titles: Sequence[str], values: Sequence[float], words: Sequence[str]) -> Figure:
-    figure = Figure(figsize=(6, 0.6 + 0.32 * len(titles)), layout="constrained")
-    axes = figure.subplots()
-    bars = axes.barh(titles, values, color="#009E73")
-    axes.bar_label(bars, words, padding=3, fontsize=8)
-    axes.set(xscale="log", xlabel="ms a picture", xlim=(min(values) / 2, max(values) * 4))
-    axes.invert_yaxis()
-    return figure
+    saves(partial(times_figure, titles, values, words), key, "times")

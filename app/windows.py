@@ -9,19 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 import torch
-from matplotlib.figure import Figure
 
-from app.palettes import CIVIDIS, levels
-from app.pictures import COLOURS, CRISP, Pixels, uri
+from app.pictures import CRISP, Pixels, uri
 from app.plots import saves
 from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
 from core.evaluate.overlap import Overlap, overlap
+from core.figures.colormaps import CIVIDIS, levels
+from core.figures.gradient_windows import BINS, window_means_figure
 from core.recipe import AttackOutcome, Example
 from core.threads import spread
-
-BINS = 40
 
 Values = npt.NDArray[np.floating]
 Batch = torch.Tensor  # images N×C×H×W in [0, 1]
@@ -230,20 +228,4 @@ def histogram(trace: LGSTrace, gamma: float, *, key: str, moved: Callable[[float
         default={"gamma": None},
         on_gamma_change=told,
     )
-    saves(partial(_histogram_figure, trace.means.numpy(), gamma, top), key, "window_means")
-
-
-def _histogram_figure(means: Values, gamma: float, top: float) -> Figure:
-    figure = Figure(figsize=(5, 3), layout="constrained")
-    axes = figure.subplots()
-    colours = [COLOURS["clean"], COLOURS["adversarial"]]
-    axes.hist(
-        [m.ravel() for m in means], bins=BINS, range=(0, top), color=colours, label=["clean", "attacked"], log=True
-    )
-    axes.axvline(gamma, color="#111111", linewidth=1)
-    axes.annotate(
-        f"γ {gamma:.3f}", (gamma, 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points"
-    )
-    axes.set(xlabel="mean normalised gradient of a window", ylabel="windows")
-    axes.legend(frameon=False)
-    return figure
+    saves(partial(window_means_figure, trace.means.numpy(), gamma, top), key, "window_means")

@@ -4,8 +4,7 @@ import numpy as np
 import streamlit as st
 
 from app import live, result_keys, results, session, theme
-from app.depth import depth_plot, lines_of
-from app.palettes import CIVIDIS, DIVERGING, levels, signed
+from app.depth import depth_plot
 from app.pictures import Pixels, Tile, Tone, magnified, row
 from app.result_keys import Kind
 from app.tables import table
@@ -13,6 +12,8 @@ from app.verdicts.features import noise_verdict
 from app.words import per_cent, stop_note
 from core.explain.layers import by_depth
 from core.explain.noise import LOGITS, PICTURE
+from core.figures.colormaps import CIVIDIS, DIVERGING, levels, signed
+from core.figures.feature_noise import styled_lines
 from core.recipe import AttackOutcome, Example, Recipe
 from core.recipe.noise import SHUFFLED, LayerMaps, feature_noise, layer_maps
 
@@ -120,7 +121,7 @@ name = st.selectbox(
     key=f"features_layer_{recipe.domain}_{scene.classifier.name}",
     width=420,
 )
-depth_plot(stages, lines_of(found, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
+depth_plot(stages, styled_lines(found, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
 st.caption(
     "At each depth: the L2 size of the change as a share of the clean maps' own. Look for the line that rises where the shuffled "
     "change stays flat: the attack is made for these layers. A defense that works keeps its line low to the end."

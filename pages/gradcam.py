@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from app import live, result_keys, session, theme
-from app.palettes import DIVERGING, heat, levels, signed
 from app.pictures import Tile, Tone, row
 from app.streamlit_adapter import fragment
 from app.tables import table
@@ -13,6 +12,7 @@ from app.words import per_cent, prediction, stop_note
 from core import domains
 from core.explain.cams import METHODS
 from core.explain.layers import Layer, layer
+from core.figures.colormaps import DIVERGING, heat, levels, signed
 from core.recipe import AttackOutcome, ClassMap, Example, Recipe, explain
 from core.recipe.view import EXPLAINED
 

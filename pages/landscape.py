@@ -5,14 +5,14 @@ import streamlit as st
 
 from app import live, result_keys, session, theme
 from app.grounds import regions_plot, spectrum_plot, surface_plot
-from app.palettes import BLUE, CIVIDIS, VERMILION, levels
 from app.pictures import Tile, magnified, row
-from app.plots import GREY
 from app.tables import table
 from app.verdicts.landscape import UNCHANGED, regions_verdict, spectrum_verdict, surface_verdict
 from app.words import attacked_title, per_cent, stop_note
 from core import domains, images
 from core.explain.landscape import high_share, radial, spectrum
+from core.figures.colormaps import CIVIDIS, levels
+from core.figures.colors import BLUE, GRAY, VERMILION
 from core.recipe import AttackOutcome, Example, Recipe
 from core.recipe.noise import shuffled
 from core.recipe.surroundings import decision_regions, loss_surface
@@ -113,7 +113,7 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
             )
         )
     row(tiles, key="landscape_spectra", label="Spectra, frequency 0 in the middle, in logarithms", width=170)
-    colours = (BLUE, VERMILION, GREY)
+    colours = (BLUE, VERMILION, GRAY)
     spectrum_plot(
         [(name, *radial(power), colour) for (name, power), colour in zip(powers.items(), colours, strict=True)],
         key="landscape_spectrum",

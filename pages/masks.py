@@ -5,7 +5,6 @@ from functools import partial
 import streamlit as st
 
 from app import live, session, theme
-from app.palettes import CIVIDIS, levels
 from app.pictures import Tile, Tone, row
 from app.tables import Row, table
 from app.verdicts.masks import masks_verdict
@@ -13,6 +12,7 @@ from app.words import attacked_title, per_cent, prediction, stop_note
 from core import domains
 from core.explain import masks
 from core.explain.masks import Attention, Kind
+from core.figures.colormaps import CIVIDIS, levels
 from core.recipe import AttackOutcome, Example
 from core.recipe.attention import masked_image, masks_by_beta
 

@@ -8,7 +8,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import live, session, theme
 from app.controls import standing, stands, strip
-from app.palettes import CIVIDIS, levels
 from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
 from app.streamlit_adapter import fragment
 from app.tables import table
@@ -18,6 +17,7 @@ from app.words import attacked_title, duration, per_cent, prediction, stop_note
 from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
+from core.figures.colormaps import CIVIDIS, levels
 from core.inputs import BadInput
 from core.recipe import AttackOutcome, Example, Method, Prediction, Recipe
 from core.recipe.columns import column_of, members_of, methods_of

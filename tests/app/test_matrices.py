@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.matrices import LONGEST, TICKS, confusion_figure, shade
+from app.matrices import TICKS, shade
+from core.figures.evaluation import MAX_NAME
 
 
 def luminance(colour: str) -> float:
@@ -82,23 +83,10 @@ def test_of_many_classes_those_that_occur_are_named_at_the_sides(pairs: int) -> 
         layout = spec["layout"][axis]
         named = layout["ticktext"] if pairs == 10 else layout["categoryarray"]
         assert len(named) == len(rows) == len(set(named)) and {"crane (134)", "crane (517)"} <= set(named)
-        assert all(len(name) <= LONGEST + 6 for name in named)
+        assert all(len(name) <= MAX_NAME + 6 for name in named)
         if pairs == 300:  # they thin themselves out, and are placed by their names
             assert layout["type"] == "category" and layout["nticks"] == TICKS < len(named)
             assert set(marks[axis[0]]) <= set(named)
             low, high = sorted(layout["range"])
             assert (low, high) == (-0.5, len(named) - 0.5)
     assert any("true class a class with a long name, " in text for text in marks["text"]), "hovering gives whole names"
-
-
-@pytest.mark.parametrize("count", [3, 41, 200, 1000])
-def test_a_confusion_matrix_on_paper_names_its_classes(count: int) -> None:
-    names = [f"class {n}" for n in range(count)]
-    axes = confusion_figure(np.eye(count, dtype=np.int64), names, "true class", "prediction").axes[0]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("prediction", "true class")
-    for places, labels in (
-        (axes.get_xticks(), axes.get_xticklabels()),
-        (axes.get_yticks(), axes.get_yticklabels()),
-    ):
-        assert [label.get_text() for label in labels] == [names[int(place)] for place in places]
-        assert min(count, 100) <= len(labels) <= 150

@@ -13,10 +13,10 @@ from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
-from app import jobs, pictures, plots, streamlit_adapter, tables
+from app import jobs, pictures, streamlit_adapter, tables
 from app.result_keys import data_set
 from core import BadInput, images
-from core.recipe import Progress, Trace
+from core.recipe import Progress
 from tests.pages.visits import tiles
 
 ADDRESS = pictures._address  # as it is before the tests that have no server put their own in its place
@@ -108,16 +108,6 @@ def test_two_large_files_have_two_addresses_though_only_their_middle_differs(mon
     assert len(files[0][1]) == len(files[1][1]) > 1 << 20
     addresses = [ADDRESS(file, name, f"box {n}") for n, (name, file) in enumerate(files)]
     assert len(set(addresses)) == 2 and all(address.startswith("/media/") for address in addresses)
-
-
-@pytest.mark.parametrize(("kind", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_plots_are_drawn_the_same_each_time(kind: str, head: bytes) -> None:
-    trace = Trace(numbers=(0, 1, 2), loss=(0, 1, 2), confidence=(0.9, 0.5, 0.1), strongest=(0.1, 0.5, 0.9))
-    first, second = (
-        plots.rendered(lambda: plots._trace_figure(trace, "cat", "dog", "#D55E00", 1), kind) for _ in range(2)
-    )
-    assert first.startswith(head)
-    assert first == second
 
 
 def test_a_job_reports_stops_and_fails_in_words() -> None:
