@@ -2,15 +2,17 @@
 
 import streamlit as st
 
-from app import live, result_keys, results, session, theme
-from app.attacker import attacker, victim
-from app.controls import follow, taken
-from app.flags import warnings
-from app.pictures import Tile, magnified, row
-from app.result_keys import AnyKey, Kind
-from app.tables import table
+from app import theme
+from app.components.controls import follow, taken
+from app.components.image_row import Tile, magnified, row
+from app.components.tables import table
+from app.runtime import progress
+from app.sections.attacker import attacker, victim
+from app.sections.diagnostics import warnings
+from app.state import result_keys, results, session
+from app.state.result_keys import AnyKey, Kind
+from app.text import attacked_title, budget, plural, prediction
 from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_transfer
-from app.words import attacked_title, budget, plural, prediction
 from core import attacks, domains
 from core.images import rounding_note
 from core.recipe import Comparison, Example, Recipe
@@ -116,7 +118,7 @@ def other_classifiers(recipe: Recipe, scene: Example) -> None:
         f"{method}, made on one classifier (rows) and shown to the others (columns), which the attacker never saw."
     )
     found = results.get(result_keys.transfer(recipe))
-    if found is None and live.running(Kind.TRANSFER, picture=False):
+    if found is None and progress.running(Kind.TRANSFER, picture=False):
         return
     if found is None:
         if st.button("Try every classifier", icon=":material/swap_horiz:", key="transfer"):
@@ -175,7 +177,7 @@ with run_slot:
 if results.get(key) is None and not session.given_up(key) and (pressed or shown is None):
     session.start_comparison(recipe, scene)
 with left:
-    busy = live.running(Kind.COMPARISON)
+    busy = progress.running(Kind.COMPARISON)
 found = results.get(key)
 if found is not None:
     shown = st.session_state.shown_comparison = (place, found)
@@ -186,7 +188,7 @@ with head:
         before = next((e.attacked.before for e in shown[1].entries if e.attacked.before is not None), scene.before)
         theme.verdict(compare_verdict(shown[1], scene.classifier.classes, before, scene.label, scene.label_known, unit))
     else:
-        waits = live.state(key, "", "The comparison") if session.takes(key) else ""
+        waits = progress.state(key, "", "The comparison") if session.takes(key) else ""
         theme.verdict(
             "The attacks are running." if busy else waits or "Press Run to put the attacks beside each other."
         )

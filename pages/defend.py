@@ -5,14 +5,16 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from app import live, result_keys, results, session, theme
-from app.column_editor import columns
-from app.flags import warnings
-from app.pictures import Tile, magnified, row
-from app.result_keys import Kind
-from app.tables import table
+from app import theme
+from app.components.image_row import Tile, magnified, row
+from app.components.tables import table
+from app.runtime import progress
+from app.sections.column_editor import columns
+from app.sections.diagnostics import warnings
+from app.state import result_keys, results, session
+from app.state.result_keys import Kind
+from app.text import attacked_title, duration, mark, prediction
 from app.verdicts.defend import defend_verdict, guard_words, table_of_columns
-from app.words import attacked_title, duration, mark, prediction
 from core import defenses, domains
 from core.declaration import Parameter, shown
 from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, flags_of, make_outcome, sweep
@@ -105,7 +107,7 @@ def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: 
         st.caption("The sweep begins when the comparison above is done.")
         return
     values = stops(parameters[word])
-    found = live.worked(
+    found = progress.worked(
         key,
         f"{defenses.get(name).title} over {word}",
         lambda watch: sweep(recipe, scene, attacked, name, word, values, watch=watch),
@@ -175,7 +177,7 @@ if not recipe.defenses:
     st.write("Add one above to see what it makes of the attack.")
     st.stop()
 with head:
-    _, base = live.attacked()
+    _, base = progress.attacked()
 
 
 def found(kind: OneAttacker) -> tuple[DefenseOutcome, ...]:
@@ -192,7 +194,7 @@ for kind in kinds:
     if len(found(kind)) < len(recipe.defenses):
         unfinished = kind
         break
-busy = live.running(Kind.DEFENSES)
+busy = progress.running(Kind.DEFENSES)
 grey, adaptive = found("grey"), found("adaptive")
 merged = tuple(
     column.model_copy(update={"adaptive": adaptive[n].adaptive if n < len(adaptive) else None})
@@ -207,14 +209,16 @@ if complete:
 with head:
     what = "The comparison of defenses" if unfinished == "grey" else "The attacks by an attacker who knows the defenses"
     state = (
-        live.state(result_keys.defenses(recipe, unfinished), "The defenses are at work.", what) if unfinished else ""
+        progress.state(result_keys.defenses(recipe, unfinished), "The defenses are at work.", what)
+        if unfinished
+        else ""
     )
     theme.verdict(defend_verdict(outcome) if merged else state)
     if unfinished and not busy:
         if merged:
             done = f"{len(found(unfinished))} of {len(recipe.defenses)} are done."
             st.caption(theme.plain(f"{state} {done}"))
-        live.again(result_keys.defenses(recipe, unfinished))
+        progress.again(result_keys.defenses(recipe, unfinished))
 if complete:
     for kind in there:
         if attacker == "both":

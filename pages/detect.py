@@ -3,15 +3,17 @@
 import numpy as np
 import streamlit as st
 
-from app import live, result_keys, results, session, theme
-from app.attacker import attacker, victim
-from app.detecting import roc_plot
-from app.evidence import clean_scores, detectors, evidence
-from app.pictures import row
-from app.result_keys import Kind, ResultKey
-from app.tables import table
+from app import theme
+from app.components.image_row import row
+from app.components.tables import table
+from app.plots.roc_plot import roc_plot
+from app.runtime import progress
+from app.sections.attacker import attacker, victim
+from app.sections.detector_evidence import clean_scores, detectors, evidence
+from app.state import result_keys, results, session
+from app.state.result_keys import Kind, ResultKey
+from app.text import advice_for, per_cent, stop_note
 from app.verdicts.detect import detect_verdict, trial_table, trial_verdict
-from app.words import advice_for, per_cent, stop_note
 from core import domains
 from core.evaluate.detection import Detector, MaskDisagreement, threshold_at
 from core.evaluate.roc import roc
@@ -59,7 +61,7 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
     if pressed:
         session.forget(key)
 
-        def work(watch: live.Reports) -> Trial | None:
+        def work(watch: progress.Reports) -> Trial | None:
             pictures, labels = domain.sample(count, split=split, seed=recipe.seed)
             return on_trial(
                 detector,
@@ -72,7 +74,7 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
             )
 
         session.start(key, f"{attack.title}, both attackers", work)
-    if live.running(Kind.DETECTOR_BENCHMARK):
+    if progress.running(Kind.DETECTOR_BENCHMARK):
         return None
     trial = results.get(key)
     if trial is None:
@@ -106,7 +108,7 @@ head = st.container()
 if session.recipe().defenses:
     attacker(session.recipe())
 with head:
-    scene, base = live.attacked(known=True)
+    scene, base = progress.attacked(known=True)
 recipe = session.recipe()
 found = detectors(scene)
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -148,7 +150,7 @@ if detector.rule is None:
     if quiet is None:
         with head:
             theme.verdict(
-                live.state(
+                progress.state(
                     result_keys.clean_scores(recipe, detector.title),
                     "The detector is looking at clean pictures.",
                     "The search for a threshold",

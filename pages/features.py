@@ -3,13 +3,15 @@
 import numpy as np
 import streamlit as st
 
-from app import live, result_keys, results, session, theme
-from app.depth import depth_plot
-from app.pictures import Pixels, Tile, Tone, magnified, row
-from app.result_keys import Kind
-from app.tables import table
+from app import theme
+from app.components.image_row import Pixels, Tile, Tone, magnified, row
+from app.components.tables import table
+from app.plots.feature_noise_plots import depth_plot
+from app.runtime import progress
+from app.state import result_keys, results, session
+from app.state.result_keys import Kind
+from app.text import per_cent, stop_note
 from app.verdicts.features import noise_verdict
-from app.words import per_cent, stop_note
 from core.explain.layers import by_depth
 from core.explain.noise import LOGITS, PICTURE
 from core.figures.colormaps import CIVIDIS, DIVERGING, levels, signed
@@ -82,12 +84,12 @@ def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet:
     )
 
 
-scene, base = live.attacked()
+scene, base = progress.attacked()
 recipe = session.recipe()
 head = st.container()
 if "features_comparison" in st.session_state and results.get(result_keys.comparison(recipe)) is None:
     session.start_comparison(recipe, scene)
-    live.running(Kind.COMPARISON, picture=False)
+    progress.running(Kind.COMPARISON, picture=False)
 layers = by_depth(session.layers(scene.classifier))
 names = [layer.name for layer in layers]
 attacked = attacks_of(recipe, base)
@@ -102,10 +104,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         st.rerun()
 chosen = {title: attacked[title] for title in titles}
 key = result_keys.feature_noise(recipe, titles)
-found = live.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
+found = progress.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
 if found is None:
     with head:
-        theme.verdict(live.state(key, "The feature noise is being measured.", "The measurement"))
+        theme.verdict(progress.state(key, "The feature noise is being measured.", "The measurement"))
     st.stop()
 stages = [PICTURE, *names, LOGITS]
 usual = len(names) - 1

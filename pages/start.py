@@ -2,10 +2,12 @@
 
 import streamlit as st
 
-from app import live, result_keys, results, session, theme
-from app.pictures import Tile, row
-from app.result_keys import AnyKey
-from app.words import attacked_title, per_cent, prediction, start_verdict
+from app import theme
+from app.components.image_row import Tile, row
+from app.runtime import progress
+from app.state import result_keys, results, session
+from app.state.result_keys import AnyKey
+from app.text import attacked_title, per_cent, prediction, start_verdict
 from core import domains
 from core.recipe import Example, Recipe
 
@@ -46,9 +48,9 @@ def glance(recipe: Recipe, scene: Example) -> None:
 
 def waiting(key: AnyKey, what: str) -> None:
     """What stands in the place of results that are not here yet."""
-    if not live.running(None):
-        st.caption(theme.plain(live.state(key, "", what)))
-        live.again(key)
+    if not progress.running(None):
+        st.caption(theme.plain(progress.state(key, "", what)))
+        progress.again(key)
 
 
 def own_picture() -> None:

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from app import jobs
-from app.device_lock import INTERACTIVE, DeviceLock
-from app.result_keys import data_set
+from app.runtime import jobs
+from app.runtime.device_lock import INTERACTIVE, DeviceLock
+from app.state.result_keys import data_set
 from core.attacks import Step
 from core.cancellation import check
 from core.evaluate.work import Stopped

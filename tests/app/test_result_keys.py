@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from app import result_keys, results
-from app.result_keys import Kind, ResultKey
+from app.state import result_keys, results
+from app.state.result_keys import Kind, ResultKey
 from core import Recipe
 from core.evaluate.detection import FeatureSqueezing
 from core.evaluate.trial import on_trial

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from app import classifiers, jobs, result_keys, results
-from app.device_lock import EVALUATION
+from app.runtime import jobs
+from app.runtime.device_lock import EVALUATION
+from app.state import model_cache, result_keys, results
 from core import Recipe, domains, run
 from core.domains.imagenet import ImageNet
 from core.inputs import BadInput
@@ -48,7 +49,7 @@ def test_keys_depend_on_what_the_stage_depends_on() -> None:
 
 
 def test_a_shelf_keeps_the_classifiers_used_last() -> None:
-    shelf = classifiers.Shelf(most=1)
+    shelf = model_cache.Shelf(most=1)
     photos, digits = (("photos", "photonet", "cpu", ""), ("mnist", "digits", "cpu", ""))
     first = shelf.load(photos)
     assert shelf.load(photos) is first

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import session
-from app.result_keys import Kind
+from app.state import session
+from app.state.result_keys import Kind
 from core import Recipe
 from core.recipe import ComparisonSpec, Method, cost
 from tests.pages.visits import ROOT, settled, verdict, visit

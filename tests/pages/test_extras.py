@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app import jobs, result_keys, results, session
+from app.runtime import jobs
+from app.state import result_keys, results, session
 from core import domains
 from core.recipe import Method, Picture, Recipe
 from core.recipe.engine import universal_training_batch

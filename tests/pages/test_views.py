@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from app import result_keys
+from app.state import result_keys
 from core import BadInput, Recipe
 from core.recipe import Method, View
 from tests.pages.visits import settled, tiles, verdict, visit
