@@ -32,11 +32,11 @@ unit: $(VENV)/.installed-tests
 
 # The browser's absence is the one thing that may skip a test; it says so in the last lines.
 browser: $(VENV)/.installed-tests
-	@$(BIN)/python tests/browser/find.py --install > $(VENV)/.browser || true
+	@$(BIN)/python tests/browser/find_chromium.py --install > $(VENV)/.browser || true
 	CHROMIUM="$$(cat $(VENV)/.browser)" $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/browser
 
 screenshots: $(VENV)/.installed-tests
-	@$(BIN)/python tests/browser/find.py --install > $(VENV)/.browser
+	@$(BIN)/python tests/browser/find_chromium.py --install > $(VENV)/.browser
 	CHROMIUM="$$(cat $(VENV)/.browser)" MIRAGE_SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
 peers: $(PEERS)/.installed

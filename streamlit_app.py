@@ -6,18 +6,20 @@ The server imports this file once, when it starts, and runs it as __main__ for e
 import streamlit as st
 from starlette.middleware import Middleware
 
-from app import evaluations, live, pictures, session
-from app.first_paint import FirstPaint
-from app.owner import BrowserCookie
-from app.sidebar import sidebar
-from app.streamlit_adapter import page_run, without_pages_folder
+from app.components import image_row
+from app.runtime import evaluation_jobs, progress
+from app.runtime.first_paint import FirstPaint
+from app.runtime.streamlit_adapter import page_run, without_pages_folder
+from app.sections.sidebar import sidebar
+from app.state import session
+from app.state.owner import BrowserCookie
 from core import memory
 
 memory.keep()
 
 if __name__ == "__main__":
     st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")
-    pictures.begin()
+    image_row.begin()
     # Before the navigation: the browser then puts a page's address and its recipe into one entry of its history.
     session.follow_address()
     session.mirror()
@@ -54,11 +56,11 @@ if __name__ == "__main__":
         sidebar()
         session.complaint()
         if session.scene() is None:
-            live.unavailable()
+            progress.unavailable()
         else:
             page.run()
 else:
     without_pages_folder()
     # What is imported here already, nobody waits for.
     middleware = [Middleware(BrowserCookie), Middleware(FirstPaint)]
-    app = st.App(__file__, middleware=middleware, lifespan=evaluations.lifespan)
+    app = st.App(__file__, middleware=middleware, lifespan=evaluation_jobs.lifespan)

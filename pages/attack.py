@@ -3,17 +3,21 @@
 import numpy as np
 import streamlit as st
 
-from app import attacker, live, session, theme
-from app.blink import blink
-from app.controls import controls, eps_note, follow, taken
-from app.flags import warnings
-from app.pictures import Pixels, Tile, magnified, row
-from app.placing import pick_place, place_plot
-from app.playback import playback, save_animation
-from app.plots import flow_plot, top_bars, trace_plot
-from app.sticking import kept, printing, sticking
-from app.tables import table
-from app.words import (
+from app import theme
+from app.components.ab_toggle import blink
+from app.components.controls import controls, eps_note, follow, taken
+from app.components.image_row import Pixels, Tile, magnified, row
+from app.components.patch_picker import pick_place, place_plot
+from app.components.playback import playback, save_animation
+from app.components.tables import table
+from app.plots.attack_plots import flow_plot, top_bars, trace_plot
+from app.runtime import progress
+from app.sections import attacker
+from app.sections.diagnostics import warnings
+from app.sections.printed_patch import kept, printing, sticking
+from app.state import result_keys, results, session
+from app.state.result_keys import Kind
+from app.text import (
     a,
     attack_verdict,
     attacked_title,
@@ -99,7 +103,13 @@ def where(attack: LaVAN | UniversalPatch, scene: Example) -> None:
     except BadInput as error:
         st.error(theme.plain(str(error)))
         return
-    pick_place(scene.clean, side, spot, key=f"place_{attack.name}_{session.scene_key(session.recipe())}")
+    pick_place(
+        scene.clean,
+        side,
+        spot,
+        key=f"place_{attack.name}_{result_keys.example(session.recipe())}",
+        put=session.place_patch,
+    )
 
 
 def _attack_chosen() -> None:
@@ -141,7 +151,7 @@ def equation(scene: Example, outcome: Outcome | None, dimmed: bool, live_now: bo
     if live_now:
         with places[2]:
             st.markdown("**x′ so far**")
-            live.so_far()
+            progress.so_far()
 
 
 def evidence(outcome: Outcome) -> None:
@@ -204,7 +214,13 @@ def evidence(outcome: Outcome) -> None:
                 for number, frame in zip(trace.frame_numbers, trace.frames, strict=True)
             ]
             tick = next((k for k, n in enumerate(trace.frame_numbers) if first is not None and n >= first), None)
-            playback(trace.frames, captions, key="playback", identity=attacker.key(outcome.recipe), first=tick)
+            playback(
+                trace.frames,
+                captions,
+                key="playback",
+                identity=str(result_keys.known_attack(outcome.recipe)),
+                first=tick,
+            )
             save_animation(trace.frames, key="animation", name=outcome.recipe.attack.name)
         with curves:
             trace_plot(trace, true, rival, targeted=attacked.target is not None, first=first, key="trace")
@@ -223,15 +239,16 @@ def mapping(outcome: Outcome) -> None:
     target, scene = outcome.attacked.target, session.scene()
     if target is None or scene is None:
         return
-    found = session.places(outcome.recipe)
+    key = result_keys.locations(outcome.recipe)
+    found = results.get(key)
     if found is not None:
         place_plot(found, outcome.classes[target], key="places")
         return
-    if live.running("places ", picture=False):
+    if progress.running(Kind.LOCATIONS, picture=False):
         return
     st.caption(f"Tries the same patch budget toward {theme.plain(outcome.classes[target])} at 25 places.")
     if st.button("Map the places", icon=":material/grid_on:", key="map_places"):
-        session.forget(session.places_key(outcome.recipe))
+        session.forget(key)
         session.start_places(outcome.recipe, scene, target)
         st.rerun()
 
@@ -321,7 +338,7 @@ with left:
     run_slot = st.container()  # above the settings, which can be longer than the window
     recipe = settings(session.recipe(), scene)
 session.mirror()
-key = attacker.key(recipe)
+key = result_keys.known_attack(recipe)
 # The first attack on a picture, and any attack that is over in a moment, runs by itself; another one waits for Run.
 method = attacks.get(recipe.attack.name)
 # A patch that is kept is there to be stuck onto this picture, too: another one is trained only when asked for.
@@ -345,14 +362,10 @@ with run_slot:
         on_click=session.forget,
         args=(key,),
     )
-if (
-    attacker.attacked(recipe) is None
-    and not session.given_up(key)
-    and (pressed or instant or (shown is None and not idle))
-):
+if results.get(key) is None and not session.given_up(key) and (pressed or instant or (shown is None and not idle)):
     attacker.start_attack(recipe, scene)
-busy = live.running("attack ", picture=False)
-found = attacker.attacked(recipe)
+busy = progress.running(Kind.ATTACK, picture=False)
+found = results.get(key)
 if found is not None:
     shown = st.session_state.shown_attack = make_outcome(recipe, scene, found, ())
 with head:
@@ -363,7 +376,7 @@ with head:
         number = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
         aim = "something else" if number is None else a(classes[number])
         looking = f"{recipe.built_attack().title} is looking for a change that makes it see {aim}."
-        waits = live.state(key, "", "The attack") if session.takes(key) else "Press Run to attack this picture."
+        waits = progress.state(key, "", "The attack") if session.takes(key) else "Press Run to attack this picture."
         theme.verdict(f"{sees} {looking}" if busy else waits)
 if shown is not None and found is None and not busy:
     run_slot.info("These pictures are of the run before. Press Run for the settings below.")

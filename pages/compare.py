@@ -2,14 +2,17 @@
 
 import streamlit as st
 
-from app import live, session, theme
-from app.attacker import attacker, victim
-from app.controls import follow, taken
-from app.flags import warnings
-from app.pictures import Tile, magnified, row
-from app.tables import table
+from app import theme
+from app.components.controls import follow, taken
+from app.components.image_row import Tile, magnified, row
+from app.components.tables import table
+from app.runtime import progress
+from app.sections.attacker import attacker, victim
+from app.sections.diagnostics import warnings
+from app.state import result_keys, results, session
+from app.state.result_keys import AnyKey, Kind
+from app.text import attacked_title, budget, plural, prediction
 from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_transfer
-from app.words import attacked_title, budget, plural, prediction
 from core import attacks, domains
 from core.images import rounding_note
 from core.recipe import Comparison, Example, Recipe
@@ -114,12 +117,12 @@ def other_classifiers(recipe: Recipe, scene: Example) -> None:
     st.caption(
         f"{method}, made on one classifier (rows) and shown to the others (columns), which the attacker never saw."
     )
-    found = session.matrix(recipe)
-    if found is None and live.running("transfer ", picture=False):
+    found = results.get(result_keys.transfer(recipe))
+    if found is None and progress.running(Kind.TRANSFER, picture=False):
         return
     if found is None:
         if st.button("Try every classifier", icon=":material/swap_horiz:", key="transfer"):
-            session.forget(session.transfer_key(recipe))
+            session.forget(result_keys.transfer(recipe))
             session.start_transfer(recipe, scene, names)
             st.rerun()
         return
@@ -142,9 +145,9 @@ with left:
         recipe = attacker(recipe)
     recipe = with_budget(recipe)
 session.mirror()
-key = session.comparison_key(recipe)
-shown: tuple[str, Comparison] | None = st.session_state.get("shown_comparison")
-place = session.scene_key(recipe)
+key = result_keys.comparison(recipe)
+shown: tuple[AnyKey, Comparison] | None = st.session_state.get("shown_comparison")
+place = result_keys.example(recipe)
 if shown is not None and shown[0] != place:
     shown = None
 with run_slot:
@@ -171,11 +174,11 @@ with run_slot:
         )
     elif st.session_state.get("worst"):
         pressed = True  # that button was pressed, and with it went its place
-if session.comparison(recipe) is None and not session.given_up(key) and (pressed or shown is None):
+if results.get(key) is None and not session.given_up(key) and (pressed or shown is None):
     session.start_comparison(recipe, scene)
 with left:
-    busy = live.running("comparison ")
-found = session.comparison(recipe)
+    busy = progress.running(Kind.COMPARISON)
+found = results.get(key)
 if found is not None:
     shown = st.session_state.shown_comparison = (place, found)
 with head:
@@ -185,7 +188,7 @@ with head:
         before = next((e.attacked.before for e in shown[1].entries if e.attacked.before is not None), scene.before)
         theme.verdict(compare_verdict(shown[1], scene.classifier.classes, before, scene.label, scene.label_known, unit))
     else:
-        waits = live.state(key, "", "The comparison") if session.takes(key) else ""
+        waits = progress.state(key, "", "The comparison") if session.takes(key) else ""
         theme.verdict(
             "The attacks are running." if busy else waits or "Press Run to put the attacks beside each other."
         )

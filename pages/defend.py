@@ -5,13 +5,16 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
-from app.column_editor import columns
-from app.flags import warnings
-from app.pictures import Tile, magnified, row
-from app.tables import table
+from app import theme
+from app.components.image_row import Tile, magnified, row
+from app.components.tables import table
+from app.runtime import progress
+from app.sections.column_editor import columns
+from app.sections.diagnostics import warnings
+from app.state import result_keys, results, session
+from app.state.result_keys import Kind
+from app.text import attacked_title, duration, mark, prediction
 from app.verdicts.defend import defend_verdict, guard_words, table_of_columns
-from app.words import attacked_title, duration, mark, prediction
 from core import defenses, domains
 from core.declaration import Parameter, shown
 from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, flags_of, make_outcome, sweep
@@ -19,8 +22,8 @@ from core.recipe.columns import methods_of
 from core.recipe.recipe import Attacker
 from core.recipe.running import SweepPoint
 
-Kind = Literal["grey", "adaptive"]
-KINDS: tuple[Kind, ...] = ("grey", "adaptive")
+OneAttacker = Literal["grey", "adaptive"]
+EACH: tuple[OneAttacker, ...] = ("grey", "adaptive")
 ATTACKERS: dict[Attacker, str] = {
     "grey": "does not know the defense (grey box)",
     "adaptive": "knows it (adaptive)",
@@ -99,12 +102,12 @@ def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: 
             if p.kind in ("number", "integer", "choice", "flag")
         }
         word = st.selectbox("Parameter", list(parameters), key=f"sweep_{name}", width=220)
-    key = f"sweep {session.attack_key(recipe)} {name} {word} {recipe.defenses}"
-    if waits and key not in session.results():
+    key = result_keys.sweep(recipe, name, word)
+    if waits and results.get(key) is None:
         st.caption("The sweep begins when the comparison above is done.")
         return
     values = stops(parameters[word])
-    found = live.worked(
+    found = progress.worked(
         key,
         f"{defenses.get(name).title} over {word}",
         lambda watch: sweep(recipe, scene, attacked, name, word, values, watch=watch),
@@ -174,44 +177,48 @@ if not recipe.defenses:
     st.write("Add one above to see what it makes of the attack.")
     st.stop()
 with head:
-    _, base = live.attacked()
+    _, base = progress.attacked()
 
 
-def found(kind: Kind) -> tuple[DefenseOutcome, ...]:
-    return session.columns(recipe, kind) or ()
+def found(kind: OneAttacker) -> tuple[DefenseOutcome, ...]:
+    return results.get(result_keys.defenses(recipe, kind)) or ()
 
 
 # The attacker that is looked at comes first; the other one's columns follow by themselves, so that the two always stand beside
 # each other. After a stop nothing more begins by itself.
-kinds: tuple[Kind, Kind] = ("adaptive", "grey") if attacker == "adaptive" else ("grey", "adaptive")
-unfinished: Kind | None = None
+kinds: tuple[OneAttacker, OneAttacker] = ("adaptive", "grey") if attacker == "adaptive" else ("grey", "adaptive")
+unfinished: OneAttacker | None = None
 for kind in kinds:
     if len(found(kind)) < len(recipe.defenses):
         session.start_columns(recipe, scene, base, kind)
     if len(found(kind)) < len(recipe.defenses):
         unfinished = kind
         break
-busy = live.running("columns ")
+busy = progress.running(Kind.DEFENSES)
 grey, adaptive = found("grey"), found("adaptive")
 merged = tuple(
     column.model_copy(update={"adaptive": adaptive[n].adaptive if n < len(adaptive) else None})
     for n, column in enumerate(grey)
 )
 outcome = make_outcome(recipe, scene, base, merged)
-there = [kind for kind in KINDS if attacker in (kind, "both") and merged and found(kind)]
+there = [kind for kind in EACH if attacker in (kind, "both") and merged and found(kind)]
 complete = len(there) == (2 if attacker == "both" else 1)
 previous: Outcome | None = st.session_state.get("shown_defend")
 if complete:
     st.session_state.shown_defend = outcome
 with head:
     what = "The comparison of defenses" if unfinished == "grey" else "The attacks by an attacker who knows the defenses"
-    state = live.state(session.columns_key(recipe, unfinished), "The defenses are at work.", what) if unfinished else ""
+    state = (
+        progress.state(result_keys.defenses(recipe, unfinished), "The defenses are at work.", what)
+        if unfinished
+        else ""
+    )
     theme.verdict(defend_verdict(outcome) if merged else state)
     if unfinished and not busy:
         if merged:
             done = f"{len(found(unfinished))} of {len(recipe.defenses)} are done."
             st.caption(theme.plain(f"{state} {done}"))
-        live.again(session.columns_key(recipe, unfinished))
+        progress.again(result_keys.defenses(recipe, unfinished))
 if complete:
     for kind in there:
         if attacker == "both":

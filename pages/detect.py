@@ -3,15 +3,17 @@
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
-from app.attacker import attacker, victim
-from app.attacker import key as attacked_key
-from app.detecting import roc_plot
-from app.evidence import clean_scores, clean_scores_key, detectors, evidence
-from app.pictures import row
-from app.tables import table
+from app import theme
+from app.components.image_row import row
+from app.components.tables import table
+from app.plots.roc_plot import roc_plot
+from app.runtime import progress
+from app.sections.attacker import attacker, victim
+from app.sections.detector_evidence import clean_scores, detectors, evidence
+from app.state import result_keys, results, session
+from app.state.result_keys import Kind, ResultKey
+from app.text import advice_for, per_cent, stop_note
 from app.verdicts.detect import detect_verdict, trial_table, trial_verdict
-from app.words import advice_for, per_cent, stop_note
 from core import domains
 from core.evaluate.detection import Detector, MaskDisagreement, threshold_at
 from core.evaluate.roc import roc
@@ -48,9 +50,7 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
                 width=160,
             )
         )
-        key = (
-            f"trial {detector.title} {threshold:.6f} {count} {split} {attacked_key(recipe.but(picture={}, target=''))}"
-        )
+        key = result_keys.detector_benchmark(recipe, detector.title, threshold, count, split)
         pressed = st.button(
             f"Attack {count} pictures, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
         )
@@ -61,7 +61,7 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
     if pressed:
         session.forget(key)
 
-        def work(watch: live.Reports) -> Trial | None:
+        def work(watch: progress.Reports) -> Trial | None:
             pictures, labels = domain.sample(count, split=split, seed=recipe.seed)
             return on_trial(
                 detector,
@@ -74,15 +74,15 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
             )
 
         session.start(key, f"{attack.title}, both attackers", work)
-    if live.running("trial "):
+    if progress.running(Kind.DETECTOR_BENCHMARK):
         return None
-    trial: Trial | None = session.results().get(key)
+    trial = results.get(key)
     if trial is None:
         return None
     return trial, _threshold(recipe, trial, key)
 
 
-def _threshold(recipe: Recipe, trial: Trial, key: str) -> float:
+def _threshold(recipe: Recipe, trial: Trial, key: ResultKey[Trial]) -> float:
     scores = np.concatenate([trial.clean.score, trial.oblivious.score, trial.adaptive.score])
     low, high = float(scores.min()), float(scores.max())
     step = max((high - low) / 200, 1e-4)
@@ -108,7 +108,7 @@ head = st.container()
 if session.recipe().defenses:
     attacker(session.recipe())
 with head:
-    scene, base = live.attacked(known=True)
+    scene, base = progress.attacked(known=True)
 recipe = session.recipe()
 found = detectors(scene)
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -150,8 +150,8 @@ if detector.rule is None:
     if quiet is None:
         with head:
             theme.verdict(
-                live.state(
-                    clean_scores_key(recipe, detector),
+                progress.state(
+                    result_keys.clean_scores(recipe, detector.title),
                     "The detector is looking at clean pictures.",
                     "The search for a threshold",
                 )

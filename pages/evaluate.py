@@ -5,15 +5,17 @@ from typing import Any
 
 import streamlit as st
 
-from app import evaluations, live, session, theme
-from app.cells import cell_view
-from app.matrices import columns_of, curves_plot, matrix, times_plot
-from app.planning import settings
-from app.runs import begin, chosen, comparison, progress, runs
-from app.streamlit_adapter import fragment
-from app.tables import markdown, table
+from app import theme
+from app.components.tables import markdown, table
+from app.plots.evaluation_plots import columns_of, curves_plot, matrix, times_plot
+from app.runtime import evaluation_jobs, progress
+from app.runtime.streamlit_adapter import fragment
+from app.sections.evaluation_cell import cell_view
+from app.sections.evaluation_form import settings
+from app.sections.run_list import begin, chosen, comparison, runs, show_run_progress
+from app.state import session
+from app.text import plural
 from app.verdicts.evaluate import evaluate_verdict
-from app.words import plural
 from core import domains
 from core.evaluate import BARE, Findings, Place, Plan, shelf
 from core.evaluate import report as reports
@@ -135,7 +137,7 @@ def _views(findings: Findings, classifier: int, measure: Measure) -> None:
 
 scene = session.scene()
 if scene is None:
-    live.classifier()
+    progress.classifier()
     st.stop()
 domain = session.recipe().domain
 head = st.container(key="ev_head")
@@ -159,10 +161,10 @@ with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
     if pressed and plan is not None:
         begin(plan)
 session.mirror()
-at = evaluations.running(shown) if shown else None
+at = evaluation_jobs.running(shown) if shown else None
 busy = at is not None and at.live
 if busy:
-    progress(shown)
+    show_run_progress(shown)
 elif at is not None and at.error:
     st.error(theme.plain(at.error))
 try:

@@ -3,15 +3,19 @@
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
-from app.depth import depth_plot, lines_of
-from app.palettes import CIVIDIS, DIVERGING, levels, signed
-from app.pictures import Pixels, Tile, Tone, magnified, row
-from app.tables import table
+from app import theme
+from app.components.image_row import Pixels, Tile, Tone, magnified, row
+from app.components.tables import table
+from app.plots.feature_noise_plots import depth_plot
+from app.runtime import progress
+from app.state import result_keys, results, session
+from app.state.result_keys import Kind
+from app.text import per_cent, stop_note
 from app.verdicts.features import noise_verdict
-from app.words import per_cent, stop_note
 from core.explain.layers import by_depth
 from core.explain.noise import LOGITS, PICTURE
+from core.figures.colormaps import CIVIDIS, DIVERGING, levels, signed
+from core.figures.feature_noise import styled_lines
 from core.recipe import AttackOutcome, Example, Recipe
 from core.recipe.noise import SHUFFLED, LayerMaps, feature_noise, layer_maps
 
@@ -21,7 +25,7 @@ CHANNELS = 6  # shown at once
 def attacks_of(recipe: Recipe, base: AttackOutcome) -> dict[str, Pixels]:
     """The recipe's attack, and those of Compare where they have been made for this picture."""
     found = {recipe.built_attack().title: base.adversarial}
-    comparison = session.comparison(recipe)
+    comparison = results.get(result_keys.comparison(recipe))
     for entry in comparison.entries if comparison else ():
         found.setdefault(entry.attack.title, entry.attacked.adversarial)
     return found
@@ -80,12 +84,12 @@ def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet:
     )
 
 
-scene, base = live.attacked()
+scene, base = progress.attacked()
 recipe = session.recipe()
 head = st.container()
-if "features_comparison" in st.session_state and session.comparison(recipe) is None:
+if "features_comparison" in st.session_state and results.get(result_keys.comparison(recipe)) is None:
     session.start_comparison(recipe, scene)
-    live.running("comparison ", picture=False)
+    progress.running(Kind.COMPARISON, picture=False)
 layers = by_depth(session.layers(scene.classifier))
 names = [layer.name for layer in layers]
 attacked = attacks_of(recipe, base)
@@ -99,11 +103,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         st.session_state.features_comparison = True
         st.rerun()
 chosen = {title: attacked[title] for title in titles}
-key = f"noise {session.attack_key(recipe)} {recipe.defenses} {recipe.comparison} {titles}"
-found = live.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
+key = result_keys.feature_noise(recipe, titles)
+found = progress.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
 if found is None:
     with head:
-        theme.verdict(live.state(key, "The feature noise is being measured.", "The measurement"))
+        theme.verdict(progress.state(key, "The feature noise is being measured.", "The measurement"))
     st.stop()
 stages = [PICTURE, *names, LOGITS]
 usual = len(names) - 1
@@ -119,7 +123,7 @@ name = st.selectbox(
     key=f"features_layer_{recipe.domain}_{scene.classifier.name}",
     width=420,
 )
-depth_plot(stages, lines_of(found, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
+depth_plot(stages, styled_lines(found, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
 st.caption(
     "At each depth: the L2 size of the change as a share of the clean maps' own. Look for the line that rises where the shuffled "
     "change stays flat: the attack is made for these layers. A defense that works keeps its line low to the end."

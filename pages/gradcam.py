@@ -3,16 +3,18 @@
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
-from app.palettes import DIVERGING, heat, levels, signed
-from app.pictures import Tile, Tone, row
-from app.streamlit_adapter import fragment
-from app.tables import table
+from app import theme
+from app.components.image_row import Tile, Tone, row
+from app.components.tables import table
+from app.runtime import progress
+from app.runtime.streamlit_adapter import fragment
+from app.state import result_keys, session
+from app.text import per_cent, prediction, stop_note
 from app.verdicts.gradcam import cam_verdict, map_words, shift_table
-from app.words import per_cent, prediction, stop_note
 from core import domains
 from core.explain.cams import METHODS
 from core.explain.layers import Layer, layer
+from core.figures.colormaps import DIVERGING, heat, levels, signed
 from core.recipe import AttackOutcome, ClassMap, Example, Recipe, explain
 from core.recipe.view import EXPLAINED
 
@@ -177,20 +179,20 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
     )
 
 
-scene, base = live.attacked()
+scene, base = progress.attacked()
 recipe = session.recipe()
 head = st.container()
 method, chosen, about = choose(recipe, scene, base)
-key = f"cam {session.attack_key(recipe)} {recipe.defenses} {method} {chosen.name} {about}"
+key = result_keys.class_maps(recipe, method, chosen.name, about)
 with st.container():
-    found = live.worked(
+    found = progress.worked(
         key,
         METHODS[method].title,
         lambda watch: explain(recipe, scene, base, method=method, layer=chosen, about=about, watch=watch),
     )
 if found is None:
     with head:
-        theme.verdict(live.state(key, "The class maps are being computed.", "The computation of class maps"))
+        theme.verdict(progress.state(key, "The class maps are being computed.", "The computation of class maps"))
     st.stop()
 classes = scene.classifier.classes
 with head:

@@ -3,19 +3,21 @@
 import numpy as np
 import streamlit as st
 
-from app import live, session, theme
-from app.grounds import regions_plot, spectrum_plot, surface_plot
-from app.palettes import BLUE, CIVIDIS, VERMILION, levels
-from app.pictures import Tile, magnified, row
-from app.plots import GREY
-from app.tables import table
+from app import theme
+from app.components.image_row import Tile, magnified, row
+from app.components.tables import table
+from app.plots.landscape_plots import regions_plot, spectrum_plot, surface_plot
+from app.runtime import progress
+from app.state import result_keys, session
+from app.text import attacked_title, per_cent, stop_note
 from app.verdicts.landscape import UNCHANGED, regions_verdict, spectrum_verdict, surface_verdict
-from app.words import attacked_title, per_cent, stop_note
 from core import domains, images
-from core.explain.landscape import Grid, high_share, radial, spectrum
+from core.explain.landscape import high_share, radial, spectrum
+from core.figures.colormaps import CIVIDIS, levels
+from core.figures.colors import BLUE, GRAY, VERMILION
 from core.recipe import AttackOutcome, Example, Recipe
 from core.recipe.noise import shuffled
-from core.recipe.surroundings import Regions, decision_regions, loss_surface
+from core.recipe.surroundings import decision_regions, loss_surface
 
 VIEWS = {"surface": "Loss surface", "regions": "Decision regions", "spectrum": "Spectrum"}
 
@@ -41,16 +43,14 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         width=320,
         help="Of each value, in both directions.",
     )
-    key = f"surface {reach:g} {session.scene_key(recipe)} {recipe.seed}"
-    grid: Grid | None = live.worked(
-        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, watch=watch)
-    )
+    key = result_keys.loss_surface(recipe, reach)
+    grid = progress.worked(key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, watch=watch))
     st.caption(
         "Look for a steep rise along the gradient and a flat line along the random direction: few directions are dangerous. "
         "Drag to turn."
     )
     if grid is None:
-        return live.state(key, "The loss surface is being measured.", "The measurement")
+        return progress.state(key, "The loss surface is being measured.", "The measurement")
     surface_plot(grid, scene.classifier.classes, scene.label, unit=usual.unit, key="landscape_surface")
     return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known, usual.unit)
 
@@ -59,16 +59,14 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     """The plane through the clean, the attacked, and a picture of the other class."""
     if np.array_equal(scene.clean, base.adversarial):
         return UNCHANGED
-    key = f"regions {session.attack_key(recipe)}"
-    found: Regions | None = live.worked(
-        key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch)
-    )
+    key = result_keys.decision_regions(recipe)
+    found = progress.worked(key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch))
     st.caption(
         "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell "
         "into. The axes have scales of their own."
     )
     if found is None:
-        return live.state(key, "The decision regions are being measured.", "The measurement")
+        return progress.state(key, "The decision regions are being measured.", "The measurement")
     left, right = st.columns([2.4, 1], gap="large")
     with left:
         regions_plot(found, scene.classifier.classes, key="landscape_regions")
@@ -117,7 +115,7 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
             )
         )
     row(tiles, key="landscape_spectra", label="Spectra, frequency 0 in the middle, in logarithms", width=170)
-    colours = (BLUE, VERMILION, GREY)
+    colours = (BLUE, VERMILION, GRAY)
     spectrum_plot(
         [(name, *radial(power), colour) for (name, power), colour in zip(powers.items(), colours, strict=True)],
         key="landscape_spectrum",
@@ -133,7 +131,7 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     return spectrum_verdict(shares["the change"], shares["the picture"])
 
 
-scene, base = live.attacked()
+scene, base = progress.attacked()
 recipe = session.recipe()
 head = st.container()
 session.stand("landscape_view", recipe.view.landscape)

@@ -4,15 +4,17 @@ from functools import partial
 
 import streamlit as st
 
-from app import live, session, theme
-from app.palettes import CIVIDIS, levels
-from app.pictures import Tile, Tone, row
-from app.tables import Row, table
+from app import theme
+from app.components.image_row import Tile, Tone, row
+from app.components.tables import Row, table
+from app.runtime import progress
+from app.state import session
+from app.text import attacked_title, per_cent, prediction, stop_note
 from app.verdicts.masks import masks_verdict
-from app.words import attacked_title, per_cent, prediction, stop_note
 from core import domains
 from core.explain import masks
 from core.explain.masks import Attention, Kind
+from core.figures.colormaps import CIVIDIS, levels
 from core.recipe import AttackOutcome, Example
 from core.recipe.attention import masked_image, masks_by_beta
 
@@ -108,7 +110,7 @@ domain = domains.get(session.recipe().domain)
 if not masks.names(domain.name):
     elsewhere(domain)
     st.stop()
-scene, base = live.attacked()
+scene, base = progress.attacked()
 head = st.container()
 there = [kind for kind in KINDS if any(masks.card(name).architecture == kind for name in masks.names(domain.name))]
 with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -2,28 +2,31 @@
 
 import streamlit as st
 
-from app import live, session, theme
-from app.pictures import Tile, row
-from app.words import attacked_title, per_cent, prediction, start_verdict
+from app import theme
+from app.components.image_row import Tile, row
+from app.runtime import progress
+from app.state import result_keys, results, session
+from app.state.result_keys import AnyKey
+from app.text import attacked_title, per_cent, prediction, start_verdict
 from core import domains
 from core.recipe import Example, Recipe
 
 
 def glance(recipe: Recipe, scene: Example) -> None:
     """The recipe's attack and its defenses on this picture, small."""
-    key = session.attack_key(recipe)
-    if session.attacked(recipe) is None:
+    key, defended = result_keys.attack(recipe), result_keys.defenses(recipe, "grey")
+    if results.get(key) is None:
         session.start_attack(recipe, scene)
-    base = session.attacked(recipe)
+    base = results.get(key)
     if base is None or base.stopped:
         waiting(key, "The attack")
         return
-    columns = session.columns(recipe, "grey") or ()
+    columns = results.get(defended) or ()
     if len(columns) < len(recipe.defenses):
         session.start_columns(recipe, scene, base, "grey")
-        columns = session.columns(recipe, "grey") or ()
+        columns = results.get(defended) or ()
     if len(columns) < len(recipe.defenses):
-        waiting(session.columns_key(recipe, "grey"), "The comparison of defenses")
+        waiting(defended, "The comparison of defenses")
         return
     classes, label = scene.classifier.classes, scene.known_label
     title = attacked_title(base, base.method)
@@ -43,11 +46,11 @@ def glance(recipe: Recipe, scene: Example) -> None:
         st.caption("The attacker does not know these defenses (grey box); Defend shows the one who does.")
 
 
-def waiting(key: str, what: str) -> None:
+def waiting(key: AnyKey, what: str) -> None:
     """What stands in the place of results that are not here yet."""
-    if not live.running(""):
-        st.caption(theme.plain(live.state(key, "", what)))
-        live.again(key)
+    if not progress.running(None):
+        st.caption(theme.plain(progress.state(key, "", what)))
+        progress.again(key)
 
 
 def own_picture() -> None:

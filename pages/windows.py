@@ -6,18 +6,20 @@ from math import isfinite
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import live, session, theme
-from app.controls import standing, stands, strip
-from app.palettes import CIVIDIS, levels
-from app.pictures import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
-from app.streamlit_adapter import fragment
-from app.tables import table
+from app import theme
+from app.components.controls import standing, stands, strip
+from app.components.gradient_windows import Batch, batch_of, both, explorer, histogram, outlined, patch_overlap, traced
+from app.components.image_row import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
+from app.components.tables import table
+from app.runtime import progress
+from app.runtime.streamlit_adapter import fragment
+from app.state import session
+from app.text import attacked_title, duration, per_cent, prediction, stop_note
 from app.verdicts.windows import windows_verdict
-from app.windows import Batch, batch_of, both, explorer, histogram, outlined, patch_overlap, traced
-from app.words import attacked_title, duration, per_cent, prediction, stop_note
 from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
+from core.figures.colormaps import CIVIDIS, levels
 from core.inputs import BadInput
 from core.recipe import AttackOutcome, Example, Method, Prediction, Recipe
 from core.recipe.columns import column_of, members_of, methods_of
@@ -227,7 +229,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     )
 
 
-scene, base = live.attacked()
+scene, base = progress.attacked()
 windows(scene, base, batch_of(scene, base))
 st.caption(
     f"The very arrays that the defense used; {theme.plain(base.method)} on {scene.classifier.title}, {duration(base.seconds)}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.words import a, before_words, budget, duration, joined, plural, prediction, stopped_after
+from app.text import a, before_words, budget, duration, joined, plural, prediction, stopped_after
 from core import attacks
 from core.evaluate.tables import Row
 from core.recipe import Comparison, Prediction, TransferMatrix

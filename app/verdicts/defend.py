@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.words import a, before_words, duration, named, prediction, stopped_after
+from app.text import a, before_words, duration, named, prediction, stopped_after
 from core.evaluate.tables import Row
 from core.recipe import DefendedPrediction, DefenseOutcome, Outcome
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.words import before_words, count_of, plural
+from app.text import before_words, count_of, plural
 from core.evaluate.tables import Row
 from core.evaluate.trial import Trial
 from core.recipe import Prediction

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.words import per_cent, plural
+from app.text import per_cent, plural
 from core import domains
 from core.evaluate import BARE, CLEAN, Findings, Place, Share, wilson
 from core.evaluate.measures import Bools

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from app.words import per_cent
+from app.text import per_cent
 
 
 def noise_verdict(line: tuple[float, float], shuffled: tuple[float, float], title: str, attack: str = "") -> str:

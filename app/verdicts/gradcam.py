@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.words import a, named, per_cent
+from app.text import a, named, per_cent
 from core.evaluate.tables import Row
 from core.explain.shift import Shift
 from core.recipe import ClassMap

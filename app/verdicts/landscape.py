@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.words import a, budget, named, per_cent
+from app.text import a, budget, named, per_cent
 from core.explain.landscape import Grid
 from core.recipe import AttackOutcome, Prediction
 from core.recipe.surroundings import Regions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.words import a, before_words
+from app.text import a, before_words
 from core.recipe import Prediction
 
 

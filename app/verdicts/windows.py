@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from app.words import a, before_words, named, per_cent
+from app.text import a, before_words, named, per_cent
 from core.recipe import Prediction
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app import session
+from app.state import session
 from core import Recipe, images
 from core.domains.imagenet import ImageNet
 from core.models.classifier import Classifier

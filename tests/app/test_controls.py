@@ -26,7 +26,7 @@ class Made(Declared):
 def _screen(params):  # its source runs in a file of its own
     import streamlit as st
 
-    from app.controls import controls
+    from app.components.controls import controls
     from tests.app.test_controls import Made
 
     st.session_state.got = controls(Made, params, key="k")
@@ -73,7 +73,7 @@ def test_what_is_moved_is_returned_in_the_units_of_the_declaration() -> None:
 def _both(params):  # its source runs in a file of its own
     import streamlit as st
 
-    from app.controls import controls
+    from app.components.controls import controls
     from tests.app.test_controls import Made
 
     recipe = st.session_state.setdefault("recipe", dict(params))
@@ -110,7 +110,7 @@ def test_a_change_that_was_cut_off_before_the_recipe_had_it_is_not_lost() -> Non
 def _strip(params):  # its source runs in a file of its own
     import streamlit as st
 
-    from app.controls import standing, strip
+    from app.components.controls import standing, strip
     from tests.app.test_controls import Made
 
     before = standing(Made, params, key="k")

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.device_lock import EVALUATION, INTERACTIVE, DeviceLock
+from app.runtime.device_lock import EVALUATION, INTERACTIVE, DeviceLock
 
 
 def worker(

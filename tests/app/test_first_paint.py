@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.first_paint import STYLE, FirstPaint, Message, Receive, Send
+from app.runtime.first_paint import STYLE, FirstPaint, Message, Receive, Send
 
 PAGE = b"<html><head><title>M</title></head><body></body></html>"
 

@@ -55,7 +55,7 @@ def two() -> None:
     """A page with two parts that run again by themselves, and something after them."""
     import streamlit as st
 
-    from app.streamlit_adapter import fragment
+    from app.runtime.streamlit_adapter import fragment
 
     @fragment(run_every=1)
     def progress() -> None:
@@ -95,7 +95,7 @@ def stopped() -> None:
     """A page that draws its part the first time, and then ends early."""
     import streamlit as st
 
-    from app.streamlit_adapter import fragment, page_run
+    from app.runtime.streamlit_adapter import fragment, page_run
 
     @fragment()
     def progress() -> None:
@@ -123,7 +123,7 @@ def interrupted() -> None:
     import streamlit as st
     from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-    from app.streamlit_adapter import fragment, page_run
+    from app.runtime.streamlit_adapter import fragment, page_run
 
     @fragment()
     def progress() -> None:

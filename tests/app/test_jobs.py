@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from app import jobs
-from app.device_lock import INTERACTIVE, DeviceLock
+from app.runtime import jobs
+from app.runtime.device_lock import INTERACTIVE, DeviceLock
+from app.state.result_keys import data_set
 from core.attacks import Step
 from core.cancellation import check
 from core.evaluate.work import Stopped
@@ -31,11 +32,11 @@ def queues(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("queues")
 def test_visitors_take_turns_and_a_download_waits_for_nobody() -> None:
     release = threading.Event()
-    first = jobs.submit("a", "first", lambda watch: release.wait(20))
+    first = jobs.submit(data_set("a"), "first", lambda watch: release.wait(20))
     while first.state != "running":
         time.sleep(0.005)
-    second = jobs.submit("b", "second", lambda watch: 2)
-    download = jobs.submit("c", "download", lambda watch: 3, network=True)
+    second = jobs.submit(data_set("b"), "second", lambda watch: 2)
+    download = jobs.submit(data_set("c"), "download", lambda watch: 3, network=True)
     assert download.finished.wait(5) and download.result == 3 and download.unit == " MB"
     assert second.state == "queued" and second.left is None
     assert jobs.computing() == "another job is running (first)"
@@ -52,14 +53,14 @@ def test_short_work_passes_between_the_steps_of_long_work() -> None:
         for step in range(1000):
             watch(Progress("long", step, 1000))
             if step == 3:
-                short.append(jobs.submit("b", "short", lambda watch: 2))
+                short.append(jobs.submit(data_set("b"), "short", lambda watch: 2))
                 while not jobs._device()._waiting:
                     time.sleep(0.005)
             if short and not short[0].live:
                 return step
         return -1
 
-    job = jobs.submit("a", "long", long)
+    job = jobs.submit(data_set("a"), "long", long)
     assert job.finished.wait(20) and job.result == 4, "the short job ends before the long one's next step"
     assert short[0].result == 2
 
@@ -69,7 +70,7 @@ def test_a_job_passes_between_the_steps_of_an_evaluation_and_a_pause_is_no_pace(
     order: list[str] = []
 
     def part() -> str:
-        job = jobs.submit("a", "short", lambda watch: order.append("short"))
+        job = jobs.submit(data_set("a"), "short", lambda watch: order.append("short"))
         while not jobs._device()._waiting:
             time.sleep(0.005)
         assert job.live
@@ -98,7 +99,7 @@ def test_stop_acts_within_a_step() -> None:
             time.sleep(0.001)
             check()
 
-    job = jobs.submit("a", "", work)
+    job = jobs.submit(data_set("a"), "", work)
     assert begun.wait(5)
     job.cancel.set()
     assert job.finished.wait(5) and job.result is None and not job.error
@@ -108,7 +109,7 @@ def test_stop_acts_within_a_step() -> None:
 def test_work_of_somebody_who_left_never_begins() -> None:
     begun: list[int] = []
     with jobs._device().turn(INTERACTIVE, "busy"):
-        queued = [jobs.submit(str(n), "", lambda watch: begun.append(1)) for n in range(jobs.STARTED + 3)]
+        queued = [jobs.submit(data_set(str(n)), "", lambda watch: begun.append(1)) for n in range(jobs.STARTED + 3)]
         jobs._stop_all(jobs._mine())
         assert all(job.finished.wait(5) for job in queued)
     assert not begun
@@ -123,9 +124,9 @@ def test_who_leaves_stops_everything_of_theirs() -> None:
         stopped.wait(5)  # without a step in between, so that the other job gets no turn
         return "partial" if watch(Progress("", 0, 1)) else "whole"  # type: ignore[operator]
 
-    running = jobs.submit("a", "", work)
+    running = jobs.submit(data_set("a"), "", work)
     assert begun.wait(5)
-    queued = jobs.submit("b", "", work)
+    queued = jobs.submit(data_set("b"), "", work)
     jobs._stop_all(jobs._mine())
     stopped.set()
     assert running.finished.wait(5) and queued.finished.wait(5)
@@ -142,7 +143,7 @@ def test_an_error_is_logged_unless_its_visitor_has_left(left: bool, caplog: pyte
         go_on.wait(5)
         raise RuntimeError("cannot schedule new futures after shutdown")
 
-    job = jobs.submit("a", "PGD", work)
+    job = jobs.submit(data_set("a"), "PGD", work)
     assert begun.wait(5)
     if left:
         jobs._stop_all(jobs._mine())
@@ -152,7 +153,7 @@ def test_an_error_is_logged_unless_its_visitor_has_left(left: bool, caplog: pyte
 
 
 def test_a_step_leaves_its_picture_and_numbers() -> None:
-    job = jobs.Job("key", "PGD")
+    job = jobs.Job(data_set("key"), "PGD")
     logits = torch.tensor([[0.0, 3.0, 0.0]])
     picture = torch.full((1, 3, 4, 4), 51 / 255)
     job.watch(Progress("PGD", 3, 40, Step(3, 40, picture, logits, torch.tensor([0.5]), torch.tensor([True]))))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import streamlit as st
 
-from app import evaluations, owner
+from app.runtime import evaluation_jobs
+from app.state import owner
 from core.evaluate import Plan, Run, shelf
 from core.inputs import BadInput
 from core.recipe import Method
@@ -23,12 +24,12 @@ PLAN = Plan(domain="mnist", n_images=4, batch=2, attacks=(Method(name="fgsm"),),
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     monkeypatch.delenv("MIRAGE_RUNS", raising=False)
-    evaluations._all().clear()
+    evaluation_jobs._all().clear()
     yield
-    for at in evaluations._all().values():
+    for at in evaluation_jobs._all().values():
         at.cancel.set()
         at.finished.wait(30)
-    evaluations._all().clear()
+    evaluation_jobs._all().clear()
 
 
 @pytest.fixture
@@ -80,25 +81,25 @@ def test_a_browser_is_known_by_its_cookie(browser: Any) -> None:
 def test_what_a_stranger_may_not_do(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_RUNS", "own")
     browser("a")
-    at = evaluations.Running(PLAN.name, owner.me())
-    evaluations._all()[PLAN.name] = at
+    at = evaluation_jobs.Running(PLAN.name, owner.me())
+    evaluation_jobs._all()[PLAN.name] = at
     with Run.create(PLAN, "cpu", owner=owner.me()) as run:
         assert run.owner == owner.me()
     fill(PLAN, most=1)
     browser("b")
     with pytest.raises(BadInput, match="begun in another browser"):
-        evaluations.stop(at)
+        evaluation_jobs.stop(at)
     assert not at.cancel.is_set()
     at.finished.set()
     with pytest.raises(BadInput, match="begun in another browser"):
-        evaluations.delete(PLAN.name)
+        evaluation_jobs.delete(PLAN.name)
     with pytest.raises(BadInput, match="Choose another seed"):
-        evaluations.start(PLAN, "cpu")
+        evaluation_jobs.start(PLAN, "cpu")
     monkeypatch.setenv("MIRAGE_RUNS", "all")
-    evaluations.stop(at)
+    evaluation_jobs.stop(at)
     monkeypatch.setenv("MIRAGE_RUNS", "own")
     browser("a")
-    evaluations.delete(PLAN.name)
+    evaluation_jobs.delete(PLAN.name)
     assert shelf.listed() == []
 
 
@@ -108,34 +109,34 @@ def test_runs_of_the_command_line_are_the_operators(browser: Any, monkeypatch: p
     fill(PLAN)
     assert shelf.listed()[0].owner == ""
     with pytest.raises(BadInput, match="begun in another browser"):
-        evaluations.delete(PLAN.name)
+        evaluation_jobs.delete(PLAN.name)
     monkeypatch.delenv("MIRAGE_RUNS")
-    evaluations.delete(PLAN.name)
+    evaluation_jobs.delete(PLAN.name)
 
 
 def test_what_is_at_work_is_not_deleted() -> None:
     fill(PLAN, most=1)
-    evaluations._all()[PLAN.name] = at = evaluations.Running(PLAN.name)
+    evaluation_jobs._all()[PLAN.name] = at = evaluation_jobs.Running(PLAN.name)
     with pytest.raises(BadInput, match="at work; stop it"):
-        evaluations.delete(PLAN.name)
+        evaluation_jobs.delete(PLAN.name)
     at.finished.set()
-    evaluations.delete(PLAN.name)
+    evaluation_jobs.delete(PLAN.name)
     assert shelf.listed() == []
 
 
 def test_one_user_does_not_fill_the_queue(browser: Any) -> None:
     browser("a")
-    for number in range(evaluations.MOST):
-        evaluations._all()[str(number)] = evaluations.Running(str(number), owner.me())
+    for number in range(evaluation_jobs.MOST):
+        evaluation_jobs._all()[str(number)] = evaluation_jobs.Running(str(number), owner.me())
     with pytest.raises(BadInput, match="5 evaluations of yours run or wait already"):
-        evaluations.start(PLAN, "cpu")
+        evaluation_jobs.start(PLAN, "cpu")
     browser("b")
-    evaluations._all()["0"].finished.set()
-    made = evaluations.start(PLAN, "cpu")
-    assert [other.name for other in evaluations.before(made)] == ["1", "2", "3", "4"]
-    evaluations.stop(made)
+    evaluation_jobs._all()["0"].finished.set()
+    made = evaluation_jobs.start(PLAN, "cpu")
+    assert [other.name for other in evaluation_jobs.before(made)] == ["1", "2", "3", "4"]
+    evaluation_jobs.stop(made)
     made.finished.wait(30)
-    for at in evaluations._all().values():
+    for at in evaluation_jobs._all().values():
         at.finished.set()
 
 

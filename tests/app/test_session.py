@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from app import classifiers, jobs, results
-from app.device_lock import EVALUATION
+from app.runtime import jobs
+from app.runtime.device_lock import EVALUATION
+from app.state import model_cache, result_keys, results
 from core import Recipe, domains, run
 from core.domains.imagenet import ImageNet
 from core.inputs import BadInput
@@ -27,25 +28,28 @@ Watch = Callable[[int, int], bool | None]
 def test_results_are_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     held: dict[str, Any] = {}
     monkeypatch.setattr(results.st, "session_state", held)
-    for number in range(results.KEPT + 3):
-        results.keep(str(number), number)
-    assert list(results.results()) == [str(n) for n in range(3, results.KEPT + 3)]
-    monkeypatch.setattr(results, "size_of", lambda result: results.BYTES // 2)
-    results.keep("large", object())
-    assert list(results.results()) == [str(results.KEPT + 2), "large"]
+    keys = [result_keys.data_set(str(number)) for number in range(results.MAX_RESULTS + 4)]
+    for key in keys[:-1]:
+        results.put(key, True)
+    assert list(results.results()) == keys[3:-1]
+    monkeypatch.setattr(results, "size_of", lambda result: results.MAX_BYTES // 2)
+    results.put(keys[-1], True)
+    assert list(results.results()) == keys[-2:]
 
 
 def test_keys_depend_on_what_the_stage_depends_on() -> None:
     one = Recipe()
     other = one.but(defenses=(), attacker="both")
-    assert results.attack_key(one) == results.attack_key(other)
-    assert results.key_of("scene", one) == results.key_of("scene", one.but(seed=1))
-    assert results.attack_key(one) != results.attack_key(one.but(seed=1))
-    assert results.key_of("columns", one, "grey") != results.key_of("columns", one, "adaptive")
+    assert result_keys.attack(one) == result_keys.attack(other)
+    assert result_keys.example(one) == result_keys.example(one.but(seed=1))
+    assert result_keys.attack(one) != result_keys.attack(one.but(seed=1))
+    assert result_keys.defenses(one, "grey") != result_keys.defenses(one, "adaptive")
+    adaptive = one.but(attacker="adaptive")
+    assert result_keys.known_attack(one) == result_keys.attack(one) != result_keys.known_attack(adaptive)
 
 
 def test_a_shelf_keeps_the_classifiers_used_last() -> None:
-    shelf = classifiers.Shelf(most=1)
+    shelf = model_cache.Shelf(most=1)
     photos, digits = (("photos", "photonet", "cpu", ""), ("mnist", "digits", "cpu", ""))
     first = shelf.load(photos)
     assert shelf.load(photos) is first

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import session
+from app.state import session
 from core import Recipe, images, plugins
 from core.recipe import Picture
 from tests.pages.visits import tiles, verdict, visit

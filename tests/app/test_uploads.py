@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.uploads import Uploads
+from app.state.uploads import Uploads
 from core import images
 from core.inputs import BadInput
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import session
+from app.state import session
+from app.state.result_keys import Kind
 from core import Recipe
 from core.recipe import ComparisonSpec, Method, cost
 from tests.pages.visits import ROOT, settled, verdict, visit
@@ -30,11 +31,11 @@ def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_long_work_of_a_link_waits_for_a_word(page: str, slow_machine: None) -> None:
     app = visit(page, SHORT.to_link())
     assert "would take about 10 min" in verdict(app), verdict(app)
-    assert not any(key.startswith(("attack ", "comparison ")) for key in app.session_state["results"])
+    assert not any(key.kind in (Kind.ATTACK, Kind.COMPARISON) for key in app.session_state["results"])
     button = {"attack": "run", "compare": "run_comparison"}.get(page, "again_attack")
     app.button(key=button).click()
     settled(app.run())
-    assert any(key.startswith(("attack ", "comparison ")) for key in app.session_state["results"])
+    assert any(key.kind in (Kind.ATTACK, Kind.COMPARISON) for key in app.session_state["results"])
 
 
 def test_too_long_work_is_refused_with_advice(slow_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +46,7 @@ def test_too_long_work_is_refused_with_advice(slow_machine: None, monkeypatch: p
     app.button(key="run").click()
     settled(app.run())
     assert "at most" in verdict(app)
-    assert not any(key.startswith("attack ") for key in app.session_state["results"])
+    assert not any(key.kind is Kind.ATTACK for key in app.session_state["results"])
 
 
 def test_after_a_stop_on_defend_nothing_longer_begins(monkeypatch: pytest.MonkeyPatch) -> None:

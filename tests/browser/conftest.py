@@ -125,7 +125,7 @@ def chromium() -> Iterator[Any]:
     """One browser for all tests."""
     from playwright.sync_api import sync_playwright
 
-    from tests.browser.find import present
+    from tests.browser.find_chromium import present
 
     path = present()
     if path is None:

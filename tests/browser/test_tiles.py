@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app import pictures
+from app.components import image_row
 from tests.browser.conftest import Open
 
-PROGRAM = re.search(r'js="""(.*?)"""', inspect.getsource(pictures), re.DOTALL)[1]  # type: ignore[index]
+PROGRAM = re.search(r'js="""(.*?)"""', inspect.getsource(image_row), re.DOTALL)[1]  # type: ignore[index]
 
 
 def item(server: str, name: str, title: str, words: str) -> dict[str, Any]:

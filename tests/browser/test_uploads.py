@@ -1,15 +1,15 @@
-"""Everything that tests/hostile.py can think of goes through the real uploader."""
+"""Everything that tests/malformed_images.py can think of goes through the real uploader."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests import hostile
+from tests import malformed_images
 from tests.browser.conftest import Open, finished, verdict
 
 
 def test_hostile_files_get_one_sentence_each(server: str, browse: Open, tmp_path: Path) -> None:
-    paths = hostile.write(tmp_path)
+    paths = malformed_images.write(tmp_path)
     page = browse(server)
     page.get_by_role("button", name="Use a picture of yours").click()
     chooser = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader] input[type=file]")
@@ -18,21 +18,21 @@ def test_hostile_files_get_one_sentence_each(server: str, browse: Open, tmp_path
     sentences = page.locator("[data-testid=stSidebar] [data-testid=stAlert]")
     page.wait_for_function(
         "n => document.querySelectorAll('[data-testid=stSidebar] [data-testid=stAlert]').length >= n",
-        arg=len(hostile.refused()),
+        arg=len(malformed_images.refused()),
         timeout=60_000,
     )
     finished(page)
     told = sentences.all_inner_texts()
-    assert len(told) == len(hostile.refused())
+    assert len(told) == len(malformed_images.refused())
     assert all(text.strip().endswith(".") and "\n" not in text.strip() for text in told), told
-    for name in hostile.refused():
+    for name in malformed_images.refused():
         assert sum(text.startswith(f"{name}: ") for text in told) == 1, name
     assert page.locator("[data-testid=stException]").count() == 0
     assert "true class of this image is unknown" in verdict(page)  # the last good picture is on the table
 
 
 def test_odd_pictures_reach_the_table(server: str, browse: Open, tmp_path: Path) -> None:
-    paths = hostile.write(tmp_path)
+    paths = malformed_images.write(tmp_path)
     page = browse(server)
     page.get_by_role("button", name="Use a picture of yours").click()
     chooser = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader] input[type=file]")

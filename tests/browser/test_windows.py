@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 from torch import Tensor
 
-from app.words import prediction
+from app.text import prediction
 from core import images
 from core.defenses import LGS
 from core.recipe import Example, Method, Recipe, craft, load_example

@@ -13,9 +13,9 @@ from PIL import Image
 from core import images
 from core.decoding import headers, pillow, process
 from core.inputs import BadInput
-from tests import hostile
+from tests import malformed_images
 
-WORKS, BOMBS = hostile.works(), hostile.bombs()
+WORKS, BOMBS = malformed_images.works(), malformed_images.bombs()
 HARMLESS = {"frames.gif", "comments.gif", "tags.jpg", "chunks.png"}  # the first frame is small, and no metadata is read
 COSTLY_CLAIMS = set(BOMBS) - HARMLESS
 PLAIN = {name for name in WORKS if name.endswith((".png", ".jpg"))} - {"mislabelled.jpg"}
@@ -41,7 +41,7 @@ def test_a_costly_claim_is_refused_before_any_decoder_runs(name: str, monkeypatc
 def test_what_only_looks_costly_is_decoded(name: str) -> None:
     pixels = images.decode(BOMBS[name])
     assert pixels.shape == (40, 48, 3)
-    assert np.abs(pixels.astype(int) - hostile.scene()).mean() < 12
+    assert np.abs(pixels.astype(int) - malformed_images.scene()).mean() < 12
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_sentence_names_the_claim(name: str, words: str) -> None:
 
 def test_honest_progressive_files_of_any_size_are_taken() -> None:
     """Ten scans of 40 megapixels are what programs write; only the walk over the segments is run here."""
-    header = hostile.scan_bomb(10)
+    header = malformed_images.scan_bomb(10)
     claim = headers.check(header, "JPEG")
     assert claim.pixels == 6300 * 6300 and claim.plain is None, "decoded under limits"
 
@@ -88,14 +88,14 @@ def test_the_process_decodes_as_this_one_does(name: str) -> None:
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux limits the memory of a process")
 def test_the_process_takes_no_more_memory_than_the_claim_allows() -> None:
     with pytest.raises(BadInput, match=r"too much memory|damaged"):
-        process.decode(hostile.tile_bomb(), "TIFF", 64 * 64)
+        process.decode(malformed_images.tile_bomb(), "TIFF", 64 * 64)
     assert process.decode(WORKS["plain.png"], "PNG", 48 * 40).shape == (40, 48, 3)
 
 
 def test_an_image_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "WALL_SECONDS", 0.2)
     with pytest.raises(BadInput, match="too much time"):
-        process.decode(hostile.scan_bomb(2000), "JPEG", 6300 * 6300)
+        process.decode(malformed_images.scan_bomb(2000), "JPEG", 6300 * 6300)
     monkeypatch.undo()
     assert process.decode(WORKS["plain.png"], "PNG", 48 * 40).shape == (40, 48, 3), "the next one has a new process"
 
@@ -119,7 +119,7 @@ def test_where_no_process_can_be_started_there_is_a_sentence(monkeypatch: pytest
 def test_an_xmp_orientation_is_left_to_pillow() -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     buffer = io.BytesIO()
-    Image.fromarray(hostile.scene()).save(buffer, "JPEG", quality=95, xmp=xmp)
+    Image.fromarray(malformed_images.scene()).save(buffer, "JPEG", quality=95, xmp=xmp)
     assert headers.check(buffer.getvalue(), "JPEG").plain is None
     assert images.decode(buffer.getvalue()).shape == (48, 40, 3)
 

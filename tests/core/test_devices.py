@@ -1,6 +1,6 @@
 """The same on another device: nothing is left on the CPU that belongs there, and all is found that the CPU finds.
 
-The device is played by the CPU (tests/core/acting.py), so these tests run where no GPU is; on one, see `needs a GPU`.
+The device is played by the CPU (tests/core/fake_device.py), so these tests run where no GPU is; on one, see `needs a GPU`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from core.explain.cams import METHODS, class_maps
 from core.recipe import Method, craft, load_example
 from core.recipe.noise import feature_noise
 from core.recipe.surroundings import decision_regions, loss_surface
-from tests.core.acting import Acting, gpu
 from tests.core.attacks.networks import curved, pictures
 from tests.core.attacks.test_contract import ATTACKS, SHORT, predicted
 from tests.core.defenses.test_contract import ALL, SMOOTH, named
+from tests.core.fake_device import Acting, gpu
 
 PATIENCE = {"rtol": 0, "atol": 1e-5}
 

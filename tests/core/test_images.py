@@ -14,10 +14,10 @@ from PIL import Image, ImageOps
 
 from core import images
 from core.inputs import BadInput
-from tests import hostile
+from tests import malformed_images
 
-WORKS, REFUSED = hostile.works(), hostile.refused()
-SCENE = hostile.scene()
+WORKS, REFUSED = malformed_images.works(), malformed_images.refused()
+SCENE = malformed_images.scene()
 LOSSY = {"plain.jpg", "plain.avif", "cmyk.jpg", "progressive.jpg", "broken exif.jpg", "turned.jpg"}
 TURNED = {"turned.jpg", "turned.png", "turned.webp", "turned.tiff"}
 RECOLOURED = {"plain.gif", "grey.png", "bilevel.png", "palette.png", "palette with a hole.png", "key colour.png"}

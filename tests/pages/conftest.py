@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
-from app import pictures, results
+from app.components import image_row
+from app.state import results
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +31,10 @@ def pictures_in_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     def address(file: bytes, name: str, place: str) -> str:
         return "data:image/png;base64," + base64.b64encode(file).decode()
 
-    monkeypatch.setattr(pictures, "_address", address)
+    monkeypatch.setattr(image_row, "_address", address)
 
 
 @pytest.fixture(autouse=True)
 def nobody_was_here_before() -> None:
     """Each test has a server of its own: nothing that another one computed."""
-    results.shared.clear()
+    results.shared_cache.clear()

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import session, words
+from app import text
+from app.state import session
+from app.state.result_keys import Kind
 from core import Recipe, attacks, images
 from core.attacks.fgsm import FGSM
 from core.inputs import BadInput
@@ -169,7 +171,7 @@ def test_stop_keeps_what_was_found() -> None:
     settled(app.run())
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures["L∞"] == "8/255"
-    found = app.session_state["results"][next(key for key in app.session_state["results"] if key.startswith("attack"))]
+    found = next(result for key, result in app.session_state["results"].items() if key.kind is Kind.ATTACK)
     assert found.stopped and 0 < found.iterations < 800
     assert verdict(app)
 
@@ -243,12 +245,10 @@ def test_mnist_has_its_own_budget_and_advice_ends_where_the_sliders_end() -> Non
     slider = app.slider(key="attack_fgsm_eps")
     assert (slider.label, slider.value, slider.max) == ("eps (n/255)", 8.0, 32.0)
     held = {"eps": 32 / 255, "steps": 200}
-    assert words.advice_for(Recipe(attack=Method(name="pgd", params=held))) == "another attack"
-    assert words.advice_for(Recipe(attack=Method(name="pgd", params={"eps": 32 / 255}))) == "more steps"
-    assert words.advice_for(Recipe(domain="mnist", attack=Method(name="fgsm", params={"eps": 0.5}))) == "another attack"
-    assert (
-        words.advice_for(Recipe(attack=Method(name="lavan", params={"area": 0.5, "steps": 1000}))) == "another attack"
-    )
+    assert text.advice_for(Recipe(attack=Method(name="pgd", params=held))) == "another attack"
+    assert text.advice_for(Recipe(attack=Method(name="pgd", params={"eps": 32 / 255}))) == "more steps"
+    assert text.advice_for(Recipe(domain="mnist", attack=Method(name="fgsm", params={"eps": 0.5}))) == "another attack"
+    assert text.advice_for(Recipe(attack=Method(name="lavan", params={"area": 0.5, "steps": 1000}))) == "another attack"
 
 
 def test_another_norm_has_its_own_budget() -> None:
@@ -267,7 +267,7 @@ def test_the_first_success_is_marked_and_the_random_start_is_named() -> None:
     app = visit("attack", Recipe(attack=Method(name="pgd", params=params)).to_link())
     outcome = app.session_state["shown_attack"]
     first = outcome.attacked.first
-    assert 0 < first < 10 and f"fooled after {words.plural(first, 'step')}. After 10 steps, " in verdict(app)
+    assert 0 < first < 10 and f"fooled after {text.plural(first, 'step')}. After 10 steps, " in verdict(app)
     assert {metric.label: metric.value for metric in app.metric}["Steps until fooled"] == str(first)
     data = next(json.loads(e.proto.json) for e in app.get("bidi_component") if "captions" in (e.proto.json or ""))
     assert data["first"] == first and data["captions"][first].startswith(f"step {first}, fooled first: ✗")

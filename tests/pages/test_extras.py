@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app import jobs, session
+from app.runtime import jobs
+from app.state import result_keys, results, session
 from core import domains
 from core.recipe import Method, Picture, Recipe
 from core.recipe.engine import universal_training_batch
@@ -85,16 +86,16 @@ def test_a_job_that_ends_while_the_page_is_drawn_is_shown(monkeypatch: pytest.Mo
     """The page looks for the map, finds none, and only then the job ends: the map must stand there, not the button again."""
     lavan = Method(name="lavan", params={"steps": 10})
     app = visit("attack", Recipe(domain="mnist", attack=lavan).to_link())
-    look = session.places
+    look = results.get
 
-    def late(recipe: Recipe) -> Any:
-        found = look(recipe)
+    def late(key: result_keys.AnyKey) -> Any:
+        found = look(key)
         job = session.job()
         if job is not None:
             assert job.finished.wait(30)
         return found
 
-    monkeypatch.setattr(session, "places", late)
+    monkeypatch.setattr(results, "get", late)
     monkeypatch.setattr(jobs, "PATIENCE", 0.0)
     app.button(key="map_places").click()
     app.run()

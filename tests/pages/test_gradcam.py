@@ -7,11 +7,11 @@ import base64
 import numpy as np
 import torch
 
-from app.palettes import INFERNO, heat, levels, signed
 from core import domains, images
 from core.explain.cams import METHODS, class_maps
 from core.explain.layers import layer, layers
 from core.explain.shift import shift
+from core.figures.colormaps import INFERNO, heat, levels, signed
 from core.recipe import Method, Recipe, craft, load_example
 from tests.pages.visits import settled, tiles, verdict, visit
 

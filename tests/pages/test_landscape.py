@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.grounds import shown_classes
 from core import images
 from core.explain.landscape import high_share, spectrum
+from core.figures.landscape import region_classes
 from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.surroundings import STEPS, decision_regions, loss_surface
 from tests.pages.visits import settled, tiles, verdict, visit
@@ -60,7 +60,7 @@ def test_the_decision_regions_go_through_three_pictures() -> None:
     scene = load_example(RECIPE, device="cpu")
     found = decision_regions(RECIPE, scene, craft(RECIPE, scene))
     assert found is not None
-    present, places = shown_classes(found.grid)
+    present, places = region_classes(found.grid)
     assert present[0] == scene.label and places.shape == found.grid.predicted.shape
     names = [line["name"] for line in chart(app) if line.get("name")]
     assert names == [scene.classifier.classes[n] for n in present]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import session
+from app.state import session
 from core import Recipe, images
 from core.recipe import AttackOutcome, Example, Method, Picture
 from core.recipe import craft as real_craft

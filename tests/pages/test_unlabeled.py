@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import session
+from app.state import session
 from core import Recipe, images
 from core.recipe import Method, Picture
 from tests.pages.visits import verdict, visit

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from app.state import result_keys
 from core import BadInput, Recipe
 from core.recipe import Method, View
 from tests.pages.visits import settled, tiles, verdict, visit
@@ -86,6 +87,5 @@ def test_an_impossible_view_gets_a_sentence(view: dict[str, object], said: str) 
 
 def test_a_view_changes_no_result() -> None:
     plain, other = DIGIT, DIGIT.but(view=View(class_map="hirescam", radius=0.1).model_dump())
-    from app.results import attack_key, columns_key
-
-    assert attack_key(plain) == attack_key(other) and columns_key(plain, "grey") == columns_key(other, "grey")
+    assert result_keys.attack(plain) == result_keys.attack(other)
+    assert result_keys.defenses(plain, "grey") == result_keys.defenses(other, "grey")

@@ -10,8 +10,8 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app.windows import levels
-from app.words import prediction
+from app.components.gradient_windows import levels
+from app.text import prediction
 from core import domains, images
 from core.defenses import LGS
 from core.evaluate.overlap import overlap

@@ -1,0 +1,1 @@
+"""Parts of a page that know nothing of a recipe: image rows, controls, tables, pickers."""

@@ -1,0 +1,1 @@
+"""Interactive plots (Plotly); the same figures for paper are in core/figures."""

@@ -1,0 +1,248 @@
+"""Views of an evaluation: the matrix of accuracies, confusion matrices, curves, and what each defense costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from app.plots.attack_plots import CONFIG, saves, style
+from app.text import duration
+from core.evaluate.measures import Counts, Curve, Findings, Measure, Place, curves, places
+from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.report import column_title, partial_note
+from core.evaluate.share import Share, wilson
+from core.figures.colormaps import CIVIDIS
+from core.figures.evaluation import (
+    MAX_CELLS,
+    accuracy_figure,
+    column_color,
+    confusion_figure,
+    count_color,
+    tick_names,
+    times_figure,
+)
+
+DASHES = {"none": "dot", "grey": "solid", "adaptive": "dash"}
+TICKS = 30  # names at a side of a larger one on the screen, until it is zoomed
+
+
+def columns_of(plan: Plan, classifier: int = 0) -> list[Place]:
+    """The columns of the matrix, as places without their attack."""
+    return places(plan, classifier)[-1]
+
+
+def matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -> Place | None:
+    """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
+    plan = findings.plan
+    columns = columns_of(plan, classifier)
+    heads = [column_title(plan, place) for place in columns]
+    text: list[dict[str, str]] = []
+    shares: list[list[Share | None]] = []
+    for line in places(plan, classifier):
+        attack = line[0].attack
+        there = [_at(place, attack) for place in columns]
+        found = [findings.share(place, measure) for place in there]
+        shares.append(found)
+        words = [_words(findings, place, share) for place, share in zip(there, found, strict=True)]
+        text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
+    frame = pd.DataFrame(text)
+    colours = pd.DataFrame("", index=frame.index, columns=frame.columns)
+    for row, values in enumerate(shares):
+        for head, share in zip(heads, values, strict=True):
+            if share is not None and share.count:
+                colours.loc[row, head] = shade(share.value)
+    done, total = findings.run.progress()
+    width = (
+        200 if done == total or plan.n_images <= plan.batch else 290
+    )  # pixels for what its cells will say, so that it keeps its shape while it fills
+    event = st.dataframe(
+        frame.style.apply(lambda _: colours, axis=None),
+        hide_index=True,
+        width="stretch",
+        column_config=dict.fromkeys(heads, st.column_config.TextColumn(width=width)),
+        key=key,
+        on_select="rerun",
+        selection_mode="single-cell",
+    )
+    cells = event["selection"]["cells"]
+    if not cells or cells[0][1] not in heads:
+        return None
+    row, head = cells[0]
+    return _at(columns[heads.index(head)], row - 1)
+
+
+def _at(place: Place, attack: int) -> Place:
+    """The same column under another attack; without one nobody knows anything."""
+    attacker = "none" if attack == CLEAN or place.defense == BARE else place.attacker
+    return Place(place.classifier, attack, place.defense, attacker)
+
+
+def _words(findings: Findings, place: Place, share: Share | None) -> str:
+    """What a cell says; an unfinished one also on how many of the planned images it was measured."""
+    if share is None or not share.count:
+        return "–"
+    low, high = wilson(share.hits, share.count)
+    note = partial_note(findings, place)
+    words = f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}) · {share.hits} of {share.count}"
+    return f"{words} · {note}" if note else words
+
+
+def shade(value: float) -> str:
+    """The cell's colour in cividis, and a text colour that can be read on it."""
+    rgb = CIVIDIS[min(255, int(256 * value))] / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    bright = float(linear @ (0.2126, 0.7152, 0.0722)) > 0.179  # where black and white can be read equally well (WCAG)
+    colour = "".join(f"{round(255 * part):02x}" for part in rgb)
+    return f"background-color: #{colour}; color: {'#000000' if bright else '#ffffff'}"
+
+
+def confusion_plot(
+    counts: Counts, classes: Sequence[str], order: Sequence[int], rows: str, columns: str, *, key: str
+) -> tuple[int, int] | None:
+    """Counts K×K in that order of the classes; the cell that the visitor clicked, as (row's class, column's class)."""
+    # Of many classes only those that occur: a picture of one, or one taken for it.
+    many = len(order) > MAX_CELLS
+    shown = [n for n in order if not many or counts[n].any() or counts[:, n].any()]
+    large = len(shown) > MAX_CELLS
+    ordered = counts[np.ix_(shown, shown)]
+    names, ticks = [classes[n] for n in shown], tick_names(classes, shown)
+    there = np.argwhere(ordered > 0)
+    words = [f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} pictures" for i, j in there]
+    if large:  # cells would be smaller than a pixel: a mark for each, the larger the more
+        marker = {
+            "size": [5 + 3 * np.log2(ordered[i, j]) for i, j in there],
+            "color": ["#009E73" if i == j else "#D55E00" for i, j in there],
+            "opacity": 0.85,
+            "line": {"width": 0},
+        }
+    else:
+        marker = {"symbol": "square", "size": 30, "opacity": 0}
+    marks = go.Scatter(
+        x=[ticks[j] for j in there[:, 1]] if large else there[:, 1],
+        y=[ticks[i] for i in there[:, 0]] if large else there[:, 0],
+        mode="markers",
+        customdata=[(shown[i], shown[j], int(ordered[i, j])) for i, j in there],
+        text=words,
+        hovertemplate="%{text}<extra></extra>",
+        marker=marker,
+        selected={"marker": {"opacity": marker["opacity"]}},
+        unselected={"marker": {"opacity": marker["opacity"]}},
+    )
+    figure = go.Figure()
+    if not large:  # a heat map gives no clicks; invisible marks on its cells do
+        shades = np.log1p(ordered).astype(np.float32)
+        figure.add_trace(go.Heatmap(z=shades, colorscale="Cividis", showscale=False, hoverinfo="skip"))
+    figure.add_trace(marks)
+    if not large:
+        figure.add_trace(
+            go.Scatter(
+                x=there[:, 1],
+                y=there[:, 0],
+                mode="text",
+                text=[str(ordered[i, j]) for i, j in there],
+                textfont={"color": [count_color(ordered, i, j) for i, j in there]},
+                hoverinfo="skip",
+            )
+        )
+    style(figure, height=620 if large else max(340, min(30 * len(shown) + 130, 900)))
+    figure.update_layout(showlegend=False, dragmode="zoom" if large else False)
+    # Categories thin themselves out so that every name can be read, and show more of them when the user zooms in.
+    sides = (
+        {
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": ticks,
+            "nticks": TICKS,
+            "tickfont": {"size": 10},
+        }
+        if large
+        else {"tickvals": list(range(len(shown))), "ticktext": ticks}
+    )
+    if large:
+        figure.update_xaxes(tickangle=-60)
+    edges = [-0.5, len(shown) - 0.5]
+    figure.update_xaxes(title=columns, range=edges, zeroline=False, **sides)
+    figure.update_yaxes(title=rows, range=edges[::-1], zeroline=False, **sides)
+    hits = int(np.trace(ordered))
+    event = st.plotly_chart(
+        figure,
+        key=key,
+        on_select="rerun",
+        selection_mode="points",
+        config={**CONFIG, "scrollZoom": large},
+        theme="streamlit",
+        alt=f"Confusion matrix, {rows} by {columns}: {hits} of {int(ordered.sum())} pictures on the diagonal",
+    )
+    saves(partial(confusion_figure, ordered, ticks, rows, columns), key, "confusion")
+    for point in event["selection"]["points"]:
+        if point.get("customdata"):
+            return int(point["customdata"][0]), int(point["customdata"][1])
+    return None
+
+
+def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
+    """Accuracy against eps with its intervals, a line a defense and attacker; False where no attack has several eps."""
+    plan = findings.plan
+    for number, group in enumerate(_by_attack(curves(findings, classifier))):
+        figure = go.Figure()
+        for curve in group:
+            spans = [wilson(share.hits, share.count) for share in curve.shares]
+            values = [share.value for share in curve.shares]
+            figure.add_trace(
+                go.Scatter(
+                    x=[255 * eps for eps in curve.eps],
+                    y=values,
+                    name=column_title(plan, curve.column),
+                    mode="lines+markers",
+                    line={"dash": DASHES[curve.column.attacker], "width": 2, "color": column_color(curve.column)},
+                    error_y={
+                        "array": [high - v for (_, high), v in zip(spans, values, strict=True)],
+                        "arrayminus": [v - low for (low, _), v in zip(spans, values, strict=True)],
+                        "thickness": 1,
+                    },
+                )
+            )
+        figure.update_xaxes(title="eps (n/255)")
+        figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
+        style(figure, height=380)
+        st.plotly_chart(
+            figure,
+            key=f"{key}_{number}",
+            config=CONFIG,
+            theme="streamlit",
+            alt=f"Accuracy under {group[0].attack} by eps",
+        )
+        saves(partial(accuracy_figure, plan, group), f"{key}_{number}", "accuracy_by_eps")
+    return bool(curves(findings, classifier))
+
+
+def _by_attack(found: Sequence[Curve]) -> list[list[Curve]]:
+    names = list(dict.fromkeys(curve.attack for curve in found))
+    return [[curve for curve in found if curve.attack == name] for name in names]
+
+
+def times_plot(findings: Findings, classifier: int, *, key: str) -> None:
+    """What each defense takes for one picture, on a logarithmic axis (LGS, figure 3)."""
+    plan = findings.plan
+    seconds = {plan.defense_title(n): findings.seconds(n, classifier) for n in range(len(plan.defenses))}
+    ranked = sorted((s, title) for title, s in seconds.items() if np.isfinite(s) and s > 0)
+    if not ranked:
+        st.caption("No defense was measured yet.")
+        return
+    titles, values = [title for _, title in ranked], [1000 * s for s, _ in ranked]
+    words = [duration(s) for s, _ in ranked]
+    figure = go.Figure(
+        go.Bar(y=titles, x=values, orientation="h", marker_color="#009E73", text=words, textposition="outside")
+    )
+    figure.update_xaxes(
+        type="log", title="ms an image", range=[np.log10(min(values)) - 0.5, np.log10(max(values)) + 0.7]
+    )
+    figure.update_yaxes(autorange="reversed")
+    style(figure, height=90 + 34 * len(titles))
+    st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt="Time of each defense: " + ", ".join(words))
+    saves(partial(times_figure, titles, values, words), key, "times")

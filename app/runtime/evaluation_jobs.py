@@ -1,0 +1,170 @@
+"""Evaluations that run in the background: for the whole process, one at a time, and on when their user leaves."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from app.runtime import jobs
+from app.state import model_cache, owner
+from core import domains
+from core.evaluate import Plan, Run, evaluate, shelf
+from core.evaluate.running import devices_note
+from core.evaluate.work import Found
+from core.inputs import BadInput
+from core.models.classifier import Classifier
+from core.progress import Progress
+
+MOST = 5  # evaluations of one user that run or wait
+NOT_YOURS = "This evaluation was begun in another browser, which alone can stop it, go on with it or delete it."
+
+log = logging.getLogger("mirage")
+_ending = threading.Event()  # the server is being stopped
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncGenerator[dict[str, Any], None]:
+    """When the server is stopped, what is at work stops at its next step: it can be gone on with another day."""
+    _ending.clear()
+    yield {}
+    _ending.set()
+
+
+@dataclass
+class Running:
+    """One evaluation at work. Its thread writes into it; screens only read it, and ask `stop` to set `cancel`."""
+
+    name: str
+    owner: str = ""
+    advance: Progress | None = None
+    error: str = ""
+    cancel: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+    future: Future[None] | None = None
+
+    @property
+    def live(self) -> bool:
+        return not self.finished.is_set()
+
+
+@st.cache_resource(show_spinner=False)
+def _worker() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="evaluation")
+
+
+@st.cache_resource(show_spinner=False)
+def _all() -> dict[str, Running]:
+    """The newest of each name, in the order in which they were begun."""
+    return {}
+
+
+@st.cache_resource(show_spinner=False)
+def _lock() -> threading.Lock:
+    return threading.Lock()
+
+
+def running(name: str) -> Running | None:
+    """The evaluation of that name, if it is at work or was in this process."""
+    return _all().get(name)
+
+
+def busy(name: str) -> bool:
+    """Whether the evaluation of that name is at work or waits for its turn."""
+    held = running(name)
+    return held is not None and held.live
+
+
+def before(made: Running) -> list[Running]:
+    """The evaluations that have to end before this one begins."""
+    everyone = list(_all().values())
+    return [other for other in everyone[: everyone.index(made)] if other.live] if made in everyone else []
+
+
+def start(plan: Plan, device: str) -> Running:
+    """Begin an evaluation, or go on with it where it stopped; it goes on when its user leaves.
+
+    Raises:
+        BadInput: data are missing, its file is damaged or somebody else's, or too many of this user's wait already.
+    """
+    plan, mine = plan.resolved(), owner.me()
+    with _lock():
+        held = _all().get(plan.name)
+        if held is not None and held.live:
+            return held
+        waiting = sum(other.live and other.owner == mine for other in _all().values())
+        if waiting >= MOST:
+            raise BadInput(f"{waiting} evaluations of yours run or wait already; let one of them end, or stop it.")
+        with Run.create(plan, devices_note(device), owner=mine) as run:
+            if run.owner != mine and run.pending()[0] and not owner.may_manage(run.owner):
+                raise BadInput(f"{NOT_YOURS} Choose another seed to run your own.")
+        _all().pop(plan.name, None)  # its place is behind all others now
+        made = _all()[plan.name] = Running(plan.name, mine)
+    models, root = model_cache.shelf(), str(domains.data_root())
+
+    def load(name: str) -> Classifier:
+        return models.load((plan.domain, name, device, root))
+
+    made.future = _worker().submit(_work, made, plan, load, partial(jobs.turn, cancelled=made.cancel.is_set))
+    return made
+
+
+def stop(made: Running) -> None:
+    """Stop an evaluation at its next step, or at once where it only waits; what is done is kept.
+
+    Raises:
+        BadInput: it is somebody else's.
+    """
+    if not owner.may_manage(made.owner):
+        raise BadInput(NOT_YOURS)
+    made.cancel.set()
+    if made.future is not None and made.future.cancel():
+        made.finished.set()
+
+
+def delete(name: str) -> None:
+    """Delete a run for good.
+
+    Raises:
+        BadInput: it is at work, somebody else's, or may not be deleted.
+    """
+    with _lock():
+        if busy(name):
+            raise BadInput("This evaluation is at work; stop it, then delete it.")
+        line = next((line for line in shelf.listed() if line.name == name), None)
+        if line is not None and not owner.may_manage(line.owner):
+            raise BadInput(NOT_YOURS)
+        shelf.delete(name)
+
+
+def _work(
+    made: Running, plan: Plan, load: Callable[[str], Classifier], turn: Callable[[Callable[[], Found]], Found]
+) -> None:
+    def should_stop() -> bool:
+        """Somebody pressed Stop, or the server ends: what is done is kept, and the run goes on another day."""
+        return made.cancel.is_set() or _ending.is_set()
+
+    def on_progress(advance: Progress) -> bool:
+        made.advance = advance
+        jobs.hand_over()
+        return should_stop()
+
+    try:
+        if not made.cancel.is_set():
+            with Run.create(plan, "", owner=made.owner) as run:
+                evaluate(run, classifiers=load, on_progress=on_progress, turn=turn, should_stop=should_stop)
+    except BadInput as error:
+        made.error = str(error)
+    except Exception:
+        if not _ending.is_set():  # else the pools take no more work
+            log.exception("An evaluation failed: %s", made.name)
+        made.error = "Something went wrong inside Mirage; the details are in the server's log. What was done is kept."
+    finally:
+        made.finished.set()

@@ -1,0 +1,173 @@
+"""Long work in threads of its own: jobs take turns on the device between their steps, and every job can be stopped within one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from app.runtime.device_lock import EVALUATION, INTERACTIVE, DeviceLock
+from app.state.result_keys import AnyKey
+from core import images
+from core.cancellation import Cancelled, cancellable
+from core.evaluate.work import Stopped
+from core.inputs import BadInput
+from core.recipe import Progress
+
+STARTED = 6  # jobs that take turns; the memory of more would not fit, so that they wait until one ends
+PATIENCE = 0.45  # seconds to wait for a result before progress is shown instead
+
+log = logging.getLogger("mirage")
+
+T = TypeVar("T")
+
+
+@dataclass
+class Job:
+    """One piece of long work. The worker writes into it; screens only read it, and set `cancel`."""
+
+    key: AnyKey  # what the result will be stored under
+    text: str
+    state: Literal["queued", "running", "done", "failed"] = "queued"
+    done: int = 0
+    total: int = 1
+    began: float = field(default_factory=time.monotonic)
+    frame: npt.NDArray[np.uint8] | None = None  # the newest picture
+    loss: float | None = None  # the attacker's objective at the newest step
+    seen: tuple[int, float] | None = None  # the class that the classifier sees there, and its confidence
+    fooled: int | None = None  # the first step at which the classifier was fooled
+    unit: str = ""
+    result: Any = None
+    error: str = ""
+    cancel: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def live(self) -> bool:
+        return not self.finished.is_set()
+
+    @property
+    def left(self) -> float | None:
+        """Seconds still to go at the pace so far; None where nobody can tell."""
+        spent = time.monotonic() - self.began
+        return spent / self.done * (self.total - self.done) if self.done and self.state == "running" else None
+
+    def watch(self, progress: Progress) -> bool:
+        """Take note of the progress; True once somebody pressed Stop."""
+        if progress.text != self.text or progress.done < self.done:
+            self.began, self.fooled = time.monotonic(), None
+        self.text, self.done, self.total = progress.text, progress.done, progress.total
+        if progress.step is not None:
+            share, number = progress.step.logits[0].detach().float().softmax(0).max(0)
+            self.loss, self.seen = float(progress.step.loss[0]), (int(number), float(share))
+            self.frame = images.to_pixels(progress.step.images)[0]
+            if self.fooled is None and bool(progress.step.fooled[0]):
+                self.fooled = progress.step.number
+        self.began += _device().hand_over()  # a pause says nothing of the pace
+        return self.cancel.is_set()
+
+
+Watch = Callable[[Progress], bool]  # what work reports to; True: stop
+Work = Callable[[Watch], Any]
+
+
+@st.cache_resource(show_spinner=False)
+def _device() -> DeviceLock:
+    return DeviceLock()
+
+
+@st.cache_resource(show_spinner=False)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(STARTED, thread_name_prefix="job")
+
+
+@st.cache_resource(show_spinner=False)
+def _network() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="network")
+
+
+def _stop_all(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.cancel.set()
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=_stop_all)
+def _mine() -> list[Job]:
+    """This visitor's jobs; when the visitor leaves, they are stopped."""
+    return []
+
+
+def submit(key: AnyKey, text: str, work: Work, *, network: bool = False) -> Job:
+    """Queue `work`, which gets a function to report to and stops when that returns True; a download waits for no attack."""
+    job = Job(key, text, unit=" MB" if network else "")
+    mine = _mine()
+    mine[:] = [*(other for other in mine if other.live), job]
+    if network:
+        _network().submit(_run, job, work)
+    else:
+        _threads().submit(_take_turns, job, work)
+    return job
+
+
+def turn(work: Callable[[], T], cancelled: Callable[[], bool] = lambda: False) -> T:
+    """Compute a part of an evaluation when its turn on the device comes; `hand_over` between its steps lets others compute.
+
+    Raises:
+        Stopped: it was cancelled before its turn came.
+    """
+    with _device().turn(EVALUATION, "an evaluation is running", cancelled) as got:
+        if not got:
+            raise Stopped
+        return work()
+
+
+def hand_over() -> None:
+    """Let others use the device between two steps, if others wait."""
+    _device().hand_over()
+
+
+def computing() -> str:
+    """What the device is busy with, as the end of a sentence; empty where it is free."""
+    return _device().computing()
+
+
+def _take_turns(job: Job, work: Work) -> None:
+    with _device().turn(INTERACTIVE, f"another job is running ({job.text})", job.cancel.is_set) as got:
+        if got:
+            _run(job, work)
+        else:
+            job.finished.set()
+
+
+def _run(job: Job, work: Work) -> None:
+    if job.cancel.is_set():
+        job.finished.set()
+        return
+    job.state, job.began = "running", time.monotonic()
+    try:
+        with cancellable(job.cancel.is_set):
+            job.result = work(job.watch)
+        job.state = "done"
+    except Cancelled:
+        job.state = "done"  # without a result
+    except BadInput as error:
+        job.error, job.state = str(error), "failed"
+    except Exception:
+        if (
+            not job.cancel.is_set()
+        ):  # else nobody waits for it any more: the visitor has left, or the server is being stopped
+            log.exception("A job failed: %s", job.text)
+        job.error, job.state = (
+            "Something went wrong inside Mirage; the details are in the server's log. Try again.",
+            "failed",
+        )
+    finally:
+        job.finished.set()

@@ -1,0 +1,194 @@
+"""What a screen shows while a job runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import streamlit as st
+
+from app.runtime import jobs
+from app.runtime.jobs import Job
+from app.runtime.streamlit_adapter import fragment
+from app.sections import attacker
+from app.state import result_keys, results, session
+from app.state.result_keys import AnyKey, Kind, ResultKey
+from app.text import duration, per_cent
+from app.theme import crisp_key, plain, verdict
+from core import domains
+from core.recipe import AttackOutcome, Example, cost
+
+
+def running(kind: Kind | None, *, picture: bool = True) -> bool:
+    """Progress and a Stop button, if this visitor's job computes that kind of result (None: any); True while it runs.
+
+    Without `picture`, the picture so far is left to `so_far`, at another place.
+    """
+    if session.collect():
+        st.rerun()  # it ended between the look for its result and this one
+    job = session.job()
+    if job is None or kind not in (None, job.key.kind):
+        return False
+    _progress("job")
+    if picture:
+        so_far()
+    return True
+
+
+def downloading(key: AnyKey) -> bool:
+    """The same for the download of that key."""
+    if session.collect():
+        st.rerun()
+    job: Job | None = st.session_state.get("download")
+    if job is None or job.key != key:
+        return False
+    _progress("download")
+    return True
+
+
+def unavailable() -> None:
+    """What stands in a screen's place while its image or its classifier is not here."""
+    sentence = session.problem()
+    if not sentence:
+        return classifier()
+    verdict("This image cannot be shown.")
+    st.error(plain(sentence), icon=":material/image_not_supported:")
+    st.write("The recipe keeps it. Choose another image in the sidebar to go on.")
+    st.button(
+        "Use the first image of the gallery",
+        key="first_image",
+        icon=":material/image:",
+        on_click=lambda: session.change(picture={"fit": session.recipe().picture.fit}, target=""),
+    )
+
+
+def classifier() -> None:
+    """What stands in a screen's place while its classifier is not here."""
+    recipe = session.recipe()
+    key = result_keys.weights(recipe, session.missing_classifier())
+    if downloading(key):
+        return
+    st.write("The classifier is not here. Try again, or choose another one in the sidebar.")
+    st.button("Try again", key="retry", icon=":material/refresh:", on_click=session.forget, args=(key,))
+
+
+Reports = jobs.Watch
+T = TypeVar("T")
+
+
+def state(key: AnyKey, working: str, what: str) -> str:
+    """What there is to say of work without a result, or with half of one: `working` while it runs, else why it does not."""
+    job = session.job()
+    if job is not None and job.key == key:
+        return working
+    given_up = session.given_up(key)
+    if given_up in ("asked", "refused"):
+        about = f"{what} would take about {duration(session.takes(key))}"
+        if given_up == "asked":
+            return f"{about}."
+        return f"{about}; this server runs {duration(cost.most())} at most. Lower the steps, the draws or the number of defenses."
+    return f"{what} {'failed' if given_up == 'failed' else 'was stopped' if given_up else 'has not been run'}."
+
+
+def attacked(*, known: bool = False) -> tuple[Example, AttackOutcome]:
+    """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is.
+
+    Args:
+        known: take the column that the recipe's attacker knows: the attack is made on that system, which is the example's classifier.
+    """
+    scene = session.scene()
+    if scene is None:
+        unavailable()
+        st.stop()
+    assert scene is not None
+    recipe = session.recipe()
+    session.mirror()
+    key = result_keys.known_attack(recipe) if known else result_keys.attack(recipe)
+    if results.get(key) is None:
+        (attacker.start_attack if known else session.start_attack)(recipe, scene)
+    base = results.get(key)
+    if base is None:
+        verdict(state(key, "The attack is running.", "The attack"))
+        if not running(Kind.ATTACK):
+            again(key)
+        st.stop()
+    assert base is not None
+    if base.stopped:  # the page says so, and nothing that takes time begins by itself
+        again(key)
+    system = recipe.built_known_system() if known else None
+    if system is not None:
+        judge = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
+        scene = replace(scene, classifier=judge, before=base.before or scene.before)
+    return scene, base
+
+
+def worked(key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None]) -> T | None:
+    """What `work` finds, computed once and kept under `key`; None while it runs or after it was stopped, which is shown here."""
+    if results.get(key) is None:
+        session.start(key, text, work)
+    result = results.get(key)
+    if result is None and not running(key.kind):
+        again(key)
+    return result
+
+
+def again(key: AnyKey) -> None:
+    """A button that begins what was stopped, failed or waits for the user's word."""
+    st.button(
+        "Run anyway" if session.given_up(key) == "asked" else "Run",
+        key=f"again_{key.kind}",
+        type="primary",
+        icon=":material/play_arrow:",
+        on_click=session.forget,
+        args=(key,),
+        disabled=session.given_up(key) == "refused",
+    )
+
+
+def waiting_text() -> str:
+    """What work that has not begun is waiting for."""
+    what = jobs.computing()
+    return f"Waiting for the device: {plain(what)}" if what else "Waiting for the device: it is next"
+
+
+@fragment(run_every=0.4)
+def _progress(slot: str) -> None:
+    job: Job | None = st.session_state.get(slot)
+    if job is None or not job.live:
+        st.rerun()
+    assert job is not None
+    if job.state == "queued":
+        text = "Waiting for other downloads" if slot == "download" else waiting_text()
+    elif not job.done:
+        text = f"{job.text}…"
+    else:
+        left = f", {duration(job.left)} left" if job.left is not None else ""
+        text = f"{job.text}: {job.done:,} of {job.total:,}{job.unit}{left}"
+    # The style sheet pins it to the window's corner: it is in sight wherever the page is scrolled to, and nothing moves for it.
+    with st.container(key=f"progress_{slot}", horizontal=True, vertical_alignment="center"):
+        st.progress(min(1.0, job.done / max(1, job.total)), text=text)
+        label, key = ("Stop", "stop") if slot == "job" else ("Stop the download", "stop_download")
+        if st.button(label, key=key, icon=":material/stop:", disabled=job.cancel.is_set()):
+            job.cancel.set()
+
+
+@fragment(run_every=0.4)
+def so_far() -> None:
+    """The attack's newest picture and what the classifier sees in it, in a place that keeps its size."""
+    with st.container(key="live_slot"):
+        _newest()
+
+
+def _newest() -> None:
+    job = session.job()
+    if job is None or job.frame is None or job.seen is None:
+        return
+    with st.container(key=crisp_key("live", job.frame)):
+        st.image(
+            job.frame, width=max(200, job.frame.shape[1]), output_format="PNG", alt="The adversarial picture so far"
+        )
+    classes = domains.get(session.recipe().domain).classes
+    sees = plain(classes[job.seen[0]]) if job.seen[0] < len(classes) else ""
+    first = "" if job.fooled is None else f"; fooled first at step {job.fooled:,}"
+    st.caption(f"step {job.done:,}: sees {sees} {per_cent(job.seen[1])}, objective {job.loss:.3g}{first}")

@@ -1,0 +1,1 @@
+"""Parts of a page that show or change the recipe: sidebar, forms, run list."""

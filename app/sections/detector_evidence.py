@@ -1,0 +1,124 @@
+"""What a detector goes by: its scores of clean images, and its evidence for the image at hand."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import torch
+
+from app.components.image_row import Tile, Tone
+from app.components.tables import Row
+from app.runtime import progress
+from app.state import result_keys
+from app.text import attacked_title, plural
+from app.verdicts.detect import score_words
+from core import domains, images
+from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement
+from core.explain import masks
+from core.figures.colormaps import CIVIDIS, levels
+from core.recipe import AttackOutcome, Example, Progress, Recipe
+
+N_CALIBRATION = 200  # clean images that a threshold is chosen on
+
+
+def detectors(scene: Example) -> dict[str, Detector]:
+    """What there is to ask for this classifier, by name."""
+    found: list[Detector] = []
+    for kind in get_args(masks.Kind):  # of each kind that with the middle β
+        names = [name for name in masks.names(scene.classifier.domain) if masks.card(name).architecture == kind]
+        if names:
+            attention = masks.load(names[len(names) // 2], str(scene.classifier.device))
+            found.append(MaskDisagreement(scene.classifier, attention))
+    found.append(FeatureSqueezing(scene.classifier))
+    return {detector.name: detector for detector in found}
+
+
+def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
+    """The detector's scores of clean pictures that have no part in anything else, and where they come from."""
+    domain = domains.get(recipe.domain)
+    if not domain.splits():
+        items = domain.gallery()
+        batch = torch.cat(
+            [
+                images.to_tensor(
+                    images.fit(domain.gallery_pixels(i.name), scene.classifier.size, scene.classifier.channels, "crop")
+                )
+                for i in items
+            ]
+        )
+        words = f"the {plural(len(items), 'picture')} of the gallery"
+    else:
+        split = "train" if "train" in domain.splits() else domain.splits()[0]
+        count = min(N_CALIBRATION, domain.count(split))
+        batch, _ = domain.sample(count, split=split, seed=recipe.seed + 1)
+        words = f"{count} clean pictures of {split!r}"
+
+    def work(watch: progress.Reports) -> np.ndarray | None:
+        parts = []
+        for start in range(0, len(batch), 10):
+            if watch(Progress(f"{detector.title} on clean pictures", start, len(batch))):
+                return None
+            with torch.no_grad():
+                parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    scores = progress.worked(
+        result_keys.clean_scores(recipe, detector.title), f"{detector.title} on clean pictures", work
+    )
+    return None if scores is None else (scores, words)
+
+
+@torch.no_grad()
+def evidence(
+    detector: Detector, scene: Example, base: AttackOutcome, threshold: float
+) -> tuple[list[Row], dict[str, list[Tile]]]:
+    """What the detector makes of the clean and of the attacked picture, and what it goes by."""
+    rows: list[Row] = []
+    lines: dict[str, list[Tile]] = {}
+    classes = scene.classifier.classes
+    for name, pixels in (("clean", scene.clean), ("adversarial", base.adversarial)):
+        image = images.to_tensor(pixels).to(scene.classifier.device)
+        score = float(detector.score(image))
+        seen = classes[int(scene.classifier(image).argmax())]
+        words = score_words(score, threshold)
+        entry: Row = {
+            "": name,
+            "classifier sees": seen,
+            "score": words[0],
+            "threshold": words[1],
+            "verdict": "flagged" if score > threshold else "passes",
+        }
+        tone: Tone = "clean" if name == "clean" else "adversarial"
+        title = name if name == "clean" else attacked_title(base)
+        tiles = [Tile(pixels, title, f"sees {seen}", tone, file_name=f"{name}.png")]
+        if isinstance(detector, MaskDisagreement):
+            mask = detector.attention.mask(image)
+            read = classes[int(detector.restored(image))]
+            entry["mask reads"] = read
+            tiles.append(
+                Tile(
+                    levels(mask[0].mean(0).cpu().numpy()),
+                    f"{name}, mask",
+                    f"reads {read}",
+                    tone,
+                    file_name=f"mask_{name}.png",
+                    palette=CIVIDIS,
+                )
+            )
+        elif isinstance(detector, FeatureSqueezing):
+            for squeezer, distance in zip(detector.squeezers, detector.distances(image)[:, 0], strict=True):
+                entry[squeezer.title] = f"{float(distance):.2f}"
+                squeezed = images.to_pixels(squeezer(image))[0]
+                tiles.append(
+                    Tile(
+                        squeezed,
+                        squeezer.title,
+                        f"the prediction moved by {float(distance):.2f}",
+                        tone,
+                        file_name=f"squeezed_{name}.png",
+                    )
+                )
+        rows.append(entry)
+        lines[name] = tiles
+    return rows, lines

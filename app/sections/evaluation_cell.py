@@ -1,0 +1,183 @@
+"""One cell of an evaluation's matrix: its confusion matrix, its best and worst classes, its pictures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from app import theme
+from app.components.image_row import Tile, row
+from app.components.tables import table
+from app.plots.evaluation_plots import confusion_plot
+from app.state import session
+from app.text import mark, per_cent, plural
+from app.verdicts.evaluate import known_words
+from core import domains, images
+from core.evaluate import BARE, CLEAN, Findings, Place, Plan
+from core.evaluate import report as reports
+from core.evaluate.measures import clustered
+from core.figures.evaluation import MAX_CELLS
+from core.inputs import BadInput
+from core.recipe import Method, Picture, Recipe
+from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec, column_of, members_of
+
+SHOWN = 12  # pictures at once
+
+
+def cell_view(findings: Findings, place: Place, classes: tuple[str, ...]) -> None:
+    """One cell of the matrix: its confusion matrix, its best and worst classes, its pictures."""
+    plan = findings.plan
+    share = findings.share(place)
+    attack = "Clean pictures" if place.attack == CLEAN else plan.attack_title(place.attack)
+    what = attack if place.defense == BARE else f"{attack}, {reports.column_title(plan, place)}"
+    st.subheader(theme.plain(f"{what}: {share}"), anchor=False)
+    views = st.columns([3, 2], gap="large")
+    with views[0]:
+        with st.container(horizontal=True):
+            against: Literal["true", "clean"] = st.segmented_control(
+                "Rows",
+                ["true", "clean"],
+                format_func={"true": "true class", "clean": "prediction on the clean picture"}.__getitem__,
+                default="true",
+                required=True,
+                key="ev_against",
+            )
+            order = st.segmented_control(
+                "Order",
+                ["class", "cluster"],
+                default="class",
+                required=True,
+                key="ev_order",
+                help="By cluster, classes that are taken for each other lie side by side.",
+            )
+        counts = findings.confusion(place, len(classes), against)
+        ranks = clustered(counts) if order == "cluster" else list(range(len(classes)))
+        rows = reports.ROWS[against]
+        key = f"ev_confusion_{findings.run.path.stem}_{place}_{against}_{order}"
+        picked = confusion_plot(counts, classes, ranks, rows, "prediction", key=key)
+        occur = int((counts.any(0) | counts.any(1)).sum())
+        marks = (
+            "A mark is a pair of classes: on the diagonal (green) row and column agree, elsewhere (vermilion) they do not; "
+            "larger for more pictures. Hover for names, click for pictures, drag to zoom in: more classes are named then."
+        )
+        only = (
+            f" Only the {occur} of {len(classes):,} classes that occur are shown." if len(classes) > MAX_CELLS else ""
+        )
+        note = known_words(findings, place)
+        st.caption(f"{marks if occur > MAX_CELLS else 'Click a cell for its pictures.'}{only} {note}")
+        pairs = st.expander("As a table", key="ev_pairs_open", on_change="rerun")
+        if pairs.open:
+            with pairs:
+                table(reports.confusion_table(findings, place, against), key="ev_pairs", name="confusion")
+    with views[1]:
+        st.markdown("**Best and worst classes**")
+        table(reports.classes_table(findings, place), key="ev_classes", name="classes")
+    if picked is None:
+        positions, words = findings.chosen(place), "All pictures of this cell"
+    else:
+        positions = findings.chosen(place, *picked, against)
+        words = f"{rows} {classes[picked[0]]}, prediction {classes[picked[1]]}"
+    pictures(findings, place, positions, words, classes)
+
+
+def pictures(findings: Findings, place: Place, positions: list[int], words: str, classes: tuple[str, ...]) -> None:
+    """Pictures of a cell as they were attacked, each with links that open it elsewhere."""
+    st.markdown(f"**{theme.plain(words)}**: {plural(len(positions), 'picture')}")
+    if not positions:
+        known = bool(findings.cell(place).known.any())
+        st.caption("No picture is here." if known else "Nothing of this cell is known yet.")
+        return
+    try:
+        findings.run.check_pictures()
+    except BadInput as error:
+        st.info(theme.plain(str(error)))
+        return
+    sheet = 1
+    if len(positions) > SHOWN:
+        sheet = st.pagination(-(-len(positions) // SHOWN), key=f"ev_sheet_{place}_{words}")
+    plan, cell, domain = findings.plan, findings.cell(place), domains.get(findings.plan.domain)
+    clean = findings.cell(Place(place.classifier, CLEAN, place.defense, "none"))
+    size, channels = _shape(plan)
+    tiles = []
+    for position in positions[(sheet - 1) * SHOWN : sheet * SHOWN]:
+        number, label = int(findings.run.numbers[position]), int(findings.labels[position])
+        said = int(cell.predicted[position])
+        try:
+            shown, lost = findings.run.picture(place.classifier, place.attack, place.known, position), "was not kept"
+        except BadInput:
+            shown, lost = None, "is damaged"
+        kept = shown is not None
+        if shown is None:
+            shown = images.fit(domain.pixels(plan.split, number), size, channels, "crop")
+        before = int(clean.predicted[position])
+        was = f", clean {mark(before == label)} {classes[before]}" if place.attack != CLEAN and before >= 0 else ""
+        tiles.append(
+            Tile(
+                shown,
+                f"{classes[label]}, {plan.split} {number}",
+                f"{mark(said == label)} {classes[said]} {per_cent(float(cell.confidence[position]))}{was}"
+                + ("" if kept or place.attack == CLEAN else f" (the clean picture; the attacked one {lost})"),
+                "adversarial" if kept else "clean",
+                file_name=f"{plan.split}_{number}.png",
+                links=links(plan, place, number),
+            )
+        )
+    row(tiles, key="ev_pictures", label="Pictures of the cell", width=150)
+    if place.attack != CLEAN and plan.target:
+        st.caption("An image of the target's own class is not attacked; it does not open on other pages.")
+
+
+def _shape(plan: Plan) -> tuple[int, int]:
+    """Side and channels of the pictures that the classifier takes, as far as they are known without it."""
+    scene = session.scene()
+    if scene is not None and scene.classifier.domain == plan.domain:
+        return scene.classifier.size, scene.classifier.channels
+    domain = domains.get(plan.domain)
+    return domain.size, domain.channels
+
+
+def left_alone(plan: Plan, number: int) -> bool:
+    """Whether the image has the plan's target as its true class, so that it was not attacked."""
+    domain = domains.get(plan.domain)
+    return bool(plan.target) and domain.class_number(plan.target) == int(domain.labels(plan.split)[number])
+
+
+def links(plan: Plan, place: Place, number: int) -> tuple[tuple[str, str], ...]:
+    """Where one image can be opened: the screens, each with the recipe that leads to the cell's very image.
+
+    None for an image of the target's own class, which was left alone.
+    """
+    if place.attack != CLEAN and left_alone(plan, number):
+        return ()
+    judge = plan.classifier_names()[place.classifier]
+    own = plan.crafted_on or judge
+    columns = [plan.defenses[place.defense]] if place.defense != BARE else list(plan.defenses[:8])
+    if (
+        own != judge
+    ):  # the recipe's classifier is the one that the attack is crafted on; the columns name the one that judges
+        columns = [_judged_by(judge, column) for column in columns]
+        if place.defense == BARE:
+            columns.insert(0, SystemSpec(members=(MemberSpec(classifier=judge),)))
+    recipe = Recipe(
+        domain=plan.domain,
+        classifier=own,
+        picture=Picture(kind="dataset", split=plan.split, index=number),
+        attack=plan.attacks[max(place.attack, 0)] if plan.attacks else Method(name="pgd"),
+        target="" if left_alone(plan, number) else plan.target,
+        defenses=tuple(columns),
+        attacker="adaptive" if place.attacker == "adaptive" else "grey",
+        backward=plan.backward,
+        seed=plan.seed,
+    )
+    word = recipe.to_link()
+    return tuple(
+        (title, f"{title.lower().replace('-', '')}?recipe={word}")
+        for title in ("Attack", "Defend", "Windows", "Grad-CAM")
+    )
+
+
+def _judged_by(judge: str, column: ColumnSpec) -> ColumnSpec:
+    """The same column with that classifier in place of the recipe's own."""
+    members = members_of(column)
+    return column_of(tuple(one if one.classifier else one.model_copy(update={"classifier": judge}) for one in members))

@@ -1,0 +1,323 @@
+"""Choosing a picture: from the gallery, from a data set, or one of the visitor's own; and how it is fitted."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from app.components.image_row import uri
+from app.runtime.streamlit_adapter import file_numbers, take_files
+from app.state import session, uploads
+from app.theme import crisp_key, plain
+from core import domains, images
+from core.inputs import BadInput
+from core.recipe import Example, Picture, Recipe
+
+_SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Yours"}
+
+_GALLERY = st.components.v2.component(
+    "mirage_gallery",
+    html="""<div id="g" role="radiogroup" aria-label="Picture"></div>""",
+    css="""
+#g{display:grid;grid-template-columns:repeat(4,1fr);gap:6px}
+button{padding:0;border:2px solid transparent;border-radius:6px;background:#777;cursor:pointer;line-height:0;overflow:hidden;aspect-ratio:1}
+button img{width:100%;height:100%;object-fit:cover;image-rendering:var(--ir)}
+button[aria-checked=true]{border-color:var(--st-primary-color);box-shadow:0 0 0 2px var(--st-primary-color)}
+button:focus-visible{outline:3px solid var(--st-primary-color);outline-offset:2px}
+""",
+    js="""
+export default function ({ data, parentElement, setStateValue }) {
+  const g = parentElement.querySelector('#g'); g.style.setProperty('--ir', data.crisp ? 'pixelated' : 'auto');
+  g.replaceChildren(...data.items.map((item) => {
+    const b = document.createElement('button'); b.type = 'button'; b.setAttribute('role', 'radio'); b.title = item.title;
+    b.setAttribute('aria-checked', item.name === data.chosen); b.setAttribute('aria-label', item.title);
+    const i = document.createElement('img'); i.src = item.src; i.alt = ''; b.append(i);
+    b.onclick = () => setStateValue('chosen', item.name);
+    b.onkeydown = (e) => { const d = { ArrowRight: 'nextElementSibling', ArrowLeft: 'previousElementSibling' }[e.key];
+      if (d && b[d]) { e.preventDefault(); b[d].focus(); } };
+    return b;
+  }));
+}
+""",
+)
+
+_PASTE = st.components.v2.component(
+    "mirage_paste",
+    html="""<div id="p" tabindex="0" role="button">Click here, then paste a picture (Ctrl+V)</div>""",
+    css="""#p{font:.9rem var(--st-font);color:var(--st-text-color);border:1px dashed var(--st-border-color);border-radius:6px;padding:10px;
+text-align:center;cursor:pointer}#p:focus{outline:3px solid var(--st-primary-color);outline-offset:2px}""",
+    js="""
+export default function ({ parentElement, setTriggerValue }) {
+  const p = parentElement.querySelector('#p');
+  p.onpaste = (event) => {
+    const item = [...event.clipboardData.items].find((i) => i.type.startsWith('image/'));
+    if (!item) { p.textContent = 'There is no picture on the clipboard.'; return; }
+    const reader = new FileReader();
+    reader.onload = () => setTriggerValue('picture', reader.result);
+    reader.readAsDataURL(item.getAsFile());
+  };
+}
+""",
+)
+
+
+def choose_picture(domain: domains.Domain, recipe: Recipe) -> None:
+    """The picture of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
+    if st.session_state.get("side_source") not in _SOURCES:
+        st.session_state.side_source = recipe.picture.kind
+    source = st.segmented_control(
+        "Picture",
+        list(_SOURCES),
+        format_func=_SOURCES.__getitem__,
+        key="side_source",
+        required=True,
+        on_change=_source_chosen,
+    )
+    if source == "gallery":
+        _from_gallery(domain, recipe)
+    elif source == "dataset":
+        _from_data_set(domain, recipe)
+    else:
+        _from_visitor()
+    _preview(recipe)
+
+
+def _source_chosen() -> None:
+    """The data set's first picture comes at once; of the others nobody knows yet which one."""
+    recipe = session.recipe()
+    splits = domains.get(recipe.domain).splits()
+    if st.session_state.side_source == "dataset" and recipe.picture.kind != "dataset" and splits:
+        _choose(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
+
+
+def _choose(picture: Picture) -> None:
+    session.change(picture=picture, target="")
+
+
+def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
+    key = f"gallery_{domain.name}"
+    current = _gallery_name(recipe)
+
+    def chosen() -> None:
+        name = st.session_state[key]["chosen"]
+        if name:
+            _choose(Picture(name=name, fit=session.recipe().picture.fit))
+
+    items = _thumbnails(domain.name, domain.missing())
+    # The style sheet keeps a place for so many rows of four, so that what stands below does not move when they come.
+    with st.container(key=f"gallery_rows_{-(-len(items) // 4)}"):
+        _GALLERY(
+            key=key,
+            data={"items": items, "chosen": current, "crisp": domain.size <= 64},
+            default={"chosen": current},
+            on_chosen_change=chosen,
+        )
+
+
+def _gallery_name(recipe: Recipe) -> str:
+    """The name of the gallery's image that the recipe is about, also where it is the default; '' for an image from elsewhere."""
+    if recipe.picture.kind != "gallery" or recipe.picture.name:
+        return recipe.picture.name if recipe.picture.kind == "gallery" else ""
+    scene = session.scene()
+    return scene.picture.name if scene is not None else ""
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _thumbnails(domain: str, _missing: str | None) -> list[dict[str, str]]:
+    shelf = domains.get(domain)
+    items = []
+    for item in shelf.gallery():
+        title = item.title
+        try:
+            stored = shelf.gallery_pixels(item.name)
+        except BadInput as error:  # a gray tile that says why
+            stored, title = np.full((8, 8, 3), images.MAT, np.uint8), f"{item.title}: {error}"
+        small = images.fit(stored, min(72, max(28, shelf.size)), shelf.channels, "crop")
+        items.append({"name": item.name, "title": title, "src": uri(small)})
+    return items
+
+
+def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
+    """One picture of a split, by class and by its number within that class; what the recipe names and is not here stands empty."""
+    splits = domain.splits()
+    if not splits:
+        st.caption(plain(domain.missing() or "This domain has no data set."))
+        return
+    held = recipe.picture if recipe.picture.kind == "dataset" else None
+    session.stand("set_split", held.split if held and held.split in splits else None)
+    split = st.selectbox(
+        "Split", splits, index=None, key="set_split", placeholder="Choose a split", on_change=_split_chosen
+    )
+    if split is None:
+        return
+    try:
+        labels = domain.labels(split)
+    except BadInput as error:
+        st.warning(plain(str(error)))
+        return
+    present = [int(n) for n in np.unique(labels) if n >= 0]
+    every = "any class"
+    options: list[int | str] = [every, *present]
+    key = f"set_class_{domain.name}"
+    inside = held is not None and held.index < len(labels)
+    if st.session_state.get(key) not in options or (
+        held and inside and st.session_state[key] not in (every, int(labels[held.index]))
+    ):
+        st.session_state[key] = every
+
+    def of_class() -> npt.NDArray[np.int64]:
+        chosen = st.session_state[key]
+        return np.arange(len(labels)) if chosen == every else np.flatnonzero(labels == chosen)
+
+    def class_chosen() -> None:
+        fitting = of_class()
+        current = session.recipe().picture
+        if current.index not in fitting:
+            _choose(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
+
+    st.selectbox(
+        "Class",
+        options,
+        format_func=lambda n: n if isinstance(n, str) else domain.classes[n],
+        key=key,
+        on_change=class_chosen,
+    )
+    fitting = of_class()
+    number_key = f"set_number_{domain.name}_{split}_{st.session_state[key]}"
+
+    def number_chosen() -> None:
+        number = st.session_state[number_key]
+        if number is not None:
+            fit = session.recipe().picture.fit
+            _choose(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
+
+    session.stand(number_key, int(np.searchsorted(fitting, held.index)) if held and inside else None)
+    st.number_input(
+        f"Number (0 to {len(fitting) - 1:,})",
+        0,
+        len(fitting) - 1,
+        None,
+        1,
+        key=number_key,
+        placeholder="Choose a number",
+        on_change=number_chosen,
+    )
+
+
+def _split_chosen() -> None:
+    split = st.session_state.set_split
+    if split is not None:
+        _choose(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
+
+
+def _from_visitor() -> None:
+    """Upload, paste or photograph; every file that cannot be used gets one sentence, the last good one is taken."""
+
+    def uploaded() -> None:
+        # A browser sends many files in several steps, and each step brings those of the steps before.
+        listed = st.session_state["uploaded"]
+        kept, numbers = st.session_state.get("uploads_refused", {}), file_numbers(listed)
+        refused = {number: sentence for number, sentence in kept.items() if number in numbers}
+        for file in take_files(listed):
+            if error := _take(file.data, file.name):
+                refused[file.number] = f"{plain(file.name, 80)}: {plain(error)}"
+        st.session_state.uploads_refused = refused
+
+    st.file_uploader(
+        "Upload pictures",
+        accept_multiple_files=True,
+        key="uploaded",
+        on_change=uploaded,
+        help=f"{images.KINDS}, up to {images.MAX_BYTES // 10**6} MB each.",
+    )
+    for sentence in st.session_state.get("uploads_refused", {}).values():
+        st.error(sentence)
+
+    def pasted() -> None:
+        word = st.session_state["paste"]["picture"]
+        if word:
+            _take_or_tell(_from_uri(word), "pasted.png")
+
+    _PASTE(key="paste", on_picture_change=pasted)
+    if st.toggle("Use the camera", key="camera_on"):
+
+        def photographed() -> None:
+            for file in take_files([st.session_state["camera"]]):
+                _take_or_tell(file.data, "photograph.png")
+
+        st.camera_input("Photograph", key="camera", label_visibility="collapsed", on_change=photographed)
+
+
+def _from_uri(word: str) -> bytes:
+    try:
+        return base64.b64decode(word.partition(",")[2], validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _take_or_tell(data: bytes, name: str) -> None:
+    error = _take(data, name)
+    if error:
+        session.tell(error)
+
+
+def _take(data: bytes, name: str) -> str:
+    """Make the file the recipe's picture; the sentence that says why not, where it cannot be."""
+    try:
+        digest = uploads.add(data)
+    except BadInput as error:
+        return str(error)
+    session.change(
+        picture=Picture(kind="upload", name=name[-80:], digest=digest, fit=session.recipe().picture.fit), target=""
+    )
+    return ""
+
+
+def _fit_chosen() -> None:
+    session.change(picture={**session.recipe().picture.model_dump(), "fit": st.session_state.side_fit})
+
+
+def _preview(recipe: Recipe) -> None:
+    """How the picture is fitted, and what the classifier will see of it."""
+    session.stand("side_fit", recipe.picture.fit)
+    st.segmented_control(
+        "Fitted by",
+        ["crop", "pad", "stretch"],
+        default=recipe.picture.fit,
+        key="side_fit",
+        required=True,
+        on_change=_fit_chosen,
+        help="Cut the long side, put grey beside the short one, or distort.",
+    )
+    scene = session.scene()
+    if scene is None:
+        return
+    with st.container(key=crisp_key("preview", scene.clean)):
+        st.image(scene.clean, width=150, output_format="PNG", alt="The picture as the classifier gets it")
+    st.caption(f"What the classifier gets: {scene.clean.shape[1]}×{scene.clean.shape[0]} pixels")
+    _true_class(domains.get(recipe.domain), session.recipe(), scene)
+
+
+def _true_class(domain: domains.Domain, recipe: Recipe, scene: Example) -> None:
+    """A field for the true class of an image whose class the domain does not know."""
+    if domain.true_label(scene.picture) is not None:
+        return
+    key = f"side_true_class_{domain.name}"
+    session.stand(key, recipe.true_class)
+
+    def chosen() -> None:
+        name = st.session_state[key]
+        session.change(true_class=name, **({"target": ""} if name and session.recipe().target == name else {}))
+
+    st.selectbox(
+        "True class",
+        ["", *domain.class_words()],
+        format_func=lambda name: name or "unknown",
+        key=key,
+        on_change=chosen,
+        help="What the image shows, if it is one of the classes. While it is unknown, nothing is marked right or wrong.",
+    )

@@ -1,0 +1,108 @@
+"""The sidebar of every page: domain, classifier, picture, device, seed."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.runtime import progress
+from app.sections.image_picker import choose_picture
+from app.state import result_keys, session
+from app.theme import plain
+from core import device, domains, plugins
+from core.models import artifacts
+
+
+def sidebar() -> None:
+    """Draw it; every control stands where the recipe says and changes the recipe."""
+    with st.sidebar:
+        recipe = session.recipe()
+        domain = domains.get(recipe.domain)
+        names = domains.names()
+        session.stand("side_domain", recipe.domain)
+        st.selectbox(
+            "Domain",
+            names,
+            names.index(recipe.domain),
+            format_func=lambda name: domains.get(name).title,
+            key="side_domain",
+            on_change=_domain_chosen,
+            help="Classes, pictures and classifiers that belong together.",
+        )
+        st.caption(domain.note)
+        _data_set(domain)
+        _notices(domain)
+        classifiers = domain.classifier_names()
+        session.stand("side_classifier", recipe.classifier if recipe.classifier in classifiers else classifiers[0])
+        st.selectbox(
+            "Classifier",
+            classifiers,
+            classifiers.index(st.session_state.side_classifier),
+            format_func=domain.classifier_title,
+            key="side_classifier",
+            on_change=_classifier_chosen,
+            help=plain(domain.classifier_note(st.session_state.side_classifier)),
+        )
+        choose_picture(domain, recipe)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            places = device.names()
+            if st.session_state.get("device") not in places:
+                st.session_state.device = places[0]
+            st.selectbox(
+                "Device",
+                places,
+                key="side_device",
+                index=places.index(st.session_state.device),
+                on_change=_device_chosen,
+            )
+            session.stand("side_seed", recipe.seed)
+            st.number_input(
+                "Seed",
+                0,
+                2**31 - 1,
+                recipe.seed,
+                key="side_seed",
+                on_change=_seed_chosen,
+                help="Every random number comes from it.",
+            )
+
+
+def _data_set(domain: domains.Domain) -> None:
+    """What to do where the domain's pictures are not on this machine."""
+    sentence = domain.missing()
+    if sentence is None:
+        return
+    st.info(plain(sentence))
+    if (
+        domain.can_fetch
+        and not progress.downloading(result_keys.data_set(domain.name))
+        and st.button(f"Download {domain.dataset}", key="fetch")
+    ):
+        session.start_fetch(domain.name)
+        st.rerun()
+
+
+def _notices(domain: domains.Domain) -> None:
+    """What there is to say about the user's own files: images, labels, plugins."""
+    for notice in domain.notices():
+        if notice.problem:
+            st.warning(plain(notice.text))
+        else:
+            st.caption(plain(notice.text))
+    for sentence in (*plugins.problems(), *artifacts.problems()):
+        st.warning(plain(sentence))
+
+
+def _domain_chosen() -> None:
+    session.change(domain=st.session_state.side_domain, classifier="", picture={}, target="")
+
+
+def _classifier_chosen() -> None:
+    session.change(classifier=st.session_state.side_classifier)
+
+
+def _device_chosen() -> None:
+    st.session_state.device = st.session_state.side_device
+
+
+def _seed_chosen() -> None:
+    session.change(seed=st.session_state.side_seed)

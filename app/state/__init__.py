@@ -1,0 +1,1 @@
+"""What one user has: the recipe, results, loaded classifiers, uploaded images."""

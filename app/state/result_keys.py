@@ -1,0 +1,187 @@
+"""Keys of results: each kind of result has one function here, which says what parts of the recipe the result depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from core import device, domains
+from core.evaluate.trial import Trial
+from core.explain.landscape import Grid
+from core.explain.layers import Layer
+from core.recipe import (
+    AttackOutcome,
+    ClassMap,
+    Comparison,
+    DefenseOutcome,
+    Example,
+    LocationMap,
+    Recipe,
+    TransferMatrix,
+)
+from core.recipe.columns import members_of
+from core.recipe.recipe import Attacker
+from core.recipe.running import SweepPoint
+from core.recipe.surroundings import Regions
+
+T = TypeVar("T")
+
+
+class Kind(StrEnum):
+    """The kinds of results that pages ask for."""
+
+    EXAMPLE = "example"
+    LAYERS = "layers"
+    ATTACK = "attack"
+    DEFENSES = "defenses"
+    SWEEP = "sweep"
+    COMPARISON = "comparison"
+    TRANSFER = "transfer"
+    LOCATIONS = "locations"
+    CLEAN_SCORES = "clean_scores"
+    DETECTOR_BENCHMARK = "detector_benchmark"
+    LOSS_SURFACE = "loss_surface"
+    DECISION_REGIONS = "decision_regions"
+    CLASS_MAPS = "class_maps"
+    FEATURE_NOISE = "feature_noise"
+    WEIGHTS = "weights"
+    DATA_SET = "data_set"
+
+
+@dataclass(frozen=True)
+class ResultKey(Generic[T]):
+    """What a result of type T is stored under.
+
+    Args:
+        kind: the kind of result.
+        parts: what the result depends on, as text.
+        needs_attack: whether it is computed from the result of the recipe's attack.
+    """
+
+    kind: Kind
+    parts: tuple[str, ...] = field(default=())
+    needs_attack: bool = False
+
+    def __str__(self) -> str:
+        return " ".join((self.kind, *self.parts))
+
+
+AnyKey = ResultKey[Any]
+
+IMAGE = frozenset({"domain", "classifier", "picture", "true_class"})
+CRAFTED = IMAGE | {"attack", "target", "seed"}
+
+
+def device_name() -> str:
+    """The device that computes."""
+    return str(st.session_state.get("device", device.names()[0]))
+
+
+def classifier_name(recipe: Recipe) -> str:
+    return recipe.classifier or domains.get(recipe.domain).classifier_names()[0]
+
+
+def _parts(recipe: Recipe, fields: frozenset[str]) -> tuple[str, ...]:
+    """The device, the classifier, whether the data set is here (its arrival changes the gallery), and those fields of the recipe."""
+    local = domains.get(recipe.domain).missing() is None
+    return device_name(), classifier_name(recipe), str(local), recipe.model_dump_json(include=set(fields))
+
+
+def _known(recipe: Recipe) -> tuple[str, ...]:
+    """The column that the recipe's attacker knows; empty where the attacker knows none."""
+    column = recipe.known_column()
+    return () if column is None else (*(member.model_dump_json() for member in members_of(column)), recipe.backward)
+
+
+def _columns(recipe: Recipe) -> str:
+    return recipe.model_dump_json(include={"defenses"})
+
+
+def example(recipe: Recipe) -> ResultKey[Example]:
+    return ResultKey(Kind.EXAMPLE, _parts(recipe, IMAGE))
+
+
+def layers(domain: str, classifier: str) -> ResultKey[tuple[Layer, ...]]:
+    return ResultKey(Kind.LAYERS, (domain, classifier))
+
+
+def attack(recipe: Recipe) -> ResultKey[AttackOutcome]:
+    """The recipe's attack on its classifier, without any defense."""
+    return ResultKey(Kind.ATTACK, _parts(recipe, CRAFTED))
+
+
+def known_attack(recipe: Recipe) -> ResultKey[AttackOutcome]:
+    """The recipe's attack on the system that its attacker knows; `attack` where that is the classifier alone."""
+    return ResultKey(Kind.ATTACK, _parts(recipe, CRAFTED) + _known(recipe))
+
+
+def defenses(recipe: Recipe, attacker: Attacker) -> ResultKey[tuple[DefenseOutcome, ...]]:
+    """The recipe's columns against one attacker."""
+    return ResultKey(Kind.DEFENSES, (attacker, *_parts(recipe, CRAFTED | {"defenses"})), needs_attack=True)
+
+
+def sweep(recipe: Recipe, defense: str, parameter: str) -> ResultKey[tuple[SweepPoint, ...]]:
+    """One defense over the values of one of its parameters."""
+    parts = (*_parts(recipe, CRAFTED), defense, parameter, _columns(recipe))
+    return ResultKey(Kind.SWEEP, parts, needs_attack=True)
+
+
+def comparison(recipe: Recipe) -> ResultKey[Comparison]:
+    fields = IMAGE | {"comparison", "target", "seed"}
+    return ResultKey(Kind.COMPARISON, _parts(recipe, fields) + _known(recipe))
+
+
+def transfer(recipe: Recipe) -> ResultKey[TransferMatrix]:
+    return ResultKey(Kind.TRANSFER, _parts(recipe, CRAFTED - {"classifier"}))
+
+
+def locations(recipe: Recipe) -> ResultKey[LocationMap]:
+    """The recipe's patch attack over a grid of locations."""
+    return ResultKey(Kind.LOCATIONS, _parts(recipe, CRAFTED))
+
+
+def clean_scores(recipe: Recipe, detector: str) -> ResultKey[npt.NDArray[np.float32]]:
+    """A detector's scores of clean images."""
+    parts = (detector, *_parts(recipe.but(picture={}), IMAGE), str(recipe.seed), *_known(recipe))
+    return ResultKey(Kind.CLEAN_SCORES, parts)
+
+
+def detector_benchmark(recipe: Recipe, detector: str, threshold: float, count: int, split: str) -> ResultKey[Trial]:
+    """A detector on many images, attacked by both attackers."""
+    attacked = known_attack(recipe.but(picture={}, target="")).parts
+    return ResultKey(Kind.DETECTOR_BENCHMARK, (detector, f"{threshold:.6f}", str(count), split, *attacked))
+
+
+def loss_surface(recipe: Recipe, radius: float) -> ResultKey[Grid]:
+    return ResultKey(Kind.LOSS_SURFACE, (f"{radius:g}", *_parts(recipe, IMAGE), str(recipe.seed)))
+
+
+def decision_regions(recipe: Recipe) -> ResultKey[Regions]:
+    return ResultKey(Kind.DECISION_REGIONS, _parts(recipe, CRAFTED), needs_attack=True)
+
+
+def class_maps(recipe: Recipe, method: str, layer: str, target_class: str) -> ResultKey[tuple[ClassMap, ...]]:
+    parts = (*_parts(recipe, CRAFTED), _columns(recipe), method, layer, target_class)
+    return ResultKey(Kind.CLASS_MAPS, parts, needs_attack=True)
+
+
+def feature_noise(recipe: Recipe, attacks: Sequence[str]) -> ResultKey[dict[str, list[float]]]:
+    """The noise that those attacks add at every depth of the classifier."""
+    compared = recipe.model_dump_json(include={"comparison", "defenses"})
+    return ResultKey(Kind.FEATURE_NOISE, (*_parts(recipe, CRAFTED), compared, *attacks), needs_attack=True)
+
+
+def weights(recipe: Recipe, classifier: str = "") -> ResultKey[bool]:
+    """The download of a classifier's weights: of the recipe's own unless another one is named."""
+    return ResultKey(Kind.WEIGHTS, (recipe.domain, classifier or classifier_name(recipe), device_name()))
+
+
+def data_set(domain: str) -> ResultKey[bool]:
+    """The download of a domain's data set."""
+    return ResultKey(Kind.DATA_SET, (domain,))

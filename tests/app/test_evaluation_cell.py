@@ -1,0 +1,106 @@
+"""A cell's image is the one that opens elsewhere: the link's recipe leads to the same image and to the same answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.sections.evaluation_cell import links
+from core import domains, run
+from core.evaluate import BARE, CLEAN, Place, Plan, Run
+from core.evaluate.running import evaluate
+from core.recipe import Method, Outcome, Recipe
+
+ATTACKS = (
+    Method(name="pgd", params={"eps": "60/255", "steps": 4}),
+    Method(name="square", params={"queries": 25, "eps": "60/255"}),
+    Method(name="lavan", params={"steps": 6}),
+    Method(name="uniform_noise", params={"trials": 2, "eps": "40/255"}),
+    Method(name="apgd_t", params={"steps": 5, "classes": 2, "eps": "40/255"}),
+)
+DEFENSES = (
+    (Method(name="median"),),
+    (Method(name="random_resize", params={"min_scale": 0.6}), Method(name="bitdepth")),
+)
+
+PLACES = ((0, "grey"), (0, "adaptive"), (1, "grey"), (BARE, "none"), (1, "adaptive"))
+
+
+def opened(plan: Plan, place: Place, number: int) -> Outcome:
+    word = dict(links(plan, place, number))["Attack"]
+    return run(Recipe.from_link(word.partition("recipe=")[2]), device="cpu")
+
+
+@pytest.mark.parametrize(("backward", "target"), [("average", ""), ("identity", "3")])
+def test_the_image_of_every_cell_is_the_one_that_opens(backward: str, target: str, tmp_path: Path) -> None:
+    plan = Plan(
+        domain="mnist",
+        n_images=9,
+        batch=4,
+        seed=5,
+        attacks=ATTACKS,
+        defenses=DEFENSES,
+        backward=backward,  # type: ignore[arg-type]
+        target=target,
+    )
+    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as done:
+        assert evaluate(done, device="cpu")
+        position = next(n for n in (5, 6, 7) if int(done.labels[n]) != 3)  # in the middle of the second batch
+        number = int(done.numbers[position])
+        for attack in range(len(ATTACKS)):
+            for defense, attacker in PLACES if attack == 0 else PLACES[-2:]:
+                place = Place(0, attack, defense, attacker)  # type: ignore[arg-type]
+                outcome = opened(plan, place, number)
+                kept = done.picture(0, attack, place.known, position)
+                made, verdict = outcome.attacked, outcome.attacked.verdict
+                if defense != BARE:
+                    guard = outcome.columns[0].adaptive if attacker == "adaptive" else outcome.columns[0].grey
+                    assert guard is not None
+                    made, verdict = guard.attack or outcome.attacked, guard.verdict
+                assert kept is not None and made.method == plan.attack_title(attack)
+                change = np.abs(made.adversarial.astype(int) - kept)
+                # A gradient next to zero may have the other sign where the network computes in another batch.
+                assert (change > 0).mean() < 0.01, (attack, defense, attacker)
+                cell = done.cell(0, attack, place.known, defense)
+                assert int(cell.predicted[position]) == verdict.label
+                assert float(cell.confidence[position]) == pytest.approx(verdict.confidence, abs=0.05)
+                if target:
+                    assert made.target == 3
+
+
+def test_an_image_that_was_left_alone_does_not_open() -> None:
+    plan = Plan(domain="mnist", attacks=(Method(name="pgd"), Method(name="universal_patch")), target="3")
+    labels = domains.get("mnist").labels("test")
+    own, other = (int(np.flatnonzero((labels == 3) == same)[0]) for same in (True, False))
+    grey = Place(0, 0, 0, "grey")
+    assert links(plan, grey, other) and not links(plan, grey, own)
+    assert links(plan, Place(0, CLEAN, 0, "none"), own)
+    assert links(plan, Place(0, 1, 0, "grey"), other) and not links(plan, Place(0, 1, 0, "grey"), own)
+
+
+@pytest.mark.parametrize(("defense", "attacker"), [(BARE, "none"), (0, "grey")])
+def test_a_cell_of_a_black_box_attack_opens_with_the_classifier_that_it_was_crafted_on(
+    defense: int, attacker: str, tmp_path: Path
+) -> None:
+    plan = Plan(
+        domain="mnist",
+        classifiers=("a",),
+        crafted_on="b",
+        n_images=4,
+        attacks=(Method(name="fgsm", params={"eps": 0.2}),),
+        defenses=((Method(name="median"),),),
+        attacker="grey",
+    )
+    place = Place(0, 0, defense, attacker)  # type: ignore[arg-type]
+    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as done:
+        assert evaluate(done, device="cpu")
+        outcome = opened(plan, place, int(done.numbers[2]))
+        cell, stored = done.cell(0, 0, place.known, defense), done.picture(0, 0, place.known, 2)
+    assert outcome.classifier == "b" and stored is not None
+    column = outcome.columns[0]
+    assert column.grey is not None
+    assert float((outcome.attacked.adversarial != stored).mean()) <= 0.01
+    assert int(cell.predicted[2]) == column.grey.verdict.label
+    assert float(cell.confidence[2]) == pytest.approx(column.grey.verdict.confidence, abs=0.02)
