@@ -43,6 +43,7 @@ if __name__ == "__main__":
             "See why": [
                 st.Page(f"pages/{name}.py", title=title, icon=f":material/{icon}:", url_path=name, help=words)
                 for name, title, icon, words in (
+                    ("denoisers", "Denoisers", "healing", "What a trained denoiser removes."),
                     ("gradcam", "Grad-CAM", "thermostat", "Where the classifier looks."),
                     ("features", "Feature noise", "layers", "How a small change grows from layer to layer."),
                     ("masks", "Attention masks", "blur_on", "What the classifier needs of a picture."),
