@@ -10,6 +10,7 @@ from app.components.image_row import Tile, magnified_difference, row
 from app.components.tables import table
 from app.runtime import examples, progress, recipe_jobs
 from app.sections.column_editor import column_editor
+from app.sections.defense_grid import show_defense_grid
 from app.sections.diagnostics import diagnostics
 from app.state import result_keys, results, session
 from app.state.result_keys import Kind
@@ -238,4 +239,5 @@ if merged:
             "The attacker who knows them was stopped: what stands here against one who does not know is not robustness."
         )
     diagnostics(flags_of(outcome), key="defend_flags")
+    show_defense_grid(recipe, scene, waits=bool(busy))
     sweeping(recipe, scene, base, waits=bool(busy))

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from app import theme
-from app.components.image_row import Tile, Tone, row
+from app.components.image_row import Role, Tile, row
 from app.components.kernel_explorer import kernel_explorer
 from app.components.tables import Row, table
 from app.runtime import progress
@@ -23,7 +23,7 @@ from core.recipe.columns import methods_of
 from core.recipe.denoising import DenoisedImage, Denoising, Values, denoise, kernel_maps
 
 MOST = 12  # columns that a recipe can have
-TONES: tuple[Tone, Tone] = ("clean", "adversarial")
+TONES: tuple[Role, Role] = ("clean", "adversarial")
 
 
 def learned(domain: domains.Domain) -> dict[str, Method]:
@@ -58,10 +58,22 @@ def use(offered: dict[str, Method]) -> None:
         replaced = not done and isinstance(column, tuple) and len(column) == 1 and column[0].name in names
         columns.append((new,) if replaced else column)
         done = done or replaced
-    with session.told():
+    with session.report_errors():
         if not done and len(columns) >= MOST:
             raise BadInput(f"The recipe has {MOST} defenses already; remove one on the Defend page.")
-        session.change(defenses=tuple(columns if done else [*columns, (new,)]))
+        session.update_recipe(defenses=tuple(columns if done else [*columns, (new,)]))
+
+
+def compare(method: Method) -> None:
+    """Open Defend with the denoiser beside the input transformations of Hao et al. 2019."""
+    others = (
+        Method(name="bitdepth", params={"bits": 1}),
+        Method(name="jpeg", params={"quality": 80}),
+        Method(name="spatial", params={"window": 2}),
+        Method(name="tvm"),
+    )
+    session.update_recipe(defenses=((method,), *((other,) for other in others)))
+    session.open_page("defend")
 
 
 def nothing(domain: domains.Domain) -> None:
@@ -75,12 +87,12 @@ def nothing(domain: domains.Domain) -> None:
                     domains.get(name).title,
                     key=f"denoisers_{name}",
                     type="primary",
-                    on_click=partial(session.change, domain=name, classifier="", picture={}, target=""),
+                    on_click=partial(session.update_recipe, domain=name, classifier="", picture={}, target=""),
                 )
     st.caption("To train your own, write a plan and run `python -m core train PLAN.json`; see the documentation.")
 
 
-def images_of(one: DenoisedImage, scene: Example, base: AttackOutcome, tone: Tone, limit: float) -> list[Tile]:
+def images_of(one: DenoisedImage, scene: Example, base: AttackOutcome, tone: Role, limit: float) -> list[Tile]:
     """One image, what was removed from it, and the rest."""
     classes, label = scene.classifier.classes, scene.known_label
     title = attacked_title(base, tone) if tone == "adversarial" else tone
@@ -139,10 +151,10 @@ offered = learned(domain)
 if not offered:
     nothing(domain)
     st.stop()
-scene, base = progress.attacked()
+scene, base = progress.require_attack()
 head = st.container()
 title = chosen(recipe, offered)
-session.stand("denoiser", title)
+session.set_widget("denoiser", title)
 st.selectbox("Denoiser", list(offered), key="denoiser", on_change=use, args=(offered,))
 method = offered[title]
 defense = defenses.build_for(domain, method.name, method.params)
@@ -185,6 +197,13 @@ st.caption(
 table(numbers(found, scene), key="denoisers_numbers", name="denoiser")
 if isinstance(defense, DKN):
     kernels(scene, base, defense)
+if st.button(
+    "Compare with input transformations",
+    key="compare_denoiser",
+    icon=":material/shield:",
+    help="Defend, with the defenses of Hao et al. 2019: bit depth, JPEG, spatial smoothing and total variation.",
+):
+    compare(method)
 card = defense.artifact().card
 with st.expander("About these weights"):
     st.write(theme.plain(f"{card.title}. {card.figures()}."))

@@ -7,7 +7,7 @@ import base64
 import numpy as np
 import streamlit as st
 
-from app.components.image_row import CRISP, Pixels, uri
+from app.components.image_row import CRISP, Pixels, data_uri
 from core.figures.colormaps import DIVERGING
 from core.recipe.denoising import KernelMaps, Values
 
@@ -98,7 +98,7 @@ def kernel_explorer(pixels: Pixels, maps: KernelMaps, *, key: str, label: str) -
     _KERNELS(
         key=key,
         data={
-            "src": uri(pixels),
+            "src": data_uri(pixels),
             "values": pixels.ravel().tolist(),
             "weights": _packed(maps.weights),
             "weight": float(np.abs(maps.weights).max()),
