@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: `python -m benchmarks`, or `make bench`."""
 
-from benchmarks import attacks, evaluation, explain, filters, pgd
+from benchmarks import attacks, denoisers, evaluation, explain, filters, pgd
 
 if __name__ == "__main__":
     pgd.main([])
@@ -12,3 +12,5 @@ if __name__ == "__main__":
     evaluation.main([])
     print()
     explain.main([])
+    print()
+    denoisers.main([])

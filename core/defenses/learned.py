@@ -157,7 +157,12 @@ def _load(artifact: Artifact, device: torch.device) -> nn.Module:
             raise BadInput(f"The network of {artifact.name} fails on one image: {first_line(error)}.") from error
         if not isinstance(answer, Tensor) or answer.shape != gray.shape or not bool(answer.isfinite().all()):
             raise BadInput(f"The network of {artifact.name} must map images to finite images of the same shape.")
-        return fold(network, gray)
+        return prepared(network, gray)
+
+
+def prepared(network: nn.Module, example: Tensor) -> nn.Module:
+    """The network in the form in which it denoises fastest: batch norms folded into convolutions, channels last in memory."""
+    return fold(network, example).to(memory_format=torch.channels_last)
 
 
 _networks = _Networks()

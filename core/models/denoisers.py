@@ -100,7 +100,8 @@ class KernelPredictionNet(nn.Module):
 
     def kernels(self, images: Tensor) -> Tensor:
         """The weights D of equation 3, N×m²×C×H×W."""
-        predicted: Tensor = self.head(self.features(images))
+        # Kernel after kernel in memory: per-pixel convolution reads one of them at a time.
+        predicted: Tensor = self.head(self.features(images).contiguous()).contiguous()
         return predicted.view(len(images), self.side * self.side, self.channels, *images.shape[2:])
 
     def forward(self, images: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class _PerPixel(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, kernels: Tensor) -> Tensor:
         side = _side(kernels)
         height, width = images.shape[2:]
-        padded = F.pad(images, (side // 2,) * 4)
+        padded = F.pad(images.contiguous(), (side // 2,) * 4)
         ctx.save_for_backward(padded, kernels)
         total = torch.zeros_like(kernels[:, 0])
         for i in range(side * side):

@@ -361,7 +361,7 @@ _ALL = (
     _classifier(
         *("cifar10_gray_vgg", "VGG", "vgg_gray", "features.26"),
         "A narrow VGG with batch norm; it measures the loss of denoisers.",
-        {**_GRAY, "weight_decay": 0.05, "epochs": 12},
+        {**_GRAY, "weight_decay": 0.05, "epochs": 6},
     ),
     _denoiser(
         *("hgd", "cifar10", "vgg", "Guided denoiser for VGG", "dunet"),
@@ -373,7 +373,7 @@ _ALL = (
     ),
     _denoiser(
         *("dkn", "mnist", "a", "Defense kernels for model A", "kernel_prediction"),
-        {**_kernels("mnist", 0.3), "epochs": 3},
+        {**_kernels("mnist", 0.3), "epochs": 1},
     ),
     *(
         _denoiser(
@@ -384,7 +384,7 @@ _ALL = (
     *(
         _denoiser(
             *("hgd", domain, "cnn", "Guided denoiser for the small CNN", "dunet"),
-            {**_GUIDED, "crafted": (_attack("fgsm", 0.2), _pgd(0.2, 20)), "epochs": 3},
+            {**_GUIDED, "crafted": (_attack("fgsm", 0.2), _pgd(0.2, 20)), "epochs": 1},
         )
         for domain in ("mnist", "cifar10_gray")
     ),
