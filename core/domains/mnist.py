@@ -63,7 +63,7 @@ class Mnist(Domain):
     def classifier_names(self) -> tuple[str, ...]:
         shipped = super().classifier_names()
         first = "a" if self._here() else "digits"
-        return tuple(sorted(shipped, key=lambda name: (name != first, name)))
+        return tuple(sorted(shipped, key=lambda name: name != first))
 
     def gallery(self) -> tuple[GalleryItem, ...]:
         items = one_of_each_class(self)
