@@ -46,10 +46,10 @@ def _file(name: str) -> bytes:
         return f"{error}\n".encode()
 
 
-def choices(plan: Plan) -> tuple[int, Measure]:
-    """Which of the plan's classifiers, and which measure."""
+def choices(plan: Plan) -> tuple[int, Measure, int]:
+    """Which of the plan's classifiers, which measure, and whose flags it counts."""
     names, domain = plan.classifier_names(), domains.get(plan.domain)
-    classifier = 0
+    classifier = detector = 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(names) > 1:
             classifier = st.segmented_control(
@@ -62,13 +62,22 @@ def choices(plan: Plan) -> tuple[int, Measure]:
             )
         measure: Measure = st.segmented_control(
             "Measure",
-            [kind for kind in MEASURES if kind != "flagged" or plan.detect],
+            [kind for kind in MEASURES if kind != "flagged" or plan.detectors],
             format_func=WORDS.__getitem__,
             default="accuracy",
             required=True,
             key=f"ev_measure_{plan.name}",
         )
-    return classifier, measure
+        if measure == "flagged" and len(plan.detectors) > 1:
+            detector = st.segmented_control(
+                "Detector",
+                list(range(len(plan.detectors))),
+                format_func=plan.detector_title,
+                default=0,
+                required=True,
+                key=f"ev_detector_{plan.name}",
+            )
+    return classifier, measure, detector
 
 
 def headline(name: str, classifier: int, busy: bool) -> None:
@@ -80,21 +89,23 @@ def headline(name: str, classifier: int, busy: bool) -> None:
         theme.verdict("This run cannot be shown.")
 
 
-def views(name: str, classifier: int, measure: Measure) -> None:
+def views(name: str, classifier: int, measure: Measure, detector: int) -> None:
     """The finished, or growing, run."""
     try:
         with shelf.opened(name) as run:
-            _views(Findings(run), classifier, measure)
+            _views(Findings(run), classifier, measure, detector)
     except BadInput as error:
         st.warning(theme.plain(str(error)))
 
 
-def _views(findings: Findings, classifier: int, measure: Measure) -> None:
+def _views(findings: Findings, classifier: int, measure: Measure, detector: int) -> None:
     run, plan, domain = findings.run, findings.plan, domains.get(findings.plan.domain)
     st.caption(f"{MEASURES[measure]} {theme.plain(reports.heading(findings))}.")
-    place = matrix(findings, classifier, measure, key=f"ev_matrix_{plan.name}_{classifier}_{measure}")
+    place = matrix(
+        findings, classifier, measure, detector, key=f"ev_matrix_{plan.name}_{classifier}_{measure}{detector or ''}"
+    )
     st.caption("Click a cell for its confusion matrix and its pictures.")
-    rows = reports.matrix(findings, classifier, measure)
+    rows = reports.matrix(findings, classifier, measure, detector)
     files: list[tuple[str, Any, str]] = [
         ("CSV", reports.csv(rows), "matrix.csv"),
         ("LaTeX", reports.latex(rows), "matrix.tex"),
@@ -182,13 +193,13 @@ else:
     if opened.domain != domain:
         its, here = domains.get(opened.domain).title, domains.get(domain).title
         st.info(f"This run is of {its}; the sidebar stands at {here}, and a new evaluation is of {here}.")
-    classifier, measure = choices(opened)
+    classifier, measure, detector = choices(opened)
     # While the run is at work, its parts of the page are drawn again by themselves, for everybody who looks at it.
     growing = fragment(run_every=EVERY if busy else None)
     with head:
         growing(headline)(shown, classifier, busy)
     with st.container(key="ev_growing"):  # the style sheet keeps it from fading each time
-        growing(views)(shown, classifier, measure)
+        growing(views)(shown, classifier, measure, detector)
 st.subheader("Runs", anchor=False)
 runs(listed, shown, domain)
 if opened is not None:

@@ -36,7 +36,7 @@ def columns_of(plan: Plan, classifier: int = 0) -> list[Place]:
     return places(plan, classifier)[-1]
 
 
-def matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -> Place | None:
+def matrix(findings: Findings, classifier: int, measure: Measure, detector: int = 0, *, key: str) -> Place | None:
     """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
     plan = findings.plan
     columns = columns_of(plan, classifier)
@@ -46,7 +46,7 @@ def matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -
     for line in places(plan, classifier):
         attack = line[0].attack
         there = [_at(place, attack) for place in columns]
-        found = [findings.share(place, measure) for place in there]
+        found = [findings.share(place, measure, detector=detector) for place in there]
         shares.append(found)
         words = [_words(findings, place, share) for place, share in zip(there, found, strict=True)]
         text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})

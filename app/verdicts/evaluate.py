@@ -77,9 +77,10 @@ def _unattacked(findings: Findings, classifier: int, among: Bools) -> str:
         else:
             words += f"; {_names(worst)} {'breaks' if len(worst) == 1 else 'each break'} {most} of them"
             words += ", the most" if len(broken) > len(worst) else ""
-    flagged = findings.share(_bare(classifier, CLEAN), "flagged") if plan.detect else None
-    if flagged is not None and flagged.count:
-        words += f"; feature squeezing flags {flagged.hits} of {flagged.count} clean images"
+    for number, detector in enumerate(plan.built_detectors):
+        flagged = findings.share(_bare(classifier, CLEAN), "flagged", detector=number)
+        if flagged is not None and flagged.count:
+            words += f"; {detector.title} flags {flagged.hits} of {flagged.count} clean images"
     if plan.attacks:
         words += "; no attack is done yet"
     return words

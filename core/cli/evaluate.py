@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from core import files
+from core import detectors, files
 from core.cli.options import Commands
 from core.cli.progress_bar import ProgressBar
 from core.device import pick
@@ -59,7 +59,13 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--backward", default="average", choices=("identity", "true", "best", "average"))
     parser.add_argument("--batch", type=int, default=25, help="images attacked together; what a cut costs at most")
     parser.add_argument("--save-images", type=int, default=100, help="of how many images the attacked ones are kept")
-    parser.add_argument("--detect", action="store_true", help="ask the feature-squeezing detector too")
+    parser.add_argument(
+        "--detector",
+        action="append",
+        default=[],
+        metavar="NAME[:p=v,...]",
+        help=f"score the images with it too ({', '.join(detectors.names())}); repeat it for several",
+    )
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
     parser.add_argument("--ray", default="", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
     parser.add_argument("--workers", type=int, default=None, help="of a local Ray cluster")
@@ -141,7 +147,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         backward=options.backward,
         batch=options.batch,
         save_images=options.save_images,
-        detect=options.detect,
+        detectors=tuple(method for text in options.detector for method in parse_chain(text)),
     )
 
 

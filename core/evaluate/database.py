@@ -20,7 +20,8 @@ from core.inputs import BadInput
 SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE units (key TEXT PRIMARY KEY, classifier INT, attack INT, known INT, batch INT, seconds REAL,
-                    targets BLOB, scores BLOB);
+                    targets BLOB);
+CREATE TABLE scores (unit TEXT, detector INT, scores BLOB, PRIMARY KEY (unit, detector));
 CREATE TABLE answers (unit TEXT, defense INT, predicted BLOB, confidence BLOB, true_confidence BLOB, seconds REAL,
                       PRIMARY KEY (unit, defense));
 CREATE TABLE pictures (classifier INT, attack INT, known INT, position INT, png BLOB,

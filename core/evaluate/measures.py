@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from core.evaluate.detection import flagged
+from core.detectors import flagged
 from core.evaluate.plan import BARE, CLEAN, Plan
 from core.evaluate.share import Share
 from core.evaluate.store import Cell, Run
@@ -24,7 +24,7 @@ MEASURES: dict[Measure, str] = {
     "accuracy": "Accuracy: of all pictures, those whose class is right.",
     "success": "Attack success: of the pictures that were right without the attack, those that are wrong (or became the target).",
     "recovered": "Recovery: of the pictures that the attack fooled without a defense, those that the defense brings back.",
-    "flagged": "Detection: of all pictures, those that feature squeezing calls attacked, at 5 % false positives.",
+    "flagged": "Detection: of all pictures, those that the detector flags, at its paper's threshold or at 5 % false positives.",
 }
 
 
@@ -77,11 +77,14 @@ class Findings:
         right: Bools = self.cell(place).predicted == self.labels
         return right
 
-    def share(self, place: Place, measure: Measure = "accuracy", among: Bools | None = None) -> Share | None:
+    def share(
+        self, place: Place, measure: Measure = "accuracy", among: Bools | None = None, detector: int = 0
+    ) -> Share | None:
         """The measure in that cell; None where it says nothing (recovery without an attack, say).
 
         Args:
             among: the images that count, N; all that the cell knows without it.
+            detector: whose flags "flagged" counts, by its number in the plan.
         """
         cell = self.cell(place)
         known = cell.known if among is None else cell.known & among
@@ -90,7 +93,7 @@ class Findings:
         if place.attack == CLEAN and measure != "flagged":
             return None
         if measure == "flagged":
-            return self._flagged(place)
+            return self._flagged(place, detector)
         if measure == "success":
             before = Place(place.classifier, CLEAN, place.defense, "none")
             eligible = self.right(before) & known
@@ -169,13 +172,15 @@ class Findings:
         under = Place(place.classifier, place.attack, BARE, "none")
         return were & ~self.right(under) & self.cell(under).known
 
-    def _flagged(self, place: Place) -> Share | None:
-        if not self.plan.detect or place.defense != BARE:
+    def _flagged(self, place: Place, number: int) -> Share | None:
+        if number >= len(self.plan.detectors) or place.defense != BARE:
             return None
-        clean = self.run.scores(place.classifier, CLEAN)
-        scores = self.run.scores(place.classifier, place.attack)
+        threshold = self.plan.built_detectors[number].default_threshold
+        clean = self.run.scores(place.classifier, CLEAN, number)
+        scores = self.run.scores(place.classifier, place.attack, number)
         known = ~np.isnan(clean) & ~np.isnan(scores)
-        return Share(int(flagged(clean[known], scores[known]).sum()), int(known.sum()))
+        flags = flagged(clean[known], scores[known]) if threshold is None else scores[known] > threshold
+        return Share(int(flags.sum()), int(known.sum()))
 
     def _targeted(self, cell: Cell) -> bool:
         return bool((cell.targets >= 0).any())

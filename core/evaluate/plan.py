@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from core import attacks, domains
+from core import attacks, detectors, domains
 from core.attacks.base import Attack
+from core.detectors import Detector
 from core.inputs import BadInput, quoted
 from core.recipe.columns import (
     Columns,
@@ -32,14 +33,20 @@ CLEAN = -1  # in place of an attack's number: none
 
 
 class Plan(JsonSpec):
-    """Every attack on every classifier, on pictures drawn by the seed, shown to every defense.
+    """Every attack on every classifier, on images sampled by the seed, judged behind every defense.
 
-    `attacker`: 'grey' shows to each defense the attack on the bare classifier, 'adaptive' one that was made on that very defense,
-    'both' does both. `backward` is how the adaptive one differentiates a defense, as in `Guarded`. `target` is a class by name or
-    number, '' for untargeted. `batch` pictures are attacked together, and are what a run that is cut off loses at most. Of the
-    first `save_images` images the attacked ones are kept. `detect` also asks the feature-squeezing detector. `crafted_on` names another
-    classifier that all attacks are crafted on, so that the plan's classifiers are attacked as a black box, by an attacker who knows no
-    defense; '' crafts on each of them.
+    Attributes:
+        classifiers: by name; none for the domain's default.
+        crafted_on: another classifier that all attacks are crafted on: the plan's classifiers are attacked as a black box, by an
+            attacker who knows no defense. '' crafts on each of them.
+        split, n_images, seed: which images.
+        attacks, defenses, detectors: with their parameters. Detectors score what is crafted on the bare classifier.
+        target: a class by name or number; '' for untargeted.
+        attacker: 'grey' judges the attack on the bare classifier behind each defense, 'adaptive' crafts one attack per defense,
+            'both' does both.
+        backward: how the adaptive attacker differentiates a defense, as in `Guarded`.
+        batch: images attacked together; a run that is cut off loses one batch at most.
+        save_images: the attacked images that are kept, of the first so many.
 
     Raises:
         BadInput: it names something outside the registries or a value out of range, or nothing is chosen.
@@ -59,7 +66,7 @@ class Plan(JsonSpec):
     backward: Backward = "average"
     batch: Annotated[int, Field(ge=1, le=1000)] = 25
     save_images: Annotated[int, Field(ge=0, le=100_000)] = 100
-    detect: bool = False
+    detectors: Annotated[tuple[Method, ...], Field(max_length=8)] = ()
 
     @field_validator("attacks")
     @classmethod
@@ -67,6 +74,13 @@ class Plan(JsonSpec):
         for method in chosen:
             attacks.build(method.name, method.params)
         return _once(chosen)
+
+    @field_validator("detectors")
+    @classmethod
+    def _known_detectors(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
+        for method in methods:
+            detectors.build(method.name, method.params)
+        return _once(methods)
 
     @field_validator("defenses")
     @classmethod
@@ -89,11 +103,18 @@ class Plan(JsonSpec):
             domain.class_number(self.target)
         check_classifiers(self.domain, self.defenses)
         check_backward(self.backward, self.attacker, self.systems)
+        _ = self.built_detectors
         return self
 
     @cached_property
     def built_attacks(self) -> tuple[Attack, ...]:
         return tuple(build_attack(self.domain, method) for method in self.attacks)
+
+    @cached_property
+    def built_detectors(self) -> tuple[Detector, ...]:
+        """The detectors with the domain's defaults, without a classifier."""
+        domain = domains.get(self.domain)
+        return tuple(detectors.build(method.name, method.params).resolved(domain) for method in self.detectors)
 
     @cached_property
     def systems(self) -> tuple[System, ...]:
@@ -119,6 +140,9 @@ class Plan(JsonSpec):
     def defense_title(self, number: int) -> str:
         return "no defense" if number == BARE else self.systems[number].described()
 
+    def detector_title(self, number: int) -> str:
+        return self.built_detectors[number].described()
+
     @property
     def name(self) -> str:
         """The same plan is the same run: its name comes from what it says."""
@@ -126,9 +150,11 @@ class Plan(JsonSpec):
         return f"{self.domain}-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
 
     def resolved(self) -> Plan:
-        """The same plan with the classifiers and the weights of learned defenses spelled out."""
+        """The same plan with the classifiers and the weights of learned defenses and detectors spelled out."""
         columns = resolved_columns(self.domain, self.defenses)
-        return self.model_copy(update={"classifiers": self.classifier_names(), "defenses": columns})
+        resolved = tuple(Method(name=detector.name, params=detector.values()) for detector in self.built_detectors)
+        names = self.classifier_names()
+        return self.model_copy(update={"classifiers": names, "defenses": columns, "detectors": resolved})
 
 
 def _once(items: tuple[Any, ...]) -> tuple[Any, ...]:

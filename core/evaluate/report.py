@@ -58,14 +58,14 @@ def state(done: int, total: int) -> str:
     return "done" if done == total else f"unfinished: {done:,} of {total:,} parts are done"
 
 
-def matrix(findings: Findings, classifier: int = 0, measure: Measure = "accuracy") -> list[Row]:
+def matrix(findings: Findings, classifier: int = 0, measure: Measure = "accuracy", detector: int = 0) -> list[Row]:
     """A row an attack, a column a defense and an attacker, in each cell the share with its count and its 95 % interval."""
     plan = findings.plan
     rows: list[Row] = []
     for line in places(plan, classifier):
         row: Row = {"Attack": plan.attack_title(line[0].attack)}
         for place in line:
-            share = findings.share(place, measure)
+            share = findings.share(place, measure, detector=detector)
             titles = [column_title(plan, place)]
             if place.attack == CLEAN and place.defense != BARE:  # one measurement, under both attackers' columns
                 titles = [column_title(plan, p) for p in _columns(plan, place)]
@@ -161,11 +161,16 @@ def report(findings: Findings) -> str:
         )
         if plan.attacks:
             parts.append(f"\n{MEASURES['success']}\n\n{markdown(matrix(findings, number, 'success'))}")
-        if plan.detect:
+        if plan.detectors:
             rows: list[Row] = [
                 {
                     "Attack": plan.attack_title(line[0].attack),
-                    "flagged": _said(findings, line[0], findings.share(line[0], "flagged")),
+                    **{
+                        f"flagged by {plan.detector_title(n)}": _said(
+                            findings, line[0], findings.share(line[0], "flagged", detector=n)
+                        )
+                        for n in range(len(plan.detectors))
+                    },
                 }
                 for line in places(plan, number)
             ]

@@ -26,7 +26,7 @@ from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.recipe.engine import Floats
 
-_VERSION = 1
+_VERSION = 2
 _LATEST = 250_000_000_000.0  # seconds since 1970 that a calendar still knows
 _SIDE = 1024  # pixels of a kept image's side; no classifier here takes larger ones
 _ABOUT = ("version", "plan", "numbers", "labels", "began", "versions", "device", "owner")
@@ -156,7 +156,7 @@ class Run:
         """
         with self.database.writing() as base:
             base.execute(
-                "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     unit.key,
                     unit.classifier,
@@ -165,8 +165,11 @@ class Run:
                     unit.batch,
                     found.seconds,
                     found.targets.astype("<i4").tobytes(),
-                    found.scores.astype("<f4").tobytes(),
                 ),
+            )
+            base.executemany(
+                "INSERT OR REPLACE INTO scores VALUES (?, ?, ?)",
+                [(unit.key, number, scores.astype("<f4").tobytes()) for number, scores in found.scores.items()],
             )
             base.executemany(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
@@ -283,12 +286,13 @@ class Run:
         # The middle one of the batches: in the first one, what is compiled may still be loading.
         return Cell(predicted, confidence, true, targets, float(np.median(seconds)) if seconds else float("nan"))
 
-    def scores(self, classifier: int, attack: int) -> Floats:
-        """The detector's scores under one attack on the bare classifier, N; NaN where there are none yet."""
+    def scores(self, classifier: int, attack: int, detector: int = 0) -> Floats:
+        """A detector's scores under one attack on the bare classifier, N; NaN where there are none yet."""
         result = np.full(len(self.labels), np.nan, np.float32)
         rows = self.database.ask(
-            "SELECT batch, scores FROM units WHERE classifier = ? AND attack = ? AND known = ? AND batch IS NOT NULL",
-            (classifier, attack, BARE),
+            "SELECT batch, scores.scores FROM units JOIN scores ON unit = key "
+            "WHERE classifier = ? AND attack = ? AND known = ? AND detector = ? AND batch IS NOT NULL",
+            (classifier, attack, BARE, detector),
             most=self._batches,
         )
         for batch, data in rows:

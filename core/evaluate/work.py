@@ -12,7 +12,6 @@ from torch import Tensor
 
 from core import domains, images
 from core.domains import Domain
-from core.evaluate.detection import FeatureSqueezing
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -48,7 +47,7 @@ class Found:
         answers: by the number of the defense that looked, BARE for none.
         targets: the class that each picture was pushed toward, −1 for none; N.
         seconds: what the attack took.
-        scores: of the feature-squeezing detector, N; empty where it was not asked.
+        scores: by the number of the detector, N each; empty where the attacker knows a defense.
         pictures: the attacked pictures that are kept, uint8 H×W×C, of the first so many of the batch.
         extras: what a universal attack made, by name.
     """
@@ -56,7 +55,7 @@ class Found:
     answers: dict[int, Answer] = field(default_factory=dict)
     targets: Ints = field(default_factory=lambda: np.empty(0, np.int32))
     seconds: float = 0.0
-    scores: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+    scores: dict[int, Floats] = field(default_factory=dict)
     pictures: tuple[images.Pixels, ...] = ()
     extras: dict[str, Floats] = field(default_factory=dict)
 
@@ -153,10 +152,11 @@ def compute(
         _ask_before(judging, plan.defense_title(number))
         judged = judge_batch(plan.system(number), load, attacked, seed=plan.seed)
         answers[number] = _answer(judged.logits, y, judged.seconds)
-    scores = np.empty(0, np.float32)
-    if plan.detect and unit.known == BARE:
-        _ask_before(judging, "feature squeezing")
-        scores = FeatureSqueezing(classifier).score(attacked).float().cpu().numpy()
+    scores: dict[int, Floats] = {}
+    for number, detector in enumerate(plan.built_detectors if unit.known == BARE else ()):
+        _ask_before(judging, detector.title)
+        with torch.no_grad():
+            scores[number] = detector.around(classifier).score(attacked).float().cpu().numpy()
     first = unit.batch * plan.batch
     kept = images.to_pixels(attacked[: max(0, plan.save_images - first)]) if unit.attack != CLEAN else ()
     return Found(

@@ -27,7 +27,7 @@ PLAN = Plan(
         Method(name="fgsm", params={"eps": 80 / 255}),
     ),
     defenses=((Method(name="median"),), (Method(name="bitdepth", params={"bits": 1}),)),
-    detect=True,
+    detectors=(Method(name="feature_squeezing"),),
 )
 LINK = Recipe(domain="mnist").to_link()
 

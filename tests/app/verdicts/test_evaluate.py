@@ -83,9 +83,9 @@ BOTH = {(CLEAN, BARE, BARE): 9, (0, BARE, BARE): 2, (0, BARE, 0): 6, (0, 0, 0): 
             "Without an attack 10 of 10 are right (100 %); no defense breaks any of them.",
         ),
         (
-            {"attacks": (), "detect": True},
+            {"attacks": (), "detectors": (Method(name="feature_squeezing"),)},
             {},
-            "Without an attack 10 of 10 are right (100 %); feature squeezing flags 0 of 10 clean images.",
+            "Without an attack 10 of 10 are right (100 %); Feature squeezing flags 0 of 10 clean images.",
         ),
         (
             {"defenses": (MEDIAN,)},
@@ -198,7 +198,12 @@ def test_an_unfinished_run_says_so_and_compares_the_same_images(tmp_path: Path) 
 
 def test_tables_and_captions_of_an_unfinished_run_say_on_how_many_images(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
-    fill(plan(defenses=(MEDIAN,), detect=True), path, answers({(0, BARE, BARE): 2}), most=4)
+    fill(
+        plan(defenses=(MEDIAN,), detectors=(Method(name="feature_squeezing"),)),
+        path,
+        answers({(0, BARE, BARE): 2}),
+        most=4,
+    )
     with Run(path) as run:
         findings = Findings(run)
         rows = reports.matrix(findings)

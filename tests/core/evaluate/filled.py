@@ -39,8 +39,9 @@ def found(run: Run, unit: Unit, say: Say = rightly, target: int = -1) -> Found:
     }
     aims = np.full(size, -1 if unit.attack < 0 else target, np.int32)
     aims[labels == target] = -1
+    scores = {n: np.linspace(0, 1, size).astype(np.float32) for n in range(len(run.plan.detectors))}
     pixels = tuple(np.full((28, 28, 1), 100, np.uint8) for _ in range(size)) if unit.attack >= 0 else ()
-    return Found(answers, aims, 0.25, np.linspace(0, 1, size).astype(np.float32), pixels)
+    return Found(answers, aims, 0.25, scores, pixels)
 
 
 def fill(plan: Plan, path: Path | None = None, say: Say = rightly, most: int = 10**6, target: int = -1) -> Plan:

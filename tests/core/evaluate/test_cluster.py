@@ -29,7 +29,7 @@ PLAN = Plan(
     ),
     target="3",
     defenses=((Method(name="median"),),),
-    detect=True,
+    detectors=(Method(name="feature_squeezing"),),
 )
 
 

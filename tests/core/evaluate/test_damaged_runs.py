@@ -33,7 +33,7 @@ PLAN = Plan(
     ),
     target="3",
     defenses=((Method(name="median"),), (Method(name="bitdepth"),)),
-    detect=True,
+    detectors=(Method(name="feature_squeezing"),),
 )
 LIMIT = 10.0  # seconds, far more than any of it takes
 
@@ -169,7 +169,7 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "key none": changed("UPDATE units SET key = NULL WHERE batch = 1"),
     "key not UTF-8": changed("UPDATE units SET key = CAST(x'ff30' AS TEXT) WHERE key = '0/0/-1/1'"),
     "more units than planned": changed(
-        "INSERT INTO units SELECT 'more' || i.value, 0, 0, -1, 0, 0.1, x'', x'' FROM json_each('[1,2,3,4,5,6,7,8,9]') AS i"
+        "INSERT INTO units SELECT 'more' || i.value, 0, 0, -1, 0, 0.1, x'' FROM json_each('[1,2,3,4,5,6,7,8,9]') AS i"
     ),
     "seconds infinite": changed("UPDATE units SET seconds = 9e999"),
     "seconds negative": changed("UPDATE units SET seconds = -1"),
@@ -179,8 +179,8 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "defense seconds none": changed("UPDATE answers SET seconds = NULL"),
     "targets none": changed("UPDATE units SET targets = NULL"),
     "targets beyond": changed("UPDATE units SET targets = ? WHERE batch = 0", np.full(5, 99, "<i4").tobytes()),
-    "scores text": changed("UPDATE units SET scores = 'many'"),
-    "scores short": changed("UPDATE units SET scores = x'00000000'"),
+    "scores text": changed("UPDATE scores SET scores = 'many'"),
+    "scores short": changed("UPDATE scores SET scores = x'00000000'"),
     "predicted none": changed("UPDATE answers SET predicted = NULL"),
     "predicted text": changed("UPDATE answers SET predicted = 'seven'"),
     "predicted short": changed("UPDATE answers SET predicted = x'0000'"),

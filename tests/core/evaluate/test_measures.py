@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from core import domains
 from core.defenses import BitDepth, SpatialSmoothing
-from core.evaluate.detection import FeatureSqueezing, flagged, threshold_at
+from core.detectors import FeatureSqueezing, flagged, threshold_at
 from core.evaluate.measures import Findings, Place, clustered, confusion, curves, extremes, places
 from core.evaluate.plan import BARE, CLEAN, Plan, Unit
 from core.evaluate.report import classes_table, matrix, recovery, report

@@ -36,7 +36,7 @@ PLAN = Plan(
     batch=5,
     attacks=(Method(name="pgd", params={"eps": "40/255", "steps": 3}), Method(name="square", params={"queries": 20})),
     defenses=((Method(name="median"),), (Method(name="random_resize"), Method(name="bitdepth"))),
-    detect=True,
+    detectors=(Method(name="feature_squeezing"),),
     save_images=7,
 )
 
@@ -45,7 +45,8 @@ def content(run: Run) -> list[tuple[object, ...]]:
     """All that a run holds but the times."""
     base = sqlite3.connect(run.path)
     tables = (
-        "SELECT key, classifier, attack, known, batch, targets, scores FROM units ORDER BY key",
+        "SELECT key, classifier, attack, known, batch, targets FROM units ORDER BY key",
+        "SELECT unit, detector, scores FROM scores ORDER BY unit, detector",
         "SELECT unit, defense, predicted, confidence, true_confidence FROM answers ORDER BY unit, defense",
         "SELECT * FROM pictures ORDER BY 1, 2, 3, 4",
         "SELECT * FROM extras ORDER BY unit, name",
@@ -409,7 +410,7 @@ def test_judging_says_what_it_does_and_stops_between_defenses(tmp_path: Path) ->
             "no attack, batch 1 of 1, judged with Median filter",
         ]
         assert evaluate(run, device="cpu", on_progress=lambda advance: seen.append(advance.text) and False)
-        assert "no attack, batch 1 of 1, judged with feature squeezing" in seen
+        assert "no attack, batch 1 of 1, judged with Feature squeezing" in seen
 
 
 def test_stop_is_asked_within_a_unit_and_before_its_turn(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None,
 def test_a_plan_from_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "evaluate --domain mnist --images 10 --attack fgsm --eps 20/255,40/255 --defense median+jpeg:quality=50 "
-        "--attacker grey --device cpu --detect"
+        "--attacker grey --device cpu --detector feature_squeezing"
     )
     command = [*words.split(), "--store", str(tmp_path / "run.sqlite"), "--out", str(tmp_path)]
     assert main(command) == 0
