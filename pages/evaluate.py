@@ -17,10 +17,10 @@ from app.state import session
 from app.text import plural
 from app.verdicts.evaluate import evaluate_verdict
 from core import domains
-from core.evaluate import BARE, Findings, Place, Plan, shelf
+from core.evaluate import NO_DEFENSE, CellKey, Metrics, Plan, run_index
 from core.evaluate import report as reports
-from core.evaluate.measures import MEASURES, Measure
-from core.evaluate.plan import unit_count
+from core.evaluate.metrics import MEASURES, Measure
+from core.evaluate.tasks import task_count
 from core.inputs import BadInput
 from core.reproduce import TABLES
 
@@ -31,8 +31,8 @@ EVERY = 2.0  # seconds between two looks at a run that is at work
 def _report(name: str) -> str:
     """The whole report, made when it is asked for."""
     try:
-        with shelf.opened(name) as run:
-            return reports.report(Findings(run))
+        with run_index.open_run(name) as run:
+            return reports.report(Metrics(run))
     except BadInput as error:
         return f"{error}\n"
 
@@ -40,7 +40,7 @@ def _report(name: str) -> str:
 def _file(name: str) -> bytes:
     """The run's file as it is when it is asked for."""
     try:
-        with shelf.opened(name) as run:
+        with run_index.open_run(name) as run:
             return run.database.content()
     except BadInput as error:
         return f"{error}\n".encode()
@@ -83,8 +83,8 @@ def choices(plan: Plan) -> tuple[int, Measure, int]:
 def headline(name: str, classifier: int, busy: bool) -> None:
     """The run in one sentence."""
     try:
-        with shelf.opened(name) as run:
-            theme.verdict(evaluate_verdict(Findings(run), classifier, busy))
+        with run_index.open_run(name) as run:
+            theme.verdict(evaluate_verdict(Metrics(run), classifier, busy))
     except BadInput:
         theme.verdict("This run cannot be shown.")
 
@@ -92,13 +92,13 @@ def headline(name: str, classifier: int, busy: bool) -> None:
 def views(name: str, classifier: int, measure: Measure, detector: int) -> None:
     """The finished, or growing, run."""
     try:
-        with shelf.opened(name) as run:
-            _views(Findings(run), classifier, measure, detector)
+        with run_index.open_run(name) as run:
+            _views(Metrics(run), classifier, measure, detector)
     except BadInput as error:
         st.warning(theme.plain(str(error)))
 
 
-def _views(findings: Findings, classifier: int, measure: Measure, detector: int) -> None:
+def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) -> None:
     run, plan, domain = findings.run, findings.plan, domains.get(findings.plan.domain)
     st.caption(f"{MEASURES[measure]} {theme.plain(reports.heading(findings))}.")
     place = matrix(
@@ -124,8 +124,8 @@ def _views(findings: Findings, classifier: int, measure: Measure, detector: int)
         with cell:
             if place is None:
                 columns = columns_of(plan, classifier)
-                bare = next(c for c in columns if c.defense == BARE)
-                place = Place(classifier, len(plan.attacks) - 1, bare.defense, "none") if plan.attacks else bare
+                bare = next(c for c in columns if c.defense == NO_DEFENSE)
+                place = CellKey(classifier, len(plan.attacks) - 1, bare.defense, "none") if plan.attacks else bare
             cell_view(findings, place, domain.classes)
     if curve.open:
         with curve:
@@ -152,7 +152,7 @@ if scene is None:
     st.stop()
 domain = session.recipe().domain
 head = st.container(key="ev_head")
-listed = shelf.listed()
+listed = run_index.list_runs()
 shown = chosen(listed, domain)
 with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
     plan = settings(session.recipe())
@@ -167,7 +167,7 @@ with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
             shortcut="ctrl+enter",
         )
         if plan is not None:
-            parts = plural(unit_count(plan), "part")
+            parts = plural(task_count(plan), "part")
             st.caption(f"{parts}, each kept as soon as it is done; a run that is stopped goes on where it was.")
     if pressed and plan is not None:
         begin(plan)
@@ -179,7 +179,7 @@ if busy:
 elif at is not None and at.error:
     st.error(theme.plain(at.error))
 try:
-    with shelf.opened(shown) as run:
+    with run_index.open_run(shown) as run:
         opened: Plan | None = run.plan
 except BadInput as error:
     opened = None

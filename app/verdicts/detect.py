@@ -48,16 +48,16 @@ def trial_verdict(detector: str, trial: DetectorBenchmark, threshold: float) -> 
         return f"{begin}The attack fooled the classifier on none of {plural(total, 'image')}."
     passes = trial.evasion_rate(trial.adaptive, threshold)
     if plain.count:
-        words = f"{detector} flags {count_of(plain.hits, plain.count)} images that fool the classifier"
+        words = f"{detector} flags {count_of(plain.successes, plain.count)} images that fool the classifier"
         if not known.count:
             return f"{begin}{words}; an attacker who knows it fools the classifier on none."
-        words += f". Known to the attacker, {count_of(known.hits, known.count)}"
+        words += f". Known to the attacker, {count_of(known.successes, known.count)}"
     else:
         words = (
             "An attacker who does not know the detector fools the classifier on no image. "
-            f"Known to the attacker, {detector} flags {count_of(known.hits, known.count)}"
+            f"Known to the attacker, {detector} flags {count_of(known.successes, known.count)}"
         )
-    return f"{begin}{words}: {passes.hits} of all {passes.count} go unnoticed."
+    return f"{begin}{words}: {passes.successes} of all {passes.count} go unnoticed."
 
 
 def score_words(score: float, threshold: float) -> tuple[str, str]:

@@ -15,11 +15,11 @@ from core.cli.progress_bar import ProgressBar
 from core.device import pick
 from core.evaluate.cluster import distribute
 from core.evaluate.eps_grid import at_each_eps
-from core.evaluate.measures import Findings
+from core.evaluate.metrics import Metrics
 from core.evaluate.plan import Plan
 from core.evaluate.report import matrix, report
 from core.evaluate.running import devices_note, evaluate
-from core.evaluate.store import Run
+from core.evaluate.store import RunStore
 from core.evaluate.tables import Row, csv, latex
 from core.inputs import BadInput
 from core.progress import OnProgress
@@ -89,14 +89,14 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
 
 
 def _evaluate(plan: Plan, options: argparse.Namespace, on_progress: OnProgress) -> int:
-    with Run.create(plan, devices_note(str(pick(options.device))), options.store) as run:
+    with RunStore.create(plan, devices_note(str(pick(options.device))), options.store) as run:
         if options.ray:
             distribute(run, options.ray, workers=options.workers, on_progress=on_progress)
         else:
             evaluate(run, device=options.device, on_progress=on_progress)
-        findings = Findings(run)
-        text = report(findings)
-        _save(options.out, plan.name, text, matrix(findings))
+        metrics = Metrics(run)
+        text = report(metrics)
+        _save(options.out, plan.name, text, matrix(metrics))
         print(f"{text}\nSaved in {files.shown(options.out)}; the run is {files.shown(run.path)}.")
     return 0
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.attacks import Attack, AttackResult, Goal, Step
 from core.detectors import Detector, DetectorAwareClassifier
-from core.evaluate.share import Share
+from core.evaluate.proportion import Proportion
 from core.images import quantise
 from core.progress import OnProgress, Progress
 
@@ -62,26 +62,26 @@ class DetectorBenchmark:
         """Which images the classifier misclassifies, bool N."""
         return np.not_equal(attacker.predicted, self.labels)
 
-    def true_positive(self, attacker: DetectorScores, threshold: float) -> Share:
+    def true_positive(self, attacker: DetectorScores, threshold: float) -> Proportion:
         """Of the images that fool the classifier, those that are flagged."""
         fooled = self.fooled(attacker)
-        return Share(int((attacker.score[fooled] > threshold).sum()), int(fooled.sum()))
+        return Proportion(int((attacker.score[fooled] > threshold).sum()), int(fooled.sum()))
 
-    def true_negative(self, attacker: DetectorScores, threshold: float) -> Share:
+    def true_negative(self, attacker: DetectorScores, threshold: float) -> Proportion:
         """Of the clean forms of the images that fool the classifier, those that are not flagged."""
         fooled = self.fooled(attacker)
-        return Share(int((self.clean.score[fooled] <= threshold).sum()), int(fooled.sum()))
+        return Proportion(int((self.clean.score[fooled] <= threshold).sum()), int(fooled.sum()))
 
-    def recovered(self, attacker: DetectorScores, threshold: float) -> Share:
+    def recovered(self, attacker: DetectorScores, threshold: float) -> Proportion:
         """Of the images that fool the classifier, those that are flagged and whose corrected label is the true class."""
         fooled = self.fooled(attacker)
         corrected = (attacker.score > threshold) & (attacker.corrected_label == self.labels)
-        return Share(int(corrected[fooled].sum()), int(fooled.sum()))
+        return Proportion(int(corrected[fooled].sum()), int(fooled.sum()))
 
-    def evasion_rate(self, attacker: DetectorScores, threshold: float) -> Share:
+    def evasion_rate(self, attacker: DetectorScores, threshold: float) -> Proportion:
         """Of all images, those that fool the classifier and are not flagged."""
         evaded = self.fooled(attacker) & (attacker.score <= threshold)
-        return Share(int(evaded.sum()), len(evaded))
+        return Proportion(int(evaded.sum()), len(evaded))
 
 
 @torch.no_grad()

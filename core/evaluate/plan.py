@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
@@ -28,8 +26,8 @@ from core.recipe.columns import (
 from core.recipe.recipe import Attacker, JsonSpec, build_attack, describe_attack
 from core.systems import Backward, System
 
-BARE = -1  # in place of a defense's number: none
-CLEAN = -1  # in place of an attack's number: none
+NO_DEFENSE = -1  # in place of a defense's number: none
+NO_ATTACK = -1  # in place of an attack's number: none
 
 
 class Plan(JsonSpec):
@@ -123,7 +121,7 @@ class Plan(JsonSpec):
 
     def system(self, number: int) -> System | None:
         """The system of that column; None for BARE."""
-        return None if number == BARE else self.systems[number]
+        return None if number == NO_DEFENSE else self.systems[number]
 
     def classifier_names(self) -> tuple[str, ...]:
         """The classifiers by name; the domain's default where none is named."""
@@ -135,10 +133,10 @@ class Plan(JsonSpec):
         return tuple(name for name in dict.fromkeys(names) if name not in self.classifier_names())
 
     def attack_title(self, number: int) -> str:
-        return "no attack" if number == CLEAN else describe_attack(self.domain, self.attacks[number])
+        return "no attack" if number == NO_ATTACK else describe_attack(self.domain, self.attacks[number])
 
     def defense_title(self, number: int) -> str:
-        return "no defense" if number == BARE else self.systems[number].described()
+        return "no defense" if number == NO_DEFENSE else self.systems[number].described()
 
     def detector_title(self, number: int) -> str:
         return self.built_detectors[number].described()
@@ -160,68 +158,3 @@ class Plan(JsonSpec):
 def _once(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """The items in order, none of them twice."""
     return tuple(item for n, item in enumerate(items) if item not in items[:n])
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What is computed in one go and kept whole or not at all: one attack on one classifier, on one batch of pictures.
-
-    `known` is the defense that the attacker knows, or BARE; `batch` is None where a universal attack is trained for all pictures.
-    """
-
-    classifier: int
-    attack: int
-    known: int
-    batch: int | None
-
-    @property
-    def key(self) -> str:
-        return f"{self.classifier}/{self.attack}/{self.known}/{'all' if self.batch is None else self.batch}"
-
-    @property
-    def kind(self) -> tuple[int, int, int, bool]:
-        """Units of one kind take about as long as each other."""
-        return self.classifier, self.attack, self.known, self.batch is None
-
-
-def _known(plan: Plan) -> list[int]:
-    """The defenses that an attacker knows in a plan, and BARE."""
-    return [BARE, *(range(len(plan.defenses)) if plan.attacker != "grey" else ())]
-
-
-def units(plan: Plan) -> Iterator[Unit]:
-    """All units of a plan: what a universal attack makes first, then batch by batch, so that every table fills evenly."""
-    known = _known(plan)
-    for classifier in range(len(plan.classifier_names())):
-        for number, attack in enumerate(plan.built_attacks):
-            if attack.universal:
-                yield from (Unit(classifier, number, defense, None) for defense in known)
-        for batch in range(-(-plan.n_images // plan.batch)):
-            yield Unit(classifier, CLEAN, BARE, batch)
-            for number in range(len(plan.attacks)):
-                yield from (Unit(classifier, number, defense, batch) for defense in known)
-
-
-def kinds(plan: Plan) -> Iterator[tuple[int, int, int, bool]]:
-    """The kinds of units that a plan has, however many images it names."""
-    for classifier in range(len(plan.classifier_names())):
-        yield classifier, CLEAN, BARE, False
-        for number, attack in enumerate(plan.built_attacks):
-            for defense in _known(plan):
-                yield classifier, number, defense, False
-                if attack.universal:
-                    yield classifier, number, defense, True
-
-
-def unit_count(plan: Plan) -> int:
-    """How many units a plan has, without making them."""
-    batches = -(-plan.n_images // plan.batch)
-    return sum(1 if whole else batches for *_, whole in kinds(plan))
-
-
-def judges(plan: Plan, unit: Unit) -> tuple[int, ...]:
-    """The defenses (and BARE) that a unit's pictures are shown to."""
-    if unit.known != BARE:
-        return (unit.known,)
-    everyone = unit.attack == CLEAN or plan.attacker != "adaptive"
-    return (BARE, *(range(len(plan.defenses)) if everyone else ()))

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from core.evaluate.share import Z
+from core.evaluate.proportion import Z
 from core.inputs import BadInput
 
 Values = npt.NDArray[np.floating]

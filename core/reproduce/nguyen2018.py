@@ -12,7 +12,7 @@ from core import domains
 from core.attacks import CW, FGSM, JSMA, PGD, Attack, StAdv
 from core.detectors import ConvolutionalMasks, FeatureSqueezing, MaskDisagreement
 from core.evaluate.detector_benchmark import adaptive_attack
-from core.evaluate.share import Share
+from core.evaluate.proportion import Proportion
 from core.evaluate.tables import markdown
 from core.explain import masks
 from core.images import quantise
@@ -72,7 +72,7 @@ class MaskTables(CountTable):
 
         def add(table: str, attack: str, measure: str, count: int, total: int, published: float | None = None) -> None:
             labels = {"table": table, "attack": attack, "": measure}
-            rows.append(Row(labels, {"measured": Cell(Share(count, total), published)}))
+            rows.append(Row(labels, {"measured": Cell(Proportion(count, total), published)}))
 
         for attack in ATTACKS:
             n = totals[f"AlexNet, {attack}"]

@@ -20,9 +20,10 @@ from core.attacks import PGD, Attack
 from core.defenses import Bilateral, Chain, Defense, Median
 from core.detectors import ConvolutionalMasks, Detector, FeatureSqueezing
 from core.evaluate.detector_benchmark import benchmark_detector
-from core.evaluate.plan import CLEAN, Plan, judges, units
+from core.evaluate.plan import NO_ATTACK, Plan
 from core.evaluate.running import evaluate
-from core.evaluate.store import Run
+from core.evaluate.store import RunStore
+from core.evaluate.tasks import judged_defenses, tasks
 from core.explain import layers
 from core.explain.cams import METHODS, class_maps
 from core.recipe import Method, craft, load_example
@@ -161,11 +162,15 @@ def test_evaluations(tmp_path: Path) -> None:
     )
 
     def judged(device: str) -> list[object]:
-        with Run.create(plan, "cpu", tmp_path / f"{device}.sqlite") as run:
+        with RunStore.create(plan, "cpu", tmp_path / f"{device}.sqlite") as run:
             assert evaluate(run, device=device)
-            cells = {(unit.attack, unit.known, judge) for unit in units(plan) for judge in judges(plan, unit)}
+            cells = {
+                (task.attack, task.known_defense, judge)
+                for task in tasks(plan)
+                for judge in judged_defenses(plan, task)
+            }
             return [run.cell(0, *cell) for cell in sorted(cells)] + [
-                run.scores(0, number, detector) for number in (CLEAN, 0, 1) for detector in (0, 1)
+                run.scores(0, number, detector) for number in (NO_ATTACK, 0, 1) for detector in (0, 1)
             ]
 
     wanted = judged("cpu")

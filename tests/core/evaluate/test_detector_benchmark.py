@@ -40,13 +40,16 @@ def test_a_benchmark_counts_what_was_done(digits: tuple[torch.Tensor, torch.Tens
     for threshold in (0.0, 2.5):
         flags = scores.score > threshold
         positive = benchmark.true_positive(benchmark.oblivious, threshold)
-        assert (positive.hits, positive.count) == ((flags & fooled).sum(), fooled.sum())
+        assert (positive.successes, positive.count) == ((flags & fooled).sum(), fooled.sum())
         negative = benchmark.true_negative(benchmark.oblivious, threshold)
-        assert (negative.hits, negative.count) == ((benchmark.clean.score[fooled] <= threshold).sum(), fooled.sum())
+        assert (negative.successes, negative.count) == (
+            (benchmark.clean.score[fooled] <= threshold).sum(),
+            fooled.sum(),
+        )
         back = benchmark.recovered(benchmark.oblivious, threshold)
-        assert back.hits == (flags & fooled & (scores.corrected_label == labels[known].numpy())).sum()
+        assert back.successes == (flags & fooled & (scores.corrected_label == labels[known].numpy())).sum()
         free = benchmark.evasion_rate(benchmark.oblivious, threshold)
-        assert (free.hits, free.count) == ((fooled & ~flags).sum(), len(fooled))
+        assert (free.successes, free.count) == ((fooled & ~flags).sum(), len(fooled))
 
 
 def test_a_stopped_benchmark_keeps_whole_batches(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
