@@ -41,14 +41,14 @@ def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], opti
 def _save(outcome: Outcome, folder: Path) -> None:
     (folder / "recipe.json").write_text(outcome.recipe.to_json() + "\n", encoding="utf-8")
     (folder / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
-    pictures = {"clean": outcome.clean, "adversarial": outcome.attacked.adversarial}
+    images_by_name = {"clean": outcome.clean, "adversarial": outcome.attacked.adversarial}
     for number, column in enumerate(outcome.columns, start=1):
         for kind, guard in (("grey", column.grey), ("adaptive", column.adaptive)):
             if guard is not None:
-                pictures[f"defended_{number}_{kind}"] = guard.defended
+                images_by_name[f"defended_{number}_{kind}"] = guard.defended
             if guard is not None and guard.attack is not None:
-                pictures[f"adversarial_{number}_{kind}"] = guard.attack.adversarial
-    for name, pixels in pictures.items():
+                images_by_name[f"adversarial_{number}_{kind}"] = guard.attack.adversarial
+    for name, pixels in images_by_name.items():
         (folder / f"{name}.png").write_bytes(images.png(pixels))
 
 

@@ -37,7 +37,7 @@ _SIDECARS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database
 class Database:
     """A run's file, which anybody may have put there: only the tables of a run are accepted, and every query has limits.
 
-    Nothing is held between two calls, so that other threads and processes can write meanwhile.
+    Nothing stays locked between two calls, so that other threads and processes can write meanwhile.
     """
 
     def __init__(self, path: Path, lock_timeout: float = 30.0, query_timeout: float = QUERY_TIMEOUT) -> None:
@@ -156,9 +156,9 @@ _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
 @lru_cache(maxsize=1)
 def _expected() -> set[tuple[Any, ...]]:
     """The schema of a run as SQLite writes it down: no view, trigger or generated column of anybody else's."""
-    with closing(sqlite3.connect(":memory:")) as base:
-        base.executescript(SCHEMA)
-        return set(base.execute(_TABLES).fetchall())
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return set(connection.execute(_TABLES).fetchall())
 
 
 def create(path: Path, meta: dict[str, Any]) -> None:
@@ -171,9 +171,9 @@ def create(path: Path, meta: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(partial)
-        with closing(sqlite3.connect(partial)) as base, base:
-            base.executescript(SCHEMA)
-            base.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        with closing(sqlite3.connect(partial)) as connection, connection:
+            connection.executescript(SCHEMA)
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         if not os.path.lexists(path):  # else they belong to it
             for left in _leftovers(path):
                 left.unlink(missing_ok=True)

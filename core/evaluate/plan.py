@@ -1,4 +1,4 @@
-"""A whole-dataset experiment as plain data: which pictures, classifiers, attacks, defenses and attackers."""
+"""A whole-dataset experiment as plain data: which images, classifiers, attacks, defenses and attackers."""
 
 from __future__ import annotations
 

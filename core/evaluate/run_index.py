@@ -38,7 +38,7 @@ _cache: OrderedDict[tuple[str, int, int, int], RunSummary] = OrderedDict()  # of
 
 
 def list_runs() -> list[RunSummary]:
-    """All runs that are kept, the newest first; a file that cannot be read is a summary that says why."""
+    """All stored runs, the newest first; a file that cannot be read is a summary that says why."""
     try:
         names = [name.removesuffix(ENDING) for name in os.listdir(folder()) if name.endswith(ENDING)]
     except OSError:  # no folder yet, or none that may be read
