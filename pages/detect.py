@@ -183,7 +183,7 @@ trial = many(recipe, scene, detector, threshold)
 with head:
     flags = [entry["verdict"] == "flagged" for entry in rows]
     if trial is None:
-        seen = (scene.before, base.verdict)
+        seen = (scene.clean_prediction, base.prediction)
         said = detect_verdict(
             detector.title, (flags[0], flags[1]), seen, scene.classifier.classes, scene.label, scene.label_known
         )

@@ -112,7 +112,7 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
             Tile(
                 one.pixels,
                 one.title,
-                prediction(one.verdict, classes, label),
+                prediction(one.prediction, classes, label),
                 TONES[one.kind],
                 file_name=f"{one.kind}_{n}.png",
             )

@@ -81,7 +81,7 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
             label="The three pictures that the plane goes through",
             width=120,
         )
-    return regions_verdict(found, base, scene.before, scene.classifier.classes)
+    return regions_verdict(found, base, scene.clean_prediction, scene.classifier.classes)
 
 
 def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:

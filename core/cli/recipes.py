@@ -55,12 +55,12 @@ def _save(outcome: Outcome, folder: Path) -> None:
 def _report(outcome: Outcome) -> None:
     names, attacked = outcome.classes, outcome.attacked
     truth = f"true class {names[outcome.label]}" if outcome.label_known else "true class unknown (see --true-class)"
-    print(f"clean        {names[outcome.before.label]} {outcome.before.confidence:.1%}; {truth}")
-    number = attacked.first if attacked.success else attacked.iterations
+    print(f"clean        {names[outcome.clean_prediction.label]} {outcome.clean_prediction.confidence:.1%}; {truth}")
+    number = attacked.steps_to_success if attacked.success else attacked.iterations
     took = f"{'after' if attacked.success else 'no success in'} {number} step{'' if number == 1 else 's'}"
     stopped = ", stopped" if attacked.stopped else ""
     print(
-        f"adversarial  {names[attacked.verdict.label]} {attacked.verdict.confidence:.1%} {took}{stopped}: {attacked.method}"
+        f"adversarial  {names[attacked.prediction.label]} {attacked.prediction.confidence:.1%} {took}{stopped}: {attacked.method}"
     )
     norms = attacked.norms
     linf = shown(norms.linf, domains.get(outcome.domain).linf.unit)
@@ -72,4 +72,6 @@ def _report(outcome: Outcome) -> None:
         for kind, guard in (("grey box", column.grey), ("adaptive", column.adaptive)):
             if guard is not None:
                 mark = ("✓ " if guard.recovered else "✗ ") if outcome.label_known else ""
-                print(f"{kind:<13}{mark}{names[guard.verdict.label]} {guard.verdict.confidence:.1%}: {column.defense}")
+                print(
+                    f"{kind:<13}{mark}{names[guard.prediction.label]} {guard.prediction.confidence:.1%}: {column.defense}"
+                )

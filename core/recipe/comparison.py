@@ -27,7 +27,7 @@ class ComparisonRow:
     @property
     def trial(self) -> Trial:
         """The same as a trial of one picture."""
-        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.flips_back))
+        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.lost_to_quantization))
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def flags_of(outcome: Outcome) -> tuple[Flag, ...]:
     flags: dict[str, Flag] = {}
     made = [outcome.attacked, *(c.adaptive.attack for c in outcome.columns if c.adaptive and c.adaptive.attack)]
     for attacked in made:
-        trial = Trial(attack, int(attacked.success), 1, int(attacked.flips_back))
+        trial = Trial(attack, int(attacked.success), 1, int(attacked.lost_to_quantization))
         for flag in raised([] if attacked.stopped else [trial], attacked.gradient):
             flags.setdefault(flag.name, flag)
     return tuple(flags.values())

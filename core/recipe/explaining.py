@@ -36,7 +36,7 @@ class ClassMap:
     title: str
     kind: str
     pixels: Pixels
-    verdict: Prediction
+    prediction: Prediction
     number: int
     map: npt.NDArray[np.float32]
     shift: Shift | None
@@ -87,8 +87,8 @@ def explain(
         BadInput: the method cannot work on the layer, or there is no such class.
     """
     pictures = _pictures(recipe, scene, attacked)
-    verdicts = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
-    numbers = [_class(about, recipe, scene, attacked, verdict) for verdict in verdicts]
+    predictions = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
+    numbers = [_class(about, recipe, scene, attacked, prediction) for prediction in predictions]
 
     def told(done: int, total: int) -> bool:
         return watch is not None and bool(watch(Progress("Class maps", done, total)))
@@ -119,12 +119,12 @@ def explain(
             one.title,
             one.kind,
             one.pixels,
-            verdict,
+            prediction,
             number,
             maps[n],
             None if n == 0 else shift(before[n], maps[n], region),
         )
-        for n, (one, verdict, number) in enumerate(zip(pictures, verdicts, numbers, strict=True))
+        for n, (one, prediction, number) in enumerate(zip(pictures, predictions, numbers, strict=True))
     )
 
 
@@ -136,13 +136,13 @@ def _usual_layer(classifier: Classifier) -> Layer:
     return next((one for one in found if one.name == classifier.cam_layer), found[-1])
 
 
-def _class(about: About, recipe: Recipe, scene: Example, attacked: AttackOutcome, verdict: Prediction) -> int:
+def _class(about: About, recipe: Recipe, scene: Example, attacked: AttackOutcome, prediction: Prediction) -> int:
     if about == "predicted":
-        return verdict.label
+        return prediction.label
     if about == "true":
         if not scene.label_known:
             raise BadInput("The true class of this image is unknown; name 'predicted', 'target' or a class.")
         return scene.label
     if about == "target":
-        return attacked.target if attacked.target is not None else attacked.verdict.label
+        return attacked.target if attacked.target is not None else attacked.prediction.label
     return domains.get(recipe.domain).class_number(about)

@@ -30,7 +30,7 @@ from core.recipe.recipe import Recipe
 from core.systems import Backward, System
 from core.systems.system import Loader
 
-FRAMES = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
+MAX_SNAPSHOTS = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -46,9 +46,9 @@ class Example:
     clean: Pixels  # size×size×channels
     label: int  # the true class; where it is unknown, what the classifier says of the clean image
     label_known: bool
-    before: Prediction
+    clean_prediction: Prediction
     picture: Picture  # which image it is; a default is named
-    others: Loader  # gives the domain's other classifiers by name
+    load_other: Loader  # gives the domain's other classifiers by name
 
     @property
     def known_label(self) -> int | None:
@@ -66,7 +66,7 @@ class Example:
 
     def load(self, name: str) -> Classifier:
         """The classifier of that name, '' for the recipe's own."""
-        return self.others(name) if name else self.classifier
+        return self.load_other(name) if name else self.classifier
 
 
 def load_example(
@@ -103,7 +103,7 @@ def load_example(
         probabilities = _probabilities(classifier, images.to_tensor(clean))
     known = label is not None
     true = label if label is not None else int(probabilities.argmax())
-    return Example(classifier, clean, true, known, _verdict(probabilities, true), picture, classifiers)
+    return Example(classifier, clean, true, known, _prediction(probabilities, true), picture, classifiers)
 
 
 def craft(
@@ -127,7 +127,7 @@ def craft(
     if (
         target is None and attack.universal
     ):  # a universal attack has one target; the likeliest other class unless one is chosen
-        target = next(n for n, _ in scene.before.top if n != scene.label)
+        target = next(n for n, _ in scene.clean_prediction.top if n != scene.label)
     if target is not None:
         check_target(scene, target)
     recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), watch)
@@ -151,26 +151,26 @@ def craft(
     return AttackOutcome(
         method=recipe.attack_description(),
         adversarial=adversarial,
-        verdict=_verdict(probabilities, scene.label),
+        prediction=_prediction(probabilities, scene.label),
         success=success,
-        first=int(result.steps[0]) if universal is None else recorder.first_success(success),
+        steps_to_success=int(result.steps[0]) if universal is None else recorder.first_success(success),
         iterations=result.iterations,
         seconds=result.seconds,
         stopped=result.stopped,
         target=target if target is not None else int(result.targets[0]) if result.targets is not None else None,
         norms=norms(scene.clean, adversarial),
-        flips_back=recorder.fooled and not success,
+        lost_to_quantization=recorder.fooled and not success,
         gradients=counts.gradients,
         queries=counts.queries,
         known="" if system is None else system.described(),
         backward="none" if system is None else backward,
-        before=before,
+        clean_prediction=before,
         gradient=_slope(attacked, scene) if attack.access == "gradient" else None,
         trace=recorder.trace(),
         flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
         patch=_printed(result.extras),
         mask=None if result.mask is None else images.to_pixels(result.mask.float())[0],
-        others=None if universal is None else universal.fooled,
+        universal_success=None if universal is None else universal.fooled,
     )
 
 
@@ -186,7 +186,7 @@ def _train_universal(
     assert isinstance(attack, attacks.UniversalPatch) and target is not None
 
     def recorded(step: attacks.Step) -> bool | None:
-        if step.number % max(1, step.total // FRAMES) and step.number != step.total:
+        if step.number % max(1, step.total // MAX_SNAPSHOTS) and step.number != step.total:
             return recorder.alive(step)
         return recorder(shown_on(step, attack, classifier, scene.images, target, seed=recipe.seed))
 
@@ -275,7 +275,7 @@ def make_outcome(
         label=scene.label,
         label_known=scene.label_known,
         clean=scene.clean,
-        before=attacked.before or scene.before,
+        clean_prediction=attacked.clean_prediction or scene.clean_prediction,
         attacked=attacked,
         columns=columns,
     )
@@ -332,23 +332,23 @@ def _column(
         guard, seconds = _guard(recipe, scene, system, images.to_tensor(again.adversarial))
         adaptive = guard.model_copy(update={"attack": again, "backward": again.backward})
     return DefenseOutcome(
-        defense=system.described(), short=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
+        defense=system.described(), short_title=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
     )
 
 
 def _guard(recipe: Recipe, scene: Example, system: System, batch: Tensor) -> tuple[DefendedPrediction, float]:
     """What the system makes of a batch of one, and the seconds that its defenses took."""
     found = judge_batch(system, scene.load, batch.to(scene.classifier.device), seed=recipe.seed)
-    verdict = _verdict(found.logits[0].float().softmax(0).cpu(), scene.label)
+    prediction = _prediction(found.logits[0].float().softmax(0).cpu(), scene.label)
     guard = DefendedPrediction(
-        defended=images.to_pixels(found.defended)[0], verdict=verdict, recovered=verdict.label == scene.label
+        defended=images.to_pixels(found.defended)[0], prediction=prediction, recovered=prediction.label == scene.label
     )
     return guard, found.seconds
 
 
 def predict(classifier: Classifier, batch: Tensor, label: int) -> Prediction:
     """What the classifier says of a batch of one, whose true class is `label`."""
-    return _verdict(_probabilities(classifier, batch), label)
+    return _prediction(_probabilities(classifier, batch), label)
 
 
 def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:
@@ -357,7 +357,7 @@ def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:
     return logits[0].float().softmax(0).cpu()  # type: ignore[no-any-return]
 
 
-def _verdict(probabilities: Tensor, label: int) -> Prediction:
+def _prediction(probabilities: Tensor, label: int) -> Prediction:
     values, numbers = probabilities.topk(min(5, len(probabilities)))
     top = tuple((int(n), float(v)) for n, v in zip(numbers, values, strict=True))
     return Prediction(label=top[0][0], confidence=top[0][1], top=top, true_confidence=float(probabilities[label]))
@@ -369,14 +369,14 @@ class _Recorder:
     def __init__(self, label: int, text: str, watch: Watch | None) -> None:
         self.label, self.text, self.watch = label, text, watch
         self.fooled = False
-        self.first: int | None = None
+        self.steps_to_success: int | None = None
         self.stride = 1
         self.numbers: list[int] = []
         self.loss: list[float] = []
         self.confidence: list[float] = []
-        self.strongest: list[float] = []
+        self.runner_up_confidence: list[float] = []
         self.predicted: list[int] = []
-        self.frames: dict[int, Pixels] = {}
+        self.snapshots: dict[int, Pixels] = {}
         self.last: tuple[int, Pixels] | None = None
         self.seen: Tensor | None = None
 
@@ -389,22 +389,22 @@ class _Recorder:
         others[self.label] = -1
         strongest = int(step.targets[0]) if step.targets is not None else int(others.argmax())
         if self.numbers and self.numbers[-1] == step.number:  # an attack's last word on the same step: what it returns
-            for series in (self.numbers, self.loss, self.confidence, self.strongest, self.predicted):
+            for series in (self.numbers, self.loss, self.confidence, self.runner_up_confidence, self.predicted):
                 series.pop()
         self.numbers.append(step.number)
         self.loss.append(float(step.loss[0]))
         self.confidence.append(float(probabilities[self.label]))
-        self.strongest.append(float(probabilities[strongest]))
+        self.runner_up_confidence.append(float(probabilities[strongest]))
         self.predicted.append(int(probabilities.argmax()))
         self.fooled = bool(step.fooled[0])
-        if self.fooled and self.first is None:
-            self.first = step.number
+        if self.fooled and self.steps_to_success is None:
+            self.steps_to_success = step.number
         self.last = (step.number, images.to_pixels(step.images)[0])
         if step.number % self.stride == 0:
-            self.frames[step.number] = self.last[1]
-            if len(self.frames) > FRAMES:
+            self.snapshots[step.number] = self.last[1]
+            if len(self.snapshots) > MAX_SNAPSHOTS:
                 self.stride *= 2
-                self.frames = {n: f for n, f in self.frames.items() if n % self.stride == 0}
+                self.snapshots = {n: f for n, f in self.snapshots.items() if n % self.stride == 0}
         return self.alive(step)
 
     def alive(self, step: attacks.Step) -> bool | None:
@@ -413,19 +413,19 @@ class _Recorder:
 
     def first_success(self, success: bool) -> int:
         """The step that fooled first; the last one where none did or the attack failed in the end."""
-        if success and self.first is not None:
-            return self.first
+        if success and self.steps_to_success is not None:
+            return self.steps_to_success
         return self.numbers[-1] if self.numbers else 0
 
     def trace(self) -> Trace:
         if self.last is not None:
-            self.frames[self.last[0]] = self.last[1]
+            self.snapshots[self.last[0]] = self.last[1]
         return Trace(
             numbers=tuple(self.numbers),
             loss=tuple(self.loss),
             confidence=tuple(self.confidence),
-            strongest=tuple(self.strongest),
+            runner_up_confidence=tuple(self.runner_up_confidence),
             predicted=tuple(self.predicted),
-            frame_numbers=tuple(sorted(self.frames)),
-            frames=tuple(self.frames[n] for n in sorted(self.frames)),
+            snapshot_steps=tuple(sorted(self.snapshots)),
+            snapshots=tuple(self.snapshots[n] for n in sorted(self.snapshots)),
         )

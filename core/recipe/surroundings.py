@@ -75,7 +75,7 @@ def decision_regions(
 def _third(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
     """A picture of the target, or of the class that the attacked picture is taken for."""
     domain, classifier = domains.get(recipe.domain), scene.classifier
-    wanted = attacked.target if attacked.target is not None else attacked.verdict.label
+    wanted = attacked.target if attacked.target is not None else attacked.prediction.label
     name = classifier.classes[wanted]
     if wanted != scene.label:
         for item in domain.gallery():

@@ -54,11 +54,11 @@ def test_the_image_of_every_cell_is_the_one_that_opens(backward: str, target: st
                 place = CellKey(0, attack, defense, attacker)  # type: ignore[arg-type]
                 outcome = opened(plan, place, number)
                 kept = done.image(0, attack, place.known_defense, position)
-                made, verdict = outcome.attacked, outcome.attacked.verdict
+                made, verdict = outcome.attacked, outcome.attacked.prediction
                 if defense != NO_DEFENSE:
                     guard = outcome.columns[0].adaptive if attacker == "adaptive" else outcome.columns[0].grey
                     assert guard is not None
-                    made, verdict = guard.attack or outcome.attacked, guard.verdict
+                    made, verdict = guard.attack or outcome.attacked, guard.prediction
                 assert kept is not None and made.method == plan.attack_title(attack)
                 change = np.abs(made.adversarial.astype(int) - kept)
                 # A gradient next to zero may have the other sign where the network computes in another batch.
@@ -102,5 +102,5 @@ def test_a_cell_of_a_black_box_attack_opens_with_the_classifier_that_it_was_craf
     column = outcome.columns[0]
     assert column.grey is not None
     assert float((outcome.attacked.adversarial != stored).mean()) <= 0.01
-    assert int(cell.predicted[2]) == column.grey.verdict.label
-    assert float(cell.confidence[2]) == pytest.approx(column.grey.verdict.confidence, abs=0.02)
+    assert int(cell.predicted[2]) == column.grey.prediction.label
+    assert float(cell.confidence[2]) == pytest.approx(column.grey.prediction.confidence, abs=0.02)

@@ -171,6 +171,6 @@ def test_defenses_that_are_stopped_leave_the_whole_columns() -> None:
 
     with cancellable(lambda: asked["first"]):
         columns = evaluate_defenses(recipe, scene, attacked, watch=watch)
-    assert [column.short for column in columns] == ["Bit-depth reduction"]
+    assert [column.short_title for column in columns] == ["Bit-depth reduction"]
     with cancellable(lambda: True):
         assert evaluate_defenses(recipe, scene, attacked) == ()

@@ -84,7 +84,7 @@ def test_one_file_is_enough_everywhere(tmp_path: Path, capsys: pytest.CaptureFix
     outcome = run(Recipe.from_link(recipe.to_link()), device="cpu")
     wanted = np.clip(outcome.clean.astype(int) - 51, 0, 255)
     assert np.abs(outcome.attacked.adversarial.astype(int) - wanted).max() <= 1
-    assert outcome.columns[0].short == "Lighten"
+    assert outcome.columns[0].short_title == "Lighten"
 
 
 DEFENSE = '''

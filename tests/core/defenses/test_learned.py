@@ -205,7 +205,7 @@ def test_it_works_in_a_recipe_in_an_evaluation_and_on_the_command_line(
 ) -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), defenses=BLUR, attacker="both")
     (column,) = run(recipe, device="cpu").columns
-    assert column.short == "Learned blur" and column.grey is not None and column.adaptive is not None
+    assert column.short_title == "Learned blur" and column.grey is not None and column.adaptive is not None
     plan = Plan(domain="mnist", n_images=4, batch=4, attacks=(Method(name="fgsm"),), defenses=BLUR)
     assert evaluate(RunStore.create(plan, "cpu", tmp_path / "run.sqlite"), device="cpu")
     assert main(["list"]) == 0 and "digits" in capsys.readouterr().out

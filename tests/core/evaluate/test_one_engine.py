@@ -85,11 +85,11 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
             (done,) = outcome.columns
             assert done.grey is not None and done.adaptive is not None and done.adaptive.attack is not None
             cells = {
-                (NO_ATTACK, NO_DEFENSE, NO_DEFENSE): (outcome.before, outcome.clean),
-                (NO_ATTACK, NO_DEFENSE, 0): (done.clean.verdict, outcome.clean),
-                (0, NO_DEFENSE, NO_DEFENSE): (outcome.attacked.verdict, outcome.attacked.adversarial),
-                (0, NO_DEFENSE, 0): (done.grey.verdict, outcome.attacked.adversarial),
-                (0, 0, 0): (done.adaptive.verdict, done.adaptive.attack.adversarial),
+                (NO_ATTACK, NO_DEFENSE, NO_DEFENSE): (outcome.clean_prediction, outcome.clean),
+                (NO_ATTACK, NO_DEFENSE, 0): (done.clean.prediction, outcome.clean),
+                (0, NO_DEFENSE, NO_DEFENSE): (outcome.attacked.prediction, outcome.attacked.adversarial),
+                (0, NO_DEFENSE, 0): (done.grey.prediction, outcome.attacked.adversarial),
+                (0, 0, 0): (done.adaptive.prediction, done.adaptive.attack.adversarial),
             }
             for (made, known, judge), (verdict, pixels) in cells.items():
                 cell = kept.cell(0, made, known, judge)
@@ -157,9 +157,9 @@ def test_the_grey_box_is_crafted_on_the_recipes_classifier_and_the_adaptive_one_
     with torch.no_grad():
         grey = other(to_tensor(outcome.attacked.adversarial)).softmax(1)
     assert columns[0].grey is not None and columns[0].adaptive is not None and columns[0].adaptive.attack is not None
-    assert columns[0].grey.verdict.confidence == pytest.approx(float(grey.max()), abs=1e-4)
+    assert columns[0].grey.prediction.confidence == pytest.approx(float(grey.max()), abs=1e-4)
     assert np.array_equal(columns[0].adaptive.attack.adversarial, on_other.adversarial)
     assert not np.array_equal(outcome.attacked.adversarial, on_other.adversarial)
     assert columns[0].defense == domains.get("mnist").classifier_title("b")
     assert "vote of the bare classifier" in columns[1].defense
-    assert columns[1].adaptive is not None and columns[1].adaptive.verdict.label != outcome.label
+    assert columns[1].adaptive is not None and columns[1].adaptive.prediction.label != outcome.label

@@ -61,7 +61,7 @@ def test_the_regions_at_the_three_pictures_are_what_is_seen_in_them() -> None:
     attacked = craft(RECIPE, scene)
     assert attacked.success
     found = decision_regions(RECIPE, scene, attacked)
-    assert found is not None and found.third_title == scene.classifier.classes[attacked.verdict.label]
+    assert found is not None and found.third_title == scene.classifier.classes[attacked.prediction.label]
     for picture, (across, down) in zip(
         (scene.clean, attacked.adversarial, found.third), found.plane.places, strict=True
     ):
