@@ -110,7 +110,7 @@ def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: 
     found = progress.worked(
         key,
         f"{defenses.get(name).title} over {word}",
-        lambda watch: sweep(recipe, scene, attacked, name, word, values, watch=watch),
+        lambda watch: sweep(recipe, scene, attacked, name, word, values, on_progress=watch),
     )
     if found is None:
         return

@@ -188,7 +188,7 @@ with st.container():
     found = progress.worked(
         key,
         METHODS[method].title,
-        lambda watch: explain(recipe, scene, base, method=method, layer=chosen, about=about, watch=watch),
+        lambda watch: explain(recipe, scene, base, method=method, layer=chosen, about=about, on_progress=watch),
     )
 if found is None:
     with head:

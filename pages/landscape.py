@@ -44,7 +44,9 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         help="Of each value, in both directions.",
     )
     key = result_keys.loss_surface(recipe, reach)
-    grid = progress.worked(key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, watch=watch))
+    grid = progress.worked(
+        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, on_progress=watch)
+    )
     st.caption(
         "Look for a steep rise along the gradient and a flat line along the random direction: few directions are dangerous. "
         "Drag to turn."
@@ -60,7 +62,9 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     if np.array_equal(scene.clean, base.adversarial):
         return UNCHANGED
     key = result_keys.decision_regions(recipe)
-    found = progress.worked(key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch))
+    found = progress.worked(
+        key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, on_progress=watch)
+    )
     st.caption(
         "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell "
         "into. The axes have scales of their own."

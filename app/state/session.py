@@ -285,7 +285,7 @@ def start_attack(wanted: Recipe, on: Example) -> None:
     """Begin the attack; whatever else this visitor had running is stopped."""
     title = wanted.built_attack().title
     key = result_keys.attack(wanted)
-    start(key, title, lambda watch: craft(wanted, on, watch=watch), seconds=cost.attack_seconds(wanted))
+    start(key, title, lambda watch: craft(wanted, on, on_progress=watch), seconds=cost.attack_seconds(wanted))
 
 
 def start_columns(wanted: Recipe, on: Example, base: AttackOutcome, attacker: Attacker) -> None:
@@ -293,14 +293,14 @@ def start_columns(wanted: Recipe, on: Example, base: AttackOutcome, attacker: At
     asked = wanted.but(attacker=attacker)
     seconds = cost.columns_seconds(wanted, attacker)
     key = result_keys.defenses(wanted, attacker)
-    start(key, "Defenses", lambda watch: evaluate_defenses(asked, on, base, watch=watch), seconds=seconds)
+    start(key, "Defenses", lambda watch: evaluate_defenses(asked, on, base, on_progress=watch), seconds=seconds)
 
 
 def start_comparison(wanted: Recipe, on: Example) -> None:
     """Begin to put the comparison's attacks beside each other."""
     seconds = cost.comparison_seconds(wanted)
     key = result_keys.comparison(wanted)
-    start(key, "Attacks", lambda watch: compare_attacks(wanted, on, watch=watch), seconds=seconds)
+    start(key, "Attacks", lambda watch: compare_attacks(wanted, on, on_progress=watch), seconds=seconds)
 
 
 def start_transfer(wanted: Recipe, on: Example, names: tuple[str, ...]) -> None:
@@ -314,7 +314,10 @@ def start_transfer(wanted: Recipe, on: Example, names: tuple[str, ...]) -> None:
     scenes = {name: partial(scene_of, name) for name in names}
     seconds = len(names) * cost.attack_seconds(wanted)
     start(
-        result_keys.transfer(wanted), "Transfer", lambda watch: transfer(wanted, scenes, watch=watch), seconds=seconds
+        result_keys.transfer(wanted),
+        "Transfer",
+        lambda watch: transfer(wanted, scenes, on_progress=watch),
+        seconds=seconds,
     )
 
 
@@ -322,7 +325,7 @@ def start_places(wanted: Recipe, on: Example, target: int) -> None:
     """Begin to try the patch over a grid of places."""
     seconds = 25 * cost.attack_seconds(wanted)
     work = partial(place_map, wanted, on, target)
-    start(result_keys.locations(wanted), "Trying places", lambda watch: work(watch=watch), seconds=seconds)
+    start(result_keys.locations(wanted), "Trying places", lambda watch: work(on_progress=watch), seconds=seconds)
 
 
 def place_patch(row: float, column: float) -> None:

@@ -31,7 +31,7 @@ def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], opti
     """Run the recipe, save images, recipe and outcome, and print what happened."""
     files.check_writable(options.out)
     with ProgressBar() as bar:
-        outcome = run(recipe, device=options.device, uploads=uploads, watch=bar.show)
+        outcome = run(recipe, device=options.device, uploads=uploads, on_progress=bar.show)
     _save(outcome, options.out)
     _report(outcome)
     print(f"Saved in {files.shown(options.out)}.")

@@ -14,10 +14,10 @@ from core.explain.layers import Layer, layers
 from core.explain.shift import Shift, is_empty, shift
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.progress import Progress
+from core.progress import OnProgress, Progress
 from core.recipe.outcome import AttackOutcome, Prediction
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, Watch, predict
+from core.recipe.running import Example, predict
 
 Pixels = npt.NDArray[np.uint8]
 About = str  # 'predicted', 'true', 'target', or a class by name or number
@@ -79,9 +79,9 @@ def explain(
     method: str,
     layer: Layer,
     about: About = "predicted",
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[ClassMap, ...] | None:
-    """Where the classifier looks in each picture; None where `watch` stopped it.
+    """Where the classifier looks in each picture; None where `on_progress` stopped it.
 
     Raises:
         BadInput: the method cannot work on the layer, or there is no such class.
@@ -90,8 +90,8 @@ def explain(
     predictions = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
     numbers = [_class(about, recipe, scene, attacked, prediction) for prediction in predictions]
 
-    def told(done: int, total: int) -> bool:
-        return watch is not None and bool(watch(Progress("Class maps", done, total)))
+    def report(done: int, total: int) -> bool:
+        return on_progress is not None and bool(on_progress(Progress("Class maps", done, total)))
 
     maps: dict[int, npt.NDArray[np.float32]] = {}
     before: dict[
@@ -108,7 +108,7 @@ def explain(
                 clean = predict(classifier, scene.images, scene.label)
                 about_classes.append(_class(about, recipe, scene, attacked, clean))
             at = layer if own else _usual_layer(classifier)
-            found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=told)
+            found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=report)
             maps.update(zip(mine, found, strict=False))
             before.update(dict.fromkeys(mine, found[0] if own else found[-1]))
     except Stopped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,7 +21,7 @@ from core.flags import Slope, slope
 from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
-from core.progress import Progress
+from core.progress import OnProgress, Progress
 from core.recipe.columns import methods_of
 from core.recipe.engine import Universal, attacked_classifier, craft_batch, judge_batch, shown_on, train_universal
 from core.recipe.norms import norms
@@ -33,9 +33,6 @@ from core.systems.system import Loader
 MAX_SNAPSHOTS = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
 
 Pixels = npt.NDArray[np.uint8]
-
-
-Watch = Callable[[Progress], bool | None]  # returns True to stop; what was found so far is kept
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def craft(
     *,
     system: System | None = None,
     backward: Backward = "average",
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> AttackOutcome:
     """The recipe's attack on the scene; with `system`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.built_attack()
@@ -130,7 +127,7 @@ def craft(
         target = next(n for n, _ in scene.clean_prediction.top if n != scene.label)
     if target is not None:
         check_target(scene, target)
-    recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), watch)
+    recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), on_progress)
     universal = _train_universal(recipe, scene, attack, counted, target, recorder) if attack.universal else None
     crafted = craft_batch(
         attack,
@@ -225,16 +222,16 @@ def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
 
 
 def evaluate_defenses(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, watch: Watch | None = None
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
 ) -> tuple[DefenseOutcome, ...]:
     """Every defense of the recipe on the clean and on the attacked picture, one column each; stopped, those that are whole."""
     columns: list[DefenseOutcome] = []
     systems = recipe.built_systems()
     with suppress(Cancelled):
         for index, system in enumerate(systems):
-            if watch is not None and watch(Progress(system.described(), index, len(systems))):
+            if on_progress is not None and on_progress(Progress(system.described(), index, len(systems))):
                 break
-            column = _column(recipe, scene, attacked, system, watch)
+            column = _column(recipe, scene, attacked, system, on_progress)
             if column.adaptive and column.adaptive.attack and column.adaptive.attack.stopped:
                 break  # half an attack says nothing of a defense
             columns.append(column)
@@ -248,7 +245,7 @@ def run(
     classifier: Classifier | None = None,
     classifiers: Loader | None = None,
     uploads: Mapping[str, Pixels] | None = None,
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Outcome:
     """Run a whole recipe; the same recipe on the same device gives the same pictures and numbers.
 
@@ -256,8 +253,8 @@ def run(
         BadInput: something in the recipe is not to be had; the sentence says what to do.
     """
     scene = load_example(recipe, device=device, classifier=classifier, classifiers=classifiers, uploads=uploads)
-    attacked = craft(recipe, scene, watch=watch)
-    columns = () if attacked.stopped else evaluate_defenses(recipe, scene, attacked, watch=watch)
+    attacked = craft(recipe, scene, on_progress=on_progress)
+    columns = () if attacked.stopped else evaluate_defenses(recipe, scene, attacked, on_progress=on_progress)
     return make_outcome(recipe, scene, attacked, columns)
 
 
@@ -298,11 +295,11 @@ def sweep(
     parameter: str,
     values: tuple[object, ...],
     *,
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[SweepPoint, ...] | None:
     """One defense at several values of one parameter, on the clean and on the attacked picture (grey box).
 
-    None where `watch` stopped it.
+    None where `on_progress` stopped it.
 
     Raises:
         BadInput: no such defense or parameter, or a value out of range.
@@ -311,7 +308,7 @@ def sweep(
     base = next((m.params for m in methods_of(recipe.defenses) if m.name == method), {})
     for number, value in enumerate(values):
         defense = defenses.build_for(domains.get(recipe.domain), method, {**base, parameter: value})
-        if watch is not None and watch(Progress(f"{defense.title} over {parameter}", number, len(values))):
+        if on_progress is not None and on_progress(Progress(f"{defense.title} over {parameter}", number, len(values))):
             return None
         system = System.of(defense)
         clean, _ = _guard(recipe, scene, system, scene.images)
@@ -321,14 +318,14 @@ def sweep(
 
 
 def _column(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, system: System, watch: Watch | None
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, system: System, on_progress: OnProgress | None
 ) -> DefenseOutcome:
     clean, _ = _guard(recipe, scene, system, scene.images)  # the first pass, which pays for threads and memory
     grey = adaptive = None
     if recipe.attacker in ("grey", "both"):
         grey, seconds = _guard(recipe, scene, system, images.to_tensor(attacked.adversarial))
     if recipe.attacker in ("adaptive", "both"):
-        again = craft(recipe, scene, system=system, backward=recipe.backward, watch=watch)
+        again = craft(recipe, scene, system=system, backward=recipe.backward, on_progress=on_progress)
         guard, seconds = _guard(recipe, scene, system, images.to_tensor(again.adversarial))
         adaptive = guard.model_copy(update={"attack": again, "backward": again.backward})
     return DefenseOutcome(
@@ -366,8 +363,8 @@ def _prediction(probabilities: Tensor, label: int) -> Prediction:
 class _Recorder:
     """Keeps what a view needs of every step and a bounded number of pictures, and passes the step on."""
 
-    def __init__(self, label: int, text: str, watch: Watch | None) -> None:
-        self.label, self.text, self.watch = label, text, watch
+    def __init__(self, label: int, text: str, on_progress: OnProgress | None) -> None:
+        self.label, self.text, self.on_progress = label, text, on_progress
         self.fooled = False
         self.steps_to_success: int | None = None
         self.stride = 1
@@ -409,7 +406,7 @@ class _Recorder:
 
     def alive(self, step: attacks.Step) -> bool | None:
         """Tell the watcher how far the attack is, and no more."""
-        return self.watch(Progress(self.text, step.number, step.total, step)) if self.watch else None
+        return self.on_progress(Progress(self.text, step.number, step.total, step)) if self.on_progress else None
 
     def first_success(self, success: bool) -> int:
         """The step that fooled first; the last one where none did or the attack failed in the end."""

@@ -112,7 +112,7 @@ def test_an_outcome_says_what_its_saved_picture_gives() -> None:
 def test_watching_sees_every_step_and_stopping_keeps_what_was_found() -> None:
     seen: list[Progress] = []
     recipe = Recipe(attack=Method(name="pgd", params={"steps": 30, "early_stop": False}))
-    outcome = run(recipe, device="cpu", watch=lambda p: seen.append(p) or len(seen) >= 5)
+    outcome = run(recipe, device="cpu", on_progress=lambda p: seen.append(p) or len(seen) >= 5)
     assert [p.done for p in seen] == [0, 1, 2, 3, 4]
     assert outcome.attacked.stopped
     assert outcome.attacked.iterations == 4
@@ -158,7 +158,7 @@ def test_a_sweep_gives_one_point_a_value() -> None:
         looks.append(progress)
         return progress.done == 1
 
-    assert sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95), watch=stop_at_the_second) is None
+    assert sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95), on_progress=stop_at_the_second) is None
     assert [(look.done, look.total) for look in looks] == [(0, 3), (1, 3)]
 
 
