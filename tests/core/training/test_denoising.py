@@ -141,7 +141,7 @@ def test_crafting_that_is_stopped_goes_on_where_it_was(
     steps: list[int] = []
     assert (
         craft_images(
-            plan, {"classifier": digits}, data, CPU, tmp_path, lambda p: steps.append(p.step) or len(steps) > 2
+            plan, {"classifier": digits}, data, CPU, tmp_path, lambda p: steps.append(p.done) or len(steps) > 2
         )
         is None
     )
