@@ -269,7 +269,7 @@ def test_a_plan_of_a_million_images_is_listed_at_once(good: bytes, folder: Path)
 
 
 @pytest.mark.parametrize("attacker", ["grey", "adaptive", "both"])
-def test_units_are_counted_without_making_them(attacker: str) -> None:
+def test_tasks_are_counted_without_making_them(attacker: str) -> None:
     plan = PLAN.model_copy(update={"attacker": attacker})
     assert task_count(plan) == len(list(tasks(plan)))
 

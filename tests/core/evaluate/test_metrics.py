@@ -73,7 +73,7 @@ def test_confusion_is_scikit_learns() -> None:
     assert confusion(np.array([], int), np.array([], int), 3).tolist() == [[0] * 3] * 3
 
 
-def test_shares_are_counted_picture_by_picture(run: RunStore) -> None:
+def test_shares_are_counted_image_by_image(run: RunStore) -> None:
     metrics = Metrics(run)
     labels = run.labels[:40]
     for attack in (0, 2):
@@ -114,7 +114,7 @@ def test_a_slow_first_batch_does_not_count_as_the_defenses_time(run: RunStore) -
     assert Metrics(run).seconds(0) == pytest.approx(0.002)
 
 
-def test_confusions_and_the_pictures_behind_them(run: RunStore) -> None:
+def test_confusions_and_the_images_behind_them(run: RunStore) -> None:
     metrics, place = Metrics(run), CellKey(0, 0, 0, "grey")
     said, clean = run.cell(0, 0, NO_DEFENSE, 0).predicted[:40], run.cell(0, NO_ATTACK, NO_DEFENSE, 0).predicted[:40]
     expected = {"true": run.labels[:40], "clean": clean}
@@ -153,7 +153,7 @@ def test_best_and_worst_classes() -> None:
     )
 
 
-def test_a_curve_goes_by_eps_and_begins_at_the_clean_pictures(run: RunStore) -> None:
+def test_a_curve_goes_by_eps_and_begins_at_the_clean_images(run: RunStore) -> None:
     found = curves(Metrics(run))
     assert len(found) == 5  # no defense, two defenses by two attackers
     for curve in found:
@@ -190,7 +190,7 @@ def test_at_most_the_given_share_of_clean_scores_exceeds_the_threshold() -> None
         threshold_at(np.array([1.0]), 1.0)
 
 
-def test_no_picture_has_a_part_in_its_own_threshold() -> None:
+def test_no_image_has_a_part_in_its_own_threshold() -> None:
     clean = np.array([0.0, 0.5, 0.0, 0.5, 0.0, 0.5])
     assert flagged(clean, np.full(6, 0.4), 0.0).tolist() == [False, True] * 3
     assert flagged(np.zeros(1), np.ones(1)).tolist() == [False]  # nothing to compare with

@@ -142,7 +142,7 @@ def test_the_eta_follows_the_steps_of_the_first_task_and_then_what_tasks_took(tm
         assert eta.seconds() == pytest.approx(2 * 0.5 + 5 * 3.0)
 
 
-def test_a_unit_is_the_attack_and_the_defenses_themselves(whole: RunStore) -> None:
+def test_a_task_is_the_attack_and_the_defenses_themselves(whole: RunStore) -> None:
     domain = domains.get("mnist")
     classifier = domain.classifier(None, "cpu")
     images, labels = domain.sample(PLAN.n_images, seed=0)
@@ -165,7 +165,7 @@ def test_a_unit_is_the_attack_and_the_defenses_themselves(whole: RunStore) -> No
             assert kept[1] is not None and np.array_equal(kept[1], to_pixels(result.images)[1])
 
 
-def test_a_target_is_pursued_and_its_own_pictures_are_left_alone(tmp_path: Path) -> None:
+def test_a_target_is_pursued_and_its_own_images_are_left_alone(tmp_path: Path) -> None:
     plan = PLAN.model_copy(
         update={
             "target": "3",
@@ -198,7 +198,7 @@ def test_a_universal_attack_without_a_target_gets_a_sentence(tmp_path: Path) -> 
         evaluate(run, device="cpu")
 
 
-def test_more_pictures_than_there_are_get_a_sentence(tmp_path: Path) -> None:
+def test_more_images_than_there_are_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="17 labelled pictures in 'test'"):
         RunStore.create(Plan(n_images=18), "cpu", tmp_path / "r.sqlite")
     assert not list(tmp_path.iterdir())
@@ -264,7 +264,7 @@ def test_no_path_is_taken_from_a_name(name: str, tmp_path: Path, monkeypatch: py
         run_index.open_run(name)
 
 
-def test_other_pictures_than_it_began_with_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_images_than_it_began_with_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunStore.create(PLAN, "cpu", tmp_path / "r.sqlite") as run:
         run.check_images()
         real = domains.get("mnist").labels("test")
@@ -344,7 +344,7 @@ def test_a_file_of_another_plan_is_not_overwritten(whole: RunStore) -> None:
         RunStore.create(PLAN.model_copy(update={"seed": 1}), "cpu", whole.path)
 
 
-def test_the_pictures_are_read_while_the_device_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_images_are_read_while_the_device_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No batch is done before the reading of the next one has begun."""
     begun = [threading.Event() for _ in range(4)]
     real = engine.load_images
@@ -415,7 +415,7 @@ def test_judging_says_what_it_does_and_stops_between_defenses(tmp_path: Path) ->
         assert "no attack, batch 1 of 1, judged with Feature squeezing" in seen
 
 
-def test_stop_is_asked_within_a_unit_and_before_its_turn(tmp_path: Path) -> None:
+def test_stop_is_asked_within_a_task_and_before_its_turn(tmp_path: Path) -> None:
     with RunStore.create(PLAN, "cpu", tmp_path / "r.sqlite") as run:
         asked: list[bool] = []
 
