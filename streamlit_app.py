@@ -7,7 +7,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from app.components import image_row
-from app.runtime import evaluation_jobs, progress
+from app.runtime import evaluation_jobs, examples, progress
 from app.runtime.first_paint import FirstPaint
 from app.runtime.streamlit_adapter import page_run, without_pages_folder
 from app.sections.sidebar import sidebar
@@ -19,10 +19,10 @@ memory.keep()
 
 if __name__ == "__main__":
     st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")
-    image_row.begin()
+    image_row.reset()
     # Before the navigation: the browser then puts a page's address and its recipe into one entry of its history.
-    session.follow_address()
-    session.mirror()
+    session.read_query_params()
+    session.sync_query_params()
     st.logo("assets/logo.svg", size="large")
     page = st.navigation(
         {
@@ -43,6 +43,7 @@ if __name__ == "__main__":
             "See why": [
                 st.Page(f"pages/{name}.py", title=title, icon=f":material/{icon}:", url_path=name, help=words)
                 for name, title, icon, words in (
+                    ("denoisers", "Denoisers", "healing", "What a trained denoiser removes."),
                     ("gradcam", "Grad-CAM", "thermostat", "Where the classifier looks."),
                     ("features", "Feature noise", "layers", "How a small change grows from layer to layer."),
                     ("masks", "Attention masks", "blur_on", "What the classifier needs of a picture."),
@@ -54,9 +55,9 @@ if __name__ == "__main__":
     )
     with page_run():
         sidebar()
-        session.complaint()
-        if session.scene() is None:
-            progress.unavailable()
+        session.show_error()
+        if examples.current() is None:
+            progress.show_unavailable()
         else:
             page.run()
 else:

@@ -4,17 +4,17 @@ import numpy as np
 import streamlit as st
 
 from app import theme
-from app.components.ab_toggle import blink
-from app.components.controls import controls, eps_note, follow, taken
-from app.components.image_row import Pixels, Tile, magnified, row
-from app.components.patch_picker import pick_place, place_plot
+from app.components.ab_toggle import ab_toggle
+from app.components.controls import controls, eps_note, remember_value, sync_widget
+from app.components.image_row import Pixels, Tile, magnified_difference, row
+from app.components.patch_picker import location_plot, pick_location
 from app.components.playback import playback, save_animation
 from app.components.tables import table
-from app.plots.attack_plots import flow_plot, top_bars, trace_plot
-from app.runtime import progress
+from app.plots.attack_plots import flow_plot, top_classes_plot, trace_plot
+from app.runtime import background, examples, progress, recipe_jobs
 from app.sections import attacker
-from app.sections.diagnostics import warnings
-from app.sections.printed_patch import kept, printing, sticking
+from app.sections.diagnostics import diagnostics
+from app.sections.printed_patch import patch_on_image, print_section, stored_patch
 from app.state import result_keys, results, session
 from app.state.result_keys import Kind
 from app.text import (
@@ -44,7 +44,7 @@ from core.recipe.running import check_target
 def settings(recipe: Recipe, scene: Example) -> Recipe:
     """The attack and its parameters, beside the pictures that they change."""
     names = attacks.names()
-    session.stand("attack_name", recipe.attack.name)
+    session.set_widget("attack_name", recipe.attack.name)
     name = st.selectbox(
         "Attack",
         names,
@@ -72,7 +72,7 @@ def settings(recipe: Recipe, scene: Example) -> Recipe:
             check_target(scene, scene.label)
         except BadInput as error:
             st.warning(theme.plain(str(error)))
-    follow(key, aim)
+    sync_widget(key, aim)
     target = st.selectbox(
         "Target",
         wanted,
@@ -81,17 +81,17 @@ def settings(recipe: Recipe, scene: Example) -> Recipe:
         key=key,
         help="Untargeted, or the class that the classifier is to see.",
     )
-    taken(key, aim, target)
+    remember_value(key, aim, target)
     other_norm = params.get("norm") != recipe.attack.params.get("norm")
     if other_norm:  # a length and a largest change have budgets of their own
         params = {word: value for word, value in params.items() if word not in BUDGETS}
     if build_attack(recipe.domain, Method(name=name, params=params)) == built:
         params = recipe.attack.params  # the same values written in another way are no change
     if (params, target) != (recipe.attack.params, aim):
-        session.change(attack=Method(name=name, params=params), target=target)
+        session.update_recipe(attack=Method(name=name, params=params), target=target)
         if other_norm:
             st.rerun()
-    return attacker.attacker(session.recipe())
+    return attacker.attacker_control(session.recipe())
 
 
 def where(attack: LaVAN | UniversalPatch, scene: Example) -> None:
@@ -103,17 +103,17 @@ def where(attack: LaVAN | UniversalPatch, scene: Example) -> None:
     except BadInput as error:
         st.error(theme.plain(str(error)))
         return
-    pick_place(
+    pick_location(
         scene.clean,
         side,
         spot,
         key=f"place_{attack.name}_{result_keys.example(session.recipe())}",
-        put=session.place_patch,
+        put=session.set_patch_location,
     )
 
 
 def _attack_chosen() -> None:
-    session.change(attack=Method(name=st.session_state.attack_name))
+    session.update_recipe(attack=Method(name=st.session_state.attack_name))
 
 
 def clean_tile(pixels: Pixels, before: Prediction, classes: tuple[str, ...], label: int | None) -> Tile:
@@ -125,7 +125,7 @@ def equation(scene: Example, outcome: Outcome | None, dimmed: bool, live_now: bo
     tiles = [clean_tile(scene.clean, scene.clean_prediction, scene.classifier.classes, scene.known_label)]
     if outcome is not None:
         attacked, unit = outcome.attacked, domains.get(outcome.domain).linf.unit
-        change, factor = magnified(outcome.clean, attacked.adversarial)
+        change, factor = magnified_difference(outcome.clean, attacked.adversarial)
         words = f"L∞ {budget(attacked.norms.linf, unit)} · L2 {attacked.norms.l2:.2f}"
         seen = prediction(attacked.prediction, outcome.classes, outcome.known_label)
         tiles += [
@@ -151,7 +151,7 @@ def equation(scene: Example, outcome: Outcome | None, dimmed: bool, live_now: bo
     if live_now:
         with places[2]:
             st.markdown("**x′ so far**")
-            progress.so_far()
+            progress.live_preview()
 
 
 def evidence(outcome: Outcome) -> None:
@@ -187,7 +187,7 @@ def evidence(outcome: Outcome) -> None:
     extra = [title for title, there in kinds if there]
     step_by_step, before_after, blinking, *more = st.tabs(["Step by step", "Before and after", "Blink", *extra])
     with blinking:
-        blink(
+        ab_toggle(
             outcome.clean,
             attacked.adversarial,
             (
@@ -203,7 +203,7 @@ def evidence(outcome: Outcome) -> None:
             elif attacked.flow is not None:
                 flow_plot(outcome.clean, attacked.flow, key="flow")
             elif attacked.patch is not None:
-                printing(outcome)
+                print_section(outcome)
     with step_by_step:
         scrub, curves = st.columns([2, 3])
         trace = attacked.trace
@@ -225,7 +225,7 @@ def evidence(outcome: Outcome) -> None:
         with curves:
             trace_plot(trace, true, rival, targeted=attacked.target is not None, first=first, key="trace")
     with before_after:
-        top_bars(outcome.clean_prediction, attacked.prediction, classes, label, key="top5")
+        top_classes_plot(outcome.clean_prediction, attacked.prediction, classes, label, key="top5")
 
 
 def confidence_of(outcome: Outcome) -> str:
@@ -236,20 +236,20 @@ def confidence_of(outcome: Outcome) -> str:
 
 def mapping(outcome: Outcome) -> None:
     """Where the patch would have worked too."""
-    target, scene = outcome.attacked.target, session.scene()
+    target, scene = outcome.attacked.target, examples.current()
     if target is None or scene is None:
         return
     key = result_keys.locations(outcome.recipe)
     found = results.get(key)
     if found is not None:
-        place_plot(found, outcome.classes[target], key="places")
+        location_plot(found, outcome.classes[target], key="places")
         return
-    if progress.running(Kind.LOCATIONS, picture=False):
+    if progress.show_progress(Kind.LOCATIONS, picture=False):
         return
     st.caption(f"Tries the same patch budget toward {theme.plain(outcome.classes[target])} at 25 places.")
     if st.button("Map the places", icon=":material/grid_on:", key="map_places"):
-        session.forget(key)
-        session.start_places(outcome.recipe, scene, target)
+        background.invalidate(key)
+        recipe_jobs.start_location_map(outcome.recipe, scene, target)
         st.rerun()
 
 
@@ -290,7 +290,7 @@ def details(outcome: Outcome) -> None:
     with st.expander("More: numbers, the 8-bit check, the recipe"):
         rows: list[dict[str, object]] = [
             {"": "attack", "value": attacked.method},
-            {"": "attacker", "value": attacker.knowledge(attacked)},
+            {"": "attacker", "value": attacker.attacker_knowledge(attacked)},
             {"": "true class", "value": classes[outcome.label] if outcome.label_known else "unknown"},
             {"": "prediction before", "value": prediction(outcome.clean_prediction, classes, outcome.known_label)},
             {
@@ -325,7 +325,7 @@ def details(outcome: Outcome) -> None:
         st.code(f"{address}?recipe={outcome.recipe.to_link()}", language=None, wrap_lines=True)
 
 
-scene = session.scene()
+scene = examples.current()
 if scene is None:
     st.stop()
 assert scene is not None
@@ -337,12 +337,12 @@ with st.container(key="bench"):
 with left:
     run_slot = st.container()  # above the settings, which can be longer than the window
     recipe = settings(session.recipe(), scene)
-session.mirror()
+session.sync_query_params()
 key = result_keys.known_attack(recipe)
 # The first attack on a picture, and any attack that is over in a moment, runs by itself; another one waits for Run.
 method = attacks.get(recipe.attack.name)
 # A patch that is kept is there to be stuck onto this picture, too: another one is trained only when asked for.
-idle = method.universal and kept() is not None
+idle = method.universal and stored_patch() is not None
 instant = method.instant
 # What stands on the screen stays there, dimmed, until there is something new.
 shown: Outcome | None = st.session_state.get("shown_attack")
@@ -359,12 +359,12 @@ with run_slot:
         key="run",
         width="stretch",
         shortcut="ctrl+enter",
-        on_click=session.forget,
+        on_click=background.invalidate,
         args=(key,),
     )
-if results.get(key) is None and not session.given_up(key) and (pressed or instant or (shown is None and not idle)):
+if results.get(key) is None and not background.blocked(key) and (pressed or instant or (shown is None and not idle)):
     attacker.start_attack(recipe, scene)
-busy = progress.running(Kind.ATTACK, picture=False)
+busy = progress.show_progress(Kind.ATTACK, picture=False)
 found = results.get(key)
 if found is not None:
     shown = st.session_state.shown_attack = make_outcome(recipe, scene, found, ())
@@ -376,7 +376,11 @@ with head:
         number = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
         aim = "something else" if number is None else a(classes[number])
         looking = f"{recipe.built_attack().title} is looking for a change that makes it see {aim}."
-        waits = progress.state(key, "", "The attack") if session.takes(key) else "Press Run to attack this picture."
+        waits = (
+            progress.status_text(key, "", "The attack")
+            if background.estimated_seconds(key)
+            else "Press Run to attack this picture."
+        )
         theme.verdict(f"{sees} {looking}" if busy else waits)
 if shown is not None and found is None and not busy:
     run_slot.info("These pictures are of the run before. Press Run for the settings below.")
@@ -386,7 +390,7 @@ with right:
     if shown is not None:
         evidence(shown)
     if method.universal:
-        sticking(scene)
+        patch_on_image(scene)
 if shown is not None:
-    warnings(flags_of(shown), key="attack_flags")
+    diagnostics(flags_of(shown), key="attack_flags")
     details(shown)

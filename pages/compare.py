@@ -3,12 +3,12 @@
 import streamlit as st
 
 from app import theme
-from app.components.controls import follow, taken
-from app.components.image_row import Tile, magnified, row
+from app.components.controls import remember_value, sync_widget
+from app.components.image_row import Tile, magnified_difference, row
 from app.components.tables import table
-from app.runtime import progress
-from app.sections.attacker import attacker, victim
-from app.sections.diagnostics import warnings
+from app.runtime import background, examples, progress, recipe_jobs
+from app.sections.attacker import attack_target, attacker_control
+from app.sections.diagnostics import diagnostics
 from app.state import result_keys, results, session
 from app.state.result_keys import AnyKey, Kind
 from app.text import attacked_title, budget, plural, prediction
@@ -23,7 +23,7 @@ MOST = 8  # attacks
 def chosen(recipe: Recipe) -> Recipe:
     """Which attacks stand beside each other."""
     held = recipe.comparison
-    follow("comparison_attacks", list(held.attacks))
+    sync_widget("comparison_attacks", list(held.attacks))
     names = st.multiselect(
         "Attacks",
         attacks.names(),
@@ -33,11 +33,11 @@ def chosen(recipe: Recipe) -> Recipe:
         key="comparison_attacks",
         help="Each runs with its own usual settings and the budget below, where it has one.",
     )
-    taken("comparison_attacks", list(held.attacks), list(names))
+    remember_value("comparison_attacks", list(held.attacks), list(names))
     if not names:
         st.caption("Choose at least one attack.")
     elif tuple(names) != held.attacks:
-        session.change(comparison={**held.model_dump(), "attacks": tuple(names)})
+        session.update_recipe(comparison={**held.model_dump(), "attacks": tuple(names)})
     return session.recipe()
 
 
@@ -47,7 +47,7 @@ def with_budget(recipe: Recipe) -> Recipe:
     unit, step = (255, 0.5) if usual.unit == "/255" else (1, usual.step)
     now = round(recipe.comparison_eps * unit, 6)
     form = (0.0, round(max(usual.slider_max * unit, now), 6), step)
-    follow("comparison_eps", now, *form)
+    sync_widget("comparison_eps", now, *form)
     eps = st.slider(
         f"eps (n{usual.unit})" if usual.unit else "eps",
         *form[:2],
@@ -57,11 +57,11 @@ def with_budget(recipe: Recipe) -> Recipe:
         key="comparison_eps",
         help="How far each value may move.",
     )
-    taken("comparison_eps", now, eps, *form)
+    remember_value("comparison_eps", now, eps, *form)
     if rounding_note(eps / unit):
         st.caption(rounding_note(eps / unit))
     most = max(200, held.steps)
-    follow("comparison_steps", held.steps, most)
+    sync_widget("comparison_steps", held.steps, most)
     steps = st.slider(
         "steps",
         1,
@@ -70,9 +70,11 @@ def with_budget(recipe: Recipe) -> Recipe:
         key="comparison_steps",
         help="Gradient steps; for a black box, how often it may ask.",
     )
-    taken("comparison_steps", held.steps, steps, most)
+    remember_value("comparison_steps", held.steps, steps, most)
     if (eps, steps) != (now, held.steps):
-        session.change(comparison={**held.model_dump(), "eps": held.eps if eps == now else eps / unit, "steps": steps})
+        session.update_recipe(
+            comparison={**held.model_dump(), "eps": held.eps if eps == now else eps / unit, "steps": steps}
+        )
     return session.recipe()
 
 
@@ -91,7 +93,7 @@ def side_by_side(found: Comparison, scene: Example, dimmed: bool) -> None:
                 file_name=f"{entry.name}.png",
             )
         )
-        change, factor = magnified(scene.clean, done.adversarial)
+        change, factor = magnified_difference(scene.clean, done.adversarial)
         unit = domains.get(scene.classifier.domain).linf.unit
         words = f"L∞ {budget(done.norms.linf, unit)} · L2 {done.norms.l2:.2f}"
         alt = f"What {entry.attack.title} changed, times {factor}. {words}"
@@ -118,12 +120,12 @@ def other_classifiers(recipe: Recipe, scene: Example) -> None:
         f"{method}, made on one classifier (rows) and shown to the others (columns), which the attacker never saw."
     )
     found = results.get(result_keys.transfer(recipe))
-    if found is None and progress.running(Kind.TRANSFER, picture=False):
+    if found is None and progress.show_progress(Kind.TRANSFER, picture=False):
         return
     if found is None:
         if st.button("Try every classifier", icon=":material/swap_horiz:", key="transfer"):
-            session.forget(result_keys.transfer(recipe))
-            session.start_transfer(recipe, scene, names)
+            background.invalidate(result_keys.transfer(recipe))
+            recipe_jobs.start_transfer(recipe, scene, names)
             st.rerun()
         return
     table(table_of_transfer(found, titles, scene.classifier.classes), key="transfer_table", name="transfer")
@@ -131,7 +133,7 @@ def other_classifiers(recipe: Recipe, scene: Example) -> None:
         st.caption(f"Stopped after {len(found.said)} of {plural(len(found.names), 'classifier')}.")
 
 
-scene = session.scene()
+scene = examples.current()
 if scene is None:
     st.stop()
 assert scene is not None
@@ -142,9 +144,9 @@ with st.container(key="bench"):
 with left:
     run_slot = st.container()
     if recipe.defenses:
-        recipe = attacker(recipe)
+        recipe = attacker_control(recipe)
     recipe = with_budget(recipe)
-session.mirror()
+session.sync_query_params()
 key = result_keys.comparison(recipe)
 shown: tuple[AnyKey, Comparison] | None = st.session_state.get("shown_comparison")
 place = result_keys.example(recipe)
@@ -158,7 +160,7 @@ with run_slot:
         key="run_comparison",
         width="stretch",
         shortcut="ctrl+enter",
-        on_click=session.forget,
+        on_click=background.invalidate,
         args=(key,),
     )
     if "worst_case" not in recipe.comparison.attacks and len(recipe.comparison.attacks) < MOST:
@@ -174,10 +176,10 @@ with run_slot:
         )
     elif st.session_state.get("worst"):
         pressed = True  # that button was pressed, and with it went its place
-if results.get(key) is None and not session.given_up(key) and (pressed or shown is None):
-    session.start_comparison(recipe, scene)
+if results.get(key) is None and not background.blocked(key) and (pressed or shown is None):
+    recipe_jobs.start_comparison(recipe, scene)
 with left:
-    busy = progress.running(Kind.COMPARISON)
+    busy = progress.show_progress(Kind.COMPARISON)
 found = results.get(key)
 if found is not None:
     shown = st.session_state.shown_comparison = (place, found)
@@ -191,7 +193,7 @@ with head:
         )
         theme.verdict(compare_verdict(shown[1], scene.classifier.classes, before, scene.label, scene.label_known, unit))
     else:
-        waits = progress.state(key, "", "The comparison") if session.takes(key) else ""
+        waits = progress.status_text(key, "", "The comparison") if background.estimated_seconds(key) else ""
         theme.verdict(
             "The attacks are running." if busy else waits or "Press Run to put the attacks beside each other."
         )
@@ -201,7 +203,7 @@ with right:
             st.info("These pictures are of the run before. Press Run for the settings on the left.")
         side_by_side(shown[1], scene, dimmed=found is None)
 if shown is not None:
-    warnings(shown[1].flags(), key="comparison_flags")
+    diagnostics(shown[1].flags(), key="comparison_flags")
     unit = domains.get(recipe.domain).linf.unit
     table(
         table_of_attacks(shown[1], scene.classifier.classes, scene.known_label, unit), key="comparison", name="attacks"
@@ -217,7 +219,7 @@ if shown is not None:
             "Compare confidences only among those that ran on."
         )
     st.caption(
-        f"One picture, seed {recipe.seed}, made on {theme.plain(victim(recipe, scene))}, judged after 8-bit rounding. "
+        f"One picture, seed {recipe.seed}, made on {theme.plain(attack_target(recipe, scene))}, judged after 8-bit rounding. "
         "A gradient and a query each count one look at one picture."
     )
 other_classifiers(recipe, scene)

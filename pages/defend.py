@@ -6,11 +6,12 @@ import numpy as np
 import streamlit as st
 
 from app import theme
-from app.components.image_row import Tile, magnified, row
+from app.components.image_row import Tile, magnified_difference, row
 from app.components.tables import table
-from app.runtime import progress
-from app.sections.column_editor import columns
-from app.sections.diagnostics import warnings
+from app.runtime import examples, progress, recipe_jobs
+from app.sections.column_editor import column_editor
+from app.sections.defense_grid import show_defense_grid
+from app.sections.diagnostics import diagnostics
 from app.state import result_keys, results, session
 from app.state.result_keys import Kind
 from app.text import attacked_title, duration, mark, prediction
@@ -58,13 +59,13 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
                 file_name=f"defended_{len(tiles)}.png",
             )
         )
-        change, factor = magnified(attack.adversarial, guard.defended)
+        change, factor = magnified_difference(attack.adversarial, guard.defended)
         cost = f"clean: {prediction(column.clean.prediction, classes, label)} · {duration(column.seconds)}"
         removed.append(
             Tile(change, _times("what it changed", factor), cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
         )
     row(tiles, key=f"columns_{attacker}", label="Defended pictures", width=170, dimmed=dimmed)
-    change, factor = magnified(outcome.clean, outcome.attacked.adversarial)
+    change, factor = magnified_difference(outcome.clean, outcome.attacked.adversarial)
     row(
         [
             Tile(change, _times("the attack", factor), outcome.attacked.method, file_name="delta.png"),
@@ -107,7 +108,7 @@ def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: 
         st.caption("The sweep begins when the comparison above is done.")
         return
     values = stops(parameters[word])
-    found = progress.worked(
+    found = progress.run_cached(
         key,
         f"{defenses.get(name).title} over {word}",
         lambda watch: sweep(recipe, scene, attacked, name, word, values, on_progress=watch),
@@ -154,30 +155,30 @@ def stops(parameter: Parameter) -> tuple[object, ...]:
     return tuple(sorted(value for value in snapped if value <= parameter.high))
 
 
-scene = session.scene()
+scene = examples.current()
 if scene is None:
     st.stop()
 assert scene is not None
 head = st.container()
-session.stand("attacker", session.recipe().attacker)
+session.set_widget("attacker", session.recipe().attacker)
 st.segmented_control(
     "The attacker",
     list(ATTACKERS),
     format_func=ATTACKERS.__getitem__,
     key="attacker",
     required=True,
-    on_change=lambda: session.change(attacker=st.session_state.attacker),
+    on_change=lambda: session.update_recipe(attacker=st.session_state.attacker),
 )
-recipe = columns(session.recipe())
+recipe = column_editor(session.recipe())
 attacker = recipe.attacker
-session.mirror()
+session.sync_query_params()
 if not recipe.defenses:
     with head:
         theme.verdict("No defense is chosen.")
     st.write("Add one above to see what it makes of the attack.")
     st.stop()
 with head:
-    _, base = progress.attacked()
+    _, base = progress.require_attack()
 
 
 def found(kind: OneAttacker) -> tuple[DefenseOutcome, ...]:
@@ -190,11 +191,11 @@ kinds: tuple[OneAttacker, OneAttacker] = ("adaptive", "grey") if attacker == "ad
 unfinished: OneAttacker | None = None
 for kind in kinds:
     if len(found(kind)) < len(recipe.defenses):
-        session.start_columns(recipe, scene, base, kind)
+        recipe_jobs.start_defenses(recipe, scene, base, kind)
     if len(found(kind)) < len(recipe.defenses):
         unfinished = kind
         break
-busy = progress.running(Kind.DEFENSES)
+busy = progress.show_progress(Kind.DEFENSES)
 grey, adaptive = found("grey"), found("adaptive")
 merged = tuple(
     column.model_copy(update={"adaptive": adaptive[n].adaptive if n < len(adaptive) else None})
@@ -209,7 +210,7 @@ if complete:
 with head:
     what = "The comparison of defenses" if unfinished == "grey" else "The attacks by an attacker who knows the defenses"
     state = (
-        progress.state(result_keys.defenses(recipe, unfinished), "The defenses are at work.", what)
+        progress.status_text(result_keys.defenses(recipe, unfinished), "The defenses are at work.", what)
         if unfinished
         else ""
     )
@@ -218,7 +219,7 @@ with head:
         if merged:
             done = f"{len(found(unfinished))} of {len(recipe.defenses)} are done."
             st.caption(theme.plain(f"{state} {done}"))
-        progress.again(result_keys.defenses(recipe, unfinished))
+        progress.retry_button(result_keys.defenses(recipe, unfinished))
 if complete:
     for kind in there:
         if attacker == "both":
@@ -237,5 +238,6 @@ if merged:
         st.caption(
             "The attacker who knows them was stopped: what stands here against one who does not know is not robustness."
         )
-    warnings(flags_of(outcome), key="defend_flags")
+    diagnostics(flags_of(outcome), key="defend_flags")
+    show_defense_grid(recipe, scene, waits=bool(busy))
     sweeping(recipe, scene, base, waits=bool(busy))

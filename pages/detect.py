@@ -7,8 +7,8 @@ from app import theme
 from app.components.image_row import row
 from app.components.tables import table
 from app.plots.roc_plot import roc_plot
-from app.runtime import progress
-from app.sections.attacker import attacker, victim
+from app.runtime import background, progress
+from app.sections.attacker import attack_target, attacker_control
 from app.sections.detector_evidence import clean_scores, detectors, evidence
 from app.state import result_keys, results, session
 from app.state.result_keys import Kind, ResultKey
@@ -57,11 +57,11 @@ def many(
             f"Attack {count} pictures, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
         )
     st.caption(
-        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(victim(recipe, scene))} knows: once by an attacker "
+        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(attack_target(recipe, scene))} knows: once by an attacker "
         "who does not know the detector, once by one who wants it silent too, toward the likeliest other class."
     )
     if pressed:
-        session.forget(key)
+        background.invalidate(key)
 
         def work(watch: progress.Reports) -> DetectorBenchmark | None:
             pictures, labels = domain.sample(count, split=split, seed=recipe.seed)
@@ -75,8 +75,8 @@ def many(
                 on_progress=watch,
             )
 
-        session.start(key, f"{attack.title}, both attackers", work)
-    if progress.running(Kind.DETECTOR_BENCHMARK):
+        background.start(key, f"{attack.title}, both attackers", work)
+    if progress.show_progress(Kind.DETECTOR_BENCHMARK):
         return None
     trial = results.get(key)
     if trial is None:
@@ -91,7 +91,7 @@ def _threshold(recipe: Recipe, trial: DetectorBenchmark, key: ResultKey[Detector
     low, high = min(low, trial.threshold) - step, max(high, trial.threshold) + step
     now = trial.threshold if recipe.view.threshold is None else min(max(recipe.view.threshold, low), high)
     at = f"detect_threshold_{hash(key)}"
-    session.stand(at, now)
+    session.set_widget(at, now)
     st.slider(
         "Threshold",
         low,
@@ -100,7 +100,7 @@ def _threshold(recipe: Recipe, trial: DetectorBenchmark, key: ResultKey[Detector
         step,
         format="%.3f",
         key=at,
-        on_change=lambda: session.change_view(threshold=st.session_state[at]),
+        on_change=lambda: session.update_view(threshold=st.session_state[at]),
         help="Scores above it are flagged. The attacker who knows the detector aimed below the one it began with.",
     )
     return now
@@ -108,15 +108,15 @@ def _threshold(recipe: Recipe, trial: DetectorBenchmark, key: ResultKey[Detector
 
 head = st.container()
 if session.recipe().defenses:
-    attacker(session.recipe())
+    attacker_control(session.recipe())
 with head:
-    scene, base = progress.attacked(known=True)
+    scene, base = progress.require_attack(known=True)
 recipe = session.recipe()
 found = detectors(scene)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     key = f"detector_{recipe.domain}"
     name = recipe.view.detector if recipe.view.detector in found else next(iter(found))
-    session.stand(key, name)
+    session.set_widget(key, name)
     st.segmented_control(
         "Detector",
         list(found),
@@ -124,12 +124,12 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         default=name,
         required=True,
         key=key,
-        on_change=lambda: session.change_view(detector=st.session_state[key], threshold=None),
+        on_change=lambda: session.update_view(detector=st.session_state[key], threshold=None),
     )
     detector = found[name]
     share = recipe.view.clean_flagged
     if detector.default_threshold is None:
-        session.stand("detect_share", share)
+        session.set_widget("detect_share", share)
         st.slider(
             "Clean pictures flagged, at most",
             0.0,
@@ -138,7 +138,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             0.01,
             format="percent",
             key="detect_share",
-            on_change=lambda: session.change_view(clean_flagged=st.session_state.detect_share, threshold=None),
+            on_change=lambda: session.update_view(clean_flagged=st.session_state.detect_share, threshold=None),
             width=260,
             help="The threshold follows from it.",
         )
@@ -152,7 +152,7 @@ if detector.default_threshold is None:
     if quiet is None:
         with head:
             theme.verdict(
-                progress.state(
+                progress.status_text(
                     result_keys.clean_scores(recipe, detector.title),
                     "The detector is looking at clean pictures.",
                     "The search for a threshold",

@@ -7,12 +7,12 @@ import streamlit as st
 
 from app import theme
 from app.components.tables import markdown, table
-from app.plots.evaluation_plots import columns_of, curves_plot, matrix, times_plot
-from app.runtime import evaluation_jobs, progress
+from app.plots.evaluation_plots import curves_plot, matrix_columns, results_matrix, times_plot
+from app.runtime import evaluation_jobs, examples, progress
 from app.runtime.streamlit_adapter import fragment
 from app.sections.evaluation_cell import cell_view
-from app.sections.evaluation_form import settings
-from app.sections.run_list import begin, chosen, comparison, runs, show_run_progress
+from app.sections.evaluation_form import evaluation_form
+from app.sections.run_list import compare_runs, run_list, selected_run, show_run_progress, start_run
 from app.state import session
 from app.text import plural
 from app.verdicts.evaluate import evaluate_verdict
@@ -101,7 +101,7 @@ def views(name: str, classifier: int, measure: Measure, detector: int) -> None:
 def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) -> None:
     run, plan, domain = findings.run, findings.plan, domains.get(findings.plan.domain)
     st.caption(f"{MEASURES[measure]} {theme.plain(reports.heading(findings))}.")
-    place = matrix(
+    place = results_matrix(
         findings, classifier, measure, detector, key=f"ev_matrix_{plan.name}_{classifier}_{measure}{detector or ''}"
     )
     st.caption("Click a cell for its confusion matrix and its pictures.")
@@ -123,7 +123,7 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
     if cell.open:
         with cell:
             if place is None:
-                columns = columns_of(plan, classifier)
+                columns = matrix_columns(plan, classifier)
                 bare = next(c for c in columns if c.defense == NO_DEFENSE)
                 place = CellKey(classifier, len(plan.attacks) - 1, bare.defense, "none") if plan.attacks else bare
             cell_view(findings, place, domain.classes)
@@ -146,16 +146,16 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
             st.caption(f"Measured on the clean pictures, batches of {plan.batch}, {theme.plain(run.device)}.")
 
 
-scene = session.scene()
+scene = examples.current()
 if scene is None:
-    progress.classifier()
+    progress.show_missing_classifier()
     st.stop()
 domain = session.recipe().domain
 head = st.container(key="ev_head")
 listed = run_index.list_runs()
-shown = chosen(listed, domain)
+shown = selected_run(listed, domain)
 with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
-    plan = settings(session.recipe())
+    plan = evaluation_form(session.recipe())
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
             "Run",
@@ -170,10 +170,10 @@ with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
             parts = plural(task_count(plan), "part")
             st.caption(f"{parts}, each kept as soon as it is done; a run that is stopped goes on where it was.")
     if pressed and plan is not None:
-        begin(plan)
-session.mirror()
-at = evaluation_jobs.running(shown) if shown else None
-busy = at is not None and at.live
+        start_run(plan)
+session.sync_query_params()
+at = evaluation_jobs.find(shown) if shown else None
+busy = at is not None and at.is_alive
 if busy:
     show_run_progress(shown)
 elif at is not None and at.error:
@@ -201,10 +201,10 @@ else:
     with st.container(key="ev_growing"):  # the style sheet keeps it from fading each time
         growing(views)(shown, classifier, measure, detector)
 st.subheader("Runs", anchor=False)
-runs(listed, shown, domain)
+run_list(listed, shown, domain)
 if opened is not None:
     with st.expander("Compare two runs"):
-        comparison(shown, listed)
+        compare_runs(shown, listed)
 with st.expander("The papers' tables"):
     st.caption("Each by one command; the numbers of this machine's own runs appear above as they grow.")
     st.code(

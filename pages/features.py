@@ -4,10 +4,10 @@ import numpy as np
 import streamlit as st
 
 from app import theme
-from app.components.image_row import Pixels, Tile, Tone, magnified, row
+from app.components.image_row import Pixels, Role, Tile, magnified_difference, row
 from app.components.tables import table
-from app.plots.feature_noise_plots import depth_plot
-from app.runtime import progress
+from app.plots.feature_noise_plots import feature_noise_plot
+from app.runtime import examples, progress, recipe_jobs
 from app.state import result_keys, results, session
 from app.state.result_keys import Kind
 from app.text import per_cent, stop_note
@@ -35,10 +35,10 @@ def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet:
     """The clean and the attacked picture and the noisiest channels of both, and the difference."""
     clean, changed, noise = shown.clean, shown.changed, shown.noise
     order = np.argsort(-noise, kind="stable")[CHANNELS * sheet : CHANNELS * (sheet + 1)]
-    difference, factor = magnified(scene.clean, other)
+    difference, factor = magnified_difference(scene.clean, other)
     tops = {n: max(float(clean[n].max()), float(changed[n].max())) for n in order}
     lows = {n: min(float(clean[n].min()), float(changed[n].min())) for n in order}
-    both: tuple[tuple[str, np.ndarray, Pixels, Tone], ...] = (
+    both: tuple[tuple[str, np.ndarray, Pixels, Role], ...] = (
         ("clean", clean, scene.clean, "clean"),
         (title, changed, other, "adversarial"),
     )
@@ -84,13 +84,13 @@ def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet:
     )
 
 
-scene, base = progress.attacked()
+scene, base = progress.require_attack()
 recipe = session.recipe()
 head = st.container()
 if "features_comparison" in st.session_state and results.get(result_keys.comparison(recipe)) is None:
-    session.start_comparison(recipe, scene)
-    progress.running(Kind.COMPARISON, picture=False)
-layers = by_depth(session.layers(scene.classifier))
+    recipe_jobs.start_comparison(recipe, scene)
+    progress.show_progress(Kind.COMPARISON, picture=False)
+layers = by_depth(examples.layers(scene.classifier))
 names = [layer.name for layer in layers]
 attacked = attacks_of(recipe, base)
 first = next(iter(attacked))
@@ -104,10 +104,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         st.rerun()
 chosen = {title: attacked[title] for title in titles}
 key = result_keys.feature_noise(recipe, titles)
-found = progress.worked(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
+found = progress.run_cached(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
 if found is None:
     with head:
-        theme.verdict(progress.state(key, "The feature noise is being measured.", "The measurement"))
+        theme.verdict(progress.status_text(key, "The feature noise is being measured.", "The measurement"))
     st.stop()
 stages = [PICTURE, *names, LOGITS]
 usual = len(names) - 1
@@ -123,7 +123,7 @@ name = st.selectbox(
     key=f"features_layer_{recipe.domain}_{scene.classifier.name}",
     width=420,
 )
-depth_plot(stages, styled_lines(found, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
+feature_noise_plot(stages, styled_lines(found, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
 st.caption(
     "At each depth: the L2 size of the change as a share of the clean maps' own. Look for the line that rises where the shuffled "
     "change stays flat: the attack is made for these layers. A defense that works keeps its line low to the end."

@@ -4,9 +4,9 @@ import numpy as np
 import streamlit as st
 
 from app import theme
-from app.components.image_row import Tile, Tone, row
+from app.components.image_row import Role, Tile, row
 from app.components.tables import table
-from app.runtime import progress
+from app.runtime import examples, progress
 from app.runtime.streamlit_adapter import fragment
 from app.state import result_keys, session
 from app.text import per_cent, prediction, stop_note
@@ -19,23 +19,23 @@ from core.recipe import AttackOutcome, ClassMap, Example, Recipe, explain
 from core.recipe.view import EXPLAINED
 
 ABOUT = ("predicted", "true", "target", "another")
-TONES: dict[str, Tone] = {"clean": "clean", "adversarial": "adversarial", "defended": "defended"}
+TONES: dict[str, Role] = {"clean": "clean", "adversarial": "adversarial", "defended": "defended"}
 SCALE = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 256))[..., None].transpose(1, 0, 2)  # from −1 to 1
 
 
 def choose(recipe: Recipe, scene: Example, base: AttackOutcome) -> tuple[str, Layer, str]:
     """Method, layer, and the class that is explained: the recipe's view."""
-    found, view = session.layers(scene.classifier), recipe.view
+    found, view = examples.layers(scene.classifier), recipe.view
     columns = st.columns([1.1, 1.7, 1.75])
     with columns[0]:
-        session.stand("cam_method", view.class_map)
+        session.set_widget("cam_method", view.class_map)
         method = st.selectbox(
             "Method",
             list(METHODS),
             list(METHODS).index(view.class_map),
             format_func=lambda name: METHODS[name].title,
             key="cam_method",
-            on_change=lambda: session.change_view(class_map=st.session_state.cam_method),
+            on_change=lambda: session.update_view(class_map=st.session_state.cam_method),
             help="How a channel of the layer is weighed.",
         )
     names, titles = [one.name for one in found], {one.name: one.title for one in found}
@@ -43,14 +43,14 @@ def choose(recipe: Recipe, scene: Example, base: AttackOutcome) -> tuple[str, La
     chosen = view.layer if view.layer in names else usual
     with columns[1]:
         key = f"cam_layer_{scene.classifier.domain}_{scene.classifier.name}"
-        session.stand(key, chosen)
+        session.set_widget(key, chosen)
         st.selectbox(
             "Layer",
             names,
             names.index(chosen),
             format_func=lambda name: titles[name] + (" (usual)" if name == usual else ""),
             key=key,
-            on_change=lambda: session.change_view(layer=st.session_state[key]),
+            on_change=lambda: session.update_view(layer=st.session_state[key]),
             help="Deep layers know what, early layers know where.",
             disabled=METHODS[method].anywhere,
         )
@@ -76,9 +76,9 @@ def explained(recipe: Recipe, scene: Example) -> str:
 
     def kind_chosen() -> None:
         word = st.session_state.cam_about
-        session.change_view(explained_class=names[scene.label] if word == "another" else word)
+        session.update_view(explained_class=names[scene.label] if word == "another" else word)
 
-    session.stand("cam_about", kind)
+    session.set_widget("cam_about", kind)
     st.segmented_control(
         "Explain the class",
         words,
@@ -91,14 +91,14 @@ def explained(recipe: Recipe, scene: Example) -> str:
     if kind != "another":
         return kind
     number, key = names.index(view.explained_class), f"cam_class_{domain}"
-    session.stand(key, number)
+    session.set_widget(key, number)
     st.selectbox(
         "Class",
         range(len(names)),
         number,
         format_func=scene.classifier.classes.__getitem__,
         key=key,
-        on_change=lambda: session.change_view(explained_class=names[st.session_state[key]]),
+        on_change=lambda: session.update_view(explained_class=names[st.session_state[key]]),
     )
     return view.explained_class
 
@@ -179,20 +179,20 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
     )
 
 
-scene, base = progress.attacked()
+scene, base = progress.require_attack()
 recipe = session.recipe()
 head = st.container()
 method, chosen, about = choose(recipe, scene, base)
 key = result_keys.class_maps(recipe, method, chosen.name, about)
 with st.container():
-    found = progress.worked(
+    found = progress.run_cached(
         key,
         METHODS[method].title,
         lambda watch: explain(recipe, scene, base, method=method, layer=chosen, about=about, on_progress=watch),
     )
 if found is None:
     with head:
-        theme.verdict(progress.state(key, "The class maps are being computed.", "The computation of class maps"))
+        theme.verdict(progress.status_text(key, "The class maps are being computed.", "The computation of class maps"))
     st.stop()
 classes = scene.classifier.classes
 with head:

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from app import theme
-from app.components.image_row import Tile, magnified, row
+from app.components.image_row import Tile, magnified_difference, row
 from app.components.tables import table
 from app.plots.landscape_plots import regions_plot, spectrum_plot, surface_plot
 from app.runtime import progress
@@ -30,7 +30,7 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     given = max(step, step * round(base.norms.linf * scale / step))
     wanted = min(most, 2 * given) if recipe.view.radius is None else round(recipe.view.radius * scale, 6)
     most, at = max(most, wanted), f"landscape_reach_{recipe.domain}"
-    session.stand(at, wanted)
+    session.set_widget(at, wanted)
     reach = st.slider(
         f"How far (n{usual.unit})" if usual.unit else "How far",
         min(step, wanted),
@@ -39,12 +39,12 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         step,
         format="%g",
         key=at,
-        on_change=lambda: session.change_view(radius=st.session_state[at] / scale),
+        on_change=lambda: session.update_view(radius=st.session_state[at] / scale),
         width=320,
         help="Of each value, in both directions.",
     )
     key = result_keys.loss_surface(recipe, reach)
-    grid = progress.worked(
+    grid = progress.run_cached(
         key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, on_progress=watch)
     )
     st.caption(
@@ -52,7 +52,7 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         "Drag to turn."
     )
     if grid is None:
-        return progress.state(key, "The loss surface is being measured.", "The measurement")
+        return progress.status_text(key, "The loss surface is being measured.", "The measurement")
     surface_plot(grid, scene.classifier.classes, scene.label, unit=usual.unit, key="landscape_surface")
     return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known, usual.unit)
 
@@ -62,7 +62,7 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     if np.array_equal(scene.clean, base.adversarial):
         return UNCHANGED
     key = result_keys.decision_regions(recipe)
-    found = progress.worked(
+    found = progress.run_cached(
         key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, on_progress=watch)
     )
     st.caption(
@@ -70,7 +70,7 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         "into. The axes have scales of their own."
     )
     if found is None:
-        return progress.state(key, "The decision regions are being measured.", "The measurement")
+        return progress.status_text(key, "The decision regions are being measured.", "The measurement")
     left, right = st.columns([2.4, 1], gap="large")
     with left:
         regions_plot(found, scene.classifier.classes, key="landscape_regions")
@@ -103,7 +103,7 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         "Look for a change with most of its power in high frequencies: smoothing removes it. A change like the picture's own "
         "survives smoothing."
     )
-    factor_picture, factor = magnified(scene.clean, base.adversarial)
+    factor_picture, factor = magnified_difference(scene.clean, base.adversarial)
     tiles = [Tile(factor_picture, "the change", f"× {factor}", "adversarial", file_name="change.png")]
     for name, power in powers.items():
         logs = np.log10(np.maximum(power, power.max() * 1e-6 if power.max() else 1.0))
@@ -135,10 +135,10 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     return spectrum_verdict(shares["the change"], shares["the picture"])
 
 
-scene, base = progress.attacked()
+scene, base = progress.require_attack()
 recipe = session.recipe()
 head = st.container()
-session.stand("landscape_view", recipe.view.landscape)
+session.set_widget("landscape_view", recipe.view.landscape)
 st.segmented_control(
     "View",
     list(VIEWS),
@@ -147,7 +147,7 @@ st.segmented_control(
     required=True,
     key="landscape_view",
     label_visibility="collapsed",
-    on_change=lambda: session.change_view(landscape=st.session_state.landscape_view),
+    on_change=lambda: session.update_view(landscape=st.session_state.landscape_view),
 )
 draw = {"surface": surface_view, "regions": regions_view, "spectrum": spectrum_view}[recipe.view.landscape]
 sentence = draw(recipe, scene, base)

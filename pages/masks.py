@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from app import theme
-from app.components.image_row import Tile, Tone, row
+from app.components.image_row import Role, Tile, row
 from app.components.tables import Row, table
 from app.runtime import progress
 from app.state import session
@@ -18,7 +18,7 @@ from core.figures.colormaps import CIVIDIS, levels
 from core.recipe import AttackOutcome, Example
 from core.recipe.attention import masked_image, masks_by_beta
 
-TONES: tuple[Tone, Tone] = ("clean", "adversarial")
+TONES: tuple[Role, Role] = ("clean", "adversarial")
 KINDS: dict[Kind, str] = {"fc": "fully connected (the paper's)", "conv": "convolutional (ours)"}
 
 
@@ -33,12 +33,12 @@ def elsewhere(domain: domains.Domain) -> None:
                     domains.get(name).title,
                     key=f"masks_{name}",
                     type="primary",
-                    on_click=partial(session.change, domain=name, classifier="", picture={}, target=""),
+                    on_click=partial(session.update_recipe, domain=name, classifier="", picture={}, target=""),
                 )
     st.caption("Your own: train a classifier, then `python -m core train masks_…`; see the README.")
 
 
-def looked(attention: Attention, scene: Example, base: AttackOutcome, tone: Tone, draw: int) -> list[Tile]:
+def looked(attention: Attention, scene: Example, base: AttackOutcome, tone: Role, draw: int) -> list[Tile]:
     """One image, its mask, the image with all else turned to noise, and what is said of each."""
     classes, label = scene.classifier.classes, scene.known_label
     pixels = scene.clean if tone == "clean" else base.adversarial
@@ -110,7 +110,7 @@ domain = domains.get(session.recipe().domain)
 if not masks.names(domain.name):
     elsewhere(domain)
     st.stop()
-scene, base = progress.attacked()
+scene, base = progress.require_attack()
 head = st.container()
 there = [kind for kind in KINDS if any(masks.card(name).architecture == kind for name in masks.names(domain.name))]
 with st.container(horizontal=True, vertical_alignment="bottom"):

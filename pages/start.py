@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import theme
 from app.components.image_row import Tile, row
-from app.runtime import progress
+from app.runtime import examples, progress, recipe_jobs
 from app.state import result_keys, results, session
 from app.state.result_keys import AnyKey
 from app.text import attacked_title, per_cent, prediction, start_verdict
@@ -16,14 +16,14 @@ def glance(recipe: Recipe, scene: Example) -> None:
     """The recipe's attack and its defenses on this picture, small."""
     key, defended = result_keys.attack(recipe), result_keys.defenses(recipe, "grey")
     if results.get(key) is None:
-        session.start_attack(recipe, scene)
+        recipe_jobs.start_attack(recipe, scene)
     base = results.get(key)
     if base is None or base.stopped:
         waiting(key, "The attack")
         return
     columns = results.get(defended) or ()
     if len(columns) < len(recipe.defenses):
-        session.start_columns(recipe, scene, base, "grey")
+        recipe_jobs.start_defenses(recipe, scene, base, "grey")
         columns = results.get(defended) or ()
     if len(columns) < len(recipe.defenses):
         waiting(defended, "The comparison of defenses")
@@ -48,16 +48,16 @@ def glance(recipe: Recipe, scene: Example) -> None:
 
 def waiting(key: AnyKey, what: str) -> None:
     """What stands in the place of results that are not here yet."""
-    if not progress.running(None):
-        st.caption(theme.plain(progress.state(key, "", what)))
-        progress.again(key)
+    if not progress.show_progress(None):
+        st.caption(theme.plain(progress.status_text(key, "", what)))
+        progress.retry_button(key)
 
 
 def own_picture() -> None:
     st.session_state.side_source = "upload"
 
 
-scene = session.scene()
+scene = examples.current()
 if scene is None:
     st.stop()
 assert scene is not None

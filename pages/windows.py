@@ -7,9 +7,18 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import theme
-from app.components.controls import standing, stands, strip
-from app.components.gradient_windows import Batch, batch_of, both, explorer, histogram, outlined, patch_overlap, traced
-from app.components.image_row import Pixels, Tile, Tone, ahead, captioned, drawn, ready, settled
+from app.components.controls import current_values, inline_controls, is_rendered
+from app.components.gradient_windows import (
+    Batch,
+    clean_and_attacked,
+    explorer,
+    for_both,
+    highlight_region,
+    histogram,
+    patch_overlap,
+    trace_batch,
+)
+from app.components.image_row import Pixels, Role, Tile, preencode, prepare, render, set_caption, wait_for_browser
 from app.components.tables import table
 from app.runtime import progress
 from app.runtime.streamlit_adapter import fragment
@@ -27,7 +36,7 @@ from core.recipe.running import predict
 
 MOST = 12  # columns that a recipe can have
 NAMES = ("clean", "attacked")
-TONES: tuple[Tone, Tone] = ("clean", "adversarial")
+TONES: tuple[Role, Role] = ("clean", "adversarial")
 
 
 def held(recipe: Recipe) -> Method:
@@ -50,12 +59,12 @@ def change(params: dict[str, object]) -> None:
         columns.append(column_of(tuple(members)))
     if not done and len(columns) >= MOST:
         raise BadInput(f"The recipe has {MOST} defenses already; remove one on the Defend page.")
-    session.change(defenses=tuple(columns if done else [*columns, (new,)]))
+    session.update_recipe(defenses=tuple(columns if done else [*columns, (new,)]))
 
 
 def moved(gamma: float) -> None:
     """The line of the histogram was dragged: the threshold's slider follows."""
-    with session.told():
+    with session.report_errors():
         change({**held(session.recipe()).params, "threshold": gamma})
     st.session_state.windows_drags = st.session_state.get("windows_drags", 0) + 1
 
@@ -64,11 +73,11 @@ def sliders(place: DeltaGenerator, given: Method, key: str) -> None:
     """The strip of sliders, and where they stand kept in the recipe."""
     with place:
         # A slider keeps to what the visitor did with it; after a drag of the line there are new ones.
-        chosen = strip(LGS, given.params, key=key)
+        chosen = inline_controls(LGS, given.params, key=key)
         try:
             if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
                 change(chosen)
-            session.mirror()
+            session.sync_query_params()
         except BadInput as error:
             st.error(theme.plain(str(error)))
 
@@ -88,11 +97,11 @@ def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
     made: list[Map] = [
         ("magnitude", levels(magnitude, top), f"0 to {top:.2f}", CIVIDIS),
         ("normalised", levels(normalised), f"mean {normalised.mean():.3f}", CIVIDIS),
-        ("region", outlined(pixels, region), shares, None),
+        ("region", highlight_region(pixels, region), shares, None),
         ("suppression", levels(suppression), f"mean {suppression.mean():.3f}", CIVIDIS),
         ("result", images.to_pixels(trace.result[which]), "", None),
     ]
-    ahead((shown, palette) for _, shown, _, palette in made)
+    preencode((shown, palette) for _, shown, _, palette in made)
     return made
 
 
@@ -116,7 +125,7 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str)
             )
             for title, shown, words, palette in between
         ),
-        Tile(result, "result", "", "defended", "=", f"{name}_smoothed.png", late=True),
+        Tile(result, "result", "", "defended", "=", f"{name}_smoothed.png", deferred_caption=True),
     ]
 
 
@@ -130,11 +139,11 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     trace, found, problem = None, dict[int, list[Map]](), ""
     try:
         # Before anything is drawn: what the browser gets at once, it draws at once.
-        defense = LGS(**standing(LGS, given.params, key=key))
-        trace = traced(defense, batch)
-        both(lambda which: found.update({which: maps(trace, which, pictures[which])}))
+        defense = LGS(**current_values(LGS, given.params, key=key))
+        trace = trace_batch(defense, batch)
+        for_both(lambda which: found.update({which: maps(trace, which, pictures[which])}))
         rows = [
-            ready(
+            prepare(
                 tiles(
                     which,
                     pixels,
@@ -159,11 +168,11 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
                 "Attack with a patch",
                 key="use_lavan",
                 icon=":material/select_all:",
-                on_click=lambda: session.change(attack={"name": "lavan"}, target=""),
+                on_click=lambda: session.update_recipe(attack={"name": "lavan"}, target=""),
             ):
                 st.rerun()  # all of the page, not this part of it
     place = st.container()
-    waiting = stands(LGS, key=key) and trace is not None  # the strip that stands there can wait for the pictures
+    waiting = is_rendered(LGS, key=key) and trace is not None  # the strip that stands there can wait for the pictures
     if not waiting:
         sliders(place, given, key)
     if trace is None:
@@ -171,14 +180,16 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
             theme.verdict("These windows do not fit.")
         st.error(theme.plain(problem))
         return
-    tokens, given_at = [drawn(row) for row in rows], time.monotonic()
+    tokens, given_at = [render(row) for row in rows], time.monotonic()
     after: dict[int, Prediction] = {}
     # Both at once, each on a core of its own, while the pictures are on their way.
-    both(lambda n: after.update({n: predict(classifier, trace.result[n : n + 1], label)}))
+    for_both(lambda n: after.update({n: predict(classifier, trace.result[n : n + 1], label)}))
     for which, token in enumerate(tokens):
-        captioned(token, prediction(after[which], classifier.classes, scene.known_label), key=f"windows_{NAMES[which]}")
+        set_caption(
+            token, prediction(after[which], classifier.classes, scene.known_label), key=f"windows_{NAMES[which]}"
+        )
     if waiting:
-        settled(given_at)
+        wait_for_browser(given_at)
         sliders(place, given, key)
     shares = None
     if base.mask is not None:
@@ -193,7 +204,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     with left:
         st.markdown("**Windows**")
         shown = recipe.view.windows
-        session.stand("windows_which", shown)
+        session.set_widget("windows_which", shown)
         st.segmented_control(
             "Picture",
             NAMES,
@@ -201,7 +212,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
             required=True,
             key="windows_which",
             label_visibility="collapsed",
-            on_change=lambda: session.change_view(windows=st.session_state.windows_which),
+            on_change=lambda: session.update_view(windows=st.session_state.windows_which),
         )
         explorer(trace, NAMES.index(shown), defense.threshold, key=f"explorer_{shown}", label=f"The {shown} picture")
     with right:
@@ -229,8 +240,8 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     )
 
 
-scene, base = progress.attacked()
-windows(scene, base, batch_of(scene, base))
+scene, base = progress.require_attack()
+windows(scene, base, clean_and_attacked(scene, base))
 st.caption(
     f"The very arrays that the defense used; {theme.plain(base.method)} on {scene.classifier.title}, {duration(base.seconds)}, "
     f"by an attacker who does not know the defense (grey box)."

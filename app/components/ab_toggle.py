@@ -1,12 +1,12 @@
-"""Two pictures at one place: blink between them, or hold to see the other."""
+"""Two images at one place: blink between them, or hold to see the other."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app.components.image_row import CRISP, Pixels, uri
+from app.components.image_row import CRISP, Pixels, data_uri
 
-_BLINK = st.components.v2.component(
+_TOGGLE = st.components.v2.component(
     "mirage_blink",
     html="""<div id="mat"><img id="i" alt=""></div><div id="bar"><button id="b" type="button">Blink</button>
 <button id="h" type="button">Hold for the clean picture</button></div><output id="o" aria-live="off"></output>""",
@@ -42,9 +42,13 @@ export default function ({ data, parentElement }) {
 )
 
 
-def blink(clean: Pixels, other: Pixels, words: tuple[str, str], *, key: str) -> None:
+def ab_toggle(clean: Pixels, other: Pixels, words: tuple[str, str], *, key: str) -> None:
     """The second picture; the first while a button is held, or in turn twice a second. `words` stand under each."""
-    _BLINK(
+    _TOGGLE(
         key=key,
-        data={"pictures": [uri(clean), uri(other)], "words": list(words), "crisp": max(clean.shape[:2]) <= CRISP},
+        data={
+            "pictures": [data_uri(clean), data_uri(other)],
+            "words": list(words),
+            "crisp": max(clean.shape[:2]) <= CRISP,
+        },
     )

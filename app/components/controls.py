@@ -15,8 +15,8 @@ import streamlit as st
 from core.declaration import Declared, Parameter, shown
 from core.images import rounding_note
 
-FIRST = 3  # parameters that are always in sight; the rest is folded away
-_SLIDER = 400  # more stops than this are typed, not slid
+N_VISIBLE = 3  # parameters that are always in sight; the rest is folded away
+_MAX_SLIDER_STOPS = 400  # more stops than this are typed, not slid
 
 Parameters = tuple[Parameter, ...]
 
@@ -30,8 +30,8 @@ def controls(
         parameters: the method's parameters with the defaults and units of a domain.
     """
     declared = method.parameters() if parameters is None else parameters
-    held, chosen = _held(method, params, declared), {}
-    for shelf, some in ((st.container(), declared[:FIRST]), (None, declared[FIRST:])):
+    held, chosen = _all_values(method, params, declared), {}
+    for shelf, some in ((st.container(), declared[:N_VISIBLE]), (None, declared[N_VISIBLE:])):
         if not some:
             continue
         with shelf or st.expander("More settings"):
@@ -42,10 +42,10 @@ def controls(
     return chosen
 
 
-def strip(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
+def inline_controls(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
     """The same beside each other, all in sight."""
     declared = method.parameters()
-    held, chosen = _held(method, params, declared), {}
+    held, chosen = _all_values(method, params, declared), {}
     with st.container(key=f"{key}_strip", horizontal=True, gap="medium"):
         for parameter in declared:
             value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
@@ -54,23 +54,23 @@ def strip(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dic
     return chosen
 
 
-def standing(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
-    """What `strip` is going to return: where its controls stand, before they are drawn."""
+def current_values(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
+    """What `inline_controls` is going to return: where its controls stand, before they are drawn."""
     declared = method.parameters()
-    held, chosen = _held(method, params, declared), {}
+    held, chosen = _all_values(method, params, declared), {}
     for parameter in declared:
-        value = _standing(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
+        value = _current_value(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
         if value != parameter.default:
             chosen[parameter.name] = value
     return chosen
 
 
-def stands(method: type[Declared], *, key: str) -> bool:
+def is_rendered(method: type[Declared], *, key: str) -> bool:
     """Whether the strip stands on the page already."""
     return f"{key}_{method.name}_{method.parameters()[0].name}" in st.session_state
 
 
-def follow(key: str, value: Any, *form: Any) -> None:
+def sync_widget(key: str, value: Any, *form: Any) -> None:
     """Have the widget of that key stand at the recipe's `value`, unless the user moved it since the recipe was that.
 
     What a script writes goes to the browser and undoes a choice that is on its way from there, so it is only written where the recipe
@@ -83,17 +83,17 @@ def follow(key: str, value: Any, *form: Any) -> None:
     Args:
         form: the widget's range; where it changes, the widget is a new one.
     """
-    if key not in st.session_state or not _known(key, value, form):
+    if key not in st.session_state or not _widget_wins(key, value, form):
         st.session_state[key] = value
 
 
-def taken(key: str, value: Any, read: Any, *form: Any) -> None:
+def remember_value(key: str, value: Any, read: Any, *form: Any) -> None:
     """Note that `read` was read off the widget while the recipe's value was `value`."""
-    st.session_state[f"{key}_taken"] = _Taken(value, read, form, st.session_state.get("recipe"))
+    st.session_state[f"{key}_taken"] = _LastRead(value, read, form, st.session_state.get("recipe"))
 
 
 @dataclass(frozen=True)
-class _Taken:
+class _LastRead:
     """What was read off a widget, and the recipe at that moment."""
 
     value: Any
@@ -102,39 +102,39 @@ class _Taken:
     recipe: Any
 
 
-def _known(key: str, value: Any, form: tuple[Any, ...] | None = None) -> bool:
+def _widget_wins(key: str, value: Any, form: tuple[Any, ...] | None = None) -> bool:
     """Whether the widget wins over the recipe's `value`."""
-    last: _Taken | None = st.session_state.get(f"{key}_taken")
+    last: _LastRead | None = st.session_state.get(f"{key}_taken")
     if last is None or (form is not None and form != last.form):
         return False
     return bool(value == last.read or (value == last.value and st.session_state.get("recipe") is last.recipe))
 
 
-def _held(method: type[Declared], params: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
+def _all_values(method: type[Declared], params: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
     """All parameters' values: those given, and the defaults of `parameters`."""
     declared = {parameter.name: parameter.default for parameter in method.parameters()}
     own = {p.name: p.default for p in parameters if p.default != declared[p.name]}
     return method(**{**own, **params}).values()
 
 
-def _moved(key: str, value: Any) -> bool:
+def _user_moved(key: str, value: Any) -> bool:
     """Whether the widget of that key stands on the page and wins over the recipe's `value`."""
-    return key in st.session_state and _known(key, value)
+    return key in st.session_state and _widget_wins(key, value)
 
 
-def _standing(parameter: Parameter, value: Any, key: str) -> Any:
+def _current_value(parameter: Parameter, value: Any, key: str) -> Any:
     if parameter.optional:
         own = value is not None
-        if _moved(f"{key}_own", own):
+        if _user_moved(f"{key}_own", own):
             own = st.session_state[f"{key}_own"]
         if not own:
             return None
         value = _start(parameter, value)
-    drawn = value if parameter.kind in ("choice", "flag") else _drawn(parameter, value)
-    if not _moved(key, drawn):
+    drawn = value if parameter.kind in ("choice", "flag") else _to_widget(parameter, value)
+    if not _user_moved(key, drawn):
         return value
     drawn = st.session_state[key]
-    return drawn if parameter.kind in ("choice", "flag") else _taken(parameter, value, drawn)
+    return drawn if parameter.kind in ("choice", "flag") else _from_widget(parameter, value, drawn)
 
 
 def _control(parameter: Parameter, value: Any, key: str) -> Any:
@@ -143,21 +143,21 @@ def _control(parameter: Parameter, value: Any, key: str) -> Any:
         return _optional(parameter, value, label, key)
     if parameter.kind not in ("choice", "flag"):
         return _number(parameter, value, label, key)
-    follow(key, value)
+    sync_widget(key, value)
     read: Any
     if parameter.kind == "choice":
         read = st.selectbox(label, parameter.choices, parameter.choices.index(value), help=parameter.help, key=key)
     else:
         read = st.toggle(label, value, help=parameter.help, key=key)
-    taken(key, value, read)
+    remember_value(key, value, read)
     return read
 
 
 def _optional(parameter: Parameter, value: Any, label: str, key: str) -> Any:
     """A switch between *worked out* and a number of the visitor's."""
-    follow(f"{key}_own", value is not None)
+    sync_widget(f"{key}_own", value is not None)
     own = st.toggle(f"{label}: choose it", value is not None, help=parameter.help, key=f"{key}_own")
-    taken(f"{key}_own", value is not None, own)
+    remember_value(f"{key}_own", value is not None, own)
     if not own:
         return None
     return _number(parameter, _start(parameter, value), label, key)
@@ -179,7 +179,7 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
         label, words = f"{label} (n/255)", f"{parameter.help} {shown(value, '/255')} = {value:.4f} of the range."
     elif parameter.unit:
         label = f"{label} ({parameter.unit.strip()})"
-    now = _drawn(parameter, value)
+    now = _to_widget(parameter, value)
     low: Any
     top: Any
     stride: Any
@@ -188,8 +188,8 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
         low, top, stride, end = int(parameter.low), int(high), max(1, int(step)), int(parameter.high)
     else:
         low, top, stride, end = (round(n * unit, 6) for n in (parameter.low, high, step, parameter.high))
-    if (top - low) / stride > _SLIDER:
-        follow(key, now, low, end, stride)
+    if (top - low) / stride > _MAX_SLIDER_STOPS:
+        sync_widget(key, now, low, end, stride)
         drawn = st.number_input(
             label, low, end, now, step=stride, format="%d" if parameter.kind == "integer" else "%g", help=words, key=key
         )
@@ -198,7 +198,7 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
         if parameter.kind == "integer" and (now - low) % stride:
             stride = 1
         form = (low, top, stride)
-        follow(key, now, *form)
+        sync_widget(key, now, *form)
         drawn = st.slider(
             label,
             low,
@@ -209,8 +209,8 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
             help=words,
             key=key,
         )
-    result = _taken(parameter, value, drawn)
-    taken(key, now, _drawn(parameter, result), *form)
+    result = _from_widget(parameter, value, drawn)
+    remember_value(key, now, _to_widget(parameter, result), *form)
     return result
 
 
@@ -223,12 +223,12 @@ def eps_note(parameters: Parameters, params: Mapping[str, Any]) -> None:
             st.caption(rounding_note(params.get("eps", parameter.default)))
 
 
-def _drawn(parameter: Parameter, value: Any) -> Any:
+def _to_widget(parameter: Parameter, value: Any) -> Any:
     """Where the control of a number stands that is `value`."""
     return int(value) if parameter.kind == "integer" else round(float(value) * _unit(parameter), 6)
 
 
-def _taken(parameter: Parameter, value: Any, drawn: float) -> Any:
+def _from_widget(parameter: Parameter, value: Any, drawn: float) -> Any:
     """The parameter's value where the control of one that was `value` stands at `drawn`."""
     if parameter.kind == "integer":
         return int(drawn)

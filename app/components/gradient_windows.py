@@ -10,8 +10,8 @@ import numpy.typing as npt
 import streamlit as st
 import torch
 
-from app.components.image_row import CRISP, Pixels, uri
-from app.plots.attack_plots import saves
+from app.components.image_row import CRISP, Pixels, data_uri
+from app.plots.attack_plots import save_menu
 from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
@@ -25,18 +25,18 @@ Values = npt.NDArray[np.floating]
 Batch = torch.Tensor  # images N×C×H×W in [0, 1]
 
 
-def batch_of(scene: Example, attacked: AttackOutcome) -> Batch:
+def clean_and_attacked(scene: Example, attacked: AttackOutcome) -> Batch:
     """The clean and the attacked image, 2×C×H×W."""
     return torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
 
 
-def traced(defense: LGS, batch: Batch) -> LGSTrace:
+def trace_batch(defense: LGS, batch: Batch) -> LGSTrace:
     """All that gradients smoothing computes on a batch."""
     with torch.no_grad():
         return defense.trace(batch)
 
 
-def both(work: Callable[[int], object]) -> None:
+def for_both(work: Callable[[int], object]) -> None:
     """The work on each of the two images, on a core of its own."""
     spread(work, (0, 1))
 
@@ -46,7 +46,7 @@ def patch_overlap(trace: LGSTrace, mask: Pixels) -> Overlap:
     return overlap(trace.region, torch.from_numpy(np.array(mask)).permute(2, 0, 1)[None] > 0)
 
 
-def outlined(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:
+def highlight_region(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:
     """The picture, dark and grey outside of the region H×W."""
     shown = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
     result = _darkened(shown.tobytes(), shown.shape).copy()
@@ -132,7 +132,7 @@ def explorer(trace: LGSTrace, which: int, gamma: float, *, key: str, label: str)
     _WINDOWS(
         key=key,
         data={
-            "src": uri(levels(values), CIVIDIS),
+            "src": data_uri(levels(values), CIVIDIS),
             "tops": list(trace.tops),
             "lefts": list(trace.lefts),
             "side": trace.window,
@@ -228,4 +228,4 @@ def histogram(trace: LGSTrace, gamma: float, *, key: str, moved: Callable[[float
         default={"gamma": None},
         on_gamma_change=told,
     )
-    saves(partial(window_means_figure, trace.means.numpy(), gamma, top), key, "window_means")
+    save_menu(partial(window_means_figure, trace.means.numpy(), gamma, top), key, "window_means")

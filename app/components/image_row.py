@@ -18,11 +18,11 @@ from app.runtime.streamlit_adapter import FIND_IN_COMPONENT, media_file
 from core import images
 
 Pixels = npt.NDArray[np.uint8]
-Tone = Literal["clean", "adversarial", "defended", "neutral"]
-COLOURS: dict[str, str] = {"clean": "#0072B2", "adversarial": "#D55E00", "defended": "#009E73", "neutral": "#8a8f98"}
-LARGE = 1 << 19  # values; a larger picture is not remembered
-TURNS = 3  # rows' files are kept of what a row last showed: the browser may still be fetching them
-ROOM = 0.09  # seconds a browser needs to fetch and draw a row
+Role = Literal["clean", "adversarial", "defended", "neutral"]
+COLORS: dict[str, str] = {"clean": "#0072B2", "adversarial": "#D55E00", "defended": "#009E73", "neutral": "#8a8f98"}
+MAX_CACHED = 1 << 19  # values; a larger picture is not remembered
+STORED_VERSIONS = 3  # rows' files are kept of what a row last showed: the browser may still be fetching them
+BROWSER_SECONDS = 0.09  # seconds a browser needs to fetch and draw a row
 CRISP = 64  # pictures up to this side are drawn as squares, not smoothed
 
 
@@ -33,26 +33,26 @@ class Tile:
     pixels: Pixels
     title: str
     caption: str = ""
-    tone: Tone = "neutral"
+    role: Role = "neutral"
     sign: str = ""
     file_name: str = "picture.png"
     alt: str = ""
     links: tuple[tuple[str, str], ...] = ()  # words and addresses that stand under the caption
     palette: Pixels | None = None  # 256×3: what the values of a picture of one channel stand for
-    late: bool = False  # its caption follows, by `captioned`; until then the last one stands there, faint
+    deferred_caption: bool = False  # its caption follows, by `set_caption`; until then the last one stands there, faint
 
 
-def uri(pixels: Pixels, palette: Pixels | None = None) -> str:
+def data_uri(pixels: Pixels, palette: Pixels | None = None) -> str:
     """The picture as a PNG data URI."""
-    return "data:image/png;base64," + base64.b64encode(_file(pixels, palette, level=1)[1]).decode()
+    return "data:image/png;base64," + base64.b64encode(_png_file(pixels, palette, level=1)[1]).decode()
 
 
-def _file(pixels: Pixels, palette: Pixels | None, level: int = 0) -> tuple[str, bytes]:
+def _png_file(pixels: Pixels, palette: Pixels | None, level: int = 0) -> tuple[str, bytes]:
     """A name that only this picture has, and its PNG file; what is saved from the screen are these very bytes.
 
     At the next movement of a slider most pictures are as they were: those are not encoded again.
     """
-    made = _encoded if pixels.size <= LARGE else _encoded.__wrapped__
+    made = _encoded if pixels.size <= MAX_CACHED else _encoded.__wrapped__
     return made(pixels.tobytes(), pixels.shape, b"" if palette is None else palette.tobytes(), level)
 
 
@@ -145,14 +145,14 @@ export default function ({ data, parentElement }) {
     figure.shape = shapes[number];
     const { save, image, caption, words } = figure.parts;
     figure.item = item; put(save, 'href', item.src); put(image, 'src', item.src); put(image, 'alt', item.alt);
-    if (item.late) item.caption = row.said || '';
+    if (item.deferred) item.caption = row.said || '';
     if (words.textContent !== item.caption) words.textContent = item.caption;
-    put(caption, 'class', item.late && !row.fresh ? 'stale' : '');
+    put(caption, 'class', item.deferred && !row.fresh ? 'stale' : '');
     return figure;
   });
   if (figures.length !== row.children.length || figures.some((figure, number) => figure !== row.children[number]))
     row.replaceChildren(...figures);
-  row.caption = (words) => { row.said = words; row.fresh = true; data.items.forEach((item, number) => { if (!item.late) return;
+  row.caption = (words) => { row.said = words; row.fresh = true; data.items.forEach((item, number) => { if (!item.deferred) return;
     const { parts } = row.children[number];
     item.caption = parts.words.textContent = words; parts.caption.className = '';
     parts.image.alt = `${item.alt}. ${words}`; }); };
@@ -179,13 +179,13 @@ export default function ({ data }) {
 )
 
 
-def ahead(pictures: Iterable[tuple[Pixels, Pixels | None]]) -> None:
+def preencode(pictures: Iterable[tuple[Pixels, Pixels | None]]) -> None:
     """Encode pictures, each with its palette or None, that a row will show in a moment; on any thread."""
     for pixels, palette in pictures:
-        _file(pixels, palette)
+        _png_file(pixels, palette)
 
 
-def begin() -> None:
+def reset() -> None:
     """The page runs from its beginning: Streamlit has let go of all files that its fragments might still name."""
     st.session_state.picture_addresses = {}
 
@@ -203,7 +203,7 @@ def _addresses(files: Sequence[tuple[str, bytes]], box: str) -> list[str]:
             kept[name] = kept.pop(name)
     for name, file in files:
         if name not in kept:
-            full = len(kept) >= TURNS * len(files)
+            full = len(kept) >= STORED_VERSIONS * len(files)
             place = kept.pop(next(iter(kept)))[0] if full else f"{box} {len(kept)}"
             kept[name] = place, _address(file, name, place)
     return [kept[name][1] for name, _ in files]
@@ -215,7 +215,7 @@ def _address(file: bytes, name: str, place: str) -> str:
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedRow:
     """A row whose pictures the browser can fetch already."""
 
     key: str
@@ -224,21 +224,21 @@ class Ready:
     token: str
 
 
-def ready(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> Ready:
+def prepare(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> PreparedRow:
     """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way."""
     box = f"dim_{key}" if dimmed else f"tiles_{key}"
-    files = [_file(tile.pixels, tile.palette) for tile in tiles]
+    files = [_png_file(tile.pixels, tile.palette) for tile in tiles]
     token = "".join(name[:6] for name, _ in files)
     items = [
         {
             "src": address,
             "title": tile.title,
             "caption": tile.caption,
-            "colour": COLOURS[tile.tone],
+            "colour": COLORS[tile.role],
             "sign": tile.sign,
             "file": tile.file_name,
-            "alt": tile.alt or (tile.title if tile.late else f"{tile.title}. {tile.caption}"),
-            "late": tile.late,
+            "alt": tile.alt or (tile.title if tile.deferred_caption else f"{tile.title}. {tile.caption}"),
+            "deferred": tile.deferred_caption,
             "crisp": max(tile.pixels.shape[:2]) <= CRISP,
             "links": [list(link) for link in tile.links],
             "ratio": f"{tile.pixels.shape[1]}/{tile.pixels.shape[0]}",
@@ -247,38 +247,38 @@ def ready(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimm
     ]
     signs = any(tile.sign for tile in tiles)
     data: dict[str, object] = {"items": items, "tile": width, "label": label, "signs": signs, "token": token}
-    return Ready(key, box, data, token)
+    return PreparedRow(key, box, data, token)
 
 
 def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> str:
-    """`ready` and `drawn` at once."""
-    return drawn(ready(tiles, key=key, label=label, width=width, dimmed=dimmed))
+    """`prepare` and `render` at once."""
+    return render(prepare(tiles, key=key, label=label, width=width, dimmed=dimmed))
 
 
-def drawn(made: Ready) -> str:
-    """Put a row on the page; returned is what tells its pictures from those that stood there before, for `captioned`."""
+def render(made: PreparedRow) -> str:
+    """Put a row on the page; returned is what tells its pictures from those that stood there before, for `set_caption`."""
     with st.container(key=made.box):
         _ROW(key=made.key, data=made.data)
     return made.token
 
 
-def captioned(token: str, caption: str, *, key: str) -> None:
+def set_caption(token: str, caption: str, *, key: str) -> None:
     """The late caption of the row `key`, so that its pictures need not wait for a classifier; `token` is what the row returned."""
     with st.container(key=f"captions_{key}"):
         _CAPTIONS(key=f"{key}_captions", data={"box": f"tiles_{key}", "token": token, "words": caption})
 
 
-def settled(since: float) -> None:
+def wait_for_browser(since: float) -> None:
     """Leave the browser to the rows that it was given at `since` (`time.monotonic`): more elements now, and those would wait for them.
 
     A visitor who moves on ends this at once.
     """
-    while time.monotonic() - since < ROOM:
+    while time.monotonic() - since < BROWSER_SECONDS:
         time.sleep(0.005)
         st.session_state.get("picture_addresses")  # where a page that is to run anew stops
 
 
-def magnified(clean: Pixels, other: Pixels) -> tuple[Pixels, int]:
+def magnified_difference(clean: Pixels, other: Pixels) -> tuple[Pixels, int]:
     """The change between two pictures about mid-grey, magnified by a round factor so that the largest one nearly fills the range."""
     change = other.astype(np.int16) - clean.astype(np.int16)
     largest = int(np.abs(change).max())

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.components.image_row import CRISP, Pixels, uri
+from app.components.image_row import CRISP, Pixels, data_uri
 from app.text import mark, per_cent
 from core.recipe import LocationMap
 
-_PLACE = st.components.v2.component(
+_PICKER = st.components.v2.component(
     "mirage_place",
     html="""<div id="w" tabindex="0" role="application"><img id="i" alt="" draggable="false"><div id="r"></div></div>
 <output id="o" aria-live="polite"></output>""",
@@ -51,7 +51,7 @@ export default function ({ data, parentElement, setStateValue }) {
 )
 
 
-def pick_place(
+def pick_location(
     pixels: Pixels,
     side: float,
     spot: tuple[float, float] | None,
@@ -69,10 +69,10 @@ def pick_place(
         if chosen:
             put(float(chosen[0]), float(chosen[1]))
 
-    _PLACE(
+    _PICKER(
         key=key,
         data={
-            "src": uri(pixels),
+            "src": data_uri(pixels),
             "side": side,
             "spot": list(spot) if spot else None,
             "crisp": max(pixels.shape[:2]) <= CRISP,
@@ -82,7 +82,7 @@ def pick_place(
     )
 
 
-def place_plot(found: LocationMap, target: str, *, key: str) -> None:
+def location_plot(found: LocationMap, target: str, *, key: str) -> None:
     """The target's confidence at each place as a heat map, reached or not in each cell."""
     text = [
         [f"{mark(hit)} {per_cent(sure)}" for hit, sure in zip(hits, row, strict=True)]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from app.components.image_row import CRISP, uri
+from app.components.image_row import CRISP, data_uri
 from core import images
 
 BYTES = 6_000_000  # of pixels sent at most; a longer attack shows every second, third, ... picture
@@ -75,7 +75,7 @@ def playback(
     _PLAYER(
         key=key,
         data={
-            "frames": [uri(frames[k]) for k in kept],
+            "frames": [data_uri(frames[k]) for k in kept],
             "captions": [captions[k] for k in kept],
             "crisp": max(frames[0].shape[:2]) <= CRISP,
             "id": identity,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-_ORDER = st.components.v2.component(
+_LIST = st.components.v2.component(
     "mirage_order",
     html="""<ol id="l"></ol><output id="o" aria-live="polite"></output>""",
     css="""
@@ -48,7 +48,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 )
 
 
-def order(titles: Sequence[str], *, key: str, label: str, moved: Callable[[tuple[int, ...]], None]) -> None:
+def sortable_list(titles: Sequence[str], *, key: str, label: str, moved: Callable[[tuple[int, ...]], None]) -> None:
     """The titles, to be dragged; `moved` gets the numbers of the items in their new order."""
 
     def told() -> None:
@@ -56,4 +56,4 @@ def order(titles: Sequence[str], *, key: str, label: str, moved: Callable[[tuple
         if chosen and sorted(chosen) == list(range(len(titles))):
             moved(tuple(int(number) for number in chosen))
 
-    _ORDER(key=key, data={"items": list(titles), "label": label}, on_order_change=told)
+    _LIST(key=key, data={"items": list(titles), "label": label}, on_order_change=told)

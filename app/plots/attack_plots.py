@@ -72,10 +72,12 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, first: i
         alt=f"Confidence of {label} and of {rival}, and the objective, by step"
         + ("" if first is None else f"; {first_success_text(first)}"),
     )
-    saves(partial(trace_figure, trace, label, rival, colour, first), key, "trace")
+    save_menu(partial(trace_figure, trace, label, rival, colour, first), key, "trace")
 
 
-def top_bars(before: Prediction, after: Prediction, classes: tuple[str, ...], label: int | None, *, key: str) -> None:
+def top_classes_plot(
+    before: Prediction, after: Prediction, classes: tuple[str, ...], label: int | None, *, key: str
+) -> None:
     """The five likeliest classes before and after, the true class marked; `label` is None where it is unknown."""
     figure = make_subplots(1, 2, subplot_titles=("Before", "After, as an 8-bit file"), horizontal_spacing=0.3)
     for number, (verdict, tone) in enumerate(((before, CLEAN), (after, ADVERSARIAL)), start=1):
@@ -90,7 +92,7 @@ def top_bars(before: Prediction, after: Prediction, classes: tuple[str, ...], la
     style(figure, height=260)
     words = f"Before: {classes[before.label]} {per_cent(before.confidence)}; after: {classes[after.label]} {per_cent(after.confidence)}"
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=words)
-    saves(partial(top_classes_figure, before, after, classes, label), key, "top5")
+    save_menu(partial(top_classes_figure, before, after, classes, label), key, "top5")
 
 
 def style(figure: go.Figure, height: int) -> None:
@@ -105,7 +107,7 @@ def style(figure: go.Figure, height: int) -> None:
     )
 
 
-def saves(draw: Draw, key: str, name: str) -> None:
+def save_menu(draw: Draw, key: str, name: str) -> None:
     """A small menu that draws the plot anew for paper, only when asked."""
     with st.popover("Save plot", key=f"{key}_saves"):
         for kind in FILE_TYPES:
@@ -127,4 +129,4 @@ def flow_plot(clean: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32], *, ke
     st.caption(
         f"The farthest pixel moved {far:.2f} pixels. Arrows and grid are drawn {flow_magnification(flow):g} times as long."
     )
-    saves(draw, key, "flow")
+    save_menu(draw, key, "flow")

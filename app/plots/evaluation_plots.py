@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.plots.attack_plots import CONFIG, saves, style
+from app.plots.attack_plots import CONFIG, save_menu, style
 from app.text import duration
 from core.evaluate.metrics import CellKey, Counts, Curve, Measure, Metrics, cell_keys, curves
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
@@ -28,34 +28,36 @@ from core.figures.evaluation import (
 )
 
 DASHES = {"none": "dot", "grey": "solid", "adaptive": "dash"}
-TICKS = 30  # names at a side of a larger one on the screen, until it is zoomed
+MAX_TICKS = 30  # names at a side of a larger one on the screen, until it is zoomed
 
 
-def columns_of(plan: Plan, classifier: int = 0) -> list[CellKey]:
+def matrix_columns(plan: Plan, classifier: int = 0) -> list[CellKey]:
     """The columns of the matrix, as places without their attack."""
     return cell_keys(plan, classifier)[-1]
 
 
-def matrix(findings: Metrics, classifier: int, measure: Measure, detector: int = 0, *, key: str) -> CellKey | None:
+def results_matrix(
+    findings: Metrics, classifier: int, measure: Measure, detector: int = 0, *, key: str
+) -> CellKey | None:
     """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
     plan = findings.plan
-    columns = columns_of(plan, classifier)
+    columns = matrix_columns(plan, classifier)
     heads = [column_title(plan, place) for place in columns]
     text: list[dict[str, str]] = []
     shares: list[list[Proportion | None]] = []
     for line in cell_keys(plan, classifier):
         attack = line[0].attack
-        there = [_at(place, attack) for place in columns]
+        there = [_cell_key(place, attack) for place in columns]
         found = [findings.proportion(place, measure, detector=detector) for place in there]
         shares.append(found)
-        words = [_words(findings, place, share) for place, share in zip(there, found, strict=True)]
+        words = [_cell_text(findings, place, share) for place, share in zip(there, found, strict=True)]
         text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
     frame = pd.DataFrame(text)
     colours = pd.DataFrame("", index=frame.index, columns=frame.columns)
     for row, values in enumerate(shares):
         for head, share in zip(heads, values, strict=True):
             if share is not None and share.count:
-                colours.loc[row, head] = shade(share.value)
+                colours.loc[row, head] = cell_style(share.value)
     done, total = findings.run.progress()
     width = (
         200 if done == total or plan.n_images <= plan.batch else 290
@@ -73,16 +75,16 @@ def matrix(findings: Metrics, classifier: int, measure: Measure, detector: int =
     if not cells or cells[0][1] not in heads:
         return None
     row, head = cells[0]
-    return _at(columns[heads.index(head)], row - 1)
+    return _cell_key(columns[heads.index(head)], row - 1)
 
 
-def _at(place: CellKey, attack: int) -> CellKey:
+def _cell_key(place: CellKey, attack: int) -> CellKey:
     """The same column under another attack; without one nobody knows anything."""
     attacker = "none" if attack == NO_ATTACK or place.defense == NO_DEFENSE else place.attacker
     return CellKey(place.classifier, attack, place.defense, attacker)
 
 
-def _words(findings: Metrics, place: CellKey, share: Proportion | None) -> str:
+def _cell_text(findings: Metrics, place: CellKey, share: Proportion | None) -> str:
     """What a cell says; an unfinished one also on how many of the planned images it was measured."""
     if share is None or not share.count:
         return "–"
@@ -92,7 +94,7 @@ def _words(findings: Metrics, place: CellKey, share: Proportion | None) -> str:
     return f"{words} · {note}" if note else words
 
 
-def shade(value: float) -> str:
+def cell_style(value: float) -> str:
     """The cell's colour in cividis, and a text colour that can be read on it."""
     rgb = CIVIDIS[min(255, int(256 * value))] / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
@@ -157,7 +159,7 @@ def confusion_plot(
             "type": "category",
             "categoryorder": "array",
             "categoryarray": ticks,
-            "nticks": TICKS,
+            "nticks": MAX_TICKS,
             "tickfont": {"size": 10},
         }
         if large
@@ -178,7 +180,7 @@ def confusion_plot(
         theme="streamlit",
         alt=f"Confusion matrix, {rows} by {columns}: {hits} of {int(ordered.sum())} pictures on the diagonal",
     )
-    saves(partial(confusion_figure, ordered, ticks, rows, columns), key, "confusion")
+    save_menu(partial(confusion_figure, ordered, ticks, rows, columns), key, "confusion")
     for point in event["selection"]["points"]:
         if point.get("customdata"):
             return int(point["customdata"][0]), int(point["customdata"][1])
@@ -217,7 +219,7 @@ def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
             theme="streamlit",
             alt=f"Accuracy under {group[0].attack} by eps",
         )
-        saves(partial(accuracy_figure, plan, group), f"{key}_{number}", "accuracy_by_eps")
+        save_menu(partial(accuracy_figure, plan, group), f"{key}_{number}", "accuracy_by_eps")
     return bool(curves(findings, classifier))
 
 
@@ -245,4 +247,4 @@ def times_plot(findings: Metrics, classifier: int, *, key: str) -> None:
     figure.update_yaxes(autorange="reversed")
     style(figure, height=90 + 34 * len(titles))
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt="Time of each defense: " + ", ".join(words))
-    saves(partial(times_figure, titles, values, words), key, "times")
+    save_menu(partial(times_figure, titles, values, words), key, "times")

@@ -9,13 +9,13 @@ from math import isfinite
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.plots.attack_plots import CONFIG, saves, style
+from app.plots.attack_plots import CONFIG, save_menu, style
 from app.text import per_cent
 from core.figures.colors import GRAY
 from core.figures.feature_noise import Line, feature_noise_figure, labeled, short_name
 
 
-def depth_plot(stages: Sequence[str], lines: Sequence[Line], at: int, *, key: str) -> None:
+def feature_noise_plot(stages: Sequence[str], lines: Sequence[Line], at: int, *, key: str) -> None:
     """Relative noise against depth, one line a picture; the chosen layer is marked."""
     figure = go.Figure()
     places = list(range(len(stages)))
@@ -46,4 +46,4 @@ def depth_plot(stages: Sequence[str], lines: Sequence[Line], at: int, *, key: st
         worst = max(known, key=lambda line: line[1][-1])
         alt += f"; at the logits the largest is {worst[0]} with {per_cent(worst[1][-1])}"
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    saves(partial(feature_noise_figure, stages, lines), key, "feature_noise")
+    save_menu(partial(feature_noise_figure, stages, lines), key, "feature_noise")

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.plots.attack_plots import CONFIG, saves, style
+from app.plots.attack_plots import CONFIG, save_menu, style
 from app.text import per_cent
 from core.explain.landscape import Grid
 from core.figures.colors import BLUE, GRAY
@@ -76,7 +76,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
         f"{per_cent(wrong)} of the plane is not seen as {classes[label]}"
     )
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    saves(partial(surface_figure, grid, unit), key, "loss_surface")
+    save_menu(partial(surface_figure, grid, unit), key, "loss_surface")
 
 
 def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
@@ -132,7 +132,7 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
     figure.update_yaxes(title=f"toward {found.third_title} (L2)", showgrid=False, zeroline=False)
     alt = "Decision regions: " + ", ".join(classes[number] for number in present)
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    saves(partial(regions_figure, found, tuple(classes)), key, "decision_regions")
+    save_menu(partial(regions_figure, found, tuple(classes)), key, "decision_regions")
 
 
 def _css(n: int) -> str:
@@ -157,4 +157,4 @@ def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
     figure.update_xaxes(title="cycles a pixel", range=[0, 0.5])
     figure.update_yaxes(title="mean power", type="log", exponentformat="power")
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt="Mean power by distance from frequency 0")
-    saves(partial(spectrum_figure, lines), key, "spectrum")
+    save_menu(partial(spectrum_figure, lines), key, "spectrum")

@@ -8,7 +8,7 @@ from functools import partial
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.plots.attack_plots import CONFIG, saves, style
+from app.plots.attack_plots import CONFIG, save_menu, style
 from core.evaluate.roc import Roc
 from core.figures.colors import GRAY
 from core.figures.roc import STYLES, area_text, operating_point, roc_figure
@@ -57,4 +57,4 @@ def roc_plot(curves: Mapping[str, Roc], threshold: float, *, key: str) -> None:
     figure.update_yaxes(range=[-0.01, 1.02], tickformat=".0%", title="fooling pictures flagged")
     alt = "ROC curves; " + "; ".join(f"{name}: {area_text(curve)}" for name, curve in curves.items())
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    saves(partial(roc_figure, dict(curves), threshold), key, "roc")
+    save_menu(partial(roc_figure, dict(curves), threshold), key, "roc")

@@ -23,7 +23,7 @@ from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.progress import Progress
 
-MOST = 5  # evaluations of one user that run or wait
+MAX_PER_USER = 5  # evaluations of one user that run or wait
 NOT_YOURS = "This evaluation was begun in another browser, which alone can stop it, go on with it or delete it."
 
 log = logging.getLogger("mirage")
@@ -39,7 +39,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[dict[str, Any], None]:
 
 
 @dataclass
-class Running:
+class RunningEvaluation:
     """One evaluation at work. Its thread writes into it; screens only read it, and ask `stop` to set `cancel`."""
 
     name: str
@@ -51,7 +51,7 @@ class Running:
     future: Future[None] | None = None
 
     @property
-    def live(self) -> bool:
+    def is_alive(self) -> bool:
         return not self.finished.is_set()
 
 
@@ -61,7 +61,7 @@ def _worker() -> ThreadPoolExecutor:
 
 
 @st.cache_resource(show_spinner=False)
-def _all() -> dict[str, Running]:
+def _evaluations() -> dict[str, RunningEvaluation]:
     """The newest of each name, in the order in which they were begun."""
     return {}
 
@@ -71,24 +71,24 @@ def _lock() -> threading.Lock:
     return threading.Lock()
 
 
-def running(name: str) -> Running | None:
+def find(name: str) -> RunningEvaluation | None:
     """The evaluation of that name, if it is at work or was in this process."""
-    return _all().get(name)
+    return _evaluations().get(name)
 
 
-def busy(name: str) -> bool:
+def is_busy(name: str) -> bool:
     """Whether the evaluation of that name is at work or waits for its turn."""
-    held = running(name)
-    return held is not None and held.live
+    held = find(name)
+    return held is not None and held.is_alive
 
 
-def before(made: Running) -> list[Running]:
+def queued_before(made: RunningEvaluation) -> list[RunningEvaluation]:
     """The evaluations that have to end before this one begins."""
-    everyone = list(_all().values())
-    return [other for other in everyone[: everyone.index(made)] if other.live] if made in everyone else []
+    everyone = list(_evaluations().values())
+    return [other for other in everyone[: everyone.index(made)] if other.is_alive] if made in everyone else []
 
 
-def start(plan: Plan, device: str) -> Running:
+def start(plan: Plan, device: str) -> RunningEvaluation:
     """Begin an evaluation, or go on with it where it stopped; it goes on when its user leaves.
 
     Raises:
@@ -96,27 +96,29 @@ def start(plan: Plan, device: str) -> Running:
     """
     plan, mine = plan.resolved(), owner.me()
     with _lock():
-        held = _all().get(plan.name)
-        if held is not None and held.live:
+        held = _evaluations().get(plan.name)
+        if held is not None and held.is_alive:
             return held
-        waiting = sum(other.live and other.owner == mine for other in _all().values())
-        if waiting >= MOST:
+        waiting = sum(other.is_alive and other.owner == mine for other in _evaluations().values())
+        if waiting >= MAX_PER_USER:
             raise BadInput(f"{waiting} evaluations of yours run or wait already; let one of them end, or stop it.")
         with RunStore.create(plan, devices_note(device), owner=mine) as run:
             if run.owner != mine and run.pending()[0] and not owner.may_manage(run.owner):
                 raise BadInput(f"{NOT_YOURS} Choose another seed to run your own.")
-        _all().pop(plan.name, None)  # its place is behind all others now
-        made = _all()[plan.name] = Running(plan.name, mine)
-    models, root = model_cache.shelf(), str(domains.data_root())
+        _evaluations().pop(plan.name, None)  # its place is behind all others now
+        made = _evaluations()[plan.name] = RunningEvaluation(plan.name, mine)
+    models, root = model_cache.model_cache(), str(domains.data_root())
 
     def load(name: str) -> Classifier:
         return models.load((plan.domain, name, device, root))
 
-    made.future = _worker().submit(_work, made, plan, load, partial(jobs.turn, cancelled=made.cancel.is_set))
+    made.future = _worker().submit(
+        _evaluate, made, plan, load, partial(jobs.run_on_device, cancelled=made.cancel.is_set)
+    )
     return made
 
 
-def stop(made: Running) -> None:
+def stop(made: RunningEvaluation) -> None:
     """Stop an evaluation at its next step, or at once where it only waits; what is done is kept.
 
     Raises:
@@ -136,7 +138,7 @@ def delete(name: str) -> None:
         BadInput: it is at work, somebody else's, or may not be deleted.
     """
     with _lock():
-        if busy(name):
+        if is_busy(name):
             raise BadInput("This evaluation is at work; stop it, then delete it.")
         line = next((line for line in run_index.list_runs() if line.name == name), None)
         if line is not None and not owner.may_manage(line.owner):
@@ -144,8 +146,11 @@ def delete(name: str) -> None:
         run_index.delete(name)
 
 
-def _work(
-    made: Running, plan: Plan, load: Callable[[str], Classifier], turn: Callable[[Callable[[], TaskResult]], TaskResult]
+def _evaluate(
+    made: RunningEvaluation,
+    plan: Plan,
+    load: Callable[[str], Classifier],
+    turn: Callable[[Callable[[], TaskResult]], TaskResult],
 ) -> None:
     def should_stop() -> bool:
         """Somebody pressed Stop, or the server ends: what is done is kept, and the run goes on another day."""

@@ -22,8 +22,8 @@ from core.evaluate.compute import Stopped
 from core.inputs import BadInput
 from core.recipe import Progress
 
-STARTED = 6  # jobs that take turns; the memory of more would not fit, so that they wait until one ends
-PATIENCE = 0.45  # seconds to wait for a result before progress is shown instead
+MAX_JOBS = 6  # jobs that take turns; the memory of more would not fit, so that they wait until one ends
+INLINE_WAIT = 0.45  # seconds to wait for a result before progress is shown instead
 
 log = logging.getLogger("mirage")
 
@@ -39,11 +39,11 @@ class Job:
     state: Literal["queued", "running", "done", "failed"] = "queued"
     done: int = 0
     total: int = 1
-    began: float = field(default_factory=time.monotonic)
-    frame: npt.NDArray[np.uint8] | None = None  # the newest picture
+    started_at: float = field(default_factory=time.monotonic)
+    frame: npt.NDArray[np.uint8] | None = None  # the newest image
     loss: float | None = None  # the attacker's objective at the newest step
-    seen: tuple[int, float] | None = None  # the class that the classifier sees there, and its confidence
-    fooled: int | None = None  # the first step at which the classifier was fooled
+    predicted: tuple[int, float] | None = None  # the class that the classifier sees there, and its confidence
+    first_success: int | None = None  # the first step at which the classifier was fooled
     unit: str = ""
     result: Any = None
     error: str = ""
@@ -51,27 +51,27 @@ class Job:
     finished: threading.Event = field(default_factory=threading.Event)
 
     @property
-    def live(self) -> bool:
+    def is_alive(self) -> bool:
         return not self.finished.is_set()
 
     @property
-    def left(self) -> float | None:
+    def eta(self) -> float | None:
         """Seconds still to go at the pace so far; None where nobody can tell."""
-        spent = time.monotonic() - self.began
+        spent = time.monotonic() - self.started_at
         return spent / self.done * (self.total - self.done) if self.done and self.state == "running" else None
 
-    def watch(self, progress: Progress) -> bool:
+    def report(self, progress: Progress) -> bool:
         """Take note of the progress; True once somebody pressed Stop."""
         if progress.text != self.text or progress.done < self.done:
-            self.began, self.fooled = time.monotonic(), None
+            self.started_at, self.first_success = time.monotonic(), None
         self.text, self.done, self.total = progress.text, progress.done, progress.total
         if progress.step is not None:
-            share, number = progress.step.logits[0].detach().float().softmax(0).max(0)
-            self.loss, self.seen = float(progress.step.loss[0]), (int(number), float(share))
+            confidence, number = progress.step.logits[0].detach().float().softmax(0).max(0)
+            self.loss, self.predicted = float(progress.step.loss[0]), (int(number), float(confidence))
             self.frame = images.to_pixels(progress.step.images)[0]
-            if self.fooled is None and bool(progress.step.fooled[0]):
-                self.fooled = progress.step.number
-        self.began += _device().hand_over()  # a pause says nothing of the pace
+            if self.first_success is None and bool(progress.step.fooled[0]):
+                self.first_success = progress.step.number
+        self.started_at += _device().hand_over()  # a pause says nothing of the pace
         return self.cancel.is_set()
 
 
@@ -86,7 +86,7 @@ def _device() -> DeviceLock:
 
 @st.cache_resource(show_spinner=False)
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(STARTED, thread_name_prefix="job")
+    return ThreadPoolExecutor(MAX_JOBS, thread_name_prefix="job")
 
 
 @st.cache_resource(show_spinner=False)
@@ -100,31 +100,31 @@ def _stop_all(jobs: list[Job]) -> None:
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=_stop_all)
-def _mine() -> list[Job]:
-    """This visitor's jobs; when the visitor leaves, they are stopped."""
+def _user_jobs() -> list[Job]:
+    """This user's jobs; when the user leaves, they are stopped."""
     return []
 
 
 def submit(key: AnyKey, text: str, work: Work, *, network: bool = False) -> Job:
     """Queue `work`, which gets a function to report to and stops when that returns True; a download waits for no attack."""
     job = Job(key, text, unit=" MB" if network else "")
-    mine = _mine()
-    mine[:] = [*(other for other in mine if other.live), job]
+    user_jobs = _user_jobs()
+    user_jobs[:] = [*(other for other in user_jobs if other.is_alive), job]
     if network:
         _network().submit(_run, job, work)
     else:
-        _threads().submit(_take_turns, job, work)
+        _threads().submit(_run_in_turn, job, work)
     return job
 
 
-def turn(work: Callable[[], T], cancelled: Callable[[], bool] = lambda: False) -> T:
+def run_on_device(work: Callable[[], T], cancelled: Callable[[], bool] = lambda: False) -> T:
     """Compute a part of an evaluation when its turn on the device comes; `hand_over` between its steps lets others compute.
 
     Raises:
         Stopped: it was cancelled before its turn came.
     """
-    with _device().turn(EVALUATION, "an evaluation is running", cancelled) as got:
-        if not got:
+    with _device().turn(EVALUATION, "an evaluation is running", cancelled) as acquired:
+        if not acquired:
             raise Stopped
         return work()
 
@@ -139,9 +139,9 @@ def computing() -> str:
     return _device().computing()
 
 
-def _take_turns(job: Job, work: Work) -> None:
-    with _device().turn(INTERACTIVE, f"another job is running ({job.text})", job.cancel.is_set) as got:
-        if got:
+def _run_in_turn(job: Job, work: Work) -> None:
+    with _device().turn(INTERACTIVE, f"another job is running ({job.text})", job.cancel.is_set) as acquired:
+        if acquired:
             _run(job, work)
         else:
             job.finished.set()
@@ -151,10 +151,10 @@ def _run(job: Job, work: Work) -> None:
     if job.cancel.is_set():
         job.finished.set()
         return
-    job.state, job.began = "running", time.monotonic()
+    job.state, job.started_at = "running", time.monotonic()
     try:
         with cancellable(job.cancel.is_set):
-            job.result = work(job.watch)
+            job.result = work(job.report)
         job.state = "done"
     except Cancelled:
         job.state = "done"  # without a result
@@ -163,7 +163,7 @@ def _run(job: Job, work: Work) -> None:
     except Exception:
         if (
             not job.cancel.is_set()
-        ):  # else nobody waits for it any more: the visitor has left, or the server is being stopped
+        ):  # else nobody waits for it any more: the user has left, or the server is being stopped
             log.exception("A job failed: %s", job.text)
         job.error, job.state = (
             "Something went wrong inside Mirage; the details are in the server's log. Try again.",

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from app.runtime import jobs
+from app.runtime import background, examples, jobs, recipe_jobs
 from app.runtime.jobs import Job
 from app.runtime.streamlit_adapter import fragment
 from app.sections import attacker
@@ -20,25 +20,25 @@ from core import domains
 from core.recipe import AttackOutcome, Example, cost
 
 
-def running(kind: Kind | None, *, picture: bool = True) -> bool:
+def show_progress(kind: Kind | None, *, picture: bool = True) -> bool:
     """Progress and a Stop button, if this visitor's job computes that kind of result (None: any); True while it runs.
 
-    Without `picture`, the picture so far is left to `so_far`, at another place.
+    Without `picture`, the picture so far is left to `live_preview`, at another place.
     """
-    if session.collect():
+    if background.poll_jobs():
         st.rerun()  # it ended between the look for its result and this one
-    job = session.job()
+    job = background.current_job()
     if job is None or kind not in (None, job.key.kind):
         return False
     _progress("job")
     if picture:
-        so_far()
+        live_preview()
     return True
 
 
-def downloading(key: AnyKey) -> bool:
+def show_download(key: AnyKey) -> bool:
     """The same for the download of that key."""
-    if session.collect():
+    if background.poll_jobs():
         st.rerun()
     job: Job | None = st.session_state.get("download")
     if job is None or job.key != key:
@@ -47,11 +47,11 @@ def downloading(key: AnyKey) -> bool:
     return True
 
 
-def unavailable() -> None:
+def show_unavailable() -> None:
     """What stands in a screen's place while its image or its classifier is not here."""
-    sentence = session.problem()
+    sentence = examples.image_error()
     if not sentence:
-        return classifier()
+        return show_missing_classifier()
     verdict("This image cannot be shown.")
     st.error(plain(sentence), icon=":material/image_not_supported:")
     st.write("The recipe keeps it. Choose another image in the sidebar to go on.")
@@ -59,63 +59,63 @@ def unavailable() -> None:
         "Use the first image of the gallery",
         key="first_image",
         icon=":material/image:",
-        on_click=lambda: session.change(picture={"fit": session.recipe().picture.fit}, target=""),
+        on_click=lambda: session.update_recipe(picture={"fit": session.recipe().picture.fit}, target=""),
     )
 
 
-def classifier() -> None:
+def show_missing_classifier() -> None:
     """What stands in a screen's place while its classifier is not here."""
     recipe = session.recipe()
-    key = result_keys.weights(recipe, session.missing_classifier())
-    if downloading(key):
+    key = result_keys.weights(recipe, examples.missing_classifier())
+    if show_download(key):
         return
     st.write("The classifier is not here. Try again, or choose another one in the sidebar.")
-    st.button("Try again", key="retry", icon=":material/refresh:", on_click=session.forget, args=(key,))
+    st.button("Try again", key="retry", icon=":material/refresh:", on_click=background.invalidate, args=(key,))
 
 
 Reports = jobs.Watch
 T = TypeVar("T")
 
 
-def state(key: AnyKey, working: str, what: str) -> str:
+def status_text(key: AnyKey, working: str, what: str) -> str:
     """What there is to say of work without a result, or with half of one: `working` while it runs, else why it does not."""
-    job = session.job()
+    job = background.current_job()
     if job is not None and job.key == key:
         return working
-    given_up = session.given_up(key)
-    if given_up in ("asked", "refused"):
-        about = f"{what} would take about {duration(session.takes(key))}"
-        if given_up == "asked":
+    blocked = background.blocked(key)
+    if blocked in ("asked", "refused"):
+        about = f"{what} would take about {duration(background.estimated_seconds(key))}"
+        if blocked == "asked":
             return f"{about}."
         return f"{about}; this server runs {duration(cost.most())} at most. Lower the steps, the draws or the number of defenses."
-    return f"{what} {'failed' if given_up == 'failed' else 'was stopped' if given_up else 'has not been run'}."
+    return f"{what} {'failed' if blocked == 'failed' else 'was stopped' if blocked else 'has not been run'}."
 
 
-def attacked(*, known: bool = False) -> tuple[Example, AttackOutcome]:
+def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is.
 
     Args:
         known: take the column that the recipe's attacker knows: the attack is made on that system, which is the example's classifier.
     """
-    scene = session.scene()
+    scene = examples.current()
     if scene is None:
-        unavailable()
+        show_unavailable()
         st.stop()
     assert scene is not None
     recipe = session.recipe()
-    session.mirror()
+    session.sync_query_params()
     key = result_keys.known_attack(recipe) if known else result_keys.attack(recipe)
     if results.get(key) is None:
-        (attacker.start_attack if known else session.start_attack)(recipe, scene)
+        (attacker.start_attack if known else recipe_jobs.start_attack)(recipe, scene)
     base = results.get(key)
     if base is None:
-        verdict(state(key, "The attack is running.", "The attack"))
-        if not running(Kind.ATTACK):
-            again(key)
+        verdict(status_text(key, "The attack is running.", "The attack"))
+        if not show_progress(Kind.ATTACK):
+            retry_button(key)
         st.stop()
     assert base is not None
     if base.stopped:  # the page says so, and nothing that takes time begins by itself
-        again(key)
+        retry_button(key)
     system = recipe.built_known_system() if known else None
     if system is not None:
         judge = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
@@ -123,26 +123,26 @@ def attacked(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     return scene, base
 
 
-def worked(key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None]) -> T | None:
+def run_cached(key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None]) -> T | None:
     """What `work` finds, computed once and kept under `key`; None while it runs or after it was stopped, which is shown here."""
     if results.get(key) is None:
-        session.start(key, text, work)
+        background.start(key, text, work)
     result = results.get(key)
-    if result is None and not running(key.kind):
-        again(key)
+    if result is None and not show_progress(key.kind):
+        retry_button(key)
     return result
 
 
-def again(key: AnyKey) -> None:
+def retry_button(key: AnyKey) -> None:
     """A button that begins what was stopped, failed or waits for the user's word."""
     st.button(
-        "Run anyway" if session.given_up(key) == "asked" else "Run",
+        "Run anyway" if background.blocked(key) == "asked" else "Run",
         key=f"again_{key.kind}",
         type="primary",
         icon=":material/play_arrow:",
-        on_click=session.forget,
+        on_click=background.invalidate,
         args=(key,),
-        disabled=session.given_up(key) == "refused",
+        disabled=background.blocked(key) == "refused",
     )
 
 
@@ -155,7 +155,7 @@ def waiting_text() -> str:
 @fragment(run_every=0.4)
 def _progress(slot: str) -> None:
     job: Job | None = st.session_state.get(slot)
-    if job is None or not job.live:
+    if job is None or not job.is_alive:
         st.rerun()
     assert job is not None
     if job.state == "queued":
@@ -163,7 +163,7 @@ def _progress(slot: str) -> None:
     elif not job.done:
         text = f"{job.text}…"
     else:
-        left = f", {duration(job.left)} left" if job.left is not None else ""
+        left = f", {duration(job.eta)} left" if job.eta is not None else ""
         text = f"{job.text}: {job.done:,} of {job.total:,}{job.unit}{left}"
     # The style sheet pins it to the window's corner: it is in sight wherever the page is scrolled to, and nothing moves for it.
     with st.container(key=f"progress_{slot}", horizontal=True, vertical_alignment="center"):
@@ -174,21 +174,21 @@ def _progress(slot: str) -> None:
 
 
 @fragment(run_every=0.4)
-def so_far() -> None:
+def live_preview() -> None:
     """The attack's newest picture and what the classifier sees in it, in a place that keeps its size."""
     with st.container(key="live_slot"):
-        _newest()
+        _show_newest()
 
 
-def _newest() -> None:
-    job = session.job()
-    if job is None or job.frame is None or job.seen is None:
+def _show_newest() -> None:
+    job = background.current_job()
+    if job is None or job.frame is None or job.predicted is None:
         return
     with st.container(key=crisp_key("live", job.frame)):
         st.image(
             job.frame, width=max(200, job.frame.shape[1]), output_format="PNG", alt="The adversarial picture so far"
         )
     classes = domains.get(session.recipe().domain).classes
-    sees = plain(classes[job.seen[0]]) if job.seen[0] < len(classes) else ""
-    first = "" if job.fooled is None else f"; fooled first at step {job.fooled:,}"
-    st.caption(f"step {job.done:,}: sees {sees} {per_cent(job.seen[1])}, objective {job.loss:.3g}{first}")
+    sees = plain(classes[job.predicted[0]]) if job.predicted[0] < len(classes) else ""
+    first = "" if job.first_success is None else f"; fooled first at step {job.first_success:,}"
+    st.caption(f"step {job.done:,}: sees {sees} {per_cent(job.predicted[1])}, objective {job.loss:.3g}{first}")

@@ -4,44 +4,45 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.runtime import background
 from app.state import result_keys, session
 from core.recipe import AttackOutcome, Example, Recipe, cost, craft
 
-NONE = -1  # in place of a column's number
+NO_DEFENSE = -1  # in place of a column's number
 
 
-def attacker(recipe: Recipe) -> Recipe:
+def attacker_control(recipe: Recipe) -> Recipe:
     """The control: no defense, or one of the recipe's columns."""
     titles = [system.described() for system in recipe.built_systems()]
-    chosen = NONE
+    chosen = NO_DEFENSE
     if recipe.known_column() is not None:
         chosen = min(recipe.known_defense, len(titles) - 1)
-    session.stand("attack_known", chosen)
+    session.set_widget("attack_known", chosen)
     st.selectbox(
         "The attacker",
-        [NONE, *range(len(titles))],
-        format_func=lambda n: "knows no defense" if n == NONE else f"knows the defense {titles[n]}",
+        [NO_DEFENSE, *range(len(titles))],
+        format_func=lambda n: "knows no defense" if n == NO_DEFENSE else f"knows the defense {titles[n]}",
         key="attack_known",
         width=420,
-        on_change=_chosen,
+        on_change=_attacker_changed,
         help="An attacker who knows a defense attacks the classifier behind it (adaptive). The defenses are those of Defend.",
     )
     return session.recipe()
 
 
-def _chosen() -> None:
+def _attacker_changed() -> None:
     number = st.session_state.attack_known
-    if number == NONE:
-        session.change(attacker="grey")
+    if number == NO_DEFENSE:
+        session.update_recipe(attacker="grey")
     else:
-        session.change(attacker="adaptive", known_defense=number)
+        session.update_recipe(attacker="adaptive", known_defense=number)
 
 
 def start_attack(recipe: Recipe, scene: Example) -> None:
     """Begin the attack; whatever else this user had running is stopped."""
     system = recipe.built_known_system()
     title = recipe.built_attack().title + (f" on {system.title}" if system else "")
-    session.start(
+    background.start(
         result_keys.known_attack(recipe),
         title,
         lambda watch: craft(recipe, scene, system=system, backward=recipe.backward, on_progress=watch),
@@ -49,14 +50,14 @@ def start_attack(recipe: Recipe, scene: Example) -> None:
     )
 
 
-def knowledge(attack: AttackOutcome) -> str:
+def attacker_knowledge(attack: AttackOutcome) -> str:
     """What the attacker of an attack knew, for a table."""
     if not attack.known:
         return "knows no defense"
     return f"knows the defense {attack.known} (adaptive, backward: {attack.backward})"
 
 
-def victim(recipe: Recipe, scene: Example) -> str:
+def attack_target(recipe: Recipe, scene: Example) -> str:
     """What the attack is made on: the classifier, or the system that the attacker knows."""
     known_system = recipe.built_known_system()
     if known_system is None:

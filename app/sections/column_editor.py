@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from app.components.controls import controls
-from app.components.sortable_list import order
+from app.components.sortable_list import sortable_list
 from app.state import session
 from app.theme import plain
 from core import defenses, domains
@@ -24,29 +24,29 @@ from core.recipe.columns import (
     members_of,
 )
 
-MOST = 8  # columns that can be added here; a recipe may have more
+MAX_COLUMNS = 8  # columns that can be added here; a recipe may have more
 _CLASSIFIER = "classifier "  # before a classifier's name in the list of what can be added
 
 
-def columns(recipe: Recipe) -> Recipe:
+def column_editor(recipe: Recipe) -> Recipe:
     """All columns with their controls; the recipe afterwards."""
     held = list(recipe.defenses)
     with st.expander("Defenses and their settings", expanded=not held):
         boxes = st.grid(max(1, len(held)), min_column_width=230)
         for number, column in enumerate(held):
             with boxes.cell() if hasattr(boxes, "cell") else boxes, st.container(border=True):
-                held[number] = _column(recipe, number, column)
-        _add(recipe, held)
+                held[number] = _edit_column(recipe, number, column)
+        _add_column(recipe, held)
     wanted = tuple(held)
     if wanted != recipe.defenses:
-        session.change(defenses=wanted)
+        session.update_recipe(defenses=wanted)
     return session.recipe()
 
 
-def _add(recipe: Recipe, held: list[ColumnSpec]) -> None:
+def _add_column(recipe: Recipe, held: list[ColumnSpec]) -> None:
     """The list of what one more column may be."""
     domain = domains.get(recipe.domain)
-    others = [_CLASSIFIER + name for name in _others(recipe)]
+    others = [_CLASSIFIER + name for name in _other_classifiers(recipe)]
 
     def title(word: str) -> str:
         if word.startswith(_CLASSIFIER):
@@ -61,23 +61,23 @@ def _add(recipe: Recipe, held: list[ColumnSpec]) -> None:
             key="add_name",
             width=260,
         )
-        if st.button("Add a column", icon=":material/add:", key="add", disabled=len(held) >= MOST):
+        if st.button("Add a column", icon=":material/add:", key="add", disabled=len(held) >= MAX_COLUMNS):
             if word.startswith(_CLASSIFIER):
                 new = column_of((MemberSpec(classifier=word.removeprefix(_CLASSIFIER)),))
             else:
                 new = (Method(name=word),)
-            session.change(defenses=(*held, new))
+            session.update_recipe(defenses=(*held, new))
             st.rerun()
 
 
-def _others(recipe: Recipe) -> list[str]:
+def _other_classifiers(recipe: Recipe) -> list[str]:
     """The domain's classifiers without the recipe's own."""
     names = domains.get(recipe.domain).classifier_names()
     own = recipe.classifier or names[0]
     return [name for name in names if name != own]
 
 
-def _column(recipe: Recipe, number: int, column: ColumnSpec) -> ColumnSpec:
+def _edit_column(recipe: Recipe, number: int, column: ColumnSpec) -> ColumnSpec:
     """One column's members, each with its chain."""
     members = list(members_of(column))
     for place, member in enumerate(members):
@@ -86,15 +86,15 @@ def _column(recipe: Recipe, number: int, column: ColumnSpec) -> ColumnSpec:
                 st.divider()
             vote = f"{place + 1}. " if len(members) > 1 else ""
             st.markdown(f"**{vote}{plain(_title(recipe, member))}**")
-        chain = _chain(recipe, number, place, member.defenses)
+        chain = _edit_chain(recipe, number, place, member.defenses)
         members[place] = member.model_copy(update={"defenses": chain})
         with st.container(horizontal=True):
-            _longer(recipe, number, place, members)
+            _chain_menu(recipe, number, place, members)
             if len(members) > 1 and st.button("Remove the member", key=f"leave_{number}_{place}"):
                 _replace(number, column_of(tuple(one for n, one in enumerate(members) if n != place)))
     with st.container(horizontal=True):
-        if _others(recipe):
-            _vote(recipe, number, members)
+        if _other_classifiers(recipe):
+            _classifier_menu(recipe, number, members)
         if st.button("Remove", key=f"remove_{number}"):
             _replace(number, None)
     return column_of(tuple(members))
@@ -106,14 +106,14 @@ def _title(recipe: Recipe, member: MemberSpec) -> str:
     return domain.classifier_title(member.classifier or own)
 
 
-def _chain(recipe: Recipe, number: int, place: int, chain: Chain) -> Chain:
+def _edit_chain(recipe: Recipe, number: int, place: int, chain: Chain) -> Chain:
     """The controls of one member's defenses."""
     domain, again = domains.get(recipe.domain), "_" * st.session_state.get("reordered", 0)
     name = f"{number}" if place == 0 else f"{number}m{place}"
     if len(chain) > 1:
         titles = [defenses.get(method.name).title for method in chain]
         words = "-".join(method.name for method in chain)
-        order(
+        sortable_list(
             titles,
             key=f"order_{name}_{words}",
             label="The chain, from first to last",
@@ -139,7 +139,7 @@ def _chain(recipe: Recipe, number: int, place: int, chain: Chain) -> Chain:
     return tuple(kept)
 
 
-def _longer(recipe: Recipe, number: int, place: int, members: list[MemberSpec]) -> None:
+def _chain_menu(recipe: Recipe, number: int, place: int, members: list[MemberSpec]) -> None:
     """One more defense behind a member's others, or none of them any more."""
     name = f"{number}" if place == 0 else f"{number}m{place}"
     member, names = members[place], defenses.names(domains.get(recipe.domain))
@@ -147,29 +147,29 @@ def _longer(recipe: Recipe, number: int, place: int, members: list[MemberSpec]) 
         then = st.selectbox("Then", names, format_func=lambda n: defenses.get(n).title, key=f"then_{name}")
         if st.button("Put it behind", key=f"behind_{name}", disabled=len(member.defenses) >= MOST_METHODS):
             chain = (*member.defenses, Method(name=then))
-            _replace(number, column_of(_with(members, place, chain)))
+            _replace(number, column_of(_with_chain(members, place, chain)))
         # A member that stands on a classifier of its own can do without a defense.
         if member.defenses and (member.classifier or len(members) > 1):
             last = defenses.get(member.defenses[-1].name).title
             if st.button(f"Remove {last}", key=f"shorter_{name}", wrap=True):
-                _replace(number, column_of(_with(members, place, member.defenses[:-1])))
+                _replace(number, column_of(_with_chain(members, place, member.defenses[:-1])))
 
 
-def _with(members: list[MemberSpec], place: int, chain: Chain) -> tuple[MemberSpec, ...]:
+def _with_chain(members: list[MemberSpec], place: int, chain: Chain) -> tuple[MemberSpec, ...]:
     return tuple(one.model_copy(update={"defenses": chain}) if n == place else one for n, one in enumerate(members))
 
 
-def _vote(recipe: Recipe, number: int, members: list[MemberSpec]) -> None:
+def _classifier_menu(recipe: Recipe, number: int, members: list[MemberSpec]) -> None:
     """Another classifier for the column, or one more that votes."""
     domain = domains.get(recipe.domain)
-    names = ["", *_others(recipe)]
+    names = ["", *_other_classifiers(recipe)]
 
     def title(name: str) -> str:
         return domain.classifier_title(name) if name else f"{_title(recipe, MemberSpec())} (the recipe's)"
 
     with st.popover("Classifier", key=f"who_{number}"):
         if len(members) == 1:
-            session.stand(f"of_{number}", members[0].classifier)
+            session.set_widget(f"of_{number}", members[0].classifier)
             st.selectbox(
                 "Behind the defenses stands",
                 names,
@@ -205,7 +205,7 @@ def _reorder(number: int, place: int, chain: Chain, places: tuple[int, ...]) -> 
     """Put a chain into another order. Controls keep to what the user did with them, so there are new ones then."""
 
     def moved(column: ColumnSpec) -> ColumnSpec:
-        return column_of(_with(list(members_of(column)), place, tuple(chain[n] for n in places)))
+        return column_of(_with_chain(list(members_of(column)), place, tuple(chain[n] for n in places)))
 
     _change(number, moved)
     st.session_state.reordered = st.session_state.get("reordered", 0) + 1
@@ -215,12 +215,12 @@ def _change(number: int, changed: Callable[[ColumnSpec], ColumnSpec]) -> None:
     """Put another column in that place."""
     held = list(session.recipe().defenses)
     held[number] = changed(held[number])
-    session.change(defenses=tuple(held))
+    session.update_recipe(defenses=tuple(held))
 
 
 def _replace(number: int, column: ColumnSpec | None) -> None:
     """Put another column in that place, or none, and draw the page anew."""
     held = list(session.recipe().defenses)
     held[number : number + 1] = [] if column is None else [column]
-    session.change(defenses=tuple(held))
+    session.update_recipe(defenses=tuple(held))
     st.rerun()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from app.components.image_row import Tile, Tone
+from app.components.image_row import Role, Tile
 from app.components.tables import Row
 from app.runtime import progress
 from app.state import result_keys
@@ -55,7 +55,7 @@ def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np
                 parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())
         return np.concatenate(parts)
 
-    scores = progress.worked(
+    scores = progress.run_cached(
         result_keys.clean_scores(recipe, detector.title), f"{detector.title} on clean pictures", work
     )
     return None if scores is None else (scores, words)
@@ -81,7 +81,7 @@ def evidence(
             "threshold": words[1],
             "verdict": "flagged" if score > threshold else "passes",
         }
-        tone: Tone = "clean" if name == "clean" else "adversarial"
+        tone: Role = "clean" if name == "clean" else "adversarial"
         title = name if name == "clean" else attacked_title(base)
         tiles = [Tile(pixels, title, f"sees {seen}", tone, file_name=f"{name}.png")]
         if isinstance(detector, MaskDisagreement):

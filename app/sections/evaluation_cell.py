@@ -1,4 +1,4 @@
-"""One cell of an evaluation's matrix: its confusion matrix, its best and worst classes, its pictures."""
+"""One cell of an evaluation's matrix: its confusion matrix, its best and worst classes, its images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app import theme
 from app.components.image_row import Tile, row
 from app.components.tables import table
 from app.plots.evaluation_plots import confusion_plot
-from app.state import session
+from app.runtime import examples
 from app.text import mark, per_cent, plural
 from app.verdicts.evaluate import known_words
 from core import domains, images
@@ -22,11 +22,11 @@ from core.inputs import BadInput
 from core.recipe import Method, Picture, Recipe
 from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec, column_of, members_of
 
-SHOWN = 12  # pictures at once
+PAGE_SIZE = 12  # images at once
 
 
 def cell_view(findings: Metrics, place: CellKey, classes: tuple[str, ...]) -> None:
-    """One cell of the matrix: its confusion matrix, its best and worst classes, its pictures."""
+    """One cell of the matrix: its confusion matrix, its best and worst classes, its images."""
     plan = findings.plan
     share = findings.proportion(place)
     attack = "Clean pictures" if place.attack == NO_ATTACK else plan.attack_title(place.attack)
@@ -59,13 +59,13 @@ def cell_view(findings: Metrics, place: CellKey, classes: tuple[str, ...]) -> No
         occur = int((counts.any(0) | counts.any(1)).sum())
         marks = (
             "A mark is a pair of classes: on the diagonal (green) row and column agree, elsewhere (vermilion) they do not; "
-            "larger for more pictures. Hover for names, click for pictures, drag to zoom in: more classes are named then."
+            "larger for more images. Hover for names, click for images, drag to zoom in: more classes are named then."
         )
         only = (
             f" Only the {occur} of {len(classes):,} classes that occur are shown." if len(classes) > MAX_CELLS else ""
         )
         note = known_words(findings, place)
-        st.caption(f"{marks if occur > MAX_CELLS else 'Click a cell for its pictures.'}{only} {note}")
+        st.caption(f"{marks if occur > MAX_CELLS else 'Click a cell for its images.'}{only} {note}")
         pairs = st.expander("As a table", key="ev_pairs_open", on_change="rerun")
         if pairs.open:
             with pairs:
@@ -74,14 +74,14 @@ def cell_view(findings: Metrics, place: CellKey, classes: tuple[str, ...]) -> No
         st.markdown("**Best and worst classes**")
         table(reports.classes_table(findings, place), key="ev_classes", name="classes")
     if picked is None:
-        positions, words = findings.select_images(place), "All pictures of this cell"
+        positions, words = findings.select_images(place), "All images of this cell"
     else:
         positions = findings.select_images(place, *picked, against)
         words = f"{rows} {classes[picked[0]]}, prediction {classes[picked[1]]}"
-    pictures(findings, place, positions, words, classes)
+    image_rows(findings, place, positions, words, classes)
 
 
-def pictures(findings: Metrics, place: CellKey, positions: list[int], words: str, classes: tuple[str, ...]) -> None:
+def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: str, classes: tuple[str, ...]) -> None:
     """Pictures of a cell as they were attacked, each with links that open it elsewhere."""
     st.markdown(f"**{theme.plain(words)}**: {plural(len(positions), 'picture')}")
     if not positions:
@@ -94,13 +94,13 @@ def pictures(findings: Metrics, place: CellKey, positions: list[int], words: str
         st.info(theme.plain(str(error)))
         return
     sheet = 1
-    if len(positions) > SHOWN:
-        sheet = st.pagination(-(-len(positions) // SHOWN), key=f"ev_sheet_{place}_{words}")
+    if len(positions) > PAGE_SIZE:
+        sheet = st.pagination(-(-len(positions) // PAGE_SIZE), key=f"ev_sheet_{place}_{words}")
     plan, cell, domain = findings.plan, findings.cell(place), domains.get(findings.plan.domain)
     clean = findings.cell(CellKey(place.classifier, NO_ATTACK, place.defense, "none"))
     size, channels = _shape(plan)
     tiles = []
-    for position in positions[(sheet - 1) * SHOWN : sheet * SHOWN]:
+    for position in positions[(sheet - 1) * PAGE_SIZE : sheet * PAGE_SIZE]:
         number, label = int(findings.run.indices[position]), int(findings.labels[position])
         said = int(cell.predicted[position])
         try:
@@ -132,15 +132,15 @@ def pictures(findings: Metrics, place: CellKey, positions: list[int], words: str
 
 
 def _shape(plan: Plan) -> tuple[int, int]:
-    """Side and channels of the pictures that the classifier takes, as far as they are known without it."""
-    scene = session.scene()
+    """Side and channels of the images that the classifier takes, as far as they are known without it."""
+    scene = examples.current()
     if scene is not None and scene.classifier.domain == plan.domain:
         return scene.classifier.size, scene.classifier.channels
     domain = domains.get(plan.domain)
     return domain.size, domain.channels
 
 
-def left_alone(plan: Plan, number: int) -> bool:
+def is_target_class(plan: Plan, number: int) -> bool:
     """Whether the image has the plan's target as its true class, so that it was not attacked."""
     domain = domains.get(plan.domain)
     return bool(plan.target) and domain.class_number(plan.target) == int(domain.labels(plan.split)[number])
@@ -151,7 +151,7 @@ def links(plan: Plan, place: CellKey, number: int) -> tuple[tuple[str, str], ...
 
     None for an image of the target's own class, which was left alone.
     """
-    if place.attack != NO_ATTACK and left_alone(plan, number):
+    if place.attack != NO_ATTACK and is_target_class(plan, number):
         return ()
     judge = plan.classifier_names()[place.classifier]
     own = plan.crafted_on or judge
@@ -167,7 +167,7 @@ def links(plan: Plan, place: CellKey, number: int) -> tuple[tuple[str, str], ...
         classifier=own,
         picture=Picture(kind="dataset", split=plan.split, index=number),
         attack=plan.attacks[max(place.attack, 0)] if plan.attacks else Method(name="pgd"),
-        target="" if left_alone(plan, number) else plan.target,
+        target="" if is_target_class(plan, number) else plan.target,
         defenses=tuple(columns),
         attacker="adaptive" if place.attacker == "adaptive" else "grey",
         backward=plan.backward,

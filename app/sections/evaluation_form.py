@@ -14,10 +14,10 @@ from core.recipe import Method, Recipe
 from core.recipe.columns import ColumnSpec
 from core.recipe.recipe import Attacker, describe_attack
 
-USUAL = 50  # pictures, where there are as many
+DEFAULT_IMAGES = 50  # pictures, where there are as many
 
 
-def settings(recipe: Recipe) -> Plan | None:
+def evaluation_form(recipe: Recipe) -> Plan | None:
     """What is to be run; None while something is missing, with a sentence that says what."""
     domain = domains.get(recipe.domain)
     splits = domain.splits()
@@ -46,7 +46,7 @@ def settings(recipe: Recipe) -> Plan | None:
             "Pictures",
             1,
             most,
-            min(most, USUAL),
+            min(most, DEFAULT_IMAGES),
             key=f"ev_count_{recipe.domain}_{split}",
             help=f"1 to {most:,}, drawn by the seed.",
         )

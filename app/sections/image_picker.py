@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from app.components.image_row import uri
+from app.components.image_row import data_uri
+from app.runtime import examples
 from app.runtime.streamlit_adapter import file_numbers, take_files
 from app.state import session, uploads
 from app.theme import crisp_key, plain
@@ -65,7 +66,7 @@ export default function ({ parentElement, setTriggerValue }) {
 )
 
 
-def choose_picture(domain: domains.Domain, recipe: Recipe) -> None:
+def image_picker(domain: domains.Domain, recipe: Recipe) -> None:
     """The picture of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
     if st.session_state.get("side_source") not in _SOURCES:
         st.session_state.side_source = recipe.picture.kind
@@ -75,27 +76,27 @@ def choose_picture(domain: domains.Domain, recipe: Recipe) -> None:
         format_func=_SOURCES.__getitem__,
         key="side_source",
         required=True,
-        on_change=_source_chosen,
+        on_change=_source_changed,
     )
     if source == "gallery":
         _from_gallery(domain, recipe)
     elif source == "dataset":
         _from_data_set(domain, recipe)
     else:
-        _from_visitor()
+        _from_user()
     _preview(recipe)
 
 
-def _source_chosen() -> None:
+def _source_changed() -> None:
     """The data set's first picture comes at once; of the others nobody knows yet which one."""
     recipe = session.recipe()
     splits = domains.get(recipe.domain).splits()
     if st.session_state.side_source == "dataset" and recipe.picture.kind != "dataset" and splits:
-        _choose(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
+        _set_image(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
 
 
-def _choose(picture: Picture) -> None:
-    session.change(picture=picture, target="")
+def _set_image(picture: Picture) -> None:
+    session.update_recipe(picture=picture, target="")
 
 
 def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
@@ -105,7 +106,7 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
     def chosen() -> None:
         name = st.session_state[key]["chosen"]
         if name:
-            _choose(Picture(name=name, fit=session.recipe().picture.fit))
+            _set_image(Picture(name=name, fit=session.recipe().picture.fit))
 
     items = _thumbnails(domain.name, domain.missing())
     # The style sheet keeps a place for so many rows of four, so that what stands below does not move when they come.
@@ -122,7 +123,7 @@ def _gallery_name(recipe: Recipe) -> str:
     """The name of the gallery's image that the recipe is about, also where it is the default; '' for an image from elsewhere."""
     if recipe.picture.kind != "gallery" or recipe.picture.name:
         return recipe.picture.name if recipe.picture.kind == "gallery" else ""
-    scene = session.scene()
+    scene = examples.current()
     return scene.picture.name if scene is not None else ""
 
 
@@ -137,7 +138,7 @@ def _thumbnails(domain: str, _missing: str | None) -> list[dict[str, str]]:
         except BadInput as error:  # a gray tile that says why
             stored, title = np.full((8, 8, 3), images.MAT, np.uint8), f"{item.title}: {error}"
         small = images.fit(stored, min(72, max(28, shelf.size)), shelf.channels, "crop")
-        items.append({"name": item.name, "title": title, "src": uri(small)})
+        items.append({"name": item.name, "title": title, "src": data_uri(small)})
     return items
 
 
@@ -148,9 +149,9 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
         st.caption(plain(domain.missing() or "This domain has no data set."))
         return
     held = recipe.picture if recipe.picture.kind == "dataset" else None
-    session.stand("set_split", held.split if held and held.split in splits else None)
+    session.set_widget("set_split", held.split if held and held.split in splits else None)
     split = st.selectbox(
-        "Split", splits, index=None, key="set_split", placeholder="Choose a split", on_change=_split_chosen
+        "Split", splits, index=None, key="set_split", placeholder="Choose a split", on_change=_split_changed
     )
     if split is None:
         return
@@ -177,7 +178,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
         fitting = of_class()
         current = session.recipe().picture
         if current.index not in fitting:
-            _choose(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
+            _set_image(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
 
     st.selectbox(
         "Class",
@@ -193,9 +194,9 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
         number = st.session_state[number_key]
         if number is not None:
             fit = session.recipe().picture.fit
-            _choose(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
+            _set_image(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
 
-    session.stand(number_key, int(np.searchsorted(fitting, held.index)) if held and inside else None)
+    session.set_widget(number_key, int(np.searchsorted(fitting, held.index)) if held and inside else None)
     st.number_input(
         f"Number (0 to {len(fitting) - 1:,})",
         0,
@@ -208,13 +209,13 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
     )
 
 
-def _split_chosen() -> None:
+def _split_changed() -> None:
     split = st.session_state.set_split
     if split is not None:
-        _choose(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
+        _set_image(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
 
 
-def _from_visitor() -> None:
+def _from_user() -> None:
     """Upload, paste or photograph; every file that cannot be used gets one sentence, the last good one is taken."""
 
     def uploaded() -> None:
@@ -223,7 +224,7 @@ def _from_visitor() -> None:
         kept, numbers = st.session_state.get("uploads_refused", {}), file_numbers(listed)
         refused = {number: sentence for number, sentence in kept.items() if number in numbers}
         for file in take_files(listed):
-            if error := _take(file.data, file.name):
+            if error := _store_upload(file.data, file.name):
                 refused[file.number] = f"{plain(file.name, 80)}: {plain(error)}"
         st.session_state.uploads_refused = refused
 
@@ -240,14 +241,14 @@ def _from_visitor() -> None:
     def pasted() -> None:
         word = st.session_state["paste"]["picture"]
         if word:
-            _take_or_tell(_from_uri(word), "pasted.png")
+            _store_or_report(_from_uri(word), "pasted.png")
 
     _PASTE(key="paste", on_picture_change=pasted)
     if st.toggle("Use the camera", key="camera_on"):
 
         def photographed() -> None:
             for file in take_files([st.session_state["camera"]]):
-                _take_or_tell(file.data, "photograph.png")
+                _store_or_report(file.data, "photograph.png")
 
         st.camera_input("Photograph", key="camera", label_visibility="collapsed", on_change=photographed)
 
@@ -259,41 +260,41 @@ def _from_uri(word: str) -> bytes:
         return b""
 
 
-def _take_or_tell(data: bytes, name: str) -> None:
-    error = _take(data, name)
+def _store_or_report(data: bytes, name: str) -> None:
+    error = _store_upload(data, name)
     if error:
-        session.tell(error)
+        session.report_error(error)
 
 
-def _take(data: bytes, name: str) -> str:
+def _store_upload(data: bytes, name: str) -> str:
     """Make the file the recipe's picture; the sentence that says why not, where it cannot be."""
     try:
         digest = uploads.add(data)
     except BadInput as error:
         return str(error)
-    session.change(
+    session.update_recipe(
         picture=Picture(kind="upload", name=name[-80:], digest=digest, fit=session.recipe().picture.fit), target=""
     )
     return ""
 
 
-def _fit_chosen() -> None:
-    session.change(picture={**session.recipe().picture.model_dump(), "fit": st.session_state.side_fit})
+def _fit_changed() -> None:
+    session.update_recipe(picture={**session.recipe().picture.model_dump(), "fit": st.session_state.side_fit})
 
 
 def _preview(recipe: Recipe) -> None:
     """How the picture is fitted, and what the classifier will see of it."""
-    session.stand("side_fit", recipe.picture.fit)
+    session.set_widget("side_fit", recipe.picture.fit)
     st.segmented_control(
         "Fitted by",
         ["crop", "pad", "stretch"],
         default=recipe.picture.fit,
         key="side_fit",
         required=True,
-        on_change=_fit_chosen,
+        on_change=_fit_changed,
         help="Cut the long side, put grey beside the short one, or distort.",
     )
-    scene = session.scene()
+    scene = examples.current()
     if scene is None:
         return
     with st.container(key=crisp_key("preview", scene.clean)):
@@ -307,11 +308,11 @@ def _true_class(domain: domains.Domain, recipe: Recipe, scene: Example) -> None:
     if domain.true_label(scene.picture) is not None:
         return
     key = f"side_true_class_{domain.name}"
-    session.stand(key, recipe.true_class)
+    session.set_widget(key, recipe.true_class)
 
     def chosen() -> None:
         name = st.session_state[key]
-        session.change(true_class=name, **({"target": ""} if name and session.recipe().target == name else {}))
+        session.update_recipe(true_class=name, **({"target": ""} if name and session.recipe().target == name else {}))
 
     st.selectbox(
         "True class",

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import theme
 from app.components.image_row import Tile, row
-from app.components.patch_picker import pick_place
+from app.components.patch_picker import pick_location
 from app.state import result_keys, session
 from app.text import a, count_of, per_cent, prediction
 from core.images import page
@@ -16,13 +16,13 @@ from core.inputs import BadInput
 from core.recipe import Example, Outcome, PrintedPatch, stick_on, sticker
 
 
-def kept() -> PrintedPatch | None:
+def stored_patch() -> PrintedPatch | None:
     """The patch that this visitor keeps."""
     found: PrintedPatch | None = st.session_state.get("kept_patch")
     return found
 
 
-def printing(outcome: Outcome) -> None:
+def print_section(outcome: Outcome) -> None:
     """The universal patch by itself, to save, to print and to keep for other pictures."""
     attacked = outcome.attacked
     patch = attacked.patch
@@ -53,13 +53,13 @@ def printing(outcome: Outcome) -> None:
             st.caption(
                 f"One patch for all images. It reaches its target on {count_of(*attacked.universal_success)} images that it was trained on."
             )
-        keep(outcome)
+        keep_button(outcome)
 
 
-def keep(outcome: Outcome) -> None:
+def keep_button(outcome: Outcome) -> None:
     """The button that keeps an outcome's patch for other pictures."""
     patch = sticker(outcome)
-    held = kept()
+    held = stored_patch()
     same = patch is not None and held is not None and patch.patch.tobytes() == held.patch.tobytes()
 
     def take() -> None:
@@ -75,9 +75,9 @@ def keep(outcome: Outcome) -> None:
     )
 
 
-def sticking(scene: Example) -> None:
+def patch_on_image(scene: Example) -> None:
     """The kept patch on the picture at hand: where, how large and how turned it lies, and what the classifier says."""
-    patch = kept()
+    patch = stored_patch()
     if patch is None:
         return
     side, width = patch.patch.shape[0], min(scene.clean.shape[:2])
@@ -98,7 +98,7 @@ def sticking(scene: Example) -> None:
                 "Size (% of the side)", 5, 100, min(100, max(5, round(100 * side / width))), key="stick_size"
             )
             angle = st.slider("Turn (°)", -180, 180, 0, 5, key="stick_angle")
-            pick_place(
+            pick_location(
                 scene.clean, size / 100, spot, key=f"stick_place_{result_keys.example(session.recipe())}", put=put
             )
         own = abs(size - 100 * side / width) < 0.5  # its own size, copied pixel by pixel

@@ -12,7 +12,7 @@ from app import theme
 from app.components.tables import table
 from app.runtime import evaluation_jobs
 from app.runtime.streamlit_adapter import fragment
-from app.state import owner
+from app.state import owner, session
 from app.state.result_keys import device_name
 from app.text import duration, plural
 from core import domains
@@ -21,10 +21,10 @@ from core.evaluate import report as reports
 from core.evaluate.database import quoted
 from core.inputs import BadInput
 
-PAGE = 20  # runs at once
+PAGE_SIZE = 20  # runs at once
 
 
-def chosen(listed: list[run_index.RunSummary], domain: str) -> str:
+def selected_run(listed: list[run_index.RunSummary], domain: str) -> str:
     """The run to show: the link's, else the newest of that domain; '' for none. Who changes the domain leaves a run of another one."""
     named = str(st.query_params.get("run", ""))
     line = next((line for line in listed if line.name == named), None)
@@ -39,8 +39,8 @@ def chosen(listed: list[run_index.RunSummary], domain: str) -> str:
 @fragment(run_every=0.7)
 def show_run_progress(name: str) -> None:
     """How far the run is, how long still, and Stop."""
-    at = evaluation_jobs.running(name)
-    if at is None or not at.live:
+    at = evaluation_jobs.find(name)
+    if at is None or not at.is_alive:
         st.rerun()
     assert at is not None
     advance = at.advance
@@ -66,9 +66,9 @@ def show_run_progress(name: str) -> None:
             st.error(theme.plain(str(error)))
 
 
-def _waiting(at: evaluation_jobs.Running) -> str:
+def _waiting(at: evaluation_jobs.RunningEvaluation) -> str:
     """What an evaluation waits for that has not begun."""
-    before = evaluation_jobs.before(at)
+    before = evaluation_jobs.queued_before(at)
     if not before:
         return "Waiting for a turn on the device"
     whose = "an evaluation of yours" if before[0].owner == at.owner else "an evaluation of another user"
@@ -76,7 +76,7 @@ def _waiting(at: evaluation_jobs.Running) -> str:
     return f"Waiting: {whose} has the device{more}"
 
 
-def comparison(name: str, listed: list[run_index.RunSummary]) -> None:
+def compare_runs(name: str, listed: list[run_index.RunSummary]) -> None:
     """Two runs beside each other, where both have the same attack and column."""
     here = next((line for line in listed if line.name == name), None)
     others = [
@@ -122,7 +122,7 @@ def _key(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def runs(listed: list[run_index.RunSummary], shown: str, domain: str) -> None:
+def run_list(listed: list[run_index.RunSummary], shown: str, domain: str) -> None:
     """All runs that are kept, those of the domain first: open, go on, delete; a damaged one says so."""
     if not listed:
         st.caption("No run is kept yet. What you run is kept on disk, and can be opened again here.")
@@ -131,22 +131,22 @@ def runs(listed: list[run_index.RunSummary], shown: str, domain: str) -> None:
     others = [line for line in listed if line not in here]
     if not here:
         st.caption(f"No run of {domains.get(domain).title} is kept yet.")
-    _lines(here, shown, "ev_runs_page")
+    _run_rows(here, shown, "ev_runs_page")
     if others:
         with st.expander(f"Runs of other domains ({len(others)})", expanded=any(o.name == shown for o in others)):
-            _lines(others, shown, "ev_runs_other_page")
+            _run_rows(others, shown, "ev_runs_other_page")
 
 
-def _lines(listed: list[run_index.RunSummary], shown: str, key: str) -> None:
-    sheet = st.pagination(-(-len(listed) // PAGE), key=key) if len(listed) > PAGE else 1
-    for one in listed[(sheet - 1) * PAGE : sheet * PAGE]:
-        _line(one, shown)
+def _run_rows(listed: list[run_index.RunSummary], shown: str, key: str) -> None:
+    sheet = st.pagination(-(-len(listed) // PAGE_SIZE), key=key) if len(listed) > PAGE_SIZE else 1
+    for one in listed[(sheet - 1) * PAGE_SIZE : sheet * PAGE_SIZE]:
+        _run_row(one, shown)
 
 
-def _line(one: run_index.RunSummary, shown: str) -> None:
+def _run_row(one: run_index.RunSummary, shown: str) -> None:
     """One run: what it is, how far it is, and what may be done with it here."""
-    at, name = evaluation_jobs.running(one.name), _key(one.name)
-    busy = at is not None and at.live
+    at, name = evaluation_jobs.find(one.name), _key(one.name)
+    busy = at is not None and at.is_alive
     mine = owner.may_manage(one.owner)
     with st.container(horizontal=True, vertical_alignment="center", key=f"run_{name}"):
         if one.problem:
@@ -168,15 +168,15 @@ def _line(one: run_index.RunSummary, shown: str) -> None:
                 width="stretch",
             )
             if st.button("Open", key=f"open_{name}", disabled=one.name == shown):
-                show(one.name)
+                open_run(one.name)
             if mine and not busy and one.plan and one.done < one.total and st.button("Go on", key=f"go_{name}"):
-                begin(one.plan)
+                start_run(one.plan)
         if mine and st.button("Delete", key=f"delete_{name}", icon=":material/delete:", disabled=busy):
-            sure(one.name)
+            confirm_delete(one.name)
 
 
 @st.dialog("Delete this run?")
-def sure(name: str) -> None:
+def confirm_delete(name: str) -> None:
     """Nothing is lost by one click."""
     st.write("Its numbers and pictures go for good.")
     if st.button("Delete it", type="primary", key="ev_sure", on_click=_delete, args=(name,)):
@@ -187,22 +187,22 @@ def _delete(name: str) -> None:
     try:
         evaluation_jobs.delete(name)
     except BadInput as error:
-        st.session_state.complaint = str(error)
+        session.report_error(str(error))
         return
     if st.query_params.get("run") == name:
         del st.query_params["run"]
 
 
-def show(name: str) -> None:
+def open_run(name: str) -> None:
     st.query_params["run"] = name
     st.rerun()
 
 
-def begin(plan: Plan) -> None:
+def start_run(plan: Plan) -> None:
     """Start a run, or go on with it, and show it."""
     try:
         made = evaluation_jobs.start(plan, device_name())
     except BadInput as error:
         st.error(theme.plain(str(error)))
         return
-    show(made.name)
+    open_run(made.name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.runtime import progress
-from app.sections.image_picker import choose_picture
+from app.runtime import progress, recipe_jobs
+from app.sections.image_picker import image_picker
 from app.state import result_keys, session
 from app.theme import plain
 from core import device, domains, plugins
@@ -18,7 +18,7 @@ def sidebar() -> None:
         recipe = session.recipe()
         domain = domains.get(recipe.domain)
         names = domains.names()
-        session.stand("side_domain", recipe.domain)
+        session.set_widget("side_domain", recipe.domain)
         st.selectbox(
             "Domain",
             names,
@@ -32,7 +32,7 @@ def sidebar() -> None:
         _data_set(domain)
         _notices(domain)
         classifiers = domain.classifier_names()
-        session.stand("side_classifier", recipe.classifier if recipe.classifier in classifiers else classifiers[0])
+        session.set_widget("side_classifier", recipe.classifier if recipe.classifier in classifiers else classifiers[0])
         st.selectbox(
             "Classifier",
             classifiers,
@@ -42,7 +42,7 @@ def sidebar() -> None:
             on_change=_classifier_chosen,
             help=plain(domain.classifier_note(st.session_state.side_classifier)),
         )
-        choose_picture(domain, recipe)
+        image_picker(domain, recipe)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             places = device.names()
             if st.session_state.get("device") not in places:
@@ -54,7 +54,7 @@ def sidebar() -> None:
                 index=places.index(st.session_state.device),
                 on_change=_device_chosen,
             )
-            session.stand("side_seed", recipe.seed)
+            session.set_widget("side_seed", recipe.seed)
             st.number_input(
                 "Seed",
                 0,
@@ -74,10 +74,10 @@ def _data_set(domain: domains.Domain) -> None:
     st.info(plain(sentence))
     if (
         domain.can_fetch
-        and not progress.downloading(result_keys.data_set(domain.name))
+        and not progress.show_download(result_keys.data_set(domain.name))
         and st.button(f"Download {domain.dataset}", key="fetch")
     ):
-        session.start_fetch(domain.name)
+        recipe_jobs.start_dataset_download(domain.name)
         st.rerun()
 
 
@@ -93,11 +93,11 @@ def _notices(domain: domains.Domain) -> None:
 
 
 def _domain_chosen() -> None:
-    session.change(domain=st.session_state.side_domain, classifier="", picture={}, target="")
+    session.update_recipe(domain=st.session_state.side_domain, classifier="", picture={}, target="")
 
 
 def _classifier_chosen() -> None:
-    session.change(classifier=st.session_state.side_classifier)
+    session.update_recipe(classifier=st.session_state.side_classifier)
 
 
 def _device_chosen() -> None:
@@ -105,4 +105,4 @@ def _device_chosen() -> None:
 
 
 def _seed_chosen() -> None:
-    session.change(seed=st.session_state.side_seed)
+    session.update_recipe(seed=st.session_state.side_seed)

@@ -12,24 +12,24 @@ from core import domains
 from core.fetching import Watch
 from core.models.classifier import Classifier
 
-KEPT = 4
+MAX_MODELS = 4
 
 Key = tuple[str, str, str, str]  # domain, name, device, where data live
 
 
-class Shelf:
+class ModelCache:
     """The classifiers that were used last."""
 
-    def __init__(self, most: int = KEPT) -> None:
-        self.most = most
-        self.kept: OrderedDict[Key, Classifier] = OrderedDict()
+    def __init__(self, capacity: int = MAX_MODELS) -> None:
+        self.capacity = capacity
+        self.models: OrderedDict[Key, Classifier] = OrderedDict()
         self.lock = threading.Lock()
 
     def get(self, key: Key) -> Classifier | None:
         with self.lock:
-            if key in self.kept:
-                self.kept.move_to_end(key)
-            return self.kept.get(key)
+            if key in self.models:
+                self.models.move_to_end(key)
+            return self.models.get(key)
 
     def load(self, key: Key, watch: Watch | None = None) -> Classifier:
         """The classifier of that key, loaded unless it is here; `watch` sees the bytes of a download.
@@ -37,25 +37,25 @@ class Shelf:
         Raises:
             BadInput: its weights cannot be had.
         """
-        held = self.get(key)
-        if held is not None:
-            return held
-        domain, name, place, _ = key
-        loaded = domains.get(domain).classifier(name, device=place, watch=watch)
+        cached = self.get(key)
+        if cached is not None:
+            return cached
+        domain, name, device, _ = key
+        loaded = domains.get(domain).classifier(name, device=device, watch=watch)
         with self.lock:
-            loaded = self.kept.setdefault(key, loaded)
-            while len(self.kept) > self.most:
-                self.kept.popitem(last=False)
+            loaded = self.models.setdefault(key, loaded)
+            while len(self.models) > self.capacity:
+                self.models.popitem(last=False)
         gc.collect()
         gc.freeze()  # what is loaded now stays: later collections need not walk through all of torch
         return loaded
 
 
 @st.cache_resource(show_spinner=False)
-def shelf() -> Shelf:
-    return Shelf()
+def model_cache() -> ModelCache:
+    return ModelCache()
 
 
-def here(key: Key) -> bool:
+def is_available(key: Key) -> bool:
     """Whether a classifier can be used without a download: its weights are on this machine, or it is loaded."""
-    return domains.get(key[0]).is_local(key[1]) or shelf().get(key) is not None
+    return domains.get(key[0]).is_local(key[1]) or model_cache().get(key) is not None

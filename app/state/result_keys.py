@@ -22,6 +22,7 @@ from core.recipe import (
     DefenseOutcome,
     Example,
     LocationMap,
+    Outcome,
     Recipe,
     TransferMatrix,
 )
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     ATTACK = "attack"
     DEFENSES = "defenses"
     SWEEP = "sweep"
+    DEFENSE_GRID = "defense_grid"
     COMPARISON = "comparison"
     TRANSFER = "transfer"
     LOCATIONS = "locations"
@@ -130,6 +132,12 @@ def sweep(recipe: Recipe, defense: str, parameter: str) -> ResultKey[tuple[Sweep
     """One defense over the values of one of its parameters."""
     parts = (*_parts(recipe, CRAFTED), defense, parameter, _columns(recipe))
     return ResultKey(Kind.SWEEP, parts, needs_attack=True)
+
+
+def defense_grid(recipe: Recipe, n_images: int) -> ResultKey[tuple[Outcome, ...]]:
+    """The recipe's attack and columns on several images of the gallery."""
+    parts = _parts(recipe, frozenset({"domain", "classifier", "attack", "target", "seed"}))
+    return ResultKey(Kind.DEFENSE_GRID, (str(n_images), *parts, _columns(recipe)))
 
 
 def comparison(recipe: Recipe) -> ResultKey[Comparison]:

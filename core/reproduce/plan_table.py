@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core import domains
@@ -18,6 +20,20 @@ from core.progress import OnProgress
 from core.reproduce.base import MeasuredTable, PaperTable, Row, Settings, as_table
 
 MAX_SAVED_IMAGES = 200
+
+
+@contextmanager
+def measured_plan(plan: Plan, settings: Settings, on_progress: OnProgress | None = None) -> Iterator[Metrics | None]:
+    """What an evaluation finds, while its file is open; None where it was stopped.
+
+    What an earlier run of the same plan stored is not computed again.
+    """
+    with RunStore.create(plan, devices_note(str(pick(settings.device))), settings.store) as run:
+        if settings.ray:
+            complete = distribute(run, settings.ray, workers=settings.workers, on_progress=on_progress)
+        else:
+            complete = evaluate(run, device=settings.device, on_progress=on_progress)
+        yield Metrics(run) if complete else None
 
 
 class PlanTable(PaperTable):
@@ -54,15 +70,10 @@ class PlanTable(PaperTable):
 
     def measure(self, settings: Settings, on_progress: OnProgress | None = None) -> MeasuredTable | None:
         plan = self.plan(settings)
-        with RunStore.create(plan, devices_note(str(pick(settings.device))), settings.store) as run:
-            if settings.ray:
-                complete = distribute(run, settings.ray, workers=settings.workers, on_progress=on_progress)
-            else:
-                complete = evaluate(run, device=settings.device, on_progress=on_progress)
-            if not complete:
+        with measured_plan(plan, settings, on_progress) as metrics:
+            if metrics is None:
                 return None
-            metrics = Metrics(run)
-            return MeasuredTable(as_table(self.rows(metrics)), self.report(metrics), plan.n_images, run.path)
+            return MeasuredTable(as_table(self.rows(metrics)), self.report(metrics), plan.n_images, metrics.run.path)
 
     def report(self, metrics: Metrics) -> str:
         """The table as Markdown, below what it was measured on."""

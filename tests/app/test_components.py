@@ -41,17 +41,17 @@ def test_differences_are_magnified_exactly() -> None:
     clean = np.full((4, 4, 3), 100, dtype=np.uint8)
     other = clean.copy()
     other[0, 0] = (103, 97, 100)
-    shown, factor = image_row.magnified(clean, other)
+    shown, factor = image_row.magnified_difference(clean, other)
     assert factor == 32
     assert shown[0, 0].tolist() == [128 + 96, 128 - 96, 128]
     assert (shown[1:] == 128).all()
-    assert image_row.magnified(clean, clean)[1] == 1
-    assert image_row.magnified(np.zeros_like(clean), np.full_like(clean, 255))[1] == 1
+    assert image_row.magnified_difference(clean, clean)[1] == 1
+    assert image_row.magnified_difference(np.zeros_like(clean), np.full_like(clean, 255))[1] == 1
 
 
 def test_a_picture_travels_bit_for_bit() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
-    assert np.array_equal(images.decode(base64.b64decode(image_row.uri(noise).partition(",")[2])), noise)
+    assert np.array_equal(images.decode(base64.b64decode(image_row.data_uri(noise).partition(",")[2])), noise)
 
 
 def test_a_file_is_handed_over_once_and_stays_until_its_row_has_changed_some_times(
@@ -76,7 +76,7 @@ def test_a_file_is_handed_over_once_and_stays_until_its_row_has_changed_some_tim
         from app.components import image_row
 
         if st.session_state.get("whole"):
-            image_row.begin()
+            image_row.reset()
         greys = (10, st.session_state.get("grey", 20))
         image_row.row(
             [image_row.Tile(np.full((4, 4, 3), grey, np.uint8), "one") for grey in greys], key="row", label="Row"
@@ -90,7 +90,7 @@ def test_a_file_is_handed_over_once_and_stays_until_its_row_has_changed_some_tim
         shown.append([item["src"] for item in tiles(app.run(), "Row")])
     assert len({first for first, _ in shown}) == 1 and len({second for _, second in shown}) == 7
     assert handed == [10, 20, 30, 40, 50, 60, 70, 80]
-    assert sorted(map(shade, files.values())) == [10, 40, 50, 60, 70, 80] and image_row.TURNS == 3
+    assert sorted(map(shade, files.values())) == [10, 40, 50, 60, 70, 80] and image_row.STORED_VERSIONS == 3
     app.session_state.grey = 60  # back to one that is still there
     app.run()
     assert len(handed) == 8
@@ -105,7 +105,7 @@ def test_two_large_files_have_two_addresses_though_only_their_middle_differs(mon
     first = np.zeros((700, 700, 3), np.uint8)
     second = first.copy()
     second[200, 350] = 255
-    files = [image_row._file(pixels, None) for pixels in (first, second)]
+    files = [image_row._png_file(pixels, None) for pixels in (first, second)]
     assert len(files[0][1]) == len(files[1][1]) > 1 << 20
     addresses = [ADDRESS(file, name, f"box {n}") for n, (name, file) in enumerate(files)]
     assert len(set(addresses)) == 2 and all(address.startswith("/media/") for address in addresses)
@@ -123,7 +123,7 @@ def test_a_job_reports_stops_and_fails_in_words() -> None:
         return -1
 
     jobs._run(job, work)
-    assert (job.result, job.state, job.live) == (5, "done", False)
+    assert (job.result, job.state, job.is_alive) == (5, "done", False)
 
     def refuse(watch: object) -> None:
         raise BadInput("No.")

@@ -110,11 +110,11 @@ def test_a_change_that_was_cut_off_before_the_recipe_had_it_is_not_lost() -> Non
 def _strip(params):  # its source runs in a file of its own
     import streamlit as st
 
-    from app.components.controls import standing, strip
+    from app.components.controls import current_values, inline_controls
     from tests.app.test_controls import Made
 
-    before = standing(Made, params, key="k")
-    st.session_state.got = (before, strip(Made, params, key="k"))
+    before = current_values(Made, params, key="k")
+    st.session_state.got = (before, inline_controls(Made, params, key="k"))
 
 
 @pytest.mark.parametrize("params", [{}, {"eps": 64 / 255, "steps": 300, "pace": 0.25, "norm": "l2", "early": False}])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.plots.evaluation_plots import TICKS, shade
+from app.plots.evaluation_plots import MAX_TICKS, cell_style
 from core.figures.evaluation import MAX_NAME
 
 
@@ -20,7 +20,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("value", np.linspace(0, 1, 41).round(3).tolist())
 def test_a_shares_words_can_be_read_on_its_colour(value: float) -> None:
-    words = dict(part.split(": ") for part in shade(value).split("; "))
+    words = dict(part.split(": ") for part in cell_style(value).split("; "))
     light, dark = sorted((luminance(words["color"]), luminance(words["background-color"])), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5
 
@@ -85,7 +85,7 @@ def test_of_many_classes_those_that_occur_are_named_at_the_sides(pairs: int) -> 
         assert len(named) == len(rows) == len(set(named)) and {"crane (134)", "crane (517)"} <= set(named)
         assert all(len(name) <= MAX_NAME + 6 for name in named)
         if pairs == 300:  # they thin themselves out, and are placed by their names
-            assert layout["type"] == "category" and layout["nticks"] == TICKS < len(named)
+            assert layout["type"] == "category" and layout["nticks"] == MAX_TICKS < len(named)
             assert set(marks[axis[0]]) <= set(named)
             low, high = sorted(layout["range"])
             assert (low, high) == (-0.5, len(named) - 0.5)

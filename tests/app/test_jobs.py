@@ -21,12 +21,12 @@ from core.recipe import Progress
 
 @pytest.fixture
 def queues(monkeypatch: pytest.MonkeyPatch) -> None:
-    device, threads, network = DeviceLock(quantum=0), ThreadPoolExecutor(jobs.STARTED), ThreadPoolExecutor(2)
+    device, threads, network = DeviceLock(quantum=0), ThreadPoolExecutor(jobs.MAX_JOBS), ThreadPoolExecutor(2)
     mine: list[jobs.Job] = []
     monkeypatch.setattr(jobs, "_device", lambda: device)
     monkeypatch.setattr(jobs, "_threads", lambda: threads)
     monkeypatch.setattr(jobs, "_network", lambda: network)
-    monkeypatch.setattr(jobs, "_mine", lambda: mine)
+    monkeypatch.setattr(jobs, "_user_jobs", lambda: mine)
 
 
 @pytest.mark.usefixtures("queues")
@@ -38,7 +38,7 @@ def test_visitors_take_turns_and_a_download_waits_for_nobody() -> None:
     second = jobs.submit(data_set("b"), "second", lambda watch: 2)
     download = jobs.submit(data_set("c"), "download", lambda watch: 3, network=True)
     assert download.finished.wait(5) and download.result == 3 and download.unit == " MB"
-    assert second.state == "queued" and second.left is None
+    assert second.state == "queued" and second.eta is None
     assert jobs.computing() == "another job is running (first)"
     release.set()
     assert second.finished.wait(5) and second.result == 2
@@ -56,7 +56,7 @@ def test_short_work_passes_between_the_steps_of_long_work() -> None:
                 short.append(jobs.submit(data_set("b"), "short", lambda watch: 2))
                 while not jobs._device()._waiting:
                     time.sleep(0.005)
-            if short and not short[0].live:
+            if short and not short[0].is_alive:
                 return step
         return -1
 
@@ -73,14 +73,14 @@ def test_a_job_passes_between_the_steps_of_an_evaluation_and_a_pause_is_no_pace(
         job = jobs.submit(data_set("a"), "short", lambda watch: order.append("short"))
         while not jobs._device()._waiting:
             time.sleep(0.005)
-        assert job.live
+        assert job.is_alive
         jobs.hand_over()
         order.append("part")
         return "found"
 
-    assert jobs.turn(part) == "found" and order == ["short", "part"]
+    assert jobs.run_on_device(part) == "found" and order == ["short", "part"]
     with pytest.raises(Stopped), jobs._device().turn(INTERACTIVE, "busy"):
-        _elsewhere(lambda: jobs.turn(lambda: None, cancelled=lambda: True))
+        _elsewhere(lambda: jobs.run_on_device(lambda: None, cancelled=lambda: True))
 
 
 def _elsewhere(work: Callable[[], None]) -> None:
@@ -109,8 +109,8 @@ def test_stop_acts_within_a_step() -> None:
 def test_work_of_somebody_who_left_never_begins() -> None:
     begun: list[int] = []
     with jobs._device().turn(INTERACTIVE, "busy"):
-        queued = [jobs.submit(data_set(str(n)), "", lambda watch: begun.append(1)) for n in range(jobs.STARTED + 3)]
-        jobs._stop_all(jobs._mine())
+        queued = [jobs.submit(data_set(str(n)), "", lambda watch: begun.append(1)) for n in range(jobs.MAX_JOBS + 3)]
+        jobs._stop_all(jobs._user_jobs())
         assert all(job.finished.wait(5) for job in queued)
     assert not begun
 
@@ -127,7 +127,7 @@ def test_who_leaves_stops_everything_of_theirs() -> None:
     running = jobs.submit(data_set("a"), "", work)
     assert begun.wait(5)
     queued = jobs.submit(data_set("b"), "", work)
-    jobs._stop_all(jobs._mine())
+    jobs._stop_all(jobs._user_jobs())
     stopped.set()
     assert running.finished.wait(5) and queued.finished.wait(5)
     assert (running.result, queued.result) == ("partial", None)
@@ -146,7 +146,7 @@ def test_an_error_is_logged_unless_its_visitor_has_left(left: bool, caplog: pyte
     job = jobs.submit(data_set("a"), "PGD", work)
     assert begun.wait(5)
     if left:
-        jobs._stop_all(jobs._mine())
+        jobs._stop_all(jobs._user_jobs())
     go_on.set()
     assert job.finished.wait(5) and job.state == "failed"
     assert ("A job failed: PGD" in caplog.text) is not left
@@ -156,7 +156,11 @@ def test_a_step_leaves_its_picture_and_numbers() -> None:
     job = jobs.Job(data_set("key"), "PGD")
     logits = torch.tensor([[0.0, 3.0, 0.0]])
     picture = torch.full((1, 3, 4, 4), 51 / 255)
-    job.watch(Progress("PGD", 3, 40, Step(3, 40, picture, logits, torch.tensor([0.5]), torch.tensor([True]))))
+    job.report(Progress("PGD", 3, 40, Step(3, 40, picture, logits, torch.tensor([0.5]), torch.tensor([True]))))
     assert (job.done, job.total, job.loss) == (3, 40, 0.5)
-    assert job.seen is not None and job.seen[0] == 1 and job.seen[1] == pytest.approx(float(logits.softmax(1).max()))
+    assert (
+        job.predicted is not None
+        and job.predicted[0] == 1
+        and job.predicted[1] == pytest.approx(float(logits.softmax(1).max()))
+    )
     assert job.frame is not None and (job.frame == 51).all()

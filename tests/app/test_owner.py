@@ -24,12 +24,12 @@ PLAN = Plan(domain="mnist", n_images=4, batch=2, attacks=(Method(name="fgsm"),),
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     monkeypatch.delenv("MIRAGE_RUNS", raising=False)
-    evaluation_jobs._all().clear()
+    evaluation_jobs._evaluations().clear()
     yield
-    for at in evaluation_jobs._all().values():
+    for at in evaluation_jobs._evaluations().values():
         at.cancel.set()
         at.finished.wait(30)
-    evaluation_jobs._all().clear()
+    evaluation_jobs._evaluations().clear()
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_a_browser_is_known_by_its_cookie(browser: Any) -> None:
 def test_what_a_stranger_may_not_do(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_RUNS", "own")
     browser("a")
-    at = evaluation_jobs.Running(PLAN.name, owner.me())
-    evaluation_jobs._all()[PLAN.name] = at
+    at = evaluation_jobs.RunningEvaluation(PLAN.name, owner.me())
+    evaluation_jobs._evaluations()[PLAN.name] = at
     with RunStore.create(PLAN, "cpu", owner=owner.me()) as run:
         assert run.owner == owner.me()
     fill(PLAN, most=1)
@@ -116,7 +116,7 @@ def test_runs_of_the_command_line_are_the_operators(browser: Any, monkeypatch: p
 
 def test_what_is_at_work_is_not_deleted() -> None:
     fill(PLAN, most=1)
-    evaluation_jobs._all()[PLAN.name] = at = evaluation_jobs.Running(PLAN.name)
+    evaluation_jobs._evaluations()[PLAN.name] = at = evaluation_jobs.RunningEvaluation(PLAN.name)
     with pytest.raises(BadInput, match="at work; stop it"):
         evaluation_jobs.delete(PLAN.name)
     at.finished.set()
@@ -126,17 +126,17 @@ def test_what_is_at_work_is_not_deleted() -> None:
 
 def test_one_user_does_not_fill_the_queue(browser: Any) -> None:
     browser("a")
-    for number in range(evaluation_jobs.MOST):
-        evaluation_jobs._all()[str(number)] = evaluation_jobs.Running(str(number), owner.me())
+    for number in range(evaluation_jobs.MAX_PER_USER):
+        evaluation_jobs._evaluations()[str(number)] = evaluation_jobs.RunningEvaluation(str(number), owner.me())
     with pytest.raises(BadInput, match="5 evaluations of yours run or wait already"):
         evaluation_jobs.start(PLAN, "cpu")
     browser("b")
-    evaluation_jobs._all()["0"].finished.set()
+    evaluation_jobs._evaluations()["0"].finished.set()
     made = evaluation_jobs.start(PLAN, "cpu")
-    assert [other.name for other in evaluation_jobs.before(made)] == ["1", "2", "3", "4"]
+    assert [other.name for other in evaluation_jobs.queued_before(made)] == ["1", "2", "3", "4"]
     evaluation_jobs.stop(made)
     made.finished.wait(30)
-    for at in evaluation_jobs._all().values():
+    for at in evaluation_jobs._evaluations().values():
         at.finished.set()
 
 

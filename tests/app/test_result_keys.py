@@ -22,6 +22,7 @@ from core.detectors import FeatureSqueezing
 from core.evaluate.detector_benchmark import benchmark_detector
 from core.explain import layers
 from core.recipe import Method, compare_attacks, craft, evaluate_defenses, explain, load_example, place_map, transfer
+from core.recipe.defense_grid import defense_grid
 from core.recipe.noise import feature_noise
 from core.recipe.running import sweep
 from core.recipe.surroundings import decision_regions, loss_surface
@@ -33,7 +34,7 @@ CONSTRUCTORS = {
     for name, function in inspect.getmembers(result_keys, inspect.isfunction)
     if str(inspect.signature(function).return_annotation).startswith("ResultKey[")
 }
-WRITERS = {"put", "start", "start_download", "worked"}  # functions that store a result under their first argument
+WRITERS = {"put", "start", "start_download", "run_cached"}  # functions that store a result under their first argument
 
 
 def calls(path: Path) -> Iterator[tuple[str, str]]:
@@ -88,7 +89,7 @@ def test_a_key_that_nobody_writes_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.py"
     page.write_text("key = result_keys.sweep(recipe, '', '')\nresults.get(key)\n", encoding="utf-8")
     assert found_in([page]) == {("made", Kind.SWEEP): 1}
-    page.write_text("key = result_keys.sweep(recipe, '', '')\nlive.worked(key, '', work)\n", encoding="utf-8")
+    page.write_text("key = result_keys.sweep(recipe, '', '')\nprogress.run_cached(key, '', work)\n", encoding="utf-8")
     assert ("written", Kind.SWEEP) in found_in([page])
 
 
@@ -133,6 +134,7 @@ def computed() -> dict[Kind, Any]:
         Kind.ATTACK: attacked,
         Kind.DEFENSES: evaluate_defenses(recipe, example, attacked),
         Kind.SWEEP: sweep(recipe, example, attacked, "jpeg", "quality", (50, 60)),
+        Kind.DEFENSE_GRID: defense_grid(recipe, 2, device="cpu"),
         Kind.COMPARISON: compare_attacks(recipe, example),
         Kind.TRANSFER: transfer(recipe, {"one": lambda: example, "two": lambda: example}),
         Kind.LOCATIONS: place_map(recipe, example, attacked.target, 2),

@@ -49,7 +49,7 @@ def test_keys_depend_on_what_the_stage_depends_on() -> None:
 
 
 def test_a_shelf_keeps_the_classifiers_used_last() -> None:
-    shelf = model_cache.Shelf(most=1)
+    shelf = model_cache.ModelCache(capacity=1)
     photos, digits = (("photos", "photonet", "cpu", ""), ("mnist", "digits", "cpu", ""))
     first = shelf.load(photos)
     assert shelf.load(photos) is first
@@ -115,7 +115,7 @@ def test_an_attack_does_not_stop_a_download(monkeypatch: pytest.MonkeyPatch, tmp
     download = app.session_state["download"]
     app.number_input(key="side_seed").set_value(5).run()
     settled(app)
-    assert download.live and not download.cancel.is_set()
+    assert download.is_alive and not download.cancel.is_set()
     assert any("Downloading MNIST" in progress.text for progress in app.get("progress"))
     go_on.set()
     assert download.finished.wait(5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.state import session
+from app.runtime import examples
 from core import Recipe, images, plugins
 from core.recipe import Picture
 from tests.pages.visits import tiles, verdict, visit
@@ -92,7 +92,7 @@ def test_labels_that_name_nothing_and_a_broken_plugin_are_told_and_nothing_else_
     monkeypatch.setattr(plugins, "_problems", {"x": "The plugin x.py is left out: ImportError."})
     recipe = Recipe(domain="imagenet")
     with monkeypatch.context() as patch:
-        patch.setattr(session, "scene", lambda: None)  # the classifier would have to be downloaded
+        patch.setattr(examples, "current", lambda: None)  # the classifier would have to be downloaded
         app = visit(recipe=recipe.to_link())
     told = [warning.value for warning in app.sidebar.warning]
     assert any("labels.csv names 0 of 1 images; it must have a column 'file'" in text for text in told), told

@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
-ADAPTER = ROOT / "app" / "streamlit_adapter.py"
+ADAPTER = ROOT / "app" / "runtime" / "streamlit_adapter.py"
 
 
 def test_the_version_is_the_one_that_the_adapter_was_written_for() -> None:

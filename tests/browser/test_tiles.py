@@ -15,7 +15,15 @@ PROGRAM = re.search(r'js="""(.*?)"""', inspect.getsource(image_row), re.DOTALL)[
 
 
 def item(server: str, name: str, title: str, words: str) -> dict[str, Any]:
-    plain = {"colour": "#888", "sign": "", "file": "x.png", "late": False, "crisp": False, "links": [], "ratio": "1/1"}
+    plain = {
+        "colour": "#888",
+        "sign": "",
+        "file": "x.png",
+        "deferred": False,
+        "crisp": False,
+        "links": [],
+        "ratio": "1/1",
+    }
     return {**plain, "src": f"{server}/media/{name}.png", "title": title, "caption": words, "alt": f"{title}. {words}"}
 
 

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import text
-from app.state import session
+from app.runtime import recipe_jobs
 from app.state.result_keys import Kind
 from core import Recipe, attacks, images
 from core.attacks.fgsm import FGSM
@@ -136,8 +136,8 @@ def test_a_link_that_many_open_is_attacked_once_but_never_half(monkeypatch: pyte
         begun.append(recipe.seed)
         return craft(recipe, *arguments, **options)
 
-    craft = session.craft
-    monkeypatch.setattr(session, "craft", counted)
+    craft = recipe_jobs.craft
+    monkeypatch.setattr(recipe_jobs, "craft", counted)
     word = Recipe(seed=4711).to_link()
     first, second = visit("attack", word), visit("attack", word)
     assert begun == [4711] and verdict(first) == verdict(second)

@@ -37,10 +37,10 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of its own for the runs; what a test has begun ends with it."""
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     yield tmp_path / "runs"
-    for at in evaluation_jobs._all().values():
+    for at in evaluation_jobs._evaluations().values():
         at.cancel.set()
         at.finished.wait(30)
-    evaluation_jobs._all().clear()
+    evaluation_jobs._evaluations().clear()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def done(runs: Path) -> Plan:
 def waited(app: AppTest) -> AppTest:
     for _ in range(300):
         assert not app.exception, app.exception
-        if all(at.finished.is_set() for at in evaluation_jobs._all().values()):
+        if all(at.finished.is_set() for at in evaluation_jobs._evaluations().values()):
             return app.run()
         time.sleep(0.1)
     raise AssertionError("the evaluation did not end")
@@ -236,7 +236,7 @@ def test_only_a_run_of_the_recipes_domain_is_opened_by_itself(runs: Path) -> Non
 
 def test_a_run_that_has_just_begun_has_its_matrix_in_its_final_shape(runs: Path) -> None:
     fill(PLAN, most=0)
-    at = evaluation_jobs._all()[PLAN.name] = evaluation_jobs.Running(PLAN.name)
+    at = evaluation_jobs._evaluations()[PLAN.name] = evaluation_jobs.RunningEvaluation(PLAN.name)
     app = visit("evaluate", LINK)
     frame = app.dataframe[0].value
     assert frame.shape == (3, 6) and set(frame.iloc[:, 1:].to_numpy().ravel()) == {"–"}
@@ -256,8 +256,8 @@ def test_a_run_that_has_just_begun_has_its_matrix_in_its_final_shape(runs: Path)
 
 def test_what_waits_says_for_what(runs: Path) -> None:
     fill(PLAN, most=1)
-    evaluation_jobs._all()["other"] = first = evaluation_jobs.Running("other", "somebody")
-    evaluation_jobs._all()[PLAN.name] = at = evaluation_jobs.Running(PLAN.name, "me")
+    evaluation_jobs._evaluations()["other"] = first = evaluation_jobs.RunningEvaluation("other", "somebody")
+    evaluation_jobs._evaluations()[PLAN.name] = at = evaluation_jobs.RunningEvaluation(PLAN.name, "me")
     app = visit("evaluate", LINK)
     assert app.get("progress")[0].proto.text == "Waiting: an evaluation of another user has the device"
     first.owner = "me"
@@ -272,7 +272,7 @@ def test_what_waits_says_for_what(runs: Path) -> None:
 def test_on_a_shared_server_a_strangers_run_can_only_be_looked_at(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_RUNS", "own")
     fill(PLAN, most=3)
-    at = evaluation_jobs._all()[PLAN.name] = evaluation_jobs.Running(PLAN.name, "somebody")
+    at = evaluation_jobs._evaluations()[PLAN.name] = evaluation_jobs.RunningEvaluation(PLAN.name, "somebody")
     app = visit("evaluate", LINK)
     assert app.button(key="stop").disabled and verdict(app).startswith("At work")
     at.finished.set()
@@ -289,7 +289,9 @@ def test_a_run_that_began_meanwhile_is_not_deleted(runs: Path) -> None:
     fill(PLAN, most=3)
     app = visit("evaluate", LINK)
     app.button(key=f"delete_{PLAN.name}").click().run()
-    at = evaluation_jobs._all()[PLAN.name] = evaluation_jobs.Running(PLAN.name)  # somebody presses Go on
+    at = evaluation_jobs._evaluations()[PLAN.name] = evaluation_jobs.RunningEvaluation(
+        PLAN.name
+    )  # somebody presses Go on
     app.button(key="ev_sure").click().run()
     assert (runs / f"{PLAN.name}.sqlite").exists()
     assert any("at work; stop it" in str(w.value) for w in app.warning)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.runtime import jobs
-from app.state import result_keys, results, session
+from app.runtime import background, jobs
+from app.state import result_keys, results
 from core import domains
 from core.recipe import Method, Picture, Recipe
 from core.recipe.engine import universal_training_batch
@@ -90,13 +90,13 @@ def test_a_job_that_ends_while_the_page_is_drawn_is_shown(monkeypatch: pytest.Mo
 
     def late(key: result_keys.AnyKey) -> Any:
         found = look(key)
-        job = session.job()
+        job = background.current_job()
         if job is not None:
             assert job.finished.wait(30)
         return found
 
     monkeypatch.setattr(results, "get", late)
-    monkeypatch.setattr(jobs, "PATIENCE", 0.0)
+    monkeypatch.setattr(jobs, "INLINE_WAIT", 0.0)
     app.button(key="map_places").click()
     app.run()
     assert any("of 25 places" in caption.value for caption in app.caption)

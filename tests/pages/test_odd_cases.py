@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.state import session
+from app.runtime import recipe_jobs
+from app.state import uploads
 from core import Recipe, images
 from core.recipe import AttackOutcome, Example, Method, Picture
 from core.recipe import craft as real_craft
@@ -25,7 +26,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     def craft(recipe: Recipe, scene: Example, **options: object) -> AttackOutcome:
         return real_craft(recipe, scene, **options).model_copy(update={"stopped": True})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(session, "craft", craft)
+    monkeypatch.setattr(recipe_jobs, "craft", craft)
 
 
 @pytest.mark.parametrize("page", ["windows", "gradcam", "features", "masks", "landscape", "detect", "defend"])
@@ -67,7 +68,7 @@ def test_an_attack_that_changed_nothing_is_told() -> None:
 
 
 def test_a_black_image_has_no_share_that_changed() -> None:
-    digest = session.uploads().add(images.png(np.zeros((28, 28, 3), np.uint8)))
+    digest = uploads.uploads().add(images.png(np.zeros((28, 28, 3), np.uint8)))
     black = DIGIT.but(picture=Picture(kind="upload", name="black.png", digest=digest).model_dump())
     app = visit("features", black.to_link())
     assert verdict(app).startswith("The clean image is all zero, so no share of it can be taken.")

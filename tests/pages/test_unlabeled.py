@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.state import session
+from app.state import uploads
 from core import Recipe, images
 from core.recipe import Method, Picture
 from tests.pages.visits import verdict, visit
@@ -33,7 +33,7 @@ def everything(app: AppTest) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_screen_marks_a_prediction_or_names_a_true_class(page: str) -> None:
-    digest = session.uploads().add(images.png(NOISE))
+    digest = uploads.uploads().add(images.png(NOISE))
     recipe = Recipe(
         domain="mnist",
         picture=Picture(kind="upload", name="noise.png", digest=digest),

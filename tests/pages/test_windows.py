@@ -60,7 +60,7 @@ def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
         kept = int(trace.kept[which].sum())
         assert shown[3]["caption"].startswith(f"{kept} of {trace.kept[which].numel()} windows")
         said = prediction(predict(scene.classifier, trace.result[which : which + 1], scene.label), CLASSES, scene.label)
-        assert shown[5]["late"] and late(app, f"tiles_windows_{('clean', 'attacked')[which]}") == said
+        assert shown[5]["deferred"] and late(app, f"tiles_windows_{('clean', 'attacked')[which]}") == said
     explorer = component(app, "tops")
     assert explorer["tops"] == list(trace.tops) and explorer["lefts"] == list(trace.lefts)
     np.testing.assert_array_equal(np.array(explorer["means"], np.float32), trace.means[1].numpy())

@@ -1,0 +1,126 @@
+"""The user's background work: one computation and one download at a time, what was not run and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import streamlit as st
+
+from app.runtime import jobs
+from app.runtime.jobs import Job
+from app.state import result_keys, results, session
+from app.state.result_keys import AnyKey, Kind, ResultKey, device_name
+from core.fetching import Watch as Bytes
+from core.recipe import (
+    Progress,
+    cost,
+)
+
+Blocked = Literal["stopped", "failed", "asked", "refused"]
+
+
+def start(key: AnyKey, text: str, work: jobs.Work, *, seconds: float = 0.0) -> None:
+    """Begin work whose result is kept under `key`; whatever else this user had running is stopped.
+
+    Work that will take long, about `seconds` on a processor, waits until the user says so; what would take too long is not begun.
+    """
+    poll_jobs()
+    if blocked(key) or results.get(key) is not None:
+        return  # it is blocked, or it ended between the last look and this run
+    attack_outcome = results.get(result_keys.attack(session.recipe()))
+    if attack_outcome is not None and attack_outcome.stopped and key not in _approved() and key.needs_attack:
+        _blocked()[key] = "stopped"  # what is built on the attack does not begin by itself
+        return
+    running = current_job()
+    if running is not None and running.is_alive:
+        if running.key == key:
+            return
+        running.cancel.set()
+    cached = results.shared_cache().get(key)
+    if cached is not None:
+        results.put(key, cached)
+        return
+    estimate = cost.on_device(seconds, device_name())
+    if estimate > cost.ASK and (estimate > cost.most() or key not in _approved()):
+        _blocked()[key] = "refused" if estimate > cost.most() else "asked"
+        st.session_state.setdefault("estimated_seconds", {})[key] = estimate
+        return
+    st.session_state.job = started = jobs.submit(key, text, work)
+    started.finished.wait(jobs.INLINE_WAIT)  # short work needs no progress bar
+    poll_jobs()
+
+
+def start_download(key: ResultKey[bool], text: str, fetch: Callable[[Bytes], object]) -> None:
+    """Begin a download beside whatever computes; one at a time for each user."""
+    running: Job | None = st.session_state.get("download")
+    if blocked(key) or (running is not None and running.is_alive and running.key == key):
+        return
+    if running is not None:
+        running.cancel.set()
+
+    def work(watch: Callable[[Progress], bool]) -> bool:
+        fetch(lambda done, total: watch(Progress(text, round(done / 1e6), round(total / 1e6))))
+        return True
+
+    st.session_state.download = jobs.submit(key, text, work, network=True)
+    st.session_state.download.finished.wait(jobs.INLINE_WAIT)
+    poll_jobs()
+
+
+def current_job() -> Job | None:
+    job: Job | None = st.session_state.get("job")
+    return job
+
+
+def poll_jobs() -> bool:
+    """Store the results of jobs that have ended; True when there were any. A failure is reported at once."""
+    ended = [slot for slot in ("job", "download") if slot in st.session_state and not st.session_state[slot].is_alive]
+    failed = False
+    for slot in ended:
+        finished: Job = st.session_state.pop(slot)
+        if finished.cancel.is_set():
+            _blocked()[finished.key] = "stopped"
+        elif finished.result is None:
+            _blocked()[finished.key] = "failed"
+        if finished.result is not None:
+            results.put(finished.key, finished.result)
+            if slot == "job" and not finished.cancel.is_set():  # a stopped job has half a result
+                results.shared_cache().put(finished.key, finished.result)
+        elif finished.error:
+            session.report_error(finished.error)
+            failed = True
+    if failed:
+        st.rerun()  # the sentence stands at the top of the page, which is drawn already
+    return bool(ended)
+
+
+def _approved() -> set[AnyKey]:
+    """The work that the user asked for, and not only a link."""
+    approved: set[AnyKey] = st.session_state.setdefault("approved", set())
+    return approved
+
+
+def _blocked() -> dict[AnyKey, Blocked]:
+    blocked: dict[AnyKey, Blocked] = st.session_state.setdefault("blocked", {})
+    return blocked
+
+
+def blocked(key: AnyKey) -> Blocked | None:
+    """Why the work of that key does not begin by itself: it was stopped, it failed, it would take long, or too long."""
+    return _blocked().get(key)
+
+
+def estimated_seconds(key: AnyKey) -> float:
+    """About how many seconds the work of that key will take, where it was not begun because of that."""
+    return float(st.session_state.get("estimated_seconds", {}).get(key, 0.0))
+
+
+def invalidate(key: AnyKey) -> None:
+    """Drop a result, so that it is computed anew, however long that takes: the user asks for it."""
+    results.results().pop(key, None)
+    _approved().add(key)
+    if key.kind is Kind.ATTACK:
+        _blocked().clear()  # what was built on it may begin again
+    _blocked().pop(key, None)
+    st.session_state.pop("error_message", None)

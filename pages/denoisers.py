@@ -1,0 +1,220 @@
+"""Learned denoisers: what a network removes from an attacked image, beside the perturbation that the attack added."""
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from app import theme
+from app.components.image_row import Role, Tile, row
+from app.components.kernel_explorer import kernel_explorer
+from app.components.tables import Row, table
+from app.runtime import progress
+from app.runtime.streamlit_adapter import fragment
+from app.state import session
+from app.text import attacked_title, per_cent, prediction, stop_note
+from app.verdicts.denoisers import denoiser_verdict
+from core import defenses, domains
+from core.defenses import DKN, LearnedDefense
+from core.figures.colormaps import DIVERGING, signed
+from core.inputs import BadInput
+from core.recipe import AttackOutcome, Example, Method, Recipe
+from core.recipe.columns import methods_of
+from core.recipe.denoising import DenoisedImage, Denoising, Values, denoise, kernel_maps
+
+MOST = 12  # columns that a recipe can have
+TONES: tuple[Role, Role] = ("clean", "adversarial")
+
+
+def learned(domain: domains.Domain) -> dict[str, Method]:
+    """The denoisers with weights for the domain, by their titles."""
+    found = {}
+    for name in defenses.names(domain):
+        method = defenses.get(name)
+        if issubclass(method, LearnedDefense):
+            for weights in method.available(domain):
+                found[f"{method.title}, {weights}"] = Method(name=name, params={"weights": weights})
+    return found
+
+
+def chosen(recipe: Recipe, offered: dict[str, Method]) -> str:
+    """The recipe's own denoiser: the first among its defenses; else one that was trained against its classifier, else the first."""
+    own = [(method.name, method.params.get("weights")) for method in methods_of(recipe.defenses)]
+    for title, method in offered.items():
+        if (method.name, method.params["weights"]) in own:
+            return title
+    against = recipe.classifier or domains.get(recipe.domain).classifier_names()[0]
+    return next(
+        (title for title, method in offered.items() if str(method.params["weights"]).endswith(against)),
+        next(iter(offered)),
+    )
+
+
+def use(offered: dict[str, Method]) -> None:
+    """Keep the denoiser of the list in the recipe: in place of its first learned one, else as a column of its own."""
+    new, columns, done = offered[st.session_state.denoiser], [], False
+    names = {method.name for method in offered.values()}
+    for column in session.recipe().defenses:
+        replaced = not done and isinstance(column, tuple) and len(column) == 1 and column[0].name in names
+        columns.append((new,) if replaced else column)
+        done = done or replaced
+    with session.report_errors():
+        if not done and len(columns) >= MOST:
+            raise BadInput(f"The recipe has {MOST} defenses already; remove one on the Defend page.")
+        session.update_recipe(defenses=tuple(columns if done else [*columns, (new,)]))
+
+
+def compare(method: Method) -> None:
+    """Open Defend with the denoiser beside the input transformations of Hao et al. 2019."""
+    others = (
+        Method(name="bitdepth", params={"bits": 1}),
+        Method(name="jpeg", params={"quality": 80}),
+        Method(name="spatial", params={"window": 2}),
+        Method(name="tvm"),
+    )
+    session.update_recipe(defenses=((method,), *((other,) for other in others)))
+    session.open_page("defend")
+
+
+def nothing(domain: domains.Domain) -> None:
+    """What stands here for a domain without denoisers."""
+    theme.verdict(f"No denoiser has been trained for {domain.title}.")
+    st.write("A denoiser learns from the images of one domain. Those that are here belong to these domains:")
+    with st.container(horizontal=True):
+        for name in domains.names():
+            if learned(domains.get(name)):
+                st.button(
+                    domains.get(name).title,
+                    key=f"denoisers_{name}",
+                    type="primary",
+                    on_click=partial(session.update_recipe, domain=name, classifier="", picture={}, target=""),
+                )
+    st.caption("To train your own, write a plan and run `python -m core train PLAN.json`; see the documentation.")
+
+
+def images_of(one: DenoisedImage, scene: Example, base: AttackOutcome, tone: Role, limit: float) -> list[Tile]:
+    """One image, what was removed from it, and the rest."""
+    classes, label = scene.classifier.classes, scene.known_label
+    title = attacked_title(base, tone) if tone == "adversarial" else tone
+    return [
+        Tile(one.image, title, prediction(one.before, classes, label), tone, file_name=f"{tone}.png"),
+        difference(one.residual, "removed", limit, f"{tone}_removed", "−"),
+        Tile(one.denoised, "denoised", prediction(one.after, classes, label), "defended", "=", f"{tone}_denoised.png"),
+    ]
+
+
+def difference(values: Values, title: str, limit: float, name: str, sign: str = "") -> Tile:
+    """A signed map H×W×C, its channels averaged."""
+    return Tile(signed(values.mean(2), limit), title, _size(values), "neutral", sign, f"{name}.png", palette=DIVERGING)
+
+
+def _size(values: Values) -> str:
+    return f"L2 {float(np.sqrt((values**2).sum())):.2f}"
+
+
+def numbers(found: Denoising, scene: Example) -> list[Row]:
+    """The same in numbers."""
+    classes, label = scene.classifier.classes, scene.known_label
+    rows: list[Row] = []
+    for name, one in zip(TONES, (found.clean, found.adversarial), strict=True):
+        attacked = name == "adversarial"
+        rows.append(
+            {
+                "": name,
+                "before": prediction(one.before, classes, label),
+                "denoised": prediction(one.after, classes, label),
+                "removed, L2": _size(one.residual).removeprefix("L2 "),
+                "perturbation, L2": _size(found.perturbation).removeprefix("L2 ") if attacked else "–",
+                "correlation": "–" if not attacked or found.correlation is None else f"{found.correlation:.2f}",
+                "energy removed": "–" if not attacked or found.removed is None else per_cent(found.removed),
+            }
+        )
+    return rows
+
+
+@fragment()
+def kernels(scene: Example, base: AttackOutcome, defense: DKN) -> None:
+    """The kernels of one image; only this runs again when another image is chosen."""
+    st.subheader("The kernel of each pixel", anchor=False)
+    which = st.segmented_control("Image", TONES, default="adversarial", required=True, key="kernels_which")
+    pixels = scene.clean if which == "clean" else base.adversarial
+    kernel_explorer(pixels, kernel_maps(scene, pixels, defense), key=f"kernels_{which}", label=f"The {which} image")
+    st.caption(
+        "The network predicts 25 weights for each pixel and channel. The new value is the sum of the contributions: each weight times the "
+        "neighbor's value. A pixel that is left as it is has the weight 1 in the middle and 0 around it."
+    )
+
+
+recipe = session.recipe()
+domain = domains.get(recipe.domain)
+offered = learned(domain)
+if not offered:
+    nothing(domain)
+    st.stop()
+scene, base = progress.require_attack()
+head = st.container()
+title = chosen(recipe, offered)
+session.set_widget("denoiser", title)
+st.selectbox("Denoiser", list(offered), key="denoiser", on_change=use, args=(offered,))
+method = offered[title]
+defense = defenses.build_for(domain, method.name, method.params)
+assert isinstance(defense, LearnedDefense)
+try:
+    found = denoise(scene, base.adversarial, defense)
+except BadInput as error:
+    with head:
+        theme.verdict("This denoiser cannot be used.")
+    st.error(theme.plain(str(error)))
+    st.stop()
+with head:
+    theme.verdict(stop_note(base) + denoiser_verdict(found, scene.classifier.classes, scene.label, scene.label_known))
+limit = max(
+    float(np.abs(values.mean(2)).max())
+    for values in (found.perturbation, found.clean.residual, found.adversarial.residual)
+)
+for tone, one in zip(TONES, (found.clean, found.adversarial), strict=True):
+    row(
+        images_of(one, scene, base, tone, limit),
+        key=f"denoisers_{tone}",
+        label=f"The {tone} image and the denoiser",
+        width=150,
+    )
+row(
+    [
+        difference(found.perturbation, "perturbation", limit, "perturbation"),
+        difference(found.adversarial.residual, "removed", limit, "removed", "−"),
+        difference(found.remaining, "left of it", limit, "left", "="),
+    ],
+    key="denoisers_perturbation",
+    label="The perturbation, what was removed, and what is left of it",
+    width=150,
+)
+st.caption(
+    f"Differences are means over the channels, from −{limit:.3f} (blue) to {limit:.3f} (vermilion); all share one scale."
+    if domain.channels == 3
+    else f"Differences go from −{limit:.3f} (blue) to {limit:.3f} (vermilion); all share one scale."
+)
+table(numbers(found, scene), key="denoisers_numbers", name="denoiser")
+if isinstance(defense, DKN):
+    kernels(scene, base, defense)
+if st.button(
+    "Compare with input transformations",
+    key="compare_denoiser",
+    icon=":material/shield:",
+    help="Defend, with the defenses of Hao et al. 2019: bit depth, JPEG, spatial smoothing and total variation.",
+):
+    compare(method)
+card = defense.artifact().card
+with st.expander("About these weights"):
+    st.write(theme.plain(f"{card.title}. {card.figures()}."))
+    st.write(
+        theme.plain(
+            f"Trained against {card.trained_against or 'no classifier'}, on {card.data or 'data that the card does not name'}."
+        )
+    )
+    if card.command:
+        st.code(card.command, language=None)
+st.caption(
+    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}, by an attacker who does not know the "
+    "denoiser (grey box). The attacker who knows it is on the Defend page: choose *adaptive* there."
+)
