@@ -33,6 +33,8 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
     """Train the plan and print what the card says."""
     plan = training.find_plan(options.plan).replace(seed=options.seed, epochs=options.epochs)
     out = options.out or (Path("out/train") if runs.ships(plan) else None)
+    if out is not None:
+        files.check_writable(out)
     with ProgressBar() as bar:
         card = training.train(plan, out, options.device, bar.show)
     if card is not None:
