@@ -4,6 +4,7 @@ python -m core list
 python -m core attack IMAGE --attack pgd --eps 8/255 --defense jpeg --out DIR
 python -m core run RECIPE.json --out DIR
 python -m core train PLAN_NAME|PLAN.json
+python -m core measure hgd_cifar10_vgg
 python -m core evaluate --domain cifar10 --images 500 --attack pgd --defense lgs
 python -m core evaluate lgs-table-1
 """
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Sequence
 
 from core import files, memory, plugins
-from core.cli import attack, evaluate, methods, run, train
+from core.cli import attack, evaluate, measure, methods, run, train
 from core.inputs import BadInput
 from core.models import artifacts
 
@@ -56,6 +57,6 @@ def _print_problem(sentence: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m core", description="Mirage without a screen.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (methods, run, attack, evaluate, train):
+    for command in (methods, run, attack, evaluate, train, measure):
         command.add_command(commands)
     return parser

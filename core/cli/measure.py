@@ -1,0 +1,30 @@
+"""`python -m core measure`: the numbers on a denoiser's card."""
+
+from __future__ import annotations
+
+import argparse
+
+from core.cli.options import Commands
+from core.cli.progress_bar import ProgressBar
+from core.models import artifacts
+from core.reproduce.cards import N_IMAGES, measure_card
+
+
+def add_command(commands: Commands) -> None:
+    """The command and its flags."""
+    parser = commands.add_parser("measure", help="attack a denoiser, and write the accuracies on its card")
+    parser.add_argument("artifact", metavar="DENOISER", help="such as hgd_cifar10_vgg")
+    parser.add_argument("--images", type=int, default=None, help=f"{N_IMAGES} without it; a fifth of them for C&W")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(act=act)
+
+
+def act(options: argparse.Namespace, _rest: list[str]) -> int:
+    """Measure it and print the card's numbers."""
+    artifact = artifacts.find_artifact("denoiser", options.artifact)
+    with ProgressBar() as bar:
+        measured = measure_card(artifact, options.images, options.seed, bar.show)
+    if measured is not None:
+        for metric in measured.card.metrics:
+            print(f"{metric.what:<40} {metric.text}")
+    return 0

@@ -1,0 +1,69 @@
+"""The numbers on a denoiser's card are those of the attacks that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from core import BadInput, Guarded, attacks, defenses, domains
+from core.__main__ import main
+from core.models import artifacts
+from core.models.artifacts import Artifact, save
+from core.models.denoisers import DUNet
+from core.reproduce import cards
+from core.reproduce.cards import attacks_for, measure_card
+
+CARD = {"kind": "denoiser", "title": "Trial", "domain": "mnist", "channels": 1, "size": 28, "architecture": "dunet"}
+
+
+@pytest.fixture
+def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    torch.manual_seed(0)
+    network = DUNet(1, (16, 32, 64, 64))
+    torch.nn.init.normal_(network.noise.weight, std=0.1)
+    metric = {"what": "clean test images, right behind it", "value": 1.0, "correct": 2, "count": 2}
+    return save(
+        network, "hgd_mnist_digits", tmp_path / "artifacts", trained_against="digits", metrics=(metric,), **CARD
+    )
+
+
+def test_the_card_says_what_attacks_do(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {name: method for name, method in attacks_for("mnist", "a").items() if name in ("FGSM", "C&W")}
+    monkeypatch.setattr(cards, "attacks_for", lambda *_: few)
+    assert main(["measure", "hgd_mnist_digits", "--images", "20"]) == 0
+    card = artifacts.find_artifact("denoiser", "hgd_mnist_digits").card
+    found = {metric.what: (metric.correct, metric.count) for metric in card.metrics}
+    assert card.sha256 == artifact.card.sha256 and found["clean test images, right behind it"] == (2, 2)
+    images, labels = domains.get("mnist").sample(20, seed=0)
+    classifier = domains.get("mnist").classifier("digits", "cpu")
+    defense = defenses.HGD(weights="mnist_digits")
+    behind = Guarded(classifier, defense, backward="true")
+    attack = attacks.FGSM(eps=0.3)
+    grey, known = attack(classifier, images, labels).rounded, attack(behind, images, labels).rounded
+    for words, system, attacked in (
+        ("no defense", classifier, grey),
+        ("grey box", behind, grey),
+        ("adaptive", behind, known),
+    ):
+        assert found[f"FGSM, {words}"] == (int((system(attacked).argmax(1) == labels).sum()), 20)
+    assert found["C&W, adaptive"][1] == 4, "a fifth of the images"
+
+
+def test_the_attacks_are_those_of_the_papers() -> None:
+    hao = attacks_for("cifar10", "vgg")
+    assert list(hao) == ["FGSM", "PGD-20", "APGD-20", "C&W"] and hao["FGSM"].params["eps"] == pytest.approx(8 / 255)
+    sivamani = attacks_for("mnist", "cnn")
+    assert sivamani["PGD-100"].params == {"eps": 0.2, "iterations": 100, "step_size": 0.1}
+
+
+def test_what_is_no_denoiser_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="mnist_a is no denoiser"):
+        measure_card(artifacts.find_artifact("classifier", "mnist_a"))
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    other = save(DUNet(1, (16, 32, 64, 64)), "mine", tmp_path / "artifacts", trained_against="a", **CARD)
+    with pytest.raises(BadInput, match="No defense uses mine; its name must begin"):
+        measure_card(other)
+    assert main(["measure", "nothing"]) == 2
