@@ -75,10 +75,10 @@ def measure_card(
             backward="true",
             save_images=0,
         )
-        with measured_plan(plan, replace(Settings(), seed=seed), on_progress) as metrics:
-            if metrics is None:
+        with measured_plan(plan, replace(Settings(), seed=seed), on_progress) as measured:
+            if measured is None:
                 return None
-            metrics += _metrics(metrics, dict(enumerate(names)))
+            metrics += _metrics(measured, dict(enumerate(names)))
     first = [metric for metric in card.metrics if metric.what.startswith("clean ")]
     return artifacts.write_card(artifact, metrics=tuple(metric.model_dump() for metric in (*first, *metrics)))
 
