@@ -120,7 +120,7 @@ class Plan(JsonSpec):
         return built_columns(self.domain, self.defenses)
 
     def system(self, number: int) -> System | None:
-        """The system of that column; None for BARE."""
+        """The system of that column; None for NO_DEFENSE."""
         return None if number == NO_DEFENSE else self.systems[number]
 
     def classifier_names(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Metrics, Plan, RunStor
 from core.evaluate import report as reports
 from core.evaluate.tasks import Task
 from core.recipe import Method
-from tests.core.evaluate.filled import Say, fill
+from tests.core.evaluate.filled import Predict, fill
 
 FGSM = Method(name="fgsm", params={"eps": 40 / 255})
 PGD = Method(name="pgd", params={"eps": 40 / 255})
@@ -32,19 +32,19 @@ def right(count: int, labels: Labels, batch: int | None) -> npt.NDArray[np.integ
     return np.where(np.arange(first, first + len(labels)) < count, labels, (labels + 1) % 10)
 
 
-def answers(table: dict[tuple[int, int, int], int]) -> Say:
+def answers(table: dict[tuple[int, int, int], int]) -> Predict:
     """How many of ten are right, by attack, by the defense that the attacker knows, and by the one that judges."""
 
-    def say(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
+    def predict(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
         return right(table.get((task.attack, task.known_defense, defense), 10), labels, task.batch)
 
-    return say
+    return predict
 
 
-def told(tmp_path: Path, made: Plan, say: Say, most: int = 10**6, **options: Any) -> str:
+def told(tmp_path: Path, made: Plan, predict: Predict, most: int = 10**6, **options: Any) -> str:
     path = tmp_path / "run.sqlite"
     target = int(made.target) if made.target else -1
-    fill(made, path, say, most, target)
+    fill(made, path, predict, most, target)
     with RunStore(path) as run:
         return evaluate_verdict(Metrics(run), **options)
 
@@ -149,11 +149,11 @@ def test_the_headline_says_what_the_run_found(
 
 
 def test_a_target_is_what_the_headline_speaks_of(tmp_path: Path) -> None:
-    def say(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
+    def predict(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
         return labels if task.attack == NO_ATTACK else np.full_like(labels, 3)
 
     made = plan(target="3")
-    text = told(tmp_path, made, say)
+    text = told(tmp_path, made, predict)
     with RunStore(tmp_path / "run.sqlite") as run:
         own = int((run.labels == 3).sum())
     assert 0 < own < 10
@@ -166,11 +166,11 @@ def test_a_target_is_what_the_headline_speaks_of(tmp_path: Path) -> None:
 
 
 def test_of_several_classifiers_the_headline_names_the_one_that_it_speaks_of(tmp_path: Path) -> None:
-    def say(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
+    def predict(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
         return right(10 if task.attack == NO_ATTACK else 3 + task.classifier, labels, task.batch)
 
     made = plan(classifiers=("a", "b"))
-    first = told(tmp_path, made, say)
+    first = told(tmp_path, made, predict)
     with RunStore(tmp_path / "run.sqlite") as run:
         second = evaluate_verdict(Metrics(run), 1)
     assert first.endswith(": FGSM (eps 0.1569) leaves 3 of 10 right (10 without it).")
@@ -179,7 +179,7 @@ def test_of_several_classifiers_the_headline_names_the_one_that_it_speaks_of(tmp
 
 
 def test_an_unfinished_run_says_so_and_compares_the_same_images(tmp_path: Path) -> None:
-    """Four units: clean and FGSM on the first five images, clean on the second five, then FGSM there."""
+    """Four tasks: clean and FGSM on the first five images, clean on the second five, then FGSM there."""
     table = {(0, NO_DEFENSE, NO_DEFENSE): 2}
     for most, words in (
         (0, "The evaluation is unfinished; nothing is known yet."),
@@ -238,10 +238,10 @@ def test_tables_and_captions_of_an_unfinished_run_say_on_how_many_images(tmp_pat
 def test_a_confusion_table_names_classes_and_gives_their_numbers(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
 
-    def say(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
+    def predict(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
         return np.zeros_like(labels)
 
-    fill(plan(attacks=()), path, say)
+    fill(plan(attacks=()), path, predict)
     with RunStore(path) as run:
         rows = reports.confusion_table(Metrics(run), CellKey(0, NO_ATTACK, NO_DEFENSE, "none"))
         assert sum(int(str(row["images"])) for row in rows) == 10

@@ -21,7 +21,7 @@ from core.evaluate.plan import NO_DEFENSE
 from core.evaluate.tasks import task_count, tasks
 from core.inputs import BadInput
 from core.recipe import Method
-from tests.core.evaluate.filled import fill, found
+from tests.core.evaluate.filled import fill, task_result
 
 PLAN = Plan(
     domain="mnist",
@@ -110,7 +110,7 @@ ENDLESS = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n) SELE
 TOLD: dict[str, Callable[[Path], None]] = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_bytes(b"these are no results " * 100),
-    "no units": instead("units", ""),
+    "no tasks": instead("tasks", ""),
     "no about": instead("about", ""),
     "no answers": instead("answers", ""),
     "no pictures": instead("pictures", ""),
@@ -168,7 +168,7 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "known beyond": changed("UPDATE tasks SET known_defense = 9 WHERE known_defense = 1"),
     "key none": changed("UPDATE tasks SET key = NULL WHERE batch = 1"),
     "key not UTF-8": changed("UPDATE tasks SET key = CAST(x'ff30' AS TEXT) WHERE key = '0/0/-1/1'"),
-    "more units than planned": changed(
+    "more tasks than planned": changed(
         "INSERT INTO tasks SELECT 'more' || i.value, 0, 0, -1, 0, 0.1, x'' FROM json_each('[1,2,3,4,5,6,7,8,9]') AS i"
     ),
     "seconds infinite": changed("UPDATE tasks SET seconds = 9e999"),
@@ -340,7 +340,7 @@ def test_the_list_is_read_anew_when_a_run_grows(folder: Path) -> None:
     assert run_index.list_runs()[0].done == 2 == run_index.list_runs()[0].done
     with RunStore(folder / "a.sqlite") as run:
         task = run.pending()[0][0]
-        run.add(task, found(run, task))
+        run.add(task, task_result(run, task))
     assert (run_index.list_runs()[0].plan, run_index.list_runs()[0].done) == (plan, 3)
 
 
@@ -399,7 +399,7 @@ def test_a_run_that_is_deleted_while_it_runs_says_so(folder: Path) -> None:
     for after in (lambda path: None, lambda path: fill(PLAN)):
         with RunStore.create(PLAN, "cpu") as run:
             task = next(tasks(PLAN))
-            made = found(run, task)
+            made = task_result(run, task)
             run_index.delete(PLAN.name)
             after(run.path)
             with pytest.raises(BadInput, match="was deleted while it was in use; start it again"):
@@ -453,7 +453,7 @@ def test_what_cannot_be_written_says_why(folder: Path) -> None:
         run.database.connection.close()
         run.database.connection = sqlite3.connect(f"{run.path.as_uri()}?mode=ro", uri=True)
         with pytest.raises(BadInput, match=r"read-only.*MIRAGE_DATA"):
-            run.add(task, found(run, task))
+            run.add(task, task_result(run, task))
 
 
 def test_nothing_can_be_written_by_reading(folder: Path) -> None:

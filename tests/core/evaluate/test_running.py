@@ -1,4 +1,4 @@
-"""A run on disk: cut off, gone on with, killed, damaged; and what one unit computes."""
+"""A run on disk: cut off, gone on with, killed, damaged; and what one task computes."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def filled(run: RunStore, right: dict[tuple[int, int], float]) -> Metrics:
-    """Every unit answered: the share of (attack, defense) is right, the rest is the target."""
+    """Every task computed: the proportion of (attack, defense) is right, the rest is the target."""
     for task in tasks(run.plan):
         if task.batch is None:
             continue
