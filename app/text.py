@@ -109,10 +109,10 @@ def attack_verdict(outcome: Outcome) -> str:
 
 def _attack_verdict(outcome: Outcome) -> str:
     attacked = outcome.attacked
-    sees = f"{a(outcome.classes[attacked.verdict.label])} ({per_cent(attacked.verdict.confidence)})"
-    before = before_words(outcome.before, outcome.classes, outcome.label, outcome.label_known)
-    wrong = outcome.label_known and outcome.before.label != outcome.label
-    if attacked.flips_back:
+    sees = f"{a(outcome.classes[attacked.prediction.label])} ({per_cent(attacked.prediction.confidence)})"
+    before = before_words(outcome.clean_prediction, outcome.classes, outcome.label, outcome.label_known)
+    wrong = outcome.label_known and outcome.clean_prediction.label != outcome.label
+    if attacked.lost_to_quantization:
         fooled = f"It fooled the classifier until the picture was rounded to 8 bits; the saved file is seen as {sees}."
         return f"{before} {fooled}" if wrong else fooled
     if attacked.success:
@@ -126,7 +126,7 @@ def _success(outcome: Outcome, sees: str) -> str:
     attacked = outcome.attacked
     if has_target(outcome):
         sees += ", the target"
-    first = attacked.first
+    first = attacked.steps_to_success
     fooled = f"The classifier was fooled after {plural(first, 'step')}. "
     if first == attacked.iterations and first and not attacked.stopped:
         fooled = ""
@@ -148,7 +148,7 @@ def has_target(outcome: Outcome) -> bool:
 def _aimed(outcome: Outcome) -> str:
     """Which class an untargeted attack pushed the image toward, where the classifier came to see another one."""
     aim = outcome.attacked.target
-    if aim is None or has_target(outcome) or aim == outcome.attacked.verdict.label:
+    if aim is None or has_target(outcome) or aim == outcome.attacked.prediction.label:
         return ""
     return f" It aimed at {a(outcome.classes[aim])}."
 
@@ -164,17 +164,21 @@ def rival_of(outcome: Outcome) -> str:
 def starts_clean(outcome: Outcome) -> bool:
     """Whether the attack began at the clean image itself, not at a random point near it."""
     trace = outcome.attacked.trace
-    return not trace.frames or trace.frame_numbers[0] != 0 or np.array_equal(trace.frames[0], outcome.clean)
+    return not trace.snapshots or trace.snapshot_steps[0] != 0 or np.array_equal(trace.snapshots[0], outcome.clean)
 
 
 def _failure(outcome: Outcome, sees: str) -> str:
-    attacked, label = outcome.attacked, outcome.attacked.verdict.label
+    attacked, label = outcome.attacked, outcome.attacked.prediction.label
     if label != outcome.label:
         now = f"it is seen as {sees}, not {_wanted(outcome)}"
     elif not outcome.label_known:
         now = f"the classifier still sees {sees}"
     else:
-        now = f"it is still {sees}" if outcome.before.label == label else f"it is seen as {sees}, its true class"
+        now = (
+            f"it is still {sees}"
+            if outcome.clean_prediction.label == label
+            else f"it is seen as {sees}, its true class"
+        )
     if attacked.stopped:
         return f"Stopped after {plural(attacked.iterations, 'step')}: {now}."
     were = "was" if attacked.iterations == 1 else "were"

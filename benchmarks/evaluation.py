@@ -24,8 +24,8 @@ import torch
 
 from benchmarks.filters import processor
 from core import domains
-from core.evaluate import Plan, Run, evaluate
-from core.evaluate.work import Found
+from core.evaluate import Plan, RunStore, evaluate
+from core.evaluate.compute import TaskResult
 from core.recipe import Method
 
 
@@ -49,16 +49,16 @@ def measured(domain: str, attack: str, count: int, threads: int) -> dict[str, fl
     domains.get(domain).pixels("test", 0)
     worked = 0.0
 
-    def turn(work: Callable[[], Found]) -> Found:
+    def turn(work: Callable[[], TaskResult]) -> TaskResult:
         nonlocal worked
         began = time.perf_counter()
         found = work()
         worked += time.perf_counter() - began
         return found
 
-    with tempfile.TemporaryDirectory() as folder, Run.create(plan, "cpu", Path(folder) / "run.sqlite") as run:
+    with tempfile.TemporaryDirectory() as folder, RunStore.create(plan, "cpu", Path(folder) / "run.sqlite") as run:
         before, began = peak(), time.perf_counter()
-        evaluate(run, classifiers=lambda _: classifier, turn=turn)
+        evaluate(run, classifiers=lambda _: classifier, device_lock=turn)
         seconds = time.perf_counter() - began
     return {"before": before, "peak": peak(), "seconds": seconds, "idle": 1 - worked / seconds}
 

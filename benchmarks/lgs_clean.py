@@ -16,7 +16,7 @@ import torch
 
 from core import domains
 from core.defenses import LGS
-from core.evaluate.share import Share
+from core.evaluate.proportion import Proportion
 from core.recipe.engine import load_images
 
 BATCH = 25
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     print(f"smoothed region: {region / len(numbers):.1%} of an image on average")
     for title, hits in zip(("no defense", *(f"λ {s:g}" for s in STRENGTHS)), correct, strict=True):
-        print(f"{title:<12}{Share(hits, len(numbers))}")
+        print(f"{title:<12}{Proportion(hits, len(numbers))}")
 
 
 if __name__ == "__main__":

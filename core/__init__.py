@@ -1,6 +1,6 @@
 """Mirage's engine: pictures, classifiers, attacks, defenses. Knows no screen; usable from a notebook or a shell."""
 
-from core import attacks, defenses, domains
+from core import attacks, defenses, detectors, domains
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.plugins import load_plugins
@@ -16,6 +16,7 @@ __all__ = [
     "Recipe",
     "attacks",
     "defenses",
+    "detectors",
     "domains",
     "run",
 ]

@@ -122,12 +122,12 @@ def clean_tile(pixels: Pixels, before: Prediction, classes: tuple[str, ...], lab
 
 def equation(scene: Example, outcome: Outcome | None, dimmed: bool, live_now: bool) -> None:
     """Clean plus change is adversarial; while an attack runs, its newest image stands where the adversarial one will."""
-    tiles = [clean_tile(scene.clean, scene.before, scene.classifier.classes, scene.known_label)]
+    tiles = [clean_tile(scene.clean, scene.clean_prediction, scene.classifier.classes, scene.known_label)]
     if outcome is not None:
         attacked, unit = outcome.attacked, domains.get(outcome.domain).linf.unit
         change, factor = magnified_difference(outcome.clean, attacked.adversarial)
         words = f"L∞ {budget(attacked.norms.linf, unit)} · L2 {attacked.norms.l2:.2f}"
-        seen = prediction(attacked.verdict, outcome.classes, outcome.known_label)
+        seen = prediction(attacked.prediction, outcome.classes, outcome.known_label)
         tiles += [
             Tile(change, f"δ × {factor}", words, "neutral", "+", "delta.png"),
             Tile(
@@ -159,12 +159,12 @@ def evidence(outcome: Outcome) -> None:
     attacked, classes = outcome.attacked, outcome.classes
     true, label = confidence_of(outcome), outcome.known_label
     unit = domains.get(outcome.domain).linf.unit
-    first = attacked.first if attacked.success else None
+    first = attacked.steps_to_success if attacked.success else None
     start = "" if first != 0 else " (clean image)" if starts_clean(outcome) else " (random start)"
     numbers = [
         (
             "Steps until fooled",
-            f"{attacked.first:,}{start}" if attacked.success else "– (stopped)" if attacked.stopped else "–",
+            f"{attacked.steps_to_success:,}{start}" if attacked.success else "– (stopped)" if attacked.stopped else "–",
         ),
         ("L0", f"{attacked.norms.l0:,} px"),
         ("L2", f"{attacked.norms.l2:.2f}"),
@@ -191,8 +191,8 @@ def evidence(outcome: Outcome) -> None:
             outcome.clean,
             attacked.adversarial,
             (
-                f"clean: {prediction(outcome.before, classes, label)}",
-                f"adversarial: {prediction(attacked.verdict, classes, label)}",
+                f"clean: {prediction(outcome.clean_prediction, classes, label)}",
+                f"adversarial: {prediction(attacked.prediction, classes, label)}",
             ),
             key="blink",
         )
@@ -211,21 +211,21 @@ def evidence(outcome: Outcome) -> None:
             at = {number: k for k, number in enumerate(trace.numbers)}
             captions = [
                 frame_words(trace, at[number], frame, outcome, true, rival)
-                for number, frame in zip(trace.frame_numbers, trace.frames, strict=True)
+                for number, frame in zip(trace.snapshot_steps, trace.snapshots, strict=True)
             ]
-            tick = next((k for k, n in enumerate(trace.frame_numbers) if first is not None and n >= first), None)
+            tick = next((k for k, n in enumerate(trace.snapshot_steps) if first is not None and n >= first), None)
             playback(
-                trace.frames,
+                trace.snapshots,
                 captions,
                 key="playback",
                 identity=str(result_keys.known_attack(outcome.recipe)),
                 first=tick,
             )
-            save_animation(trace.frames, key="animation", name=outcome.recipe.attack.name)
+            save_animation(trace.snapshots, key="animation", name=outcome.recipe.attack.name)
         with curves:
             trace_plot(trace, true, rival, targeted=attacked.target is not None, first=first, key="trace")
     with before_after:
-        top_classes_plot(outcome.before, attacked.verdict, classes, label, key="top5")
+        top_classes_plot(outcome.clean_prediction, attacked.prediction, classes, label, key="top5")
 
 
 def confidence_of(outcome: Outcome) -> str:
@@ -262,12 +262,12 @@ def frame_words(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: st
     which = f"step {number}"
     if not number:
         which += " (the clean image)" if starts_clean(outcome) else " (the random start)"
-    if outcome.attacked.success and number == outcome.attacked.first:
+    if outcome.attacked.success and number == outcome.attacked.steps_to_success:
         which += ", fooled first"
     unit = domains.get(outcome.domain).linf.unit
     return (
         f"{which}: {said} · {true} {per_cent(trace.confidence[at])}, "
-        f"{rival} {per_cent(trace.strongest[at])} · objective {trace.loss[at]:.3g} · L2 {l2:.2f}, L∞ {budget(linf, unit)}"
+        f"{rival} {per_cent(trace.runner_up_confidence[at])} · objective {trace.loss[at]:.3g} · L2 {l2:.2f}, L∞ {budget(linf, unit)}"
     )
 
 
@@ -292,12 +292,12 @@ def details(outcome: Outcome) -> None:
             {"": "attack", "value": attacked.method},
             {"": "attacker", "value": attacker.attacker_knowledge(attacked)},
             {"": "true class", "value": classes[outcome.label] if outcome.label_known else "unknown"},
-            {"": "prediction before", "value": prediction(outcome.before, classes, outcome.known_label)},
+            {"": "prediction before", "value": prediction(outcome.clean_prediction, classes, outcome.known_label)},
             {
                 "": "prediction after 8-bit rounding",
-                "value": prediction(attacked.verdict, classes, outcome.known_label),
+                "value": prediction(attacked.prediction, classes, outcome.known_label),
             },
-            {"": "flips back when rounded", "value": "yes" if attacked.flips_back else "no"},
+            {"": "flips back when rounded", "value": "yes" if attacked.lost_to_quantization else "no"},
             {"": "steps run", "value": str(attacked.iterations)},
             {"": "looks for a gradient, for logits", "value": f"{attacked.gradients:,}, {attacked.queries:,}"},
             {
@@ -372,7 +372,7 @@ with head:
     if shown is not None:
         theme.verdict(attack_verdict(shown))
     else:
-        sees = start_verdict(scene.before, classes, scene.known_label)
+        sees = start_verdict(scene.clean_prediction, classes, scene.known_label)
         number = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
         aim = "something else" if number is None else a(classes[number])
         looking = f"{recipe.built_attack().title} is looking for a change that makes it see {aim}."

@@ -88,7 +88,7 @@ def side_by_side(found: Comparison, scene: Example, dimmed: bool) -> None:
             Tile(
                 done.adversarial,
                 attacked_title(done, entry.attack.title),
-                prediction(done.verdict, classes, label),
+                prediction(done.prediction, classes, label),
                 "adversarial" if done.success else "neutral",
                 file_name=f"{entry.name}.png",
             )
@@ -187,7 +187,10 @@ with head:
     if shown is not None:
         unit = domains.get(recipe.domain).linf.unit
         # Of the clean image, by whatever was attacked.
-        before = next((e.attacked.before for e in shown[1].entries if e.attacked.before is not None), scene.before)
+        before = next(
+            (e.attacked.clean_prediction for e in shown[1].entries if e.attacked.clean_prediction is not None),
+            scene.clean_prediction,
+        )
         theme.verdict(compare_verdict(shown[1], scene.classifier.classes, before, scene.label, scene.label_known, unit))
     else:
         waits = progress.status_text(key, "", "The comparison") if background.estimated_seconds(key) else ""
@@ -208,7 +211,7 @@ if shown is not None:
     stopped = [
         e.attack.title
         for e in shown[1].entries
-        if e.attacked.success and not e.attacked.stopped and 1 < e.attacked.iterations <= e.attacked.first
+        if e.attacked.success and not e.attacked.stopped and 1 < e.attacked.iterations <= e.attacked.steps_to_success
     ]
     if stopped:
         st.caption(

@@ -39,7 +39,7 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         Tile(
             outcome.attacked.adversarial,
             attacked_title(outcome.attacked, "no defense"),
-            prediction(outcome.attacked.verdict, classes, label),
+            prediction(outcome.attacked.prediction, classes, label),
             "adversarial",
             file_name="adversarial.png",
         )
@@ -53,14 +53,14 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         tiles.append(
             Tile(
                 guard.defended,
-                column.short if len(column.defense) > 40 else column.defense,
+                column.short_title if len(column.defense) > 40 else column.defense,
                 guard_words(guard, classes, label),
                 "defended",
                 file_name=f"defended_{len(tiles)}.png",
             )
         )
         change, factor = magnified_difference(attack.adversarial, guard.defended)
-        cost = f"clean: {prediction(column.clean.verdict, classes, label)} · {duration(column.seconds)}"
+        cost = f"clean: {prediction(column.clean.prediction, classes, label)} · {duration(column.seconds)}"
         removed.append(
             Tile(change, _times("what it changed", factor), cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
         )
@@ -111,7 +111,7 @@ def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: 
     found = progress.run_cached(
         key,
         f"{defenses.get(name).title} over {word}",
-        lambda watch: sweep(recipe, scene, attacked, name, word, values, watch=watch),
+        lambda watch: sweep(recipe, scene, attacked, name, word, values, on_progress=watch),
     )
     if found is None:
         return
@@ -120,7 +120,7 @@ def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: 
         Tile(
             point.attacked.defended,
             f"{word} {shown(point.value, parameters[word].unit if parameters[word].unit == '/255' else '')}",
-            f"{prediction(point.attacked.verdict, classes, scene.known_label)} · {_clean_words(point, scene)}",
+            f"{prediction(point.attacked.prediction, classes, scene.known_label)} · {_clean_words(point, scene)}",
             "defended",
             file_name=f"sweep_{number}.png",
         )

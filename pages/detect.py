@@ -15,16 +15,18 @@ from app.state.result_keys import Kind, ResultKey
 from app.text import advice_for, per_cent, stop_note
 from app.verdicts.detect import detect_verdict, trial_table, trial_verdict
 from core import domains
-from core.evaluate.detection import Detector, MaskDisagreement, threshold_at
+from core.detectors import Detector, MaskDisagreement, threshold_at
+from core.evaluate.detector_benchmark import DetectorBenchmark, benchmark_detector
 from core.evaluate.roc import roc
-from core.evaluate.trial import Trial, on_trial
 from core.inputs import BadInput
-from core.recipe import Example, Progress, Recipe
+from core.recipe import Example, Recipe
 
 MOST = 1000
 
 
-def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
+def many(
+    recipe: Recipe, scene: Example, detector: Detector, threshold: float
+) -> tuple[DetectorBenchmark, float] | None:
     """The trial on many pictures, and the threshold as the visitor moved it."""
     domain = domains.get(recipe.domain)
     attack = recipe.built_attack()
@@ -61,16 +63,16 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
     if pressed:
         background.invalidate(key)
 
-        def work(watch: progress.Reports) -> Trial | None:
+        def work(watch: progress.Reports) -> DetectorBenchmark | None:
             pictures, labels = domain.sample(count, split=split, seed=recipe.seed)
-            return on_trial(
+            return benchmark_detector(
                 detector,
                 attack,
                 pictures,
                 labels,
                 threshold=threshold,
                 seed=recipe.seed,
-                watch=lambda done, total: watch(Progress(f"{attack.title}, both attackers", done, total)),
+                on_progress=watch,
             )
 
         background.start(key, f"{attack.title}, both attackers", work)
@@ -82,7 +84,7 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
     return trial, _threshold(recipe, trial, key)
 
 
-def _threshold(recipe: Recipe, trial: Trial, key: ResultKey[Trial]) -> float:
+def _threshold(recipe: Recipe, trial: DetectorBenchmark, key: ResultKey[DetectorBenchmark]) -> float:
     scores = np.concatenate([trial.clean.score, trial.oblivious.score, trial.adaptive.score])
     low, high = float(scores.min()), float(scores.max())
     step = max((high - low) / 200, 1e-4)
@@ -126,7 +128,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     detector = found[name]
     share = recipe.view.clean_flagged
-    if detector.rule is None:
+    if detector.default_threshold is None:
         session.set_widget("detect_share", share)
         st.slider(
             "Clean pictures flagged, at most",
@@ -145,7 +147,7 @@ if recipe.view.detector not in ("", name):
         f"This classifier has no detector of the kind {theme.plain(recipe.view.detector)}; {detector.title} is shown."
     )
 st.caption(f"{detector.summary} {detector.paper}.")
-if detector.rule is None:
+if detector.default_threshold is None:
     quiet = clean_scores(recipe, scene, detector)
     if quiet is None:
         with head:
@@ -166,7 +168,10 @@ if detector.rule is None:
         st.stop()
     source = f"Threshold: exceeded by at most {per_cent(share)} of {quiet[1]}."
 else:
-    threshold, source = detector.rule, "Threshold: the paper's rule, at which classifier and mask reader disagree."
+    threshold, source = (
+        detector.default_threshold,
+        "Threshold: the paper's rule, at which classifier and mask reader disagree.",
+    )
 rows, lines = evidence(detector, scene, base, threshold)
 for half, (name, tiles) in zip(st.columns(2, gap="large"), lines.items(), strict=True):
     with half:
@@ -178,7 +183,7 @@ trial = many(recipe, scene, detector, threshold)
 with head:
     flags = [entry["verdict"] == "flagged" for entry in rows]
     if trial is None:
-        seen = (scene.before, base.verdict)
+        seen = (scene.clean_prediction, base.prediction)
         said = detect_verdict(
             detector.title, (flags[0], flags[1]), seen, scene.classifier.classes, scene.label, scene.label_known
         )

@@ -17,10 +17,10 @@ from app.state import session
 from app.text import plural
 from app.verdicts.evaluate import evaluate_verdict
 from core import domains
-from core.evaluate import BARE, Findings, Place, Plan, shelf
+from core.evaluate import NO_DEFENSE, CellKey, Metrics, Plan, run_index
 from core.evaluate import report as reports
-from core.evaluate.measures import MEASURES, Measure
-from core.evaluate.plan import unit_count
+from core.evaluate.metrics import MEASURES, Measure
+from core.evaluate.tasks import task_count
 from core.inputs import BadInput
 from core.reproduce import TABLES
 
@@ -31,8 +31,8 @@ EVERY = 2.0  # seconds between two looks at a run that is at work
 def _report(name: str) -> str:
     """The whole report, made when it is asked for."""
     try:
-        with shelf.opened(name) as run:
-            return reports.report(Findings(run))
+        with run_index.open_run(name) as run:
+            return reports.report(Metrics(run))
     except BadInput as error:
         return f"{error}\n"
 
@@ -40,16 +40,16 @@ def _report(name: str) -> str:
 def _file(name: str) -> bytes:
     """The run's file as it is when it is asked for."""
     try:
-        with shelf.opened(name) as run:
+        with run_index.open_run(name) as run:
             return run.database.content()
     except BadInput as error:
         return f"{error}\n".encode()
 
 
-def choices(plan: Plan) -> tuple[int, Measure]:
-    """Which of the plan's classifiers, and which measure."""
+def choices(plan: Plan) -> tuple[int, Measure, int]:
+    """Which of the plan's classifiers, which measure, and whose flags it counts."""
     names, domain = plan.classifier_names(), domains.get(plan.domain)
-    classifier = 0
+    classifier = detector = 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(names) > 1:
             classifier = st.segmented_control(
@@ -62,39 +62,50 @@ def choices(plan: Plan) -> tuple[int, Measure]:
             )
         measure: Measure = st.segmented_control(
             "Measure",
-            [kind for kind in MEASURES if kind != "flagged" or plan.detect],
+            [kind for kind in MEASURES if kind != "flagged" or plan.detectors],
             format_func=WORDS.__getitem__,
             default="accuracy",
             required=True,
             key=f"ev_measure_{plan.name}",
         )
-    return classifier, measure
+        if measure == "flagged" and len(plan.detectors) > 1:
+            detector = st.segmented_control(
+                "Detector",
+                list(range(len(plan.detectors))),
+                format_func=plan.detector_title,
+                default=0,
+                required=True,
+                key=f"ev_detector_{plan.name}",
+            )
+    return classifier, measure, detector
 
 
 def headline(name: str, classifier: int, busy: bool) -> None:
     """The run in one sentence."""
     try:
-        with shelf.opened(name) as run:
-            theme.verdict(evaluate_verdict(Findings(run), classifier, busy))
+        with run_index.open_run(name) as run:
+            theme.verdict(evaluate_verdict(Metrics(run), classifier, busy))
     except BadInput:
         theme.verdict("This run cannot be shown.")
 
 
-def views(name: str, classifier: int, measure: Measure) -> None:
+def views(name: str, classifier: int, measure: Measure, detector: int) -> None:
     """The finished, or growing, run."""
     try:
-        with shelf.opened(name) as run:
-            _views(Findings(run), classifier, measure)
+        with run_index.open_run(name) as run:
+            _views(Metrics(run), classifier, measure, detector)
     except BadInput as error:
         st.warning(theme.plain(str(error)))
 
 
-def _views(findings: Findings, classifier: int, measure: Measure) -> None:
+def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) -> None:
     run, plan, domain = findings.run, findings.plan, domains.get(findings.plan.domain)
     st.caption(f"{MEASURES[measure]} {theme.plain(reports.heading(findings))}.")
-    place = results_matrix(findings, classifier, measure, key=f"ev_matrix_{plan.name}_{classifier}_{measure}")
+    place = results_matrix(
+        findings, classifier, measure, detector, key=f"ev_matrix_{plan.name}_{classifier}_{measure}{detector or ''}"
+    )
     st.caption("Click a cell for its confusion matrix and its pictures.")
-    rows = reports.matrix(findings, classifier, measure)
+    rows = reports.matrix(findings, classifier, measure, detector)
     files: list[tuple[str, Any, str]] = [
         ("CSV", reports.csv(rows), "matrix.csv"),
         ("LaTeX", reports.latex(rows), "matrix.tex"),
@@ -113,8 +124,8 @@ def _views(findings: Findings, classifier: int, measure: Measure) -> None:
         with cell:
             if place is None:
                 columns = matrix_columns(plan, classifier)
-                bare = next(c for c in columns if c.defense == BARE)
-                place = Place(classifier, len(plan.attacks) - 1, bare.defense, "none") if plan.attacks else bare
+                bare = next(c for c in columns if c.defense == NO_DEFENSE)
+                place = CellKey(classifier, len(plan.attacks) - 1, bare.defense, "none") if plan.attacks else bare
             cell_view(findings, place, domain.classes)
     if curve.open:
         with curve:
@@ -141,7 +152,7 @@ if scene is None:
     st.stop()
 domain = session.recipe().domain
 head = st.container(key="ev_head")
-listed = shelf.listed()
+listed = run_index.list_runs()
 shown = selected_run(listed, domain)
 with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
     plan = evaluation_form(session.recipe())
@@ -156,7 +167,7 @@ with st.expander("A new evaluation", icon=":material/add:", expanded=not shown):
             shortcut="ctrl+enter",
         )
         if plan is not None:
-            parts = plural(unit_count(plan), "part")
+            parts = plural(task_count(plan), "part")
             st.caption(f"{parts}, each kept as soon as it is done; a run that is stopped goes on where it was.")
     if pressed and plan is not None:
         start_run(plan)
@@ -168,7 +179,7 @@ if busy:
 elif at is not None and at.error:
     st.error(theme.plain(at.error))
 try:
-    with shelf.opened(shown) as run:
+    with run_index.open_run(shown) as run:
         opened: Plan | None = run.plan
 except BadInput as error:
     opened = None
@@ -182,13 +193,13 @@ else:
     if opened.domain != domain:
         its, here = domains.get(opened.domain).title, domains.get(domain).title
         st.info(f"This run is of {its}; the sidebar stands at {here}, and a new evaluation is of {here}.")
-    classifier, measure = choices(opened)
+    classifier, measure, detector = choices(opened)
     # While the run is at work, its parts of the page are drawn again by themselves, for everybody who looks at it.
     growing = fragment(run_every=EVERY if busy else None)
     with head:
         growing(headline)(shown, classifier, busy)
     with st.container(key="ev_growing"):  # the style sheet keeps it from fading each time
-        growing(views)(shown, classifier, measure)
+        growing(views)(shown, classifier, measure, detector)
 st.subheader("Runs", anchor=False)
 run_list(listed, shown, domain)
 if opened is not None:

@@ -112,7 +112,7 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
             Tile(
                 one.pixels,
                 one.title,
-                prediction(one.verdict, classes, label),
+                prediction(one.prediction, classes, label),
                 TONES[one.kind],
                 file_name=f"{one.kind}_{n}.png",
             )
@@ -188,7 +188,7 @@ with st.container():
     found = progress.run_cached(
         key,
         METHODS[method].title,
-        lambda watch: explain(recipe, scene, base, method=method, layer=chosen, about=about, watch=watch),
+        lambda watch: explain(recipe, scene, base, method=method, layer=chosen, about=about, on_progress=watch),
     )
 if found is None:
     with head:

@@ -45,7 +45,7 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     )
     key = result_keys.loss_surface(recipe, reach)
     grid = progress.run_cached(
-        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, watch=watch)
+        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, on_progress=watch)
     )
     st.caption(
         "Look for a steep rise along the gradient and a flat line along the random direction: few directions are dangerous. "
@@ -63,7 +63,7 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         return UNCHANGED
     key = result_keys.decision_regions(recipe)
     found = progress.run_cached(
-        key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch)
+        key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, on_progress=watch)
     )
     st.caption(
         "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell "
@@ -85,7 +85,7 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
             label="The three pictures that the plane goes through",
             width=120,
         )
-    return regions_verdict(found, base, scene.before, scene.classifier.classes)
+    return regions_verdict(found, base, scene.clean_prediction, scene.classifier.classes)
 
 
 def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:

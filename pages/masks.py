@@ -139,7 +139,7 @@ attention = masks.load(name, str(scene.classifier.device))
 classes = scene.classifier.classes
 calm, read = (masked_image(attention, scene, pixels, draw).mask_class for pixels in (scene.clean, base.adversarial))
 with head:
-    said = masks_verdict(scene.before, base.verdict, (calm, read), classes, scene.label, scene.label_known)
+    said = masks_verdict(scene.clean_prediction, base.prediction, (calm, read), classes, scene.label, scene.label_known)
     theme.verdict(stop_note(base) + said)
 for tone in TONES:
     tiles = looked(attention, scene, base, tone, draw)

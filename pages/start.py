@@ -30,14 +30,14 @@ def glance(recipe: Recipe, scene: Example) -> None:
         return
     classes, label = scene.classifier.classes, scene.known_label
     title = attacked_title(base, base.method)
-    tiles = [Tile(base.adversarial, title, prediction(base.verdict, classes, label), "adversarial")]
+    tiles = [Tile(base.adversarial, title, prediction(base.prediction, classes, label), "adversarial")]
     for column in columns:
         assert column.grey is not None
         tiles.append(
             Tile(
                 column.grey.defended,
-                column.short,
-                prediction(column.grey.verdict, classes, label),
+                column.short_title,
+                prediction(column.grey.prediction, classes, label),
                 "defended",
             )
         )
@@ -64,7 +64,7 @@ assert scene is not None
 recipe = session.recipe()
 classes = scene.classifier.classes
 
-theme.verdict(start_verdict(scene.before, classes, scene.known_label))
+theme.verdict(start_verdict(scene.clean_prediction, classes, scene.known_label))
 picture, words = st.columns([1, 1.6], gap="large")
 with picture:
     alt = f"The image: {classes[scene.label]}" if scene.label_known else "The image"
@@ -74,7 +74,7 @@ with picture:
         label="The picture",
     )
 with words:
-    for number, share in scene.before.top[:3]:
+    for number, share in scene.clean_prediction.top[:3]:
         true = " ✓" if number == scene.known_label else ""
         st.progress(share, text=f"{theme.plain(classes[number])}{true} · {per_cent(share)}")
     note = domains.get(recipe.domain).classifier_note(scene.classifier.name)

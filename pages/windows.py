@@ -134,7 +134,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
     given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
-    pictures, before = (scene.clean, base.adversarial), (scene.before, base.verdict)
+    pictures, before = (scene.clean, base.adversarial), (scene.clean_prediction, base.prediction)
     classifier, label = scene.classifier, scene.label
     trace, found, problem = None, dict[int, list[Map]](), ""
     try:
@@ -197,7 +197,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     recall = None if shares is None else float(shares.recall[1])
     with head:
         kept = int(trace.kept[1].sum())
-        seen = (scene.before, before[1], after[1])
+        seen = (scene.clean_prediction, before[1], after[1])
         said = windows_verdict(kept, recall, seen, classifier.classes, label, scene.label_known)
         theme.verdict(stop_note(base) + said)
     left, right = st.columns(2, gap="large")

@@ -34,7 +34,7 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, first: i
     """
     colour = TARGET if targeted else ADVERSARIAL
     figure = make_subplots(1, 2, subplot_titles=("Confidence", "Attacker's objective"), horizontal_spacing=0.12)
-    series = ((trace.confidence, label, CLEAN, "solid"), (trace.strongest, rival, colour, "dash"))
+    series = ((trace.confidence, label, CLEAN, "solid"), (trace.runner_up_confidence, rival, colour, "dash"))
     for values, name, tone, dash in series:
         line = {"color": tone, "dash": dash, "width": 2}
         figure.add_trace(

@@ -12,10 +12,10 @@ import streamlit as st
 
 from app.plots.attack_plots import CONFIG, save_menu, style
 from app.text import duration
-from core.evaluate.measures import Counts, Curve, Findings, Measure, Place, curves, places
-from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.metrics import CellKey, Counts, Curve, Measure, Metrics, cell_keys, curves
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.proportion import Proportion, wilson
 from core.evaluate.report import column_title, partial_note
-from core.evaluate.share import Share, wilson
 from core.figures.colormaps import CIVIDIS
 from core.figures.evaluation import (
     MAX_CELLS,
@@ -31,22 +31,24 @@ DASHES = {"none": "dot", "grey": "solid", "adaptive": "dash"}
 MAX_TICKS = 30  # names at a side of a larger one on the screen, until it is zoomed
 
 
-def matrix_columns(plan: Plan, classifier: int = 0) -> list[Place]:
+def matrix_columns(plan: Plan, classifier: int = 0) -> list[CellKey]:
     """The columns of the matrix, as places without their attack."""
-    return places(plan, classifier)[-1]
+    return cell_keys(plan, classifier)[-1]
 
 
-def results_matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -> Place | None:
+def results_matrix(
+    findings: Metrics, classifier: int, measure: Measure, detector: int = 0, *, key: str
+) -> CellKey | None:
     """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
     plan = findings.plan
     columns = matrix_columns(plan, classifier)
     heads = [column_title(plan, place) for place in columns]
     text: list[dict[str, str]] = []
-    shares: list[list[Share | None]] = []
-    for line in places(plan, classifier):
+    shares: list[list[Proportion | None]] = []
+    for line in cell_keys(plan, classifier):
         attack = line[0].attack
         there = [_cell_key(place, attack) for place in columns]
-        found = [findings.share(place, measure) for place in there]
+        found = [findings.proportion(place, measure, detector=detector) for place in there]
         shares.append(found)
         words = [_cell_text(findings, place, share) for place, share in zip(there, found, strict=True)]
         text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
@@ -76,19 +78,19 @@ def results_matrix(findings: Findings, classifier: int, measure: Measure, *, key
     return _cell_key(columns[heads.index(head)], row - 1)
 
 
-def _cell_key(place: Place, attack: int) -> Place:
+def _cell_key(place: CellKey, attack: int) -> CellKey:
     """The same column under another attack; without one nobody knows anything."""
-    attacker = "none" if attack == CLEAN or place.defense == BARE else place.attacker
-    return Place(place.classifier, attack, place.defense, attacker)
+    attacker = "none" if attack == NO_ATTACK or place.defense == NO_DEFENSE else place.attacker
+    return CellKey(place.classifier, attack, place.defense, attacker)
 
 
-def _cell_text(findings: Findings, place: Place, share: Share | None) -> str:
+def _cell_text(findings: Metrics, place: CellKey, share: Proportion | None) -> str:
     """What a cell says; an unfinished one also on how many of the planned images it was measured."""
     if share is None or not share.count:
         return "–"
-    low, high = wilson(share.hits, share.count)
+    low, high = wilson(share.successes, share.count)
     note = partial_note(findings, place)
-    words = f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}) · {share.hits} of {share.count}"
+    words = f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}) · {share.successes} of {share.count}"
     return f"{words} · {note}" if note else words
 
 
@@ -185,14 +187,14 @@ def confusion_plot(
     return None
 
 
-def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
+def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
     """Accuracy against eps with its intervals, a line a defense and attacker; False where no attack has several eps."""
     plan = findings.plan
     for number, group in enumerate(_by_attack(curves(findings, classifier))):
         figure = go.Figure()
         for curve in group:
-            spans = [wilson(share.hits, share.count) for share in curve.shares]
-            values = [share.value for share in curve.shares]
+            spans = [wilson(share.successes, share.count) for share in curve.proportions]
+            values = [share.value for share in curve.proportions]
             figure.add_trace(
                 go.Scatter(
                     x=[255 * eps for eps in curve.eps],
@@ -226,7 +228,7 @@ def _by_attack(found: Sequence[Curve]) -> list[list[Curve]]:
     return [[curve for curve in found if curve.attack == name] for name in names]
 
 
-def times_plot(findings: Findings, classifier: int, *, key: str) -> None:
+def times_plot(findings: Metrics, classifier: int, *, key: str) -> None:
     """What each defense takes for one picture, on a logarithmic axis (LGS, figure 3)."""
     plan = findings.plan
     seconds = {plan.defense_title(n): findings.seconds(n, classifier) for n in range(len(plan.defenses))}

@@ -16,9 +16,9 @@ import streamlit as st
 from app.runtime import jobs
 from app.state import model_cache, owner
 from core import domains
-from core.evaluate import Plan, Run, evaluate, shelf
+from core.evaluate import Plan, RunStore, evaluate, run_index
+from core.evaluate.compute import TaskResult
 from core.evaluate.running import devices_note
-from core.evaluate.work import Found
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.progress import Progress
@@ -102,7 +102,7 @@ def start(plan: Plan, device: str) -> RunningEvaluation:
         waiting = sum(other.is_alive and other.owner == mine for other in _evaluations().values())
         if waiting >= MAX_PER_USER:
             raise BadInput(f"{waiting} evaluations of yours run or wait already; let one of them end, or stop it.")
-        with Run.create(plan, devices_note(device), owner=mine) as run:
+        with RunStore.create(plan, devices_note(device), owner=mine) as run:
             if run.owner != mine and run.pending()[0] and not owner.may_manage(run.owner):
                 raise BadInput(f"{NOT_YOURS} Choose another seed to run your own.")
         _evaluations().pop(plan.name, None)  # its place is behind all others now
@@ -140,14 +140,17 @@ def delete(name: str) -> None:
     with _lock():
         if is_busy(name):
             raise BadInput("This evaluation is at work; stop it, then delete it.")
-        line = next((line for line in shelf.listed() if line.name == name), None)
+        line = next((line for line in run_index.list_runs() if line.name == name), None)
         if line is not None and not owner.may_manage(line.owner):
             raise BadInput(NOT_YOURS)
-        shelf.delete(name)
+        run_index.delete(name)
 
 
 def _evaluate(
-    made: RunningEvaluation, plan: Plan, load: Callable[[str], Classifier], turn: Callable[[Callable[[], Found]], Found]
+    made: RunningEvaluation,
+    plan: Plan,
+    load: Callable[[str], Classifier],
+    turn: Callable[[Callable[[], TaskResult]], TaskResult],
 ) -> None:
     def should_stop() -> bool:
         """Somebody pressed Stop, or the server ends: what is done is kept, and the run goes on another day."""
@@ -160,8 +163,8 @@ def _evaluate(
 
     try:
         if not made.cancel.is_set():
-            with Run.create(plan, "", owner=made.owner) as run:
-                evaluate(run, classifiers=load, on_progress=on_progress, turn=turn, should_stop=should_stop)
+            with RunStore.create(plan, "", owner=made.owner) as run:
+                evaluate(run, classifiers=load, on_progress=on_progress, device_lock=turn, should_stop=should_stop)
     except BadInput as error:
         made.error = str(error)
     except Exception:

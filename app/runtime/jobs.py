@@ -18,7 +18,7 @@ from app.runtime.device_lock import EVALUATION, INTERACTIVE, DeviceLock
 from app.state.result_keys import AnyKey
 from core import images
 from core.cancellation import Cancelled, cancellable
-from core.evaluate.work import Stopped
+from core.evaluate.compute import Stopped
 from core.inputs import BadInput
 from core.recipe import Progress
 

@@ -119,7 +119,7 @@ def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     system = recipe.built_known_system() if known else None
     if system is not None:
         judge = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
-        scene = replace(scene, classifier=judge, before=base.before or scene.before)
+        scene = replace(scene, classifier=judge, clean_prediction=base.clean_prediction or scene.clean_prediction)
     return scene, base
 
 

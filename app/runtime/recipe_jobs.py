@@ -27,7 +27,9 @@ def start_attack(recipe: Recipe, example: Example) -> None:
     """Begin the attack; whatever else this user had running is stopped."""
     title = recipe.built_attack().title
     key = result_keys.attack(recipe)
-    background.start(key, title, lambda watch: craft(recipe, example, watch=watch), seconds=cost.attack_seconds(recipe))
+    background.start(
+        key, title, lambda watch: craft(recipe, example, on_progress=watch), seconds=cost.attack_seconds(recipe)
+    )
 
 
 def start_defenses(recipe: Recipe, example: Example, attack_outcome: AttackOutcome, attacker: Attacker) -> None:
@@ -38,7 +40,7 @@ def start_defenses(recipe: Recipe, example: Example, attack_outcome: AttackOutco
     background.start(
         key,
         "Defenses",
-        lambda watch: evaluate_defenses(for_attacker, example, attack_outcome, watch=watch),
+        lambda watch: evaluate_defenses(for_attacker, example, attack_outcome, on_progress=watch),
         seconds=seconds,
     )
 
@@ -47,7 +49,7 @@ def start_comparison(recipe: Recipe, example: Example) -> None:
     """Begin to put the comparison's attacks beside each other."""
     seconds = cost.comparison_seconds(recipe)
     key = result_keys.comparison(recipe)
-    background.start(key, "Attacks", lambda watch: compare_attacks(recipe, example, watch=watch), seconds=seconds)
+    background.start(key, "Attacks", lambda watch: compare_attacks(recipe, example, on_progress=watch), seconds=seconds)
 
 
 def start_transfer(recipe: Recipe, example: Example, names: tuple[str, ...]) -> None:
@@ -61,7 +63,10 @@ def start_transfer(recipe: Recipe, example: Example, names: tuple[str, ...]) -> 
     examples = {name: partial(load, name) for name in names}
     seconds = len(names) * cost.attack_seconds(recipe)
     background.start(
-        result_keys.transfer(recipe), "Transfer", lambda watch: transfer(recipe, examples, watch=watch), seconds=seconds
+        result_keys.transfer(recipe),
+        "Transfer",
+        lambda watch: transfer(recipe, examples, on_progress=watch),
+        seconds=seconds,
     )
 
 
@@ -70,7 +75,7 @@ def start_location_map(recipe: Recipe, example: Example, target: int) -> None:
     seconds = 25 * cost.attack_seconds(recipe)
     work = partial(place_map, recipe, example, target)
     background.start(
-        result_keys.locations(recipe), "Trying locations", lambda watch: work(watch=watch), seconds=seconds
+        result_keys.locations(recipe), "Trying locations", lambda watch: work(on_progress=watch), seconds=seconds
     )
 
 

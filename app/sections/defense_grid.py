@@ -52,19 +52,21 @@ def tiles(outcome: Outcome) -> list[Tile]:
     """One image in every form."""
     classes, label = outcome.classes, outcome.known_label
     shown = [
-        Tile(outcome.clean, "clean", prediction(outcome.before, classes, label), "clean", file_name="clean.png"),
+        Tile(
+            outcome.clean, "clean", prediction(outcome.clean_prediction, classes, label), "clean", file_name="clean.png"
+        ),
         Tile(
             outcome.attacked.adversarial,
             attacked_title(outcome.attacked),
-            prediction(outcome.attacked.verdict, classes, label),
+            prediction(outcome.attacked.prediction, classes, label),
             "adversarial",
             file_name="adversarial.png",
         ),
     ]
     for number, column in enumerate(outcome.columns):
         if column.grey is not None:
-            words = prediction(column.grey.verdict, classes, label)
+            words = prediction(column.grey.prediction, classes, label)
             shown.append(
-                Tile(column.grey.defended, column.short, words, "defended", file_name=f"defended_{number}.png")
+                Tile(column.grey.defended, column.short_title, words, "defended", file_name=f"defended_{number}.png")
             )
     return shown

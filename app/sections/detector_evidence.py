@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import torch
 
@@ -13,9 +11,9 @@ from app.runtime import progress
 from app.state import result_keys
 from app.text import attacked_title, plural
 from app.verdicts.detect import score_words
+from core import detectors as detector_methods
 from core import domains, images
-from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement
-from core.explain import masks
+from core.detectors import Detector, FeatureSqueezing, MaskDisagreement
 from core.figures.colormaps import CIVIDIS, levels
 from core.recipe import AttackOutcome, Example, Progress, Recipe
 
@@ -24,14 +22,8 @@ N_CALIBRATION = 200  # clean images that a threshold is chosen on
 
 def detectors(scene: Example) -> dict[str, Detector]:
     """What there is to ask for this classifier, by name."""
-    found: list[Detector] = []
-    for kind in get_args(masks.Kind):  # of each kind that with the middle β
-        names = [name for name in masks.names(scene.classifier.domain) if masks.card(name).architecture == kind]
-        if names:
-            attention = masks.load(names[len(names) // 2], str(scene.classifier.device))
-            found.append(MaskDisagreement(scene.classifier, attention))
-    found.append(FeatureSqueezing(scene.classifier))
-    return {detector.name: detector for detector in found}
+    names = detector_methods.names(domains.get(scene.classifier.domain))
+    return {name: detector_methods.get(name)(scene.classifier) for name in names}
 
 
 def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
@@ -94,7 +86,7 @@ def evidence(
         tiles = [Tile(pixels, title, f"sees {seen}", tone, file_name=f"{name}.png")]
         if isinstance(detector, MaskDisagreement):
             mask = detector.attention.mask(image)
-            read = classes[int(detector.restored(image))]
+            read = classes[int(detector.corrected_label(image))]
             entry["mask reads"] = read
             tiles.append(
                 Tile(

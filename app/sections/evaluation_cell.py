@@ -14,9 +14,9 @@ from app.runtime import examples
 from app.text import mark, per_cent, plural
 from app.verdicts.evaluate import known_words
 from core import domains, images
-from core.evaluate import BARE, CLEAN, Findings, Place, Plan
+from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Metrics, Plan
 from core.evaluate import report as reports
-from core.evaluate.measures import clustered
+from core.evaluate.metrics import cluster_order
 from core.figures.evaluation import MAX_CELLS
 from core.inputs import BadInput
 from core.recipe import Method, Picture, Recipe
@@ -25,12 +25,12 @@ from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec, column_of, m
 PAGE_SIZE = 12  # images at once
 
 
-def cell_view(findings: Findings, place: Place, classes: tuple[str, ...]) -> None:
+def cell_view(findings: Metrics, place: CellKey, classes: tuple[str, ...]) -> None:
     """One cell of the matrix: its confusion matrix, its best and worst classes, its images."""
     plan = findings.plan
-    share = findings.share(place)
-    attack = "Clean pictures" if place.attack == CLEAN else plan.attack_title(place.attack)
-    what = attack if place.defense == BARE else f"{attack}, {reports.column_title(plan, place)}"
+    share = findings.proportion(place)
+    attack = "Clean pictures" if place.attack == NO_ATTACK else plan.attack_title(place.attack)
+    what = attack if place.defense == NO_DEFENSE else f"{attack}, {reports.column_title(plan, place)}"
     st.subheader(theme.plain(f"{what}: {share}"), anchor=False)
     views = st.columns([3, 2], gap="large")
     with views[0]:
@@ -52,7 +52,7 @@ def cell_view(findings: Findings, place: Place, classes: tuple[str, ...]) -> Non
                 help="By cluster, classes that are taken for each other lie side by side.",
             )
         counts = findings.confusion(place, len(classes), against)
-        ranks = clustered(counts) if order == "cluster" else list(range(len(classes)))
+        ranks = cluster_order(counts) if order == "cluster" else list(range(len(classes)))
         rows = reports.ROWS[against]
         key = f"ev_confusion_{findings.run.path.stem}_{place}_{against}_{order}"
         picked = confusion_plot(counts, classes, ranks, rows, "prediction", key=key)
@@ -74,22 +74,22 @@ def cell_view(findings: Findings, place: Place, classes: tuple[str, ...]) -> Non
         st.markdown("**Best and worst classes**")
         table(reports.classes_table(findings, place), key="ev_classes", name="classes")
     if picked is None:
-        positions, words = findings.chosen(place), "All images of this cell"
+        positions, words = findings.select_images(place), "All images of this cell"
     else:
-        positions = findings.chosen(place, *picked, against)
+        positions = findings.select_images(place, *picked, against)
         words = f"{rows} {classes[picked[0]]}, prediction {classes[picked[1]]}"
     image_rows(findings, place, positions, words, classes)
 
 
-def image_rows(findings: Findings, place: Place, positions: list[int], words: str, classes: tuple[str, ...]) -> None:
+def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: str, classes: tuple[str, ...]) -> None:
     """Pictures of a cell as they were attacked, each with links that open it elsewhere."""
     st.markdown(f"**{theme.plain(words)}**: {plural(len(positions), 'picture')}")
     if not positions:
-        known = bool(findings.cell(place).known.any())
+        known = bool(findings.cell(place).evaluated.any())
         st.caption("No picture is here." if known else "Nothing of this cell is known yet.")
         return
     try:
-        findings.run.check_pictures()
+        findings.run.check_images()
     except BadInput as error:
         st.info(theme.plain(str(error)))
         return
@@ -97,34 +97,37 @@ def image_rows(findings: Findings, place: Place, positions: list[int], words: st
     if len(positions) > PAGE_SIZE:
         sheet = st.pagination(-(-len(positions) // PAGE_SIZE), key=f"ev_sheet_{place}_{words}")
     plan, cell, domain = findings.plan, findings.cell(place), domains.get(findings.plan.domain)
-    clean = findings.cell(Place(place.classifier, CLEAN, place.defense, "none"))
+    clean = findings.cell(CellKey(place.classifier, NO_ATTACK, place.defense, "none"))
     size, channels = _shape(plan)
     tiles = []
     for position in positions[(sheet - 1) * PAGE_SIZE : sheet * PAGE_SIZE]:
-        number, label = int(findings.run.numbers[position]), int(findings.labels[position])
+        number, label = int(findings.run.indices[position]), int(findings.labels[position])
         said = int(cell.predicted[position])
         try:
-            shown, lost = findings.run.picture(place.classifier, place.attack, place.known, position), "was not kept"
+            shown, lost = (
+                findings.run.image(place.classifier, place.attack, place.known_defense, position),
+                "was not kept",
+            )
         except BadInput:
             shown, lost = None, "is damaged"
         kept = shown is not None
         if shown is None:
             shown = images.fit(domain.pixels(plan.split, number), size, channels, "crop")
         before = int(clean.predicted[position])
-        was = f", clean {mark(before == label)} {classes[before]}" if place.attack != CLEAN and before >= 0 else ""
+        was = f", clean {mark(before == label)} {classes[before]}" if place.attack != NO_ATTACK and before >= 0 else ""
         tiles.append(
             Tile(
                 shown,
                 f"{classes[label]}, {plan.split} {number}",
                 f"{mark(said == label)} {classes[said]} {per_cent(float(cell.confidence[position]))}{was}"
-                + ("" if kept or place.attack == CLEAN else f" (the clean picture; the attacked one {lost})"),
+                + ("" if kept or place.attack == NO_ATTACK else f" (the clean picture; the attacked one {lost})"),
                 "adversarial" if kept else "clean",
                 file_name=f"{plan.split}_{number}.png",
                 links=links(plan, place, number),
             )
         )
     row(tiles, key="ev_pictures", label="Pictures of the cell", width=150)
-    if place.attack != CLEAN and plan.target:
+    if place.attack != NO_ATTACK and plan.target:
         st.caption("An image of the target's own class is not attacked; it does not open on other pages.")
 
 
@@ -143,21 +146,21 @@ def is_target_class(plan: Plan, number: int) -> bool:
     return bool(plan.target) and domain.class_number(plan.target) == int(domain.labels(plan.split)[number])
 
 
-def links(plan: Plan, place: Place, number: int) -> tuple[tuple[str, str], ...]:
+def links(plan: Plan, place: CellKey, number: int) -> tuple[tuple[str, str], ...]:
     """Where one image can be opened: the screens, each with the recipe that leads to the cell's very image.
 
     None for an image of the target's own class, which was left alone.
     """
-    if place.attack != CLEAN and is_target_class(plan, number):
+    if place.attack != NO_ATTACK and is_target_class(plan, number):
         return ()
     judge = plan.classifier_names()[place.classifier]
     own = plan.crafted_on or judge
-    columns = [plan.defenses[place.defense]] if place.defense != BARE else list(plan.defenses[:8])
+    columns = [plan.defenses[place.defense]] if place.defense != NO_DEFENSE else list(plan.defenses[:8])
     if (
         own != judge
     ):  # the recipe's classifier is the one that the attack is crafted on; the columns name the one that judges
         columns = [_judged_by(judge, column) for column in columns]
-        if place.defense == BARE:
+        if place.defense == NO_DEFENSE:
             columns.insert(0, SystemSpec(members=(MemberSpec(classifier=judge),)))
     recipe = Recipe(
         domain=plan.domain,

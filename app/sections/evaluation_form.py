@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.theme import plain
-from core import attacks, defenses, domains
+from core import attacks, defenses, detectors, domains
 from core.evaluate import Plan
 from core.evaluate.eps_grid import at_each_eps
 from core.images import rounding_note
@@ -82,11 +82,14 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
             help="Whether the attacker knows the defense (adaptive) or not (grey box). Both puts the two beside each other, "
             "at the price of one attack more for each defense.",
         )
-        detect = st.toggle(
-            "Detect by feature squeezing",
-            key="ev_detect",
+        chosen_detectors = st.multiselect(
+            "Detectors",
+            detectors.names(domain),
+            [],
+            format_func=lambda name: detectors.get(name).title,
+            key=f"ev_detectors_{recipe.domain}",
             wrap=True,
-            help="How many pictures the detector calls attacked, at 5 % false positives on clean ones.",
+            help="How many images each one flags, at its paper's threshold or at 5 % false positives on clean images.",
         )
     needed = {"a classifier": bool(classifiers), "an attack or a defense": bool(chosen_attacks or chosen_defenses)}
     missing = [word for word, there in needed.items() if not there]
@@ -108,7 +111,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
             target=target,
             defenses=tuple(chosen_defenses),
             attacker=attacker,
-            detect=detect,
+            detectors=tuple(Method(name=name) for name in chosen_detectors),
         )
     except BadInput as error:
         st.error(plain(str(error)))

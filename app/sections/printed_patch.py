@@ -49,9 +49,9 @@ def print_section(outcome: Outcome) -> None:
             key="patch_pdf",
             on_click="ignore",
         )
-        if attacked.others is not None and attacked.others[1]:
+        if attacked.universal_success is not None and attacked.universal_success[1]:
             st.caption(
-                f"One patch for all images. It reaches its target on {count_of(*attacked.others)} images that it was trained on."
+                f"One patch for all images. It reaches its target on {count_of(*attacked.universal_success)} images that it was trained on."
             )
         keep_button(outcome)
 
@@ -108,7 +108,7 @@ def patch_on_image(scene: Example) -> None:
             look.error(theme.plain(str(error)))
             return
         with look:
-            words = prediction(stuck.verdict, scene.classifier.classes, scene.known_label)
+            words = prediction(stuck.prediction, scene.classifier.classes, scene.known_label)
             row(
                 [Tile(stuck.picture, "with the patch", words, "adversarial", file_name="patched.png")],
                 key="stuck",

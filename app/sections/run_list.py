@@ -16,7 +16,7 @@ from app.state import owner, session
 from app.state.result_keys import device_name
 from app.text import duration, plural
 from core import domains
-from core.evaluate import Findings, Plan, shelf
+from core.evaluate import Metrics, Plan, run_index
 from core.evaluate import report as reports
 from core.evaluate.database import quoted
 from core.inputs import BadInput
@@ -24,7 +24,7 @@ from core.inputs import BadInput
 PAGE_SIZE = 20  # runs at once
 
 
-def selected_run(listed: list[shelf.Listed], domain: str) -> str:
+def selected_run(listed: list[run_index.RunSummary], domain: str) -> str:
     """The run to show: the link's, else the newest of that domain; '' for none. Who changes the domain leaves a run of another one."""
     named = str(st.query_params.get("run", ""))
     line = next((line for line in listed if line.name == named), None)
@@ -76,7 +76,7 @@ def _waiting(at: evaluation_jobs.RunningEvaluation) -> str:
     return f"Waiting: {whose} has the device{more}"
 
 
-def compare_runs(name: str, listed: list[shelf.Listed]) -> None:
+def compare_runs(name: str, listed: list[run_index.RunSummary]) -> None:
     """Two runs beside each other, where both have the same attack and column."""
     here = next((line for line in listed if line.name == name), None)
     others = [
@@ -92,8 +92,8 @@ def compare_runs(name: str, listed: list[shelf.Listed]) -> None:
     titles = {one.name: _title(one) for one in listed}
     other = st.selectbox("Compare with", others, format_func=titles.__getitem__, key="ev_other")
     try:
-        with shelf.opened(name) as one, shelf.opened(other) as two:
-            rows = reports.compared(Findings(one), Findings(two))
+        with run_index.open_run(name) as one, run_index.open_run(other) as two:
+            rows = reports.compare_runs(Metrics(one), Metrics(two))
             several = max(len(run.plan.classifier_names()) for run in (one, two)) > 1
     except BadInput as error:
         st.warning(theme.plain(str(error)))
@@ -106,7 +106,7 @@ def compare_runs(name: str, listed: list[shelf.Listed]) -> None:
         st.caption("The two have no attack and defense in common.")
 
 
-def _title(one: shelf.Listed) -> str:
+def _title(one: run_index.RunSummary) -> str:
     short = quoted(one.name)[1:-1][-6:]
     if one.plan is None:
         return quoted(one.name)
@@ -122,7 +122,7 @@ def _key(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def run_list(listed: list[shelf.Listed], shown: str, domain: str) -> None:
+def run_list(listed: list[run_index.RunSummary], shown: str, domain: str) -> None:
     """All runs that are kept, those of the domain first: open, go on, delete; a damaged one says so."""
     if not listed:
         st.caption("No run is kept yet. What you run is kept on disk, and can be opened again here.")
@@ -137,13 +137,13 @@ def run_list(listed: list[shelf.Listed], shown: str, domain: str) -> None:
             _run_rows(others, shown, "ev_runs_other_page")
 
 
-def _run_rows(listed: list[shelf.Listed], shown: str, key: str) -> None:
+def _run_rows(listed: list[run_index.RunSummary], shown: str, key: str) -> None:
     sheet = st.pagination(-(-len(listed) // PAGE_SIZE), key=key) if len(listed) > PAGE_SIZE else 1
     for one in listed[(sheet - 1) * PAGE_SIZE : sheet * PAGE_SIZE]:
         _run_row(one, shown)
 
 
-def _run_row(one: shelf.Listed, shown: str) -> None:
+def _run_row(one: run_index.RunSummary, shown: str) -> None:
     """One run: what it is, how far it is, and what may be done with it here."""
     at, name = evaluation_jobs.find(one.name), _key(one.name)
     busy = at is not None and at.is_alive
@@ -160,7 +160,7 @@ def _run_row(one: shelf.Listed, shown: str) -> None:
                 if busy
                 else reports.state(one.done, one.total)
             )
-            when = datetime.fromtimestamp(one.began).strftime("%Y-%m-%d %H:%M")
+            when = datetime.fromtimestamp(one.started_at).strftime("%Y-%m-%d %H:%M")
             whose = "" if mine else " · begun by somebody else"
             st.markdown(
                 f"{f'**{title}**' if one.name == shown else title}  \n"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from core import device, domains
-from core.evaluate.trial import Trial
+from core.evaluate.detector_benchmark import DetectorBenchmark
 from core.explain.landscape import Grid
 from core.explain.layers import Layer
 from core.recipe import (
@@ -160,7 +160,9 @@ def clean_scores(recipe: Recipe, detector: str) -> ResultKey[npt.NDArray[np.floa
     return ResultKey(Kind.CLEAN_SCORES, parts)
 
 
-def detector_benchmark(recipe: Recipe, detector: str, threshold: float, count: int, split: str) -> ResultKey[Trial]:
+def detector_benchmark(
+    recipe: Recipe, detector: str, threshold: float, count: int, split: str
+) -> ResultKey[DetectorBenchmark]:
     """A detector on many images, attacked by both attackers."""
     attacked = known_attack(recipe.but(picture={}, target="")).parts
     return ResultKey(Kind.DETECTOR_BENCHMARK, (detector, f"{threshold:.6f}", str(count), split, *attacked))

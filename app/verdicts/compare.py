@@ -37,14 +37,14 @@ def compare_verdict(
     else:
         words = f"{share} {'reaches' if one else 'reach'} the target, {a(classes[results.target])}{eps_words(entries, unit)}"
     if not winners:
-        same = all(entry.attacked.verdict.label == before.label for entry in entries)
+        same = all(entry.attacked.prediction.label == before.label for entry in entries)
         return f"{begin}{words}{f': it is still seen as {a(classes[before.label])}' if same else ''}."
     return f"{begin}{words}{_least(winners)}."
 
 
 def _single(entry: ComparisonRow, classes: tuple[str, ...], before: Prediction, target: int | None, unit: str) -> str:
     """The headline of one attack alone."""
-    title, seen = entry.attack.title, entry.attacked.verdict.label
+    title, seen = entry.attack.title, entry.attacked.prediction.label
     if entry.attacked.success:
         return f"{title} makes the classifier see {a(classes[seen])}{eps_words([entry], unit)}."
     failed = "does not fool the classifier" if target is None else f"does not reach the target, {a(classes[target])}"
@@ -89,12 +89,12 @@ def table_of_attacks(results: Comparison, classes: tuple[str, ...], label: int |
         done, norms = entry.attacked, entry.attacked.norms
         row: Row = {
             "Attack": entry.attack.title,
-            "Classifier sees": prediction(done.verdict, classes, label),
+            "Classifier sees": prediction(done.prediction, classes, label),
             "L0": norms.l0,
             "L2": f"{norms.l2:.2f}",
             "L∞": budget(norms.linf, unit),
             "SSIM": f"{norms.ssim:.3f}",
-            "Steps until fooled": f"{done.first:,}" if done.success else "–",
+            "Steps until fooled": f"{done.steps_to_success:,}" if done.success else "–",
             "Gradients": done.gradients,
             "Queries": done.queries,
             "Time": duration(done.seconds),

@@ -22,9 +22,9 @@ def defend_verdict(outcome: Outcome) -> str:
     grey = [column.grey for column in columns.values() if column.grey]
     known = [column.adaptive for column in columns.values() if column.adaptive and not _cut_off(column.adaptive)]
     begin = ""
-    wrong = outcome.before.label != outcome.label
+    wrong = outcome.clean_prediction.label != outcome.label
     if wrong:
-        begin = before_words(outcome.before, outcome.classes, outcome.label, outcome.label_known) + " "
+        begin = before_words(outcome.clean_prediction, outcome.classes, outcome.label, outcome.label_known) + " "
     if attacked.stopped and not attacked.success:
         begin += f"The attack was {stopped_after(attacked.iterations)}. "
     parts = []
@@ -34,7 +34,7 @@ def defend_verdict(outcome: Outcome) -> str:
         untried = len(columns) - len(known)
         rest = f"; {untried} {'was' if untried == 1 else 'were'} not tried to the end" if untried else ""
         parts.append(f"Against an attacker who knows them, {_of(known, verb)} {what}{rest}.")
-    if attacked.verdict.label == outcome.label:
+    if attacked.prediction.label == outcome.label:
         fooled = "had not fooled" if attacked.stopped else "did not fool"
         words = f"The attack {fooled} the classifier"
         clean = [column.clean for column in columns.values()]
@@ -76,6 +76,6 @@ def table_of_columns(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ..
 
 def guard_words(guard: DefendedPrediction, classes: tuple[str, ...], label: int | None) -> str:
     """What the classifier sees behind a defense, and whether the attack on it was stopped."""
-    words = prediction(guard.verdict, classes, label)
+    words = prediction(guard.prediction, classes, label)
     stopped = guard.attack is not None and guard.attack.stopped
     return f"{words} (attack stopped)" if stopped else words

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.text import before_words, count_of, plural
+from core.evaluate.detector_benchmark import DetectorBenchmark
 from core.evaluate.tables import Row
-from core.evaluate.trial import Trial
 from core.recipe import Prediction
 
 
@@ -39,25 +39,25 @@ def detect_verdict(
     return f"{detector} does not notice the attack" + ("; it flags the clean image instead." if clean else ".")
 
 
-def trial_verdict(detector: str, trial: Trial, threshold: float) -> str:
+def trial_verdict(detector: str, trial: DetectorBenchmark, threshold: float) -> str:
     """How often the detector is right, of the attacker who does not know it and of the one who does."""
     total = len(trial.labels)
     begin = f"Stopped after {plural(total, 'image')}. " if trial.stopped else ""
     known, plain = (trial.true_positive(side, threshold) for side in (trial.adaptive, trial.oblivious))
     if not known.count and not plain.count:
         return f"{begin}The attack fooled the classifier on none of {plural(total, 'image')}."
-    passes = trial.unnoticed(trial.adaptive, threshold)
+    passes = trial.evasion_rate(trial.adaptive, threshold)
     if plain.count:
-        words = f"{detector} flags {count_of(plain.hits, plain.count)} images that fool the classifier"
+        words = f"{detector} flags {count_of(plain.successes, plain.count)} images that fool the classifier"
         if not known.count:
             return f"{begin}{words}; an attacker who knows it fools the classifier on none."
-        words += f". Known to the attacker, {count_of(known.hits, known.count)}"
+        words += f". Known to the attacker, {count_of(known.successes, known.count)}"
     else:
         words = (
             "An attacker who does not know the detector fools the classifier on no image. "
-            f"Known to the attacker, {detector} flags {count_of(known.hits, known.count)}"
+            f"Known to the attacker, {detector} flags {count_of(known.successes, known.count)}"
         )
-    return f"{begin}{words}: {passes.hits} of all {passes.count} go unnoticed."
+    return f"{begin}{words}: {passes.successes} of all {passes.count} go unnoticed."
 
 
 def score_words(score: float, threshold: float) -> tuple[str, str]:
@@ -69,7 +69,7 @@ def score_words(score: float, threshold: float) -> tuple[str, str]:
     return f"{score:.2f}", f"{threshold:.2f}"
 
 
-def trial_table(trial: Trial, threshold: float) -> list[Row]:
+def trial_table(trial: DetectorBenchmark, threshold: float) -> list[Row]:
     """One row an attacker."""
     return [
         {
@@ -78,7 +78,7 @@ def trial_table(trial: Trial, threshold: float) -> list[Row]:
             "true positive": str(trial.true_positive(side, threshold)),
             "true negative": str(trial.true_negative(side, threshold)),
             "class restored": str(trial.recovered(side, threshold)),
-            "fooled and unnoticed": str(trial.unnoticed(side, threshold)),
+            "fooled and unnoticed": str(trial.evasion_rate(side, threshold)),
         }
         for name, side in (("does not know it (oblivious)", trial.oblivious), ("knows it (adaptive)", trial.adaptive))
     ]

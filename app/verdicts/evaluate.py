@@ -8,11 +8,11 @@ import numpy as np
 
 from app.text import per_cent, plural
 from core import domains
-from core.evaluate import BARE, CLEAN, Findings, Place, Share, wilson
-from core.evaluate.measures import Bools
+from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Metrics, Proportion, wilson
+from core.evaluate.metrics import Bools
 
 
-def evaluate_verdict(findings: Findings, classifier: int = 0, busy: bool = False) -> str:
+def evaluate_verdict(findings: Metrics, classifier: int = 0, busy: bool = False) -> str:
     """What the strongest attack leaves right, what the best defense brings back, and what is left of that when it is known.
 
     All its counts are over the same images: those that every attack was tried on.
@@ -23,17 +23,17 @@ def evaluate_verdict(findings: Findings, classifier: int = 0, busy: bool = False
     """
     plan = findings.plan
     done, total = findings.run.progress()
-    clean = findings.cell(Place(classifier, CLEAN, BARE, "none")).known
+    clean = findings.cell(CellKey(classifier, NO_ATTACK, NO_DEFENSE, "none")).evaluated
     names = plan.classifier_names()
     whose = f"{domains.get(plan.domain).classifier_title(names[classifier])}: " if len(names) > 1 else ""
     if not clean.any():
         if busy:
             return f"{whose}The evaluation is at work; nothing is known yet."
         return f"{whose}The evaluation is unfinished; nothing is known yet."
-    seen = [n for n in range(len(plan.attacks)) if (findings.cell(_bare(classifier, n)).known & clean).any()]
+    seen = [n for n in range(len(plan.attacks)) if (findings.cell(_bare(classifier, n)).evaluated & clean).any()]
     among = clean.copy()
     for number in seen:
-        among &= findings.cell(_bare(classifier, number)).known
+        among &= findings.cell(_bare(classifier, number)).evaluated
     words = _attacked(findings, classifier, seen, among) if seen else _unattacked(findings, classifier, among)
     if done == total:
         return f"{whose}{words}."
@@ -42,12 +42,12 @@ def evaluate_verdict(findings: Findings, classifier: int = 0, busy: bool = False
     return f"{state}, {done:,} of {total:,} parts done, {over}. {whose}{words}."
 
 
-def _bare(classifier: int, attack: int) -> Place:
-    return Place(classifier, attack, BARE, "none")
+def _bare(classifier: int, attack: int) -> CellKey:
+    return CellKey(classifier, attack, NO_DEFENSE, "none")
 
 
-def _share(findings: Findings, place: Place, among: Bools) -> Share:
-    share = findings.share(place, "accuracy", among)
+def _share(findings: Metrics, place: CellKey, among: Bools) -> Proportion:
+    share = findings.proportion(place, "accuracy", among)
     assert share is not None
     return share
 
@@ -59,74 +59,75 @@ def _names(titles: Sequence[str]) -> str:
     return f"{titles[0]} and {len(titles) - 1} others"
 
 
-def _unattacked(findings: Findings, classifier: int, among: Bools) -> str:
+def _unattacked(findings: Metrics, classifier: int, among: Bools) -> str:
     """What is right without an attack, and what defenses and the detector make of that."""
     plan = findings.plan
-    clean = _share(findings, _bare(classifier, CLEAN), among)
-    words = f"Without an attack {clean.hits} of {clean.count} are right ({per_cent(clean.value)})"
+    clean = _share(findings, _bare(classifier, NO_ATTACK), among)
+    words = f"Without an attack {clean.successes} of {clean.count} are right ({per_cent(clean.value)})"
     broken = {
         n: share
         for n in range(len(plan.defenses))
-        if (share := findings.damaged(Place(classifier, CLEAN, n, "none"))).count
+        if (share := findings.clean_loss(CellKey(classifier, NO_ATTACK, n, "none"))).count
     }
     if broken:
-        most = max(share.hits for share in broken.values())
-        worst = [plan.defense_title(n) for n, share in broken.items() if share.hits == most]
+        most = max(share.successes for share in broken.values())
+        worst = [plan.defense_title(n) for n, share in broken.items() if share.successes == most]
         if not most:
             words += f"; {'no defense' if len(broken) > 1 else worst[0]} breaks {'any' if len(broken) > 1 else 'none'} of them"
         else:
             words += f"; {_names(worst)} {'breaks' if len(worst) == 1 else 'each break'} {most} of them"
             words += ", the most" if len(broken) > len(worst) else ""
-    flagged = findings.share(_bare(classifier, CLEAN), "flagged") if plan.detect else None
-    if flagged is not None and flagged.count:
-        words += f"; feature squeezing flags {flagged.hits} of {flagged.count} clean images"
+    for number, detector in enumerate(plan.built_detectors):
+        flagged = findings.proportion(_bare(classifier, NO_ATTACK), "flagged", detector=number)
+        if flagged is not None and flagged.count:
+            words += f"; {detector.title} flags {flagged.successes} of {flagged.count} clean images"
     if plan.attacks:
         words += "; no attack is done yet"
     return words
 
 
-def _attacked(findings: Findings, classifier: int, seen: list[int], among: Bools) -> str:
+def _attacked(findings: Metrics, classifier: int, seen: list[int], among: Bools) -> str:
     """What the strongest attack does, and the defenses behind it."""
     plan = findings.plan
-    clean = _share(findings, _bare(classifier, CLEAN), among)
+    clean = _share(findings, _bare(classifier, NO_ATTACK), among)
     left = {n: _share(findings, _bare(classifier, n), among) for n in seen}
-    reached = {n: findings.share(_bare(classifier, n), "success", among) or Share(0, 0) for n in seen}
-    if not clean.hits:
+    reached = {n: findings.proportion(_bare(classifier, n), "success", among) or Proportion(0, 0) for n in seen}
+    if not clean.successes:
         return f"None of {plural(clean.count, 'image')} is right without an attack: an attack has nothing to fool"
     if plan.target:
-        most = max(share.hits for share in reached.values())
-        worst = [n for n in seen if reached[n].hits == most]
+        most = max(share.successes for share in reached.values())
+        worst = [n for n in seen if reached[n].successes == most]
     else:
-        least = min(share.hits for share in left.values())
-        worst = [n for n in seen if left[n].hits == least]
+        least = min(share.successes for share in left.values())
+        worst = [n for n in seen if left[n].successes == least]
     first, several = worst[0], len(worst) > 1
     who = _names([plan.attack_title(n) for n in worst])
     each = "each " if several else ""
     if plan.target:
         aim = domains.get(plan.domain).classes[domains.get(plan.domain).class_number(plan.target)]
         share = reached[first]
-        turned = f"{share.hits} of {share.count}" if share.hits else f"none of {share.count}"
+        turned = f"{share.successes} of {share.count}" if share.successes else f"none of {share.count}"
         words = f"{who} {each}turn{'' if several else 's'} {turned} into “{aim}”"
         if not several:
-            words += f" and leaves {left[first].hits} of {left[first].count} right ({clean.hits} without it)"
-    elif not any(reached[n].hits for n in worst):
-        words = f"{who} fool{'' if several else 's'} none of the {clean.hits} of {clean.count} that are right"
+            words += f" and leaves {left[first].successes} of {left[first].count} right ({clean.successes} without it)"
+    elif not any(reached[n].successes for n in worst):
+        words = f"{who} fool{'' if several else 's'} none of the {clean.successes} of {clean.count} that are right"
     else:
         without = "them" if several else "it"
         words = (
-            f"{who} {each}leave{'' if several else 's'} {left[first].hits} of {left[first].count} right "
-            f"({clean.hits} without {without})"
+            f"{who} {each}leave{'' if several else 's'} {left[first].successes} of {left[first].count} right "
+            f"({clean.successes} without {without})"
         )
     under = f" under {plan.attack_title(first)}" if several else ""
     return words + _defended(findings, classifier, first, among, under)
 
 
-def _defended(findings: Findings, classifier: int, attack: int, among: Bools, under: str) -> str:
+def _defended(findings: Metrics, classifier: int, attack: int, among: Bools, under: str) -> str:
     """What the best defense makes of one attack."""
     plan = findings.plan
     numbers = range(len(plan.defenses))
     if plan.attacker == "adaptive":
-        stands = {n: _share(findings, Place(classifier, attack, n, "adaptive"), among) for n in numbers}
+        stands = {n: _share(findings, CellKey(classifier, attack, n, "adaptive"), among) for n in numbers}
         stands = {n: share for n, share in stands.items() if share.count}
         if not stands:
             return ""
@@ -135,38 +136,38 @@ def _defended(findings: Findings, classifier: int, attack: int, among: Bools, un
         several, share = len(top) > 1, stands[top[0]]
         return (
             f"; known to the attacker, {_names([plan.defense_title(n) for n in top])} {'each leave' if several else 'leaves'} "
-            f"{share.hits} of {share.count}{under}"
+            f"{share.successes} of {share.count}{under}"
         )
-    backs = {n: findings.share(Place(classifier, attack, n, "grey"), "recovered", among) for n in numbers}
+    backs = {n: findings.proportion(CellKey(classifier, attack, n, "grey"), "recovered", among) for n in numbers}
     there = {n: share for n, share in backs.items() if share is not None and share.count}
     if not there:
         return ""
-    known = {n: findings.share(Place(classifier, attack, n, "adaptive"), "recovered", among) for n in there}
+    known = {n: findings.proportion(CellKey(classifier, attack, n, "adaptive"), "recovered", among) for n in there}
     adaptive = {n: share for n, share in known.items() if plan.attacker == "both" and share is not None and share.count}
     most = max(share.value for share in there.values())
     top = [n for n, share in there.items() if share.value == most]
     best_one = max(top, key=lambda n: adaptive[n].value if n in adaptive else 0.0)
     back = there[best_one]
-    if not back.hits:
+    if not back.successes:
         title = "no defense" if len(there) > 1 else plan.defense_title(best_one)
         return f"; {title} brings back {'any' if len(there) > 1 else 'none'} of the {back.count} fooled{under}"
-    low, high = wilson(back.hits, back.count)
-    tied = len(top) > 1 and len({adaptive[n].hits for n in top if n in adaptive}) < 2
+    low, high = wilson(back.successes, back.count)
+    tied = len(top) > 1 and len({adaptive[n].successes for n in top if n in adaptive}) < 2
     titles = [plan.defense_title(n) for n in top] if tied else [plan.defense_title(best_one)]
     words = (
-        f"; {_names(titles)} {'each bring' if tied else 'brings'} back {back.hits} of {back.count} fooled "
+        f"; {_names(titles)} {'each bring' if tied else 'brings'} back {back.successes} of {back.count} fooled "
         f"({per_cent(back.value)}, {100 * low:.0f}-{100 * high:.0f}){under}"
     )
     if best_one in adaptive:
         after = adaptive[best_one]
-        words += f". Known to the attacker: {after.hits}"
+        words += f". Known to the attacker: {after.successes}"
         words += f" of {after.count}" if after.count != back.count else ""
     return words
 
 
-def known_words(findings: Findings, place: Place) -> str:
+def known_words(findings: Metrics, place: CellKey) -> str:
     """On how many images a cell was measured, where it is fewer than planned."""
-    known = int(np.count_nonzero(findings.cell(place).known))
+    known = int(np.count_nonzero(findings.cell(place).evaluated))
     if known == findings.plan.n_images:
         return ""
     return f"Measured on {known:,} of {plural(findings.plan.n_images, 'image')}: the run is not finished."

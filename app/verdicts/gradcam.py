@@ -20,7 +20,7 @@ def cam_verdict(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: in
         return f"{_empty(clean, attacked, classes)} {ADVICE}"
     if (clean.pixels == attacked.pixels).all():
         return "The attack changed nothing, so both maps are of the same image."
-    seen = f"the classifier sees {a(classes[attacked.verdict.label])}"
+    seen = f"the classifier sees {a(classes[attacked.prediction.label])}"
     overlap = f"the top fifths of the two maps overlap by {per_cent(attacked.shift.overlap)}"
     if attacked.shift.inside is not None:
         words = (
@@ -29,7 +29,7 @@ def cam_verdict(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: in
         )
     elif attacked.shift.overlap > 0.7:
         words = f"The classifier still looks at the same place ({overlap})"
-        words += f", but {seen}" if attacked.verdict.label != clean.verdict.label else ""
+        words += f", but {seen}" if attacked.prediction.label != clean.prediction.label else ""
     else:
         words = f"The attack moved the classifier's attention: {overlap}"
     return words + _returned(attacked.shift, attacked, defended, clean, named(classes, label, known), label) + "."
@@ -45,7 +45,7 @@ def _returned(
     best, shift = max(there, key=lambda pair: pair[1].shared)
     if shift.shared <= moved.shared + 0.02:
         return ""
-    back = clean.verdict.label == label and best.verdict.label == label != attacked.verdict.label
+    back = clean.prediction.label == label and best.prediction.label == label != attacked.prediction.label
     saved = f", and the {name} is back" if back else ""
     return f". Behind {best.title} the map shares {per_cent(shift.shared)} with the clean one, not {per_cent(moved.shared)}{saved}"
 

@@ -20,10 +20,10 @@ def add_command(commands: Commands) -> None:
     """The command and its flags; the attack's own follow in `act`."""
     parser = commands.add_parser(
         "attack",
-        help="attack one picture; each parameter of the attack is a flag (see list)",
+        help="attack one image; each parameter of the attack is a flag (see list)",
         epilog="Parameters of the attack follow as flags: --eps 8/255 --steps 40. See `python -m core list`.",
     )
-    parser.add_argument("picture", help="a picture file, or the name of a picture in the domain's gallery")
+    parser.add_argument("image", help="an image file, or the name of an image in the domain's gallery")
     parser.add_argument("--attack", default="pgd", choices=attacks.names())
     parser.add_argument("--defense", action="append", default=[], metavar=COLUMN, help=COLUMN_HELP)
     parser.add_argument("--domain", default="photos", choices=domains.names())
@@ -56,16 +56,16 @@ def act(options: argparse.Namespace, rest: list[str]) -> int:
     params = {name: parse_value(text) for name, text in vars(flags.parse_args(rest)).items()}
     uploads: dict[str, npt.NDArray[np.uint8]] = {}
     domain = domains.get(options.domain)
-    if any(item.name == options.picture for item in domain.gallery()) and not os.path.isfile(options.picture):
-        picture = Picture(name=options.picture, fit=options.fit)
-    elif os.path.lexists(options.picture):
-        digest = upload(options.picture, uploads)
-        name = files.shown(os.path.basename(options.picture))[:80]
+    if any(item.name == options.image for item in domain.gallery()) and not os.path.isfile(options.image):
+        picture = Picture(name=options.image, fit=options.fit)
+    elif os.path.lexists(options.image):
+        digest = upload(options.image, uploads)
+        name = files.shown(os.path.basename(options.image))[:80]
         picture = Picture(kind="upload", name=name, digest=digest, fit=options.fit)
     else:
         names = ", ".join(item.name for item in domain.gallery())
         raise BadInput(
-            f"{files.shown(options.picture)!r} is neither a file nor in the gallery of {domain.title}, which has {names}."
+            f"{files.shown(options.image)!r} is neither a file nor in the gallery of {domain.title}, which has {names}."
         )
     recipe = Recipe(
         domain=options.domain,

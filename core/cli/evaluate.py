@@ -9,17 +9,17 @@ from pathlib import Path
 
 import torch
 
-from core import files
+from core import detectors, files
 from core.cli.options import Commands
 from core.cli.progress_bar import ProgressBar
 from core.device import pick
 from core.evaluate.cluster import distribute
 from core.evaluate.eps_grid import at_each_eps
-from core.evaluate.measures import Findings
+from core.evaluate.metrics import Metrics
 from core.evaluate.plan import Plan
 from core.evaluate.report import matrix, report
 from core.evaluate.running import devices_note, evaluate
-from core.evaluate.store import Run
+from core.evaluate.store import RunStore
 from core.evaluate.tables import Row, csv, latex
 from core.inputs import BadInput
 from core.progress import OnProgress
@@ -59,7 +59,13 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--backward", default="average", choices=("identity", "true", "best", "average"))
     parser.add_argument("--batch", type=int, default=25, help="images attacked together; what a cut costs at most")
     parser.add_argument("--save-images", type=int, default=100, help="of how many images the attacked ones are kept")
-    parser.add_argument("--detect", action="store_true", help="ask the feature-squeezing detector too")
+    parser.add_argument(
+        "--detector",
+        action="append",
+        default=[],
+        metavar="NAME[:p=v,...]",
+        help=f"score the images with it too ({', '.join(detectors.names())}); repeat it for several",
+    )
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
     parser.add_argument("--ray", default="", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
     parser.add_argument("--workers", type=int, default=None, help="of a local Ray cluster")
@@ -83,14 +89,14 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
 
 
 def _evaluate(plan: Plan, options: argparse.Namespace, on_progress: OnProgress) -> int:
-    with Run.create(plan, devices_note(str(pick(options.device))), options.store) as run:
+    with RunStore.create(plan, devices_note(str(pick(options.device))), options.store) as run:
         if options.ray:
             distribute(run, options.ray, workers=options.workers, on_progress=on_progress)
         else:
             evaluate(run, device=options.device, on_progress=on_progress)
-        findings = Findings(run)
-        text = report(findings)
-        _save(options.out, plan.name, text, matrix(findings))
+        metrics = Metrics(run)
+        text = report(metrics)
+        _save(options.out, plan.name, text, matrix(metrics))
         print(f"{text}\nSaved in {files.shown(options.out)}; the run is {files.shown(run.path)}.")
     return 0
 
@@ -141,7 +147,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         backward=options.backward,
         batch=options.batch,
         save_images=options.save_images,
-        detect=options.detect,
+        detectors=tuple(method for text in options.detector for method in parse_chain(text)),
     )
 
 

@@ -1,18 +1,19 @@
-"""`python -m core list`: the domains, classifiers, attacks and defenses there are."""
+"""`python -m core list`: the domains, classifiers, attacks, defenses and detectors there are."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from core import attacks, defenses, domains
+from core import attacks, defenses, detectors, domains
 from core.cli.options import Commands
-from core.declaration import Declared, Parameter, shown
+from core.declaration import Declared, Parameter, Registry, shown
 
 
 def add_command(commands: Commands) -> None:
     """The command."""
     parser = commands.add_parser(
-        "list", help="the domains, classifiers, attacks and defenses there are, with their parameters"
+        "list", help="the domains, classifiers, attacks, defenses and detectors there are, with their parameters"
     )
     parser.set_defaults(act=act)
 
@@ -26,7 +27,12 @@ def act(_options: argparse.Namespace, _rest: list[str]) -> int:
         print(f"    attacks' eps: {shown(domain.linf.eps, domain.linf.unit)} in L∞, {domain.l2.eps:g} in L2")
         for classifier in domain.classifier_names():
             print(f"    {classifier:<24}{domain.classifier_title(classifier)}")
-    for title, registry in (("Attacks", attacks.REGISTRY), ("Defenses", defenses.REGISTRY)):
+    registries: tuple[tuple[str, Registry[Any]], ...] = (
+        ("Attacks", attacks.REGISTRY),
+        ("Defenses", defenses.REGISTRY),
+        ("Detectors", detectors.REGISTRY),
+    )
+    for title, registry in registries:
         print(f"\n{title}")
         for name in registry.names():
             _describe(registry.get(name))

@@ -31,7 +31,7 @@ def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], opti
     """Run the recipe, save images, recipe and outcome, and print what happened."""
     files.check_writable(options.out)
     with ProgressBar() as bar:
-        outcome = run(recipe, device=options.device, uploads=uploads, watch=bar.show)
+        outcome = run(recipe, device=options.device, uploads=uploads, on_progress=bar.show)
     _save(outcome, options.out)
     _report(outcome)
     print(f"Saved in {files.shown(options.out)}.")
@@ -41,26 +41,26 @@ def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], opti
 def _save(outcome: Outcome, folder: Path) -> None:
     (folder / "recipe.json").write_text(outcome.recipe.to_json() + "\n", encoding="utf-8")
     (folder / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
-    pictures = {"clean": outcome.clean, "adversarial": outcome.attacked.adversarial}
+    images_by_name = {"clean": outcome.clean, "adversarial": outcome.attacked.adversarial}
     for number, column in enumerate(outcome.columns, start=1):
         for kind, guard in (("grey", column.grey), ("adaptive", column.adaptive)):
             if guard is not None:
-                pictures[f"defended_{number}_{kind}"] = guard.defended
+                images_by_name[f"defended_{number}_{kind}"] = guard.defended
             if guard is not None and guard.attack is not None:
-                pictures[f"adversarial_{number}_{kind}"] = guard.attack.adversarial
-    for name, pixels in pictures.items():
+                images_by_name[f"adversarial_{number}_{kind}"] = guard.attack.adversarial
+    for name, pixels in images_by_name.items():
         (folder / f"{name}.png").write_bytes(images.png(pixels))
 
 
 def _report(outcome: Outcome) -> None:
     names, attacked = outcome.classes, outcome.attacked
     truth = f"true class {names[outcome.label]}" if outcome.label_known else "true class unknown (see --true-class)"
-    print(f"clean        {names[outcome.before.label]} {outcome.before.confidence:.1%}; {truth}")
-    number = attacked.first if attacked.success else attacked.iterations
+    print(f"clean        {names[outcome.clean_prediction.label]} {outcome.clean_prediction.confidence:.1%}; {truth}")
+    number = attacked.steps_to_success if attacked.success else attacked.iterations
     took = f"{'after' if attacked.success else 'no success in'} {number} step{'' if number == 1 else 's'}"
     stopped = ", stopped" if attacked.stopped else ""
     print(
-        f"adversarial  {names[attacked.verdict.label]} {attacked.verdict.confidence:.1%} {took}{stopped}: {attacked.method}"
+        f"adversarial  {names[attacked.prediction.label]} {attacked.prediction.confidence:.1%} {took}{stopped}: {attacked.method}"
     )
     norms = attacked.norms
     linf = shown(norms.linf, domains.get(outcome.domain).linf.unit)
@@ -72,4 +72,6 @@ def _report(outcome: Outcome) -> None:
         for kind, guard in (("grey box", column.grey), ("adaptive", column.adaptive)):
             if guard is not None:
                 mark = ("✓ " if guard.recovered else "✗ ") if outcome.label_known else ""
-                print(f"{kind:<13}{mark}{names[guard.verdict.label]} {guard.verdict.confidence:.1%}: {column.defense}")
+                print(
+                    f"{kind:<13}{mark}{names[guard.prediction.label]} {guard.prediction.confidence:.1%}: {column.defense}"
+                )

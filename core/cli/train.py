@@ -9,7 +9,6 @@ from core import files, training
 from core.cli.options import Commands
 from core.cli.progress_bar import ProgressBar
 from core.models import artifacts
-from core.progress import Progress
 from core.training import runs
 
 
@@ -34,13 +33,10 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
     """Train the plan and print what the card says."""
     plan = training.find_plan(options.plan).replace(seed=options.seed, epochs=options.epochs)
     out = options.out or (Path("out/train") if runs.ships(plan) else None)
+    if out is not None:
+        files.check_writable(out)
     with ProgressBar() as bar:
-        card = training.train(
-            plan,
-            out,
-            options.device,
-            lambda progress: bar.show(Progress(progress.text, progress.step, progress.steps)),
-        )
+        card = training.train(plan, out, options.device, bar.show)
     if card is not None:
         print(f"Saved in {files.shown(out or artifacts.user_folder())}. {card.figures()}")
     return 0

@@ -1,21 +1,21 @@
-"""Attacks and defenses over many pictures."""
+"""Attacks and defenses over many images."""
 
-from core.evaluate.measures import Findings, Place
-from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.metrics import CellKey, Metrics
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.proportion import Proportion, wilson
 from core.evaluate.running import evaluate
-from core.evaluate.share import Share, wilson
-from core.evaluate.store import Run
+from core.evaluate.store import RunStore
 from core.evaluate.tables import Row, csv, latex, markdown
 
 __all__ = [
-    "BARE",
-    "CLEAN",
-    "Findings",
-    "Place",
+    "NO_ATTACK",
+    "NO_DEFENSE",
+    "CellKey",
+    "Metrics",
     "Plan",
+    "Proportion",
     "Row",
-    "Run",
-    "Share",
+    "RunStore",
     "csv",
     "evaluate",
     "latex",

@@ -1,4 +1,4 @@
-"""The SQLite file of a run: read within limits, its errors told as sentences, removed with all that SQLite leaves beside it."""
+"""The SQLite file of a run: read within limits, its errors as sentences, removed with all that SQLite leaves beside it."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ from core.disk import reason
 from core.inputs import BadInput
 
 SCHEMA = """
-CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE units (key TEXT PRIMARY KEY, classifier INT, attack INT, known INT, batch INT, seconds REAL,
-                    targets BLOB, scores BLOB);
-CREATE TABLE answers (unit TEXT, defense INT, predicted BLOB, confidence BLOB, true_confidence BLOB, seconds REAL,
-                      PRIMARY KEY (unit, defense));
-CREATE TABLE pictures (classifier INT, attack INT, known INT, position INT, png BLOB,
-                       PRIMARY KEY (classifier, attack, known, position));
-CREATE TABLE extras (unit TEXT, name TEXT, shape TEXT, data BLOB, PRIMARY KEY (unit, name));
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE tasks (key TEXT PRIMARY KEY, classifier INT, attack INT, known_defense INT, batch INT, seconds REAL, targets BLOB);
+CREATE TABLE scores (task TEXT, detector INT, scores BLOB, PRIMARY KEY (task, detector));
+CREATE TABLE predictions (task TEXT, defense INT, predicted BLOB, confidence BLOB, true_confidence BLOB, seconds REAL,
+                          PRIMARY KEY (task, defense));
+CREATE TABLE images (classifier INT, attack INT, known_defense INT, position INT, png BLOB,
+                     PRIMARY KEY (classifier, attack, known_defense, position));
+CREATE TABLE extras (task TEXT, name TEXT, shape TEXT, data BLOB, PRIMARY KEY (task, name));
 """
 ENDING = ".sqlite"
 LARGEST = 64_000_000  # bytes of one value; the largest honest one (the labels of a million images) has 8 million
-SECONDS = 10.0  # that one question may take
+QUERY_TIMEOUT = 10.0  # seconds that one query may take
 
 _SIDECARS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database; a journal that stays is rolled into it
 
 
 class Database:
-    """A run's file, which anybody may have put there: only the tables of a run are accepted, and every question has limits.
+    """A run's file, which anybody may have put there: only the tables of a run are accepted, and every query has limits.
 
-    Nothing is held between two calls, so that other threads and processes can write meanwhile.
+    Nothing stays locked between two calls, so that other threads and processes can write meanwhile.
     """
 
-    def __init__(self, path: Path, patience: float = 30.0, seconds: float = SECONDS) -> None:
+    def __init__(self, path: Path, lock_timeout: float = 30.0, query_timeout: float = QUERY_TIMEOUT) -> None:
         """Open the file.
 
         Args:
-            patience: seconds to wait for others who write into it.
-            seconds: that one question may take.
+            lock_timeout: seconds to wait for others who write into it.
+            query_timeout: seconds that one query may take.
 
         Raises:
             BadInput: there is no such run, or its file is no run, damaged, locked, or not to be read.
         """
-        self.path, self.seconds = path, seconds
+        self.path, self.query_timeout = path, query_timeout
         self._deadline = float("inf")
         self._identity = _identity(path)
-        with self.errors():
+        with self.translate_errors():
             # mode=rw never creates a file; where writing is forbidden, SQLite opens it for reading.
             self.connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=patience, check_same_thread=False
+                f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=lock_timeout, check_same_thread=False
             )
         try:
             self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
-            self.connection.set_progress_handler(self._late, 20_000)
-            with self.errors():
+            self.connection.set_progress_handler(self._timed_out, 20_000)
+            with self.translate_errors():
                 for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
                     self.connection.execute(f"PRAGMA {pragma}")
-            if {tuple(row) for row in self.ask(_TABLES, most=len(_expected()))} != _expected():
+            if {tuple(row) for row in self.query(_TABLES, most=len(_expected()))} != _expected():
                 raise BadInput(damaged(path))
         except BadInput:
             self.close()
@@ -73,16 +73,16 @@ class Database:
     def close(self) -> None:
         self.connection.close()
 
-    def ask(self, question: str, values: tuple[Any, ...] = (), most: int = 1_000_000) -> list[Any]:
-        """The rows of an answer.
+    def query(self, sql: str, values: tuple[Any, ...] = (), most: int = 1_000_000) -> list[Any]:
+        """The rows that a query gives.
 
         Raises:
             BadInput: there are more than `most`, which a run never has, it takes too long, or the file cannot be read.
         """
-        self._deadline = time.monotonic() + self.seconds
+        self._deadline = time.monotonic() + self.query_timeout
         try:
-            with self.errors(), closing(self.connection.execute(question, values)) as answer:
-                rows = answer.fetchmany(most + 1)
+            with self.translate_errors(), closing(self.connection.execute(sql, values)) as cursor:
+                rows = cursor.fetchmany(most + 1)
         finally:
             self._deadline = float("inf")
         if len(rows) > most:
@@ -94,9 +94,9 @@ class Database:
         """A transaction, whole or not at all.
 
         Raises:
-            BadInput: the file cannot be written; what was kept before is still there.
+            BadInput: the file cannot be written; what was stored before is still there.
         """
-        with self.errors(writing=True):
+        with self.translate_errors(writing=True):
             self.connection.execute("PRAGMA query_only = OFF")
             try:
                 with self.connection:
@@ -109,14 +109,14 @@ class Database:
 
         To open the file otherwise would drop the locks that SQLite holds on it in this process.
         """
-        with self.errors():
+        with self.translate_errors():
             return self.connection.serialize()
 
-    def _late(self) -> bool:
+    def _timed_out(self) -> bool:
         return time.monotonic() > self._deadline
 
     @contextmanager
-    def errors(self, writing: bool = False) -> Iterator[None]:
+    def translate_errors(self, writing: bool = False) -> Iterator[None]:
         """SQLite's errors as sentences."""
         try:
             yield
@@ -133,9 +133,7 @@ class Database:
         if gone:
             return f"{run} was deleted while it was in use; start it again to compute it anew."
         if code == sqlite3.SQLITE_FULL:
-            return (
-                f"{run} could not be written: {error}. What was kept before is still there; free some space and go on."
-            )
+            return f"{run} could not be written: {error}. What was stored before is still there; free some space and go on."
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return f"{run} is in use by another program, which is writing into it; try again in a moment."
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
@@ -146,7 +144,7 @@ class Database:
                 )
             return f"{run} cannot be read: {error}. Check who may read {self.path.parent} and the file."
         if code == sqlite3.SQLITE_IOERR:
-            return f"{run} could not be written or read: the disk reports an error ({error}). What was kept before is still there."
+            return f"{run} could not be written or read: the disk reports an error ({error}). What was stored before is still there."
         if code == sqlite3.SQLITE_INTERRUPT:
             return f"{run} takes too long to read; it is damaged or too large. Delete it, or use a copy of it."
         return damaged(self.path)
@@ -158,12 +156,12 @@ _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
 @lru_cache(maxsize=1)
 def _expected() -> set[tuple[Any, ...]]:
     """The schema of a run as SQLite writes it down: no view, trigger or generated column of anybody else's."""
-    with closing(sqlite3.connect(":memory:")) as base:
-        base.executescript(SCHEMA)
-        return set(base.execute(_TABLES).fetchall())
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return set(connection.execute(_TABLES).fetchall())
 
 
-def create(path: Path, about: dict[str, Any]) -> None:
+def create(path: Path, meta: dict[str, Any]) -> None:
     """Write a run's file with nothing done, whole or not at all; whoever was first keeps theirs.
 
     Raises:
@@ -173,9 +171,9 @@ def create(path: Path, about: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(partial)
-        with closing(sqlite3.connect(partial)) as base, base:
-            base.executescript(SCHEMA)
-            base.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        with closing(sqlite3.connect(partial)) as connection, connection:
+            connection.executescript(SCHEMA)
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         if not os.path.lexists(path):  # else they belong to it
             for left in _leftovers(path):
                 left.unlink(missing_ok=True)
@@ -219,15 +217,15 @@ def damaged(path: Path) -> str:
 def _identity(path: Path) -> tuple[int, int]:
     """Device and number of a regular file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except PermissionError:
         raise BadInput(f"The run {quoted(path.stem)} may not be read here; ask whoever owns {path.parent}.") from None
     except (OSError, ValueError):  # ValueError: a name with a zero in it
         linked = "; its file is a link to one that is not there" if os.path.islink(path) else ""
         raise BadInput(f"There is no run called {quoted(path.stem)}{linked}.") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise BadInput(f"{quoted(path.name)} is no file with results; delete it, or move it out of {path.parent}.")
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _leftovers(path: Path, everything: bool = False) -> list[Path]:

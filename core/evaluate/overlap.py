@@ -20,6 +20,5 @@ class Overlap:
 def overlap(estimated: Tensor, true: Tensor) -> Overlap:
     """Precision, recall and intersection over union of regions, both bool N×1×H×W."""
     both, either = (estimated & true).sum((1, 2, 3)), (estimated | true).sum((1, 2, 3))
-    found, there = estimated.sum((1, 2, 3)), true.sum((1, 2, 3))
-    shares = [torch.where(whole > 0, both / whole.clamp(min=1), torch.nan) for whole in (found, there, either)]
-    return Overlap(*shares)
+    n_estimated, n_true = estimated.sum((1, 2, 3)), true.sum((1, 2, 3))
+    return Overlap(*(torch.where(n > 0, both / n.clamp(min=1), torch.nan) for n in (n_estimated, n_true, either)))

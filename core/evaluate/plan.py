@@ -1,18 +1,17 @@
-"""A whole-dataset experiment as plain data: which pictures, classifiers, attacks, defenses and attackers."""
+"""A whole-dataset experiment as plain data: which images, classifiers, attacks, defenses and attackers."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from core import attacks, domains
+from core import attacks, detectors, domains
 from core.attacks.base import Attack
+from core.detectors import Detector
 from core.inputs import BadInput, quoted
 from core.recipe.columns import (
     Columns,
@@ -27,19 +26,25 @@ from core.recipe.columns import (
 from core.recipe.recipe import Attacker, JsonSpec, build_attack, describe_attack
 from core.systems import Backward, System
 
-BARE = -1  # in place of a defense's number: none
-CLEAN = -1  # in place of an attack's number: none
+NO_DEFENSE = -1  # in place of a defense's number: none
+NO_ATTACK = -1  # in place of an attack's number: none
 
 
 class Plan(JsonSpec):
-    """Every attack on every classifier, on pictures drawn by the seed, shown to every defense.
+    """Every attack on every classifier, on images sampled by the seed, judged behind every defense.
 
-    `attacker`: 'grey' shows to each defense the attack on the bare classifier, 'adaptive' one that was made on that very defense,
-    'both' does both. `backward` is how the adaptive one differentiates a defense, as in `Guarded`. `target` is a class by name or
-    number, '' for untargeted. `batch` pictures are attacked together, and are what a run that is cut off loses at most. Of the
-    first `save_images` images the attacked ones are kept. `detect` also asks the feature-squeezing detector. `crafted_on` names another
-    classifier that all attacks are crafted on, so that the plan's classifiers are attacked as a black box, by an attacker who knows no
-    defense; '' crafts on each of them.
+    Attributes:
+        classifiers: by name; none for the domain's default.
+        crafted_on: another classifier that all attacks are crafted on: the plan's classifiers are attacked as a black box, by an
+            attacker who knows no defense. '' crafts on each of them.
+        split, n_images, seed: which images.
+        attacks, defenses, detectors: with their parameters. Detectors score what is crafted on the bare classifier.
+        target: a class by name or number; '' for untargeted.
+        attacker: 'grey' judges the attack on the bare classifier behind each defense, 'adaptive' crafts one attack per defense,
+            'both' does both.
+        backward: how the adaptive attacker differentiates a defense, as in `Guarded`.
+        batch: images attacked together; a run that is cut off loses one batch at most.
+        save_images: the attacked images that are kept, of the first so many.
 
     Raises:
         BadInput: it names something outside the registries or a value out of range, or nothing is chosen.
@@ -59,7 +64,7 @@ class Plan(JsonSpec):
     backward: Backward = "average"
     batch: Annotated[int, Field(ge=1, le=1000)] = 25
     save_images: Annotated[int, Field(ge=0, le=100_000)] = 100
-    detect: bool = False
+    detectors: Annotated[tuple[Method, ...], Field(max_length=8)] = ()
 
     @field_validator("attacks")
     @classmethod
@@ -67,6 +72,13 @@ class Plan(JsonSpec):
         for method in chosen:
             attacks.build(method.name, method.params)
         return _once(chosen)
+
+    @field_validator("detectors")
+    @classmethod
+    def _known_detectors(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
+        for method in methods:
+            detectors.build(method.name, method.params)
+        return _once(methods)
 
     @field_validator("defenses")
     @classmethod
@@ -89,6 +101,7 @@ class Plan(JsonSpec):
             domain.class_number(self.target)
         check_classifiers(self.domain, self.defenses)
         check_backward(self.backward, self.attacker, self.systems)
+        _ = self.built_detectors
         return self
 
     @cached_property
@@ -96,13 +109,19 @@ class Plan(JsonSpec):
         return tuple(build_attack(self.domain, method) for method in self.attacks)
 
     @cached_property
+    def built_detectors(self) -> tuple[Detector, ...]:
+        """The detectors with the domain's defaults, without a classifier."""
+        domain = domains.get(self.domain)
+        return tuple(detectors.build(method.name, method.params).resolved(domain) for method in self.detectors)
+
+    @cached_property
     def systems(self) -> tuple[System, ...]:
         """One a column."""
         return built_columns(self.domain, self.defenses)
 
     def system(self, number: int) -> System | None:
-        """The system of that column; None for BARE."""
-        return None if number == BARE else self.systems[number]
+        """The system of that column; None for NO_DEFENSE."""
+        return None if number == NO_DEFENSE else self.systems[number]
 
     def classifier_names(self) -> tuple[str, ...]:
         """The classifiers by name; the domain's default where none is named."""
@@ -114,10 +133,13 @@ class Plan(JsonSpec):
         return tuple(name for name in dict.fromkeys(names) if name not in self.classifier_names())
 
     def attack_title(self, number: int) -> str:
-        return "no attack" if number == CLEAN else describe_attack(self.domain, self.attacks[number])
+        return "no attack" if number == NO_ATTACK else describe_attack(self.domain, self.attacks[number])
 
     def defense_title(self, number: int) -> str:
-        return "no defense" if number == BARE else self.systems[number].described()
+        return "no defense" if number == NO_DEFENSE else self.systems[number].described()
+
+    def detector_title(self, number: int) -> str:
+        return self.built_detectors[number].described()
 
     @property
     def name(self) -> str:
@@ -126,76 +148,13 @@ class Plan(JsonSpec):
         return f"{self.domain}-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
 
     def resolved(self) -> Plan:
-        """The same plan with the classifiers and the weights of learned defenses spelled out."""
+        """The same plan with the classifiers and the weights of learned defenses and detectors spelled out."""
         columns = resolved_columns(self.domain, self.defenses)
-        return self.model_copy(update={"classifiers": self.classifier_names(), "defenses": columns})
+        resolved = tuple(Method(name=detector.name, params=detector.values()) for detector in self.built_detectors)
+        names = self.classifier_names()
+        return self.model_copy(update={"classifiers": names, "defenses": columns, "detectors": resolved})
 
 
 def _once(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """The items in order, none of them twice."""
     return tuple(item for n, item in enumerate(items) if item not in items[:n])
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What is computed in one go and kept whole or not at all: one attack on one classifier, on one batch of pictures.
-
-    `known` is the defense that the attacker knows, or BARE; `batch` is None where a universal attack is trained for all pictures.
-    """
-
-    classifier: int
-    attack: int
-    known: int
-    batch: int | None
-
-    @property
-    def key(self) -> str:
-        return f"{self.classifier}/{self.attack}/{self.known}/{'all' if self.batch is None else self.batch}"
-
-    @property
-    def kind(self) -> tuple[int, int, int, bool]:
-        """Units of one kind take about as long as each other."""
-        return self.classifier, self.attack, self.known, self.batch is None
-
-
-def _known(plan: Plan) -> list[int]:
-    """The defenses that an attacker knows in a plan, and BARE."""
-    return [BARE, *(range(len(plan.defenses)) if plan.attacker != "grey" else ())]
-
-
-def units(plan: Plan) -> Iterator[Unit]:
-    """All units of a plan: what a universal attack makes first, then batch by batch, so that every table fills evenly."""
-    known = _known(plan)
-    for classifier in range(len(plan.classifier_names())):
-        for number, attack in enumerate(plan.built_attacks):
-            if attack.universal:
-                yield from (Unit(classifier, number, defense, None) for defense in known)
-        for batch in range(-(-plan.n_images // plan.batch)):
-            yield Unit(classifier, CLEAN, BARE, batch)
-            for number in range(len(plan.attacks)):
-                yield from (Unit(classifier, number, defense, batch) for defense in known)
-
-
-def kinds(plan: Plan) -> Iterator[tuple[int, int, int, bool]]:
-    """The kinds of units that a plan has, however many images it names."""
-    for classifier in range(len(plan.classifier_names())):
-        yield classifier, CLEAN, BARE, False
-        for number, attack in enumerate(plan.built_attacks):
-            for defense in _known(plan):
-                yield classifier, number, defense, False
-                if attack.universal:
-                    yield classifier, number, defense, True
-
-
-def unit_count(plan: Plan) -> int:
-    """How many units a plan has, without making them."""
-    batches = -(-plan.n_images // plan.batch)
-    return sum(1 if whole else batches for *_, whole in kinds(plan))
-
-
-def judges(plan: Plan, unit: Unit) -> tuple[int, ...]:
-    """The defenses (and BARE) that a unit's pictures are shown to."""
-    if unit.known != BARE:
-        return (unit.known,)
-    everyone = unit.attack == CLEAN or plan.attacker != "adaptive"
-    return (BARE, *(range(len(plan.defenses)) if everyone else ()))

@@ -8,15 +8,15 @@ from typing import Literal
 import numpy as np
 
 from core import domains
-from core.evaluate.measures import MEASURES, Findings, Measure, Place, extremes, places
-from core.evaluate.plan import BARE, CLEAN, Plan
-from core.evaluate.share import Share
+from core.evaluate.metrics import MEASURES, CellKey, Measure, Metrics, best_worst, cell_keys
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.proportion import Proportion
 from core.evaluate.tables import Row, csv, latex, markdown
 
 __all__ = [
     "classes_table",
     "column_title",
-    "compared",
+    "compare_runs",
     "confusion_table",
     "csv",
     "heading",
@@ -33,24 +33,24 @@ ROWS: dict[Against, str] = {"true": "true class", "clean": "prediction on the cl
 ATTACKERS = {"none": "", "grey": "not known", "adaptive": "known"}
 
 
-def column_title(plan: Plan, place: Place) -> str:
+def column_title(plan: Plan, key: CellKey) -> str:
     """A column of the matrix: the defense, and whether the attacker knows it."""
-    title = plan.defense_title(place.defense)
-    return title if place.attacker == "none" else f"{title} ({ATTACKERS[place.attacker]})"
+    title = plan.defense_title(key.defense)
+    return title if key.attacker == "none" else f"{title} ({ATTACKERS[key.attacker]})"
 
 
-def partial_note(findings: Findings, place: Place) -> str:
+def partial_note(metrics: Metrics, key: CellKey) -> str:
     """How many of the planned images a cell covers, where it is fewer than all."""
-    known, planned = int(findings.cell(place).known.sum()), findings.plan.n_images
-    return "" if known == planned else f"{known:,} of {planned:,} images so far"
+    evaluated, planned = int(metrics.cell(key).evaluated.sum()), metrics.plan.n_images
+    return "" if evaluated == planned else f"{evaluated:,} of {planned:,} images so far"
 
 
-def _said(findings: Findings, place: Place, share: Share | None) -> str:
-    """A share as tables have it; that of an unfinished cell says on how many of the planned images it was measured."""
-    if share is None or not share.count:
+def _formatted(metrics: Metrics, key: CellKey, proportion: Proportion | None) -> str:
+    """A proportion as tables have it; that of an unfinished cell says on how many of the planned images it was measured."""
+    if proportion is None or not proportion.count:
         return "–"
-    note = partial_note(findings, place)
-    return f"{share}; {note}" if note else str(share)
+    note = partial_note(metrics, key)
+    return f"{proportion}; {note}" if note else str(proportion)
 
 
 def state(done: int, total: int) -> str:
@@ -58,66 +58,67 @@ def state(done: int, total: int) -> str:
     return "done" if done == total else f"unfinished: {done:,} of {total:,} parts are done"
 
 
-def matrix(findings: Findings, classifier: int = 0, measure: Measure = "accuracy") -> list[Row]:
-    """A row an attack, a column a defense and an attacker, in each cell the share with its count and its 95 % interval."""
-    plan = findings.plan
+def matrix(metrics: Metrics, classifier: int = 0, measure: Measure = "accuracy", detector: int = 0) -> list[Row]:
+    """A row per attack, a column per defense and attacker, in each cell the proportion with its count and its 95 % interval."""
+    plan = metrics.plan
     rows: list[Row] = []
-    for line in places(plan, classifier):
-        row: Row = {"Attack": plan.attack_title(line[0].attack)}
-        for place in line:
-            share = findings.share(place, measure)
-            titles = [column_title(plan, place)]
-            if place.attack == CLEAN and place.defense != BARE:  # one measurement, under both attackers' columns
-                titles = [column_title(plan, p) for p in _columns(plan, place)]
-            row |= dict.fromkeys(titles, _said(findings, place, share))
+    for keys in cell_keys(plan, classifier):
+        row: Row = {"Attack": plan.attack_title(keys[0].attack)}
+        for key in keys:
+            proportion = metrics.proportion(key, measure, detector=detector)
+            titles = [column_title(plan, key)]
+            # One measurement, under both attackers' columns.
+            if key.attack == NO_ATTACK and key.defense != NO_DEFENSE:
+                titles = [column_title(plan, p) for p in _columns(plan, key)]
+            row |= dict.fromkeys(titles, _formatted(metrics, key, proportion))
         rows.append(row)
     heads = list(rows[-1]) if len(rows) > 1 else list(rows[0])
     return [{head: row.get(head, "–") for head in heads} for row in rows]
 
 
-def _columns(plan: Plan, place: Place) -> list[Place]:
+def _columns(plan: Plan, key: CellKey) -> list[CellKey]:
     if not plan.attacks:
-        return [place]
-    kinds = {"grey": ("grey",), "adaptive": ("adaptive",), "both": ("grey", "adaptive")}[plan.attacker]
-    return [Place(place.classifier, place.attack, place.defense, kind) for kind in kinds]  # type: ignore[arg-type]
+        return [key]
+    attackers = {"grey": ("grey",), "adaptive": ("adaptive",), "both": ("grey", "adaptive")}[plan.attacker]
+    return [CellKey(key.classifier, key.attack, key.defense, attacker) for attacker in attackers]  # type: ignore[arg-type]
 
 
-def recovery(findings: Findings, classifier: int = 0) -> list[Row]:
-    """A row a defense: what it brings back of what each attack fooled, what it breaks of the clean, and what it costs."""
-    plan = findings.plan
+def recovery(metrics: Metrics, classifier: int = 0) -> list[Row]:
+    """A row per defense: what it recovers of what each attack fooled, what it breaks of the clean, and its time per image."""
+    plan = metrics.plan
     rows: list[Row] = []
     for defense in range(len(plan.defenses)):
         row: Row = {"Defense": plan.defense_title(defense)}
-        for line in places(plan, classifier)[1:]:
-            for place in line:
-                if place.defense == defense:
-                    share = findings.share(place, "recovered")
-                    title = f"brings back: {plan.attack_title(place.attack)} ({ATTACKERS[place.attacker]})"
-                    row[title] = _said(findings, place, share)
-        clean = Place(classifier, CLEAN, defense, "none")
-        row["breaks"] = _said(findings, clean, findings.damaged(clean))
-        seconds = findings.seconds(defense, classifier)
+        for keys in cell_keys(plan, classifier)[1:]:
+            for key in keys:
+                if key.defense == defense:
+                    proportion = metrics.proportion(key, "recovered")
+                    title = f"brings back: {plan.attack_title(key.attack)} ({ATTACKERS[key.attacker]})"
+                    row[title] = _formatted(metrics, key, proportion)
+        clean = CellKey(classifier, NO_ATTACK, defense, "none")
+        row["breaks"] = _formatted(metrics, clean, metrics.clean_loss(clean))
+        seconds = metrics.seconds(defense, classifier)
         row["ms per image"] = "–" if math.isnan(seconds) else round(1000 * seconds, 3)
         rows.append(row)
     return rows
 
 
-def classes_table(findings: Findings, place: Place, count: int = 10) -> list[Row]:
+def classes_table(metrics: Metrics, key: CellKey, count: int = 10) -> list[Row]:
     """The classes that a cell gets right most and least often."""
-    names = domains.get(findings.plan.domain).classes
-    shares = findings.by_class(place, len(names))
-    best, worst = extremes(shares, count)
+    names = domains.get(metrics.plan.domain).classes
+    accuracies = metrics.by_class(key, len(names))
+    best, worst = best_worst(accuracies, count)
     return [
-        {"": kind, "Class": names[number], "Right": str(shares[number])}
+        {"": kind, "Class": names[number], "Right": str(accuracies[number])}
         for kind, numbers in (("best", best), ("worst", worst))
         for number in numbers
     ]
 
 
-def confusion_table(findings: Findings, place: Place, against: Against = "true") -> list[Row]:
+def confusion_table(metrics: Metrics, key: CellKey, against: Against = "true") -> list[Row]:
     """The pairs of classes that occur in a cell's confusion matrix, by name and number, the most frequent first."""
-    names = domains.get(findings.plan.domain).classes
-    counts = findings.confusion(place, len(names), against)
+    names = domains.get(metrics.plan.domain).classes
+    counts = metrics.confusion(key, len(names), against)
     pairs = sorted(np.argwhere(counts > 0).tolist(), key=lambda pair: (-counts[pair[0], pair[1]], pair))
     rows = ROWS[against]
     return [
@@ -132,12 +133,12 @@ def confusion_table(findings: Findings, place: Place, against: Against = "true")
     ]
 
 
-def heading(findings: Findings) -> str:
+def heading(metrics: Metrics) -> str:
     """What a run was measured on, in one sentence."""
-    run, plan = findings.run, findings.plan
+    run, plan = metrics.run, metrics.plan
     domain = domains.get(plan.domain)
     done, total = run.progress()
-    low, high = findings.covered()
+    low, high = metrics.covered()
     over = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     so_far = "" if done == total else f" ({state(done, total)}, numbers over {over} of {plan.n_images:,} images)"
     knows = {
@@ -151,52 +152,55 @@ def heading(findings: Findings) -> str:
     )
 
 
-def report(findings: Findings) -> str:
+def report(metrics: Metrics) -> str:
     """The whole run as Markdown."""
-    plan, domain = findings.plan, domains.get(findings.plan.domain)
-    parts = [f"# {domain.title}, {len(findings.labels)} images\n\n{heading(findings)}.\n"]
+    plan, domain = metrics.plan, domains.get(metrics.plan.domain)
+    parts = [f"# {domain.title}, {len(metrics.labels)} images\n\n{heading(metrics)}.\n"]
     for number, name in enumerate(plan.classifier_names()):
         parts.append(
-            f"\n## {domain.classifier_title(name)}\n\n{MEASURES['accuracy']}\n\n{markdown(matrix(findings, number))}"
+            f"\n## {domain.classifier_title(name)}\n\n{MEASURES['accuracy']}\n\n{markdown(matrix(metrics, number))}"
         )
         if plan.attacks:
-            parts.append(f"\n{MEASURES['success']}\n\n{markdown(matrix(findings, number, 'success'))}")
-        if plan.detect:
+            parts.append(f"\n{MEASURES['success']}\n\n{markdown(matrix(metrics, number, 'success'))}")
+        if plan.detectors:
             rows: list[Row] = [
                 {
-                    "Attack": plan.attack_title(line[0].attack),
-                    "flagged": _said(findings, line[0], findings.share(line[0], "flagged")),
+                    "Attack": plan.attack_title(keys[0].attack),
+                    **{
+                        f"flagged by {plan.detector_title(n)}": _formatted(
+                            metrics, keys[0], metrics.proportion(keys[0], "flagged", detector=n)
+                        )
+                        for n in range(len(plan.detectors))
+                    },
                 }
-                for line in places(plan, number)
+                for keys in cell_keys(plan, number)
             ]
             parts.append(f"\n{MEASURES['flagged']}\n\n{markdown(rows)}")
         if plan.defenses and plan.attacks:
-            parts.append(f"\n{MEASURES['recovered']}\n\n{markdown(recovery(findings, number))}")
+            parts.append(f"\n{MEASURES['recovered']}\n\n{markdown(recovery(metrics, number))}")
     return "".join(parts)
 
 
-def compared(one: Findings, other: Findings) -> list[Row]:
+def compare_runs(first: Metrics, second: Metrics) -> list[Row]:
     """A row for every attack, defense and attacker that both runs have, by their titles: both accuracies and the difference."""
-    cells = [
-        {(f.plan.attack_title(p.attack), column_title(f.plan, p)): p for line in places(f.plan) for p in line}
-        for f in (one, other)
+    keys = [
+        {(m.plan.attack_title(k.attack), column_title(m.plan, k)): k for row in cell_keys(m.plan) for k in row}
+        for m in (first, second)
     ]
     rows: list[Row] = []
-    for (attack, column), here in cells[0].items():
-        there = cells[1].get((attack, column))
-        if there is None:
+    for (attack, column), first_key in keys[0].items():
+        second_key = keys[1].get((attack, column))
+        if second_key is None:
             continue
-        mine, theirs = one.share(here), other.share(there)
-        if mine is not None and theirs is not None and mine.count and theirs.count:
-            said = _said(one, here, mine), _said(other, there, theirs)
-            difference = f"{100 * (theirs.value - mine.value):+.1f} points"
+        one, other = first.proportion(first_key), second.proportion(second_key)
+        if one is not None and other is not None and one.count and other.count:
             rows.append(
                 {
                     "Attack": attack,
                     "Defense": column,
-                    "this run": said[0],
-                    "other run": said[1],
-                    "difference": difference,
+                    "this run": _formatted(first, first_key, one),
+                    "other run": _formatted(second, second_key, other),
+                    "difference": f"{100 * (other.value - one.value):+.1f} points",
                 }
             )
     return rows

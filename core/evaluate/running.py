@@ -1,225 +1,162 @@
-"""Running an evaluation on this machine: unit by unit, each kept as soon as it is there."""
+"""Running an evaluation on this machine: task by task, each stored as soon as it is done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from torch import Tensor
 
 from core import domains
 from core.attacks import Step
 from core.cancellation import Cancelled, cancellable, check
 from core.device import pick
-from core.evaluate.plan import BARE, CLEAN, Plan, Unit
-from core.evaluate.store import Run
-from core.evaluate.work import Found, Stopped, compute, train
+from core.evaluate.compute import Stopped, TaskResult, compute_task, train_task
+from core.evaluate.eta import EtaEstimator
+from core.evaluate.plan import NO_DEFENSE, Plan
+from core.evaluate.prefetch import Prefetcher
+from core.evaluate.store import RunStore
+from core.evaluate.tasks import Task
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
-from core.recipe.engine import Floats, Stopwatch, load_images
+from core.recipe.engine import Floats, Stopwatch
 from core.systems.system import Loader
 
-Turn = Callable[[Callable[[], Found]], Found]  # computes a unit when the device is free
+Compute = Callable[[], TaskResult]
+DeviceLock = Callable[[Compute], TaskResult]  # computes a task when the device is free
 
 
-class Pace:
-    """What is still to be done, from what the units of each kind took so far."""
-
-    def __init__(self, run: Run, todo: list[Unit]) -> None:
-        self.spent = run.attack_seconds()
-        self.left: dict[tuple[int, int, int, bool], int] = {}
-        for unit in todo:
-            self.left[unit.kind] = self.left.get(unit.kind, 0) + 1
-        self.guesses: dict[tuple[int, int, int, bool], float] = {}
-
-    def at(self, unit: Unit, seconds: float, step: Step) -> None:
-        """A unit has come to that step in so many seconds: what its kind takes, until one is done."""
-        if step.number:
-            self.guesses[unit.kind] = seconds * step.total / step.number
-
-    def took(self, unit: Unit, seconds: float) -> None:
-        total, count = self.spent.get(unit.kind, (0.0, 0))
-        self.spent[unit.kind] = (total + seconds, count + 1)
-        self.left[unit.kind] -= 1
-
-    def seconds(self) -> float | None:
-        """Seconds to go; an attack that was never seen counts as the mean of the others, and without any nobody can tell."""
-        means = self.guesses | {kind: total / count for kind, (total, count) in self.spent.items()}
-        attacks = [mean for (_, attack, _, _), mean in means.items() if attack != CLEAN]
-        unseen = [kind for kind, count in self.left.items() if count and kind not in means]
-        if unseen and not attacks:
-            return None
-        usual = sum(attacks) / len(attacks) if attacks else 0.0
-        return sum(count * means.get(kind, usual) for kind, count in self.left.items())
-
-
-def described(plan: Plan, unit: Unit) -> str:
-    """What a unit does, in a few words."""
-    name = plan.built_attacks[unit.attack].title if unit.attack >= 0 else "no attack"
-    behind = "" if unit.known == BARE else f" on {plan.systems[unit.known].title}"
-    what = "training" if unit.batch is None else f"batch {unit.batch + 1} of {-(-plan.n_images // plan.batch)}"
-    return f"{name}{behind}, {what}"
+def describe_task(plan: Plan, task: Task) -> str:
+    """What a task does, in a few words."""
+    name = plan.built_attacks[task.attack].title if task.attack >= 0 else "no attack"
+    defended = "" if task.known_defense == NO_DEFENSE else f" on {plan.systems[task.known_defense].title}"
+    part = "training" if task.batch is None else f"batch {task.batch + 1} of {-(-plan.n_images // plan.batch)}"
+    return f"{name}{defended}, {part}"
 
 
 def evaluate(
-    run: Run,
+    run: RunStore,
     *,
     device: str | None = None,
     classifiers: Callable[[str], Classifier] | None = None,
     on_progress: OnProgress | None = None,
-    turn: Turn | None = None,
+    device_lock: DeviceLock | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> bool:
-    """Compute every unit that is not there yet and keep each; True when all are done, False when it was stopped.
+    """Compute every task that is not done yet and store each.
 
     Args:
         classifiers: gives the classifier of a name, where the caller has them loaded.
-        on_progress: is called before each unit, at every step of an attack and before each defense. It may take its time, so
-            that others can use the device meanwhile: no lock or transaction is held, and its time is not counted as the attack's.
-        turn: computes a unit when its turn on the device comes, where others use it too.
-        should_stop: is asked within a step too; it must be cheap.
+        on_progress: is called before each task, at every step of an attack and before each defense. It may take its time, so that
+            others can use the device meanwhile: no lock or transaction is held, and its time does not count as the attack's.
+        device_lock: computes a task when the device is free, where others use it too.
+        should_stop: is called within a step too; it must be cheap.
+
+    Returns:
+        True when all tasks are done, False when it was stopped.
 
     Raises:
-        BadInput: data or weights are missing or others than the run began with, an attack does not fit its pictures, the disk is
-            full. What was kept stays.
+        BadInput: data or weights are missing or others than the run started with, an attack does not fit its images, the disk is
+            full. What was stored stays.
     """
-    run.check_pictures()
-    plan, todo, total = run.plan, *run.pending()
-    pace = Pace(run, todo)
+    run.check_images()
+    plan, pending, total = run.plan, *run.pending()
+    eta = EtaEstimator(run, pending)
     names = plan.classifier_names()
-    give = classifiers or _Loaded(plan, str(pick(device)))
-    for number in run.classifiers_met():
-        run.check_classifier(number, give(names[number]))
+    load = classifiers or _ClassifierCache(plan, str(pick(device)))
+    for number in run.evaluated_classifiers():
+        run.check_classifier(number, load(names[number]))
     for number, name in enumerate(plan.other_classifiers(), len(names)):
-        run.check_classifier(number, give(name))
-    held: tuple[str, Classifier] | None = None
-    made: dict[str, dict[str, Floats]] = {}
+        run.check_classifier(number, load(name))
+    current: tuple[str, Classifier] | None = None
+    universal: dict[str, dict[str, Floats]] = {}  # by the key of the task that trained it
 
-    def asked(text: str) -> bool:
+    def report(text: str) -> bool:
         if on_progress is None:
             return False
-        return bool(on_progress(Progress(text, total - sum(pace.left.values()), total, eta=pace.seconds())))
+        return bool(on_progress(Progress(text, total - eta.n_pending, total, eta=eta.seconds())))
 
-    with ThreadPoolExecutor(1, thread_name_prefix="pictures") as reader:
-        ahead = _Ahead(run, todo, reader)
-        for unit in todo:
-            text = described(plan, unit)
-            if asked(text):
+    with ThreadPoolExecutor(1, thread_name_prefix="images") as reader:
+        prefetcher = Prefetcher(run, pending, reader)
+        for task in pending:
+            text = describe_task(plan, task)
+            if report(text):
                 return False
-            if held is None or held[0] != names[unit.classifier]:
-                held = (names[unit.classifier], give(names[unit.classifier]))
-                run.check_classifier(unit.classifier, held[1])
-            classifier = held[1]
+            if current is None or current[0] != names[task.classifier]:
+                current = (names[task.classifier], load(names[task.classifier]))
+                run.check_classifier(task.classifier, current[1])
+            classifier = current[1]
 
             def loader(name: str, own: Classifier = classifier) -> Classifier:
-                return give(name) if name else own
+                return load(name) if name else own
 
             clock = Stopwatch()
 
-            def stop(step: Step, text: str = text, unit: Unit = unit, clock: Stopwatch = clock) -> bool:
-                pace.at(unit, clock.seconds, step)
+            def on_step(step: Step, text: str = text, task: Task = task, clock: Stopwatch = clock) -> bool:
+                eta.observe_step(task, clock.seconds, step)
                 with clock.waiting():
-                    return asked(f"{text}, step {step.number} of {step.total}")
+                    return report(f"{text}, step {step.number} of {step.total}")
 
-            def judging(title: str, text: str = text, clock: Stopwatch = clock) -> bool:
+            def on_judge(title: str, text: str = text, clock: Stopwatch = clock) -> bool:
                 with clock.waiting():
-                    return asked(f"{text}, judged with {title}")
+                    return report(f"{text}, judged with {title}")
 
-            piece = _piece(run, unit, loader, ahead, made, stop, judging)
+            compute = _make_task(run, task, loader, prefetcher, universal, on_step, on_judge)
 
-            def work(piece: Callable[[], Found] = piece, clock: Stopwatch = clock) -> Found:
-                clock.restart()  # until its turn came it only waited
+            def timed(compute: Compute = compute, clock: Stopwatch = clock) -> TaskResult:
+                clock.restart()  # the wait for the device does not count
                 with cancellable(should_stop or (lambda: False)):
                     check()
-                    return piece()
+                    return compute()
 
             try:
-                found = turn(work) if turn is not None else work()
+                result = device_lock(timed) if device_lock is not None else timed()
             except (Stopped, Cancelled):
                 return False
-            run.add(unit, found)
-            pace.took(unit, found.seconds)
-    asked("done")
+            run.add(task, result)
+            eta.finish(task, result.seconds)
+    report("done")
     return True
 
 
-def _piece(
-    run: Run,
-    unit: Unit,
+def _make_task(
+    run: RunStore,
+    task: Task,
     loader: Loader,
-    ahead: _Ahead,
-    made: dict[str, dict[str, Floats]],
-    stop: Callable[[Step], bool],
-    judging: Callable[[str], bool],
-) -> Callable[[], Found]:
-    """The work of one unit."""
+    prefetcher: Prefetcher,
+    universal: dict[str, dict[str, Floats]],
+    on_step: Callable[[Step], bool],
+    on_judge: Callable[[str], bool],
+) -> Compute:
+    """The computation of one task, with its images read."""
     plan = run.plan
-    if unit.batch is None:
-        return lambda: train(plan, unit, loader, stop)
+    if task.batch is None:
+        return lambda: train_task(plan, task, loader, on_step)
     extras: dict[str, Floats] = {}
-    if unit.attack >= 0 and plan.built_attacks[unit.attack].universal:
-        source = Unit(unit.classifier, unit.attack, unit.known, None)
-        extras = made.setdefault(source.key, {}) or run.extras(source)
-        made[source.key] = extras
-    x, y = ahead.batch(unit.batch, loader(""))
-    return lambda: compute(plan, unit, loader, x, y, extras, stop, judging)
+    if task.attack >= 0 and plan.built_attacks[task.attack].universal:
+        training = task.training
+        extras = universal.get(training.key) or run.extras(training)
+        universal[training.key] = extras
+    x, y = prefetcher.batch(task.batch, loader(""))
+    return lambda: compute_task(plan, task, loader, x, y, extras, on_step, on_judge)
 
 
-class _Loaded:
-    """The plan's classifiers by name: one at a time of those that every column is tried on, the others for good."""
+class _ClassifierCache:
+    """The plan's classifiers by name: those that every column is judged with are loaded one at a time, the others stay loaded."""
 
     def __init__(self, plan: Plan, device: str) -> None:
         self.plan, self.device = plan, device
-        self.kept: dict[str, Classifier] = {}
+        self.loaded: dict[str, Classifier] = {}
 
     def __call__(self, name: str) -> Classifier:
-        if name not in self.kept:
-            loaded = domains.get(self.plan.domain).classifier(name, device=self.device)
+        if name not in self.loaded:
+            classifier = domains.get(self.plan.domain).classifier(name, device=self.device)
             if name not in self.plan.other_classifiers():
-                return loaded
-            self.kept[name] = loaded
-        return self.kept[name]
-
-
-class _Ahead:
-    """Batches of pictures, the next one read while the device works on this one; two are held at most."""
-
-    def __init__(self, run: Run, todo: list[Unit], reader: ThreadPoolExecutor) -> None:
-        self.run, self.reader = run, reader
-        self.order = _in_order(todo)
-        self.held: dict[tuple[int, int, int], Future[tuple[Tensor, Tensor]]] = {}
-
-    def batch(self, number: int, classifier: Classifier) -> tuple[Tensor, Tensor]:
-        """The pictures and labels of that batch, as the classifier takes them."""
-        following = self.order.get(number)
-        wanted = [n for n in (number, following) if n is not None]
-        keys = {(n, classifier.size, classifier.channels): n for n in wanted}
-        self.held = {key: future for key, future in self.held.items() if key in keys}
-        for key, n in keys.items():
-            if key not in self.held:
-                self.held[key] = self.reader.submit(self._load, n, classifier)
-        return self.held[(number, classifier.size, classifier.channels)].result()
-
-    def _load(self, number: int, classifier: Classifier) -> tuple[Tensor, Tensor]:
-        plan = self.run.plan
-        numbers = self.run.numbers[number * plan.batch : (number + 1) * plan.batch]
-        x, y = load_images(domains.get(plan.domain), plan.split, numbers.tolist(), classifier)
-        if classifier.device.type == "cuda":
-            x = x.pin_memory()
-        return x, y
-
-
-def _in_order(todo: list[Unit]) -> dict[int, int]:
-    """Which batch comes after which."""
-    batches: list[int] = []
-    for unit in todo:
-        if unit.batch is not None and (not batches or batches[-1] != unit.batch):
-            batches.append(unit.batch)
-    return dict(pairwise(batches))
+                return classifier
+            self.loaded[name] = classifier
+        return self.loaded[name]
 
 
 def devices_note(device: str) -> str:
-    """The device as the run remembers it."""
+    """The device as the run stores it."""
     return f"{device}, {torch.get_num_threads()} threads" if device == "cpu" else device

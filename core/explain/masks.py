@@ -178,8 +178,8 @@ def attention_loss(
     return distance(outputs, clean) - beta * corruption.flatten(1).mean(1)
 
 
-def names(domain: str) -> tuple[str, ...]:
-    """The mask generators of a domain by name: the paper's before ours, by β."""
+def names(domain: str | None = None) -> tuple[str, ...]:
+    """The mask generators of a domain, or of all, by name: the paper's before ours, by β."""
     found = artifacts.list_artifacts("mask_generator", domain)
     return tuple(
         a.name for a in sorted(found, key=lambda a: (not a.shipped, a.card.architecture != "fc", beta(a.card)))

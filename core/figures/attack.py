@@ -23,7 +23,7 @@ def trace_figure(trace: Trace, label: str, rival: str, rival_color: str, first_s
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(trace.numbers, trace.confidence, color=CLEAN, label=label)
-    left.plot(trace.numbers, trace.strongest, color=rival_color, linestyle="--", label=rival)
+    left.plot(trace.numbers, trace.runner_up_confidence, color=rival_color, linestyle="--", label=rival)
     left.set(xlabel="step", ylabel="confidence", ylim=(0, 1.02))
     if first_success is not None:
         left.axvline(first_success, color="#444444", linestyle=":", label=first_success_text(first_success))

@@ -15,14 +15,18 @@ MAX_NAME = 16  # characters of a class
 
 def defense_grid_figure(outcomes: Sequence[Outcome]) -> Figure:
     """One row for each image; a prediction is green where it is the true class, else vermilion with a cross."""
-    titles = ["clean", outcomes[0].attacked.method.partition(",")[0], *(column.short for column in outcomes[0].columns)]
+    titles = [
+        "clean",
+        outcomes[0].attacked.method.partition(",")[0],
+        *(column.short_title for column in outcomes[0].columns),
+    ]
     figure = Figure(figsize=(1.35 * len(titles), 1.62 * len(outcomes) + 0.4), layout="constrained")
     rows = figure.subplots(len(outcomes), len(titles), squeeze=False)
     for line, outcome in zip(rows, outcomes, strict=True):
         shown = [
-            (outcome.clean, outcome.before),
-            (outcome.attacked.adversarial, outcome.attacked.verdict),
-            *((column.grey.defended, column.grey.verdict) for column in outcome.columns if column.grey),
+            (outcome.clean, outcome.clean_prediction),
+            (outcome.attacked.adversarial, outcome.attacked.prediction),
+            *((column.grey.defended, column.grey.prediction) for column in outcome.columns if column.grey),
         ]
         for axes, (pixels, prediction) in zip(line, shown, strict=True):
             axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")

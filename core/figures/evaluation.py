@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from core.evaluate.measures import Counts, Curve, Place
-from core.evaluate.plan import BARE, Plan
+from core.evaluate.metrics import CellKey, Counts, Curve
+from core.evaluate.plan import NO_DEFENSE, Plan
+from core.evaluate.proportion import wilson
 from core.evaluate.report import column_title
-from core.evaluate.share import wilson
 from core.figures.colors import DEFENDED, GRAY, INK
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # a defense's, for either attacker
@@ -59,8 +59,8 @@ def accuracy_figure(plan: Plan, curves: Sequence[Curve]) -> Figure:
     axes = figure.subplots()
     line_styles = {"none": ":", "grey": "-", "adaptive": "--"}
     for curve in curves:
-        values = [share.value for share in curve.shares]
-        intervals = [wilson(share.hits, share.count) for share in curve.shares]
+        values = [share.value for share in curve.proportions]
+        intervals = [wilson(share.successes, share.count) for share in curve.proportions]
         errors = np.abs(np.array(intervals).T - np.array(values))
         axes.errorbar(
             [255 * eps for eps in curve.eps],
@@ -79,8 +79,8 @@ def accuracy_figure(plan: Plan, curves: Sequence[Curve]) -> Figure:
     return figure
 
 
-def column_color(column: Place) -> str:
-    return GRAY if column.defense == BARE else COLORS[column.defense % len(COLORS)]
+def column_color(column: CellKey) -> str:
+    return GRAY if column.defense == NO_DEFENSE else COLORS[column.defense % len(COLORS)]
 
 
 def times_figure(titles: Sequence[str], milliseconds: Sequence[float], labels: Sequence[str]) -> Figure:

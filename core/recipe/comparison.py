@@ -10,10 +10,11 @@ import torch
 
 from core import attacks, domains, images
 from core.flags import Flag, Trial, raised
+from core.progress import OnProgress
 from core.recipe.columns import Method
 from core.recipe.outcome import AttackOutcome, Outcome, Prediction
 from core.recipe.recipe import ComparisonSpec, Recipe
-from core.recipe.running import Example, Pixels, Watch, craft, predict
+from core.recipe.running import Example, Pixels, craft, predict
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ComparisonRow:
     @property
     def trial(self) -> Trial:
         """The same as a trial of one picture."""
-        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.flips_back))
+        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.lost_to_quantization))
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def flags_of(outcome: Outcome) -> tuple[Flag, ...]:
     flags: dict[str, Flag] = {}
     made = [outcome.attacked, *(c.adaptive.attack for c in outcome.columns if c.adaptive and c.adaptive.attack)]
     for attacked in made:
-        trial = Trial(attack, int(attacked.success), 1, int(attacked.flips_back))
+        trial = Trial(attack, int(attacked.success), 1, int(attacked.lost_to_quantization))
         for flag in raised([] if attacked.stopped else [trial], attacked.gradient):
             flags.setdefault(flag.name, flag)
     return tuple(flags.values())
@@ -82,13 +83,13 @@ def with_budget(comparison: ComparisonSpec, name: str, eps: float | None = None)
     return Method(name=name, params=given)
 
 
-def compare_attacks(recipe: Recipe, scene: Example, *, watch: Watch | None = None) -> Comparison:
+def compare_attacks(recipe: Recipe, scene: Example, *, on_progress: OnProgress | None = None) -> Comparison:
     """Every attack of the recipe's comparison on the scene, through the column that the attacker knows; stopped, those that are done."""
     entries: list[ComparisonRow] = []
     system = recipe.built_known_system()
     for name in recipe.comparison.attacks:
         one = recipe.but(attack=with_budget(recipe.comparison, name, recipe.comparison_eps))
-        attacked = craft(one, scene, system=system, backward=recipe.backward, watch=watch)
+        attacked = craft(one, scene, system=system, backward=recipe.backward, on_progress=on_progress)
         entries.append(ComparisonRow(name, one.built_attack(), attacked))
         if attacked.stopped:
             break
@@ -109,7 +110,7 @@ class TransferMatrix:
 
 
 def transfer(
-    recipe: Recipe, scenes: Mapping[str, Callable[[], Example]], *, watch: Watch | None = None
+    recipe: Recipe, scenes: Mapping[str, Callable[[], Example]], *, on_progress: OnProgress | None = None
 ) -> TransferMatrix:
     """The recipe's attack crafted on the classifier of every scene and tried on all others.
 
@@ -121,7 +122,7 @@ def transfer(
     rows = []
     for scene in made.values():
         # Toward a target, the first classifier's word counts where the true class is unknown; else each one's own prediction.
-        attacked = craft(recipe, replace(scene, label=first.label) if recipe.target else scene, watch=watch)
+        attacked = craft(recipe, replace(scene, label=first.label) if recipe.target else scene, on_progress=on_progress)
         if attacked.stopped:
             break
         rows.append(tuple(_shown(other, attacked.adversarial) for other in made.values()))

@@ -48,7 +48,7 @@ def defense_grid(
         if stopped():
             return None
         one = recipe.but(picture=Picture(name=item.name), true_class="", attacker="grey")
-        outcome = run(one, device=device, classifier=classifier, classifiers=classifiers, watch=stopped)
+        outcome = run(one, device=device, classifier=classifier, classifiers=classifiers, on_progress=stopped)
         if outcome.attacked.stopped or len(outcome.columns) < len(recipe.defenses):
             return None
         outcomes.append(outcome)

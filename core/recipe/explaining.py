@@ -14,10 +14,10 @@ from core.explain.layers import Layer, layers
 from core.explain.shift import Shift, is_empty, shift
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.progress import Progress
+from core.progress import OnProgress, Progress
 from core.recipe.outcome import AttackOutcome, Prediction
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, Watch, predict
+from core.recipe.running import Example, predict
 
 Pixels = npt.NDArray[np.uint8]
 About = str  # 'predicted', 'true', 'target', or a class by name or number
@@ -36,7 +36,7 @@ class ClassMap:
     title: str
     kind: str
     pixels: Pixels
-    verdict: Prediction
+    prediction: Prediction
     number: int
     map: npt.NDArray[np.float32]
     shift: Shift | None
@@ -79,19 +79,19 @@ def explain(
     method: str,
     layer: Layer,
     about: About = "predicted",
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[ClassMap, ...] | None:
-    """Where the classifier looks in each picture; None where `watch` stopped it.
+    """Where the classifier looks in each picture; None where `on_progress` stopped it.
 
     Raises:
         BadInput: the method cannot work on the layer, or there is no such class.
     """
     pictures = _pictures(recipe, scene, attacked)
-    verdicts = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
-    numbers = [_class(about, recipe, scene, attacked, verdict) for verdict in verdicts]
+    predictions = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
+    numbers = [_class(about, recipe, scene, attacked, prediction) for prediction in predictions]
 
-    def told(done: int, total: int) -> bool:
-        return watch is not None and bool(watch(Progress("Class maps", done, total)))
+    def report(done: int, total: int) -> bool:
+        return on_progress is not None and bool(on_progress(Progress("Class maps", done, total)))
 
     maps: dict[int, npt.NDArray[np.float32]] = {}
     before: dict[
@@ -108,7 +108,7 @@ def explain(
                 clean = predict(classifier, scene.images, scene.label)
                 about_classes.append(_class(about, recipe, scene, attacked, clean))
             at = layer if own else _usual_layer(classifier)
-            found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=told)
+            found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=report)
             maps.update(zip(mine, found, strict=False))
             before.update(dict.fromkeys(mine, found[0] if own else found[-1]))
     except Stopped:
@@ -119,12 +119,12 @@ def explain(
             one.title,
             one.kind,
             one.pixels,
-            verdict,
+            prediction,
             number,
             maps[n],
             None if n == 0 else shift(before[n], maps[n], region),
         )
-        for n, (one, verdict, number) in enumerate(zip(pictures, verdicts, numbers, strict=True))
+        for n, (one, prediction, number) in enumerate(zip(pictures, predictions, numbers, strict=True))
     )
 
 
@@ -136,13 +136,13 @@ def _usual_layer(classifier: Classifier) -> Layer:
     return next((one for one in found if one.name == classifier.cam_layer), found[-1])
 
 
-def _class(about: About, recipe: Recipe, scene: Example, attacked: AttackOutcome, verdict: Prediction) -> int:
+def _class(about: About, recipe: Recipe, scene: Example, attacked: AttackOutcome, prediction: Prediction) -> int:
     if about == "predicted":
-        return verdict.label
+        return prediction.label
     if about == "true":
         if not scene.label_known:
             raise BadInput("The true class of this image is unknown; name 'predicted', 'target' or a class.")
         return scene.label
     if about == "target":
-        return attacked.target if attacked.target is not None else attacked.verdict.label
+        return attacked.target if attacked.target is not None else attacked.prediction.label
     return domains.get(recipe.domain).class_number(about)

@@ -82,10 +82,10 @@ class Trace(_Plain):
     numbers: tuple[int, ...] = ()
     loss: tuple[float, ...] = ()  # the attacker's objective, larger is better for the attacker
     confidence: tuple[float, ...] = ()  # of the true class
-    strongest: tuple[float, ...] = ()  # of the likeliest other class, or of the target where there is one
+    runner_up_confidence: tuple[float, ...] = ()  # of the likeliest other class, or of the target where there is one
     predicted: tuple[int, ...] = ()
-    frame_numbers: tuple[int, ...] = ()  # the steps of which a picture was kept
-    frames: tuple[Pixels, ...] = ()
+    snapshot_steps: tuple[int, ...] = ()  # the steps of which an image was stored
+    snapshots: tuple[Pixels, ...] = ()
 
 
 class AttackOutcome(_Plain):
@@ -93,18 +93,20 @@ class AttackOutcome(_Plain):
 
     method: str  # the attack with the parameters that differ from its defaults
     adversarial: Pixels
-    verdict: Prediction  # of the adversarial picture after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
+    prediction: Prediction  # of the adversarial picture after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
     success: bool
-    first: int  # steps until fooled; all that were run where it never was
+    steps_to_success: int  # steps until fooled; all that were run where it never was
     iterations: int
     seconds: float
     stopped: bool
     target: int | None
     norms: Norms  # adversarial against clean
-    flips_back: bool  # fooled before 8-bit rounding but not after
-    known: str = ""  # the defense that the attacker knew and that the verdict is behind; empty for the bare classifier
+    lost_to_quantization: bool  # fooled before 8-bit rounding but not after
+    known: str = (
+        ""  # the defense that the attacker knew and that the prediction is behind; empty for the bare classifier
+    )
     backward: str = "none"  # the gradient of that defense which the attacker used
-    before: Prediction | None = None  # of the clean image behind that defense
+    clean_prediction: Prediction | None = None  # of the clean image behind that defense
     gradients: int = 0  # how often the attacker looked at the picture for a gradient
     queries: int = 0  # and for logits alone
     gradient: Slope | None = (
@@ -114,14 +116,16 @@ class AttackOutcome(_Plain):
     flow: Floats | None = None  # 2×H×W, pixels: each pixel took the value at its own place plus this (rows, columns)
     patch: Pixels | None = None  # what there is to print, on white
     mask: Pixels | None = None  # H×W×1, 255 where a local attack may change the picture
-    others: tuple[int, int] | None = None  # of a universal attack: how many other pictures it fooled, of how many
+    universal_success: tuple[int, int] | None = (
+        None  # of a universal attack: how many other pictures it fooled, of how many
+    )
 
 
 class DefendedPrediction(_Plain):
     """One attacked picture behind one defense."""
 
     defended: Pixels
-    verdict: Prediction
+    prediction: Prediction
     recovered: (
         bool  # the defended picture gets the true label; where that is unknown, the prediction of the clean image
     )
@@ -133,7 +137,7 @@ class DefenseOutcome(_Plain):
     """One defense: what it does to the clean picture, to the attack that does not know it, and to the one that does."""
 
     defense: str
-    short: str
+    short_title: str
     clean: DefendedPrediction  # the defense on the clean picture: the price
     grey: DefendedPrediction | None  # the attack on the bare classifier
     adaptive: DefendedPrediction | None
@@ -152,7 +156,7 @@ class Outcome(_Plain):
     label: int  # the true class; where nobody knows it, what the classifier says of the clean picture
     label_known: bool
     clean: Pixels
-    before: Prediction
+    clean_prediction: Prediction
     attacked: AttackOutcome
     columns: tuple[DefenseOutcome, ...] = ()
 

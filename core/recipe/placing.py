@@ -10,10 +10,10 @@ from core.attacks import Goal, LaVAN
 from core.attacks.lavan import Place
 from core.images import quantise
 from core.inputs import BadInput
-from core.progress import Progress
+from core.progress import OnProgress, Progress
 from core.random_streams import RandomStreams, draw_seed
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, Watch, check_target
+from core.recipe.running import Example, check_target
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class LocationMap:
     confidence: tuple[tuple[float, ...], ...]
 
 
-def place_map(recipe: Recipe, scene: Example, target: int, grid: int = 5, *, watch: Watch | None = None) -> LocationMap:
+def place_map(
+    recipe: Recipe, scene: Example, target: int, grid: int = 5, *, on_progress: OnProgress | None = None
+) -> LocationMap:
     """The recipe's LaVAN toward `target`, at grid×grid places at once.
 
     Raises:
@@ -58,7 +60,7 @@ def place_map(recipe: Recipe, scene: Example, target: int, grid: int = 5, *, wat
     images = batch
     for step in attack.at(place, classifier, batch, labels, goal, streams):
         images = step.images
-        if watch is not None and watch(Progress("Trying places", step.number, step.total)):
+        if on_progress is not None and on_progress(Progress("Trying places", step.number, step.total)):
             break
     with torch.no_grad():
         sure = classifier(quantise(images)).softmax(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,7 +21,7 @@ from core.flags import Slope, slope
 from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
-from core.progress import Progress
+from core.progress import OnProgress, Progress
 from core.recipe.columns import methods_of
 from core.recipe.engine import Universal, attacked_classifier, craft_batch, judge_batch, shown_on, train_universal
 from core.recipe.norms import norms
@@ -30,12 +30,9 @@ from core.recipe.recipe import Recipe
 from core.systems import Backward, System
 from core.systems.system import Loader
 
-FRAMES = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
+MAX_SNAPSHOTS = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
 
 Pixels = npt.NDArray[np.uint8]
-
-
-Watch = Callable[[Progress], bool | None]  # returns True to stop; what was found so far is kept
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,9 @@ class Example:
     clean: Pixels  # size×size×channels
     label: int  # the true class; where it is unknown, what the classifier says of the clean image
     label_known: bool
-    before: Prediction
+    clean_prediction: Prediction
     picture: Picture  # which image it is; a default is named
-    others: Loader  # gives the domain's other classifiers by name
+    load_other: Loader  # gives the domain's other classifiers by name
 
     @property
     def known_label(self) -> int | None:
@@ -66,7 +63,7 @@ class Example:
 
     def load(self, name: str) -> Classifier:
         """The classifier of that name, '' for the recipe's own."""
-        return self.others(name) if name else self.classifier
+        return self.load_other(name) if name else self.classifier
 
 
 def load_example(
@@ -103,7 +100,7 @@ def load_example(
         probabilities = _probabilities(classifier, images.to_tensor(clean))
     known = label is not None
     true = label if label is not None else int(probabilities.argmax())
-    return Example(classifier, clean, true, known, _verdict(probabilities, true), picture, classifiers)
+    return Example(classifier, clean, true, known, _prediction(probabilities, true), picture, classifiers)
 
 
 def craft(
@@ -112,7 +109,7 @@ def craft(
     *,
     system: System | None = None,
     backward: Backward = "average",
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> AttackOutcome:
     """The recipe's attack on the scene; with `system`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.built_attack()
@@ -127,10 +124,10 @@ def craft(
     if (
         target is None and attack.universal
     ):  # a universal attack has one target; the likeliest other class unless one is chosen
-        target = next(n for n, _ in scene.before.top if n != scene.label)
+        target = next(n for n, _ in scene.clean_prediction.top if n != scene.label)
     if target is not None:
         check_target(scene, target)
-    recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), watch)
+    recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), on_progress)
     universal = _train_universal(recipe, scene, attack, counted, target, recorder) if attack.universal else None
     crafted = craft_batch(
         attack,
@@ -151,26 +148,26 @@ def craft(
     return AttackOutcome(
         method=recipe.attack_description(),
         adversarial=adversarial,
-        verdict=_verdict(probabilities, scene.label),
+        prediction=_prediction(probabilities, scene.label),
         success=success,
-        first=int(result.steps[0]) if universal is None else recorder.first_success(success),
+        steps_to_success=int(result.steps[0]) if universal is None else recorder.first_success(success),
         iterations=result.iterations,
         seconds=result.seconds,
         stopped=result.stopped,
         target=target if target is not None else int(result.targets[0]) if result.targets is not None else None,
         norms=norms(scene.clean, adversarial),
-        flips_back=recorder.fooled and not success,
+        lost_to_quantization=recorder.fooled and not success,
         gradients=counts.gradients,
         queries=counts.queries,
         known="" if system is None else system.described(),
         backward="none" if system is None else backward,
-        before=before,
+        clean_prediction=before,
         gradient=_slope(attacked, scene) if attack.access == "gradient" else None,
         trace=recorder.trace(),
         flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
         patch=_printed(result.extras),
         mask=None if result.mask is None else images.to_pixels(result.mask.float())[0],
-        others=None if universal is None else universal.fooled,
+        universal_success=None if universal is None else universal.fooled,
     )
 
 
@@ -186,7 +183,7 @@ def _train_universal(
     assert isinstance(attack, attacks.UniversalPatch) and target is not None
 
     def recorded(step: attacks.Step) -> bool | None:
-        if step.number % max(1, step.total // FRAMES) and step.number != step.total:
+        if step.number % max(1, step.total // MAX_SNAPSHOTS) and step.number != step.total:
             return recorder.alive(step)
         return recorder(shown_on(step, attack, classifier, scene.images, target, seed=recipe.seed))
 
@@ -225,16 +222,16 @@ def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
 
 
 def evaluate_defenses(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, watch: Watch | None = None
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
 ) -> tuple[DefenseOutcome, ...]:
     """Every defense of the recipe on the clean and on the attacked picture, one column each; stopped, those that are whole."""
     columns: list[DefenseOutcome] = []
     systems = recipe.built_systems()
     with suppress(Cancelled):
         for index, system in enumerate(systems):
-            if watch is not None and watch(Progress(system.described(), index, len(systems))):
+            if on_progress is not None and on_progress(Progress(system.described(), index, len(systems))):
                 break
-            column = _column(recipe, scene, attacked, system, watch)
+            column = _column(recipe, scene, attacked, system, on_progress)
             if column.adaptive and column.adaptive.attack and column.adaptive.attack.stopped:
                 break  # half an attack says nothing of a defense
             columns.append(column)
@@ -248,7 +245,7 @@ def run(
     classifier: Classifier | None = None,
     classifiers: Loader | None = None,
     uploads: Mapping[str, Pixels] | None = None,
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Outcome:
     """Run a whole recipe; the same recipe on the same device gives the same pictures and numbers.
 
@@ -256,8 +253,8 @@ def run(
         BadInput: something in the recipe is not to be had; the sentence says what to do.
     """
     scene = load_example(recipe, device=device, classifier=classifier, classifiers=classifiers, uploads=uploads)
-    attacked = craft(recipe, scene, watch=watch)
-    columns = () if attacked.stopped else evaluate_defenses(recipe, scene, attacked, watch=watch)
+    attacked = craft(recipe, scene, on_progress=on_progress)
+    columns = () if attacked.stopped else evaluate_defenses(recipe, scene, attacked, on_progress=on_progress)
     return make_outcome(recipe, scene, attacked, columns)
 
 
@@ -275,7 +272,7 @@ def make_outcome(
         label=scene.label,
         label_known=scene.label_known,
         clean=scene.clean,
-        before=attacked.before or scene.before,
+        clean_prediction=attacked.clean_prediction or scene.clean_prediction,
         attacked=attacked,
         columns=columns,
     )
@@ -298,11 +295,11 @@ def sweep(
     parameter: str,
     values: tuple[object, ...],
     *,
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[SweepPoint, ...] | None:
     """One defense at several values of one parameter, on the clean and on the attacked picture (grey box).
 
-    None where `watch` stopped it.
+    None where `on_progress` stopped it.
 
     Raises:
         BadInput: no such defense or parameter, or a value out of range.
@@ -311,7 +308,7 @@ def sweep(
     base = next((m.params for m in methods_of(recipe.defenses) if m.name == method), {})
     for number, value in enumerate(values):
         defense = defenses.build_for(domains.get(recipe.domain), method, {**base, parameter: value})
-        if watch is not None and watch(Progress(f"{defense.title} over {parameter}", number, len(values))):
+        if on_progress is not None and on_progress(Progress(f"{defense.title} over {parameter}", number, len(values))):
             return None
         system = System.of(defense)
         clean, _ = _guard(recipe, scene, system, scene.images)
@@ -321,34 +318,34 @@ def sweep(
 
 
 def _column(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, system: System, watch: Watch | None
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, system: System, on_progress: OnProgress | None
 ) -> DefenseOutcome:
     clean, _ = _guard(recipe, scene, system, scene.images)  # the first pass, which pays for threads and memory
     grey = adaptive = None
     if recipe.attacker in ("grey", "both"):
         grey, seconds = _guard(recipe, scene, system, images.to_tensor(attacked.adversarial))
     if recipe.attacker in ("adaptive", "both"):
-        again = craft(recipe, scene, system=system, backward=recipe.backward, watch=watch)
+        again = craft(recipe, scene, system=system, backward=recipe.backward, on_progress=on_progress)
         guard, seconds = _guard(recipe, scene, system, images.to_tensor(again.adversarial))
         adaptive = guard.model_copy(update={"attack": again, "backward": again.backward})
     return DefenseOutcome(
-        defense=system.described(), short=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
+        defense=system.described(), short_title=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
     )
 
 
 def _guard(recipe: Recipe, scene: Example, system: System, batch: Tensor) -> tuple[DefendedPrediction, float]:
     """What the system makes of a batch of one, and the seconds that its defenses took."""
     found = judge_batch(system, scene.load, batch.to(scene.classifier.device), seed=recipe.seed)
-    verdict = _verdict(found.logits[0].float().softmax(0).cpu(), scene.label)
+    prediction = _prediction(found.logits[0].float().softmax(0).cpu(), scene.label)
     guard = DefendedPrediction(
-        defended=images.to_pixels(found.defended)[0], verdict=verdict, recovered=verdict.label == scene.label
+        defended=images.to_pixels(found.defended)[0], prediction=prediction, recovered=prediction.label == scene.label
     )
     return guard, found.seconds
 
 
 def predict(classifier: Classifier, batch: Tensor, label: int) -> Prediction:
     """What the classifier says of a batch of one, whose true class is `label`."""
-    return _verdict(_probabilities(classifier, batch), label)
+    return _prediction(_probabilities(classifier, batch), label)
 
 
 def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:
@@ -357,7 +354,7 @@ def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:
     return logits[0].float().softmax(0).cpu()  # type: ignore[no-any-return]
 
 
-def _verdict(probabilities: Tensor, label: int) -> Prediction:
+def _prediction(probabilities: Tensor, label: int) -> Prediction:
     values, numbers = probabilities.topk(min(5, len(probabilities)))
     top = tuple((int(n), float(v)) for n, v in zip(numbers, values, strict=True))
     return Prediction(label=top[0][0], confidence=top[0][1], top=top, true_confidence=float(probabilities[label]))
@@ -366,17 +363,17 @@ def _verdict(probabilities: Tensor, label: int) -> Prediction:
 class _Recorder:
     """Keeps what a view needs of every step and a bounded number of pictures, and passes the step on."""
 
-    def __init__(self, label: int, text: str, watch: Watch | None) -> None:
-        self.label, self.text, self.watch = label, text, watch
+    def __init__(self, label: int, text: str, on_progress: OnProgress | None) -> None:
+        self.label, self.text, self.on_progress = label, text, on_progress
         self.fooled = False
-        self.first: int | None = None
+        self.steps_to_success: int | None = None
         self.stride = 1
         self.numbers: list[int] = []
         self.loss: list[float] = []
         self.confidence: list[float] = []
-        self.strongest: list[float] = []
+        self.runner_up_confidence: list[float] = []
         self.predicted: list[int] = []
-        self.frames: dict[int, Pixels] = {}
+        self.snapshots: dict[int, Pixels] = {}
         self.last: tuple[int, Pixels] | None = None
         self.seen: Tensor | None = None
 
@@ -389,43 +386,43 @@ class _Recorder:
         others[self.label] = -1
         strongest = int(step.targets[0]) if step.targets is not None else int(others.argmax())
         if self.numbers and self.numbers[-1] == step.number:  # an attack's last word on the same step: what it returns
-            for series in (self.numbers, self.loss, self.confidence, self.strongest, self.predicted):
+            for series in (self.numbers, self.loss, self.confidence, self.runner_up_confidence, self.predicted):
                 series.pop()
         self.numbers.append(step.number)
         self.loss.append(float(step.loss[0]))
         self.confidence.append(float(probabilities[self.label]))
-        self.strongest.append(float(probabilities[strongest]))
+        self.runner_up_confidence.append(float(probabilities[strongest]))
         self.predicted.append(int(probabilities.argmax()))
         self.fooled = bool(step.fooled[0])
-        if self.fooled and self.first is None:
-            self.first = step.number
+        if self.fooled and self.steps_to_success is None:
+            self.steps_to_success = step.number
         self.last = (step.number, images.to_pixels(step.images)[0])
         if step.number % self.stride == 0:
-            self.frames[step.number] = self.last[1]
-            if len(self.frames) > FRAMES:
+            self.snapshots[step.number] = self.last[1]
+            if len(self.snapshots) > MAX_SNAPSHOTS:
                 self.stride *= 2
-                self.frames = {n: f for n, f in self.frames.items() if n % self.stride == 0}
+                self.snapshots = {n: f for n, f in self.snapshots.items() if n % self.stride == 0}
         return self.alive(step)
 
     def alive(self, step: attacks.Step) -> bool | None:
         """Tell the watcher how far the attack is, and no more."""
-        return self.watch(Progress(self.text, step.number, step.total, step)) if self.watch else None
+        return self.on_progress(Progress(self.text, step.number, step.total, step)) if self.on_progress else None
 
     def first_success(self, success: bool) -> int:
         """The step that fooled first; the last one where none did or the attack failed in the end."""
-        if success and self.first is not None:
-            return self.first
+        if success and self.steps_to_success is not None:
+            return self.steps_to_success
         return self.numbers[-1] if self.numbers else 0
 
     def trace(self) -> Trace:
         if self.last is not None:
-            self.frames[self.last[0]] = self.last[1]
+            self.snapshots[self.last[0]] = self.last[1]
         return Trace(
             numbers=tuple(self.numbers),
             loss=tuple(self.loss),
             confidence=tuple(self.confidence),
-            strongest=tuple(self.strongest),
+            runner_up_confidence=tuple(self.runner_up_confidence),
             predicted=tuple(self.predicted),
-            frame_numbers=tuple(sorted(self.frames)),
-            frames=tuple(self.frames[n] for n in sorted(self.frames)),
+            snapshot_steps=tuple(sorted(self.snapshots)),
+            snapshots=tuple(self.snapshots[n] for n in sorted(self.snapshots)),
         )

@@ -34,7 +34,7 @@ class PatchedImage:
 
     picture: Pixels
     covered: float
-    verdict: Prediction
+    prediction: Prediction
     reached: bool  # the classifier names the patch's target
 
 
@@ -87,9 +87,9 @@ def stick_on(
     how = Placing.at(middle[0], middle[1], angle=angle * pi / 180, scale=scale)
     picture, cover = stick(scene.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
     with torch.no_grad():
-        verdict = predict(scene.classifier, quantise(picture).to(scene.classifier.device), scene.label)
+        prediction = predict(scene.classifier, quantise(picture).to(scene.classifier.device), scene.label)
     if scene.classifier.domain == kept.domain:
-        reached = verdict.label == kept.target_number
+        reached = prediction.label == kept.target_number
     else:  # a class of the same name is all that two domains may share
-        reached = scene.classifier.classes[verdict.label] == kept.target
-    return PatchedImage(images.to_pixels(picture)[0], float(cover.mean()), verdict, reached)
+        reached = scene.classifier.classes[prediction.label] == kept.target
+    return PatchedImage(images.to_pixels(picture)[0], float(cover.mean()), prediction, reached)

@@ -12,25 +12,32 @@ from torch import Tensor
 
 from core import domains, images
 from core.explain.landscape import Grid, Plane, directions, plane, steps_around, surface
-from core.progress import Progress
+from core.progress import OnProgress, Progress
 from core.recipe.outcome import AttackOutcome
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, Watch
+from core.recipe.running import Example
 
 Pixels = npt.NDArray[np.uint8]
 STEPS = 41
 
 
-def loss_surface(recipe: Recipe, scene: Example, reach: float, *, watch: Watch | None = None) -> Grid | None:
+def loss_surface(recipe: Recipe, scene: Example, reach: float, *, on_progress: OnProgress | None = None) -> Grid | None:
     """The loss up to `reach` (in [0, 1] a value) from the clean picture, toward the gradient's sign and random signs.
 
-    None where `watch` stopped it.
+    None where `on_progress` stopped it.
     """
     generator = torch.Generator().manual_seed(recipe.seed)
     uphill, random = directions(scene.classifier, scene.images, scene.label, generator)
     steps = np.linspace(-reach, reach, STEPS, dtype=np.float32)
     return surface(
-        scene.classifier, scene.images, scene.label, uphill, random, steps, steps, watch=_told(watch, "Loss surface")
+        scene.classifier,
+        scene.images,
+        scene.label,
+        uphill,
+        random,
+        steps,
+        steps,
+        watch=_as_watch(on_progress, "Loss surface"),
     )
 
 
@@ -45,11 +52,11 @@ class Regions:
 
 
 def decision_regions(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, watch: Watch | None = None
+    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
 ) -> Regions | None:
     """The plane through the clean picture, the attacked one, and one of the class it was pushed toward.
 
-    Where there is no picture of that class, a random change as long as the attack's stands in. None where `watch` stopped it.
+    Where there is no picture of that class, a random change as long as the attack's stands in. None where `on_progress` stopped it.
 
     Raises:
         BadInput: the attack changed nothing.
@@ -67,7 +74,7 @@ def decision_regions(
         found.second,
         across,
         down,
-        watch=_told(watch, "Decision regions"),
+        watch=_as_watch(on_progress, "Decision regions"),
     )
     return None if grid is None else Regions(grid, found, images.to_pixels(third)[0], title)
 
@@ -75,7 +82,7 @@ def decision_regions(
 def _third(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
     """A picture of the target, or of the class that the attacked picture is taken for."""
     domain, classifier = domains.get(recipe.domain), scene.classifier
-    wanted = attacked.target if attacked.target is not None else attacked.verdict.label
+    wanted = attacked.target if attacked.target is not None else attacked.prediction.label
     name = classifier.classes[wanted]
     if wanted != scene.label:
         for item in domain.gallery():
@@ -93,5 +100,5 @@ def _third(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tuple[Ten
     return (scene.images + noise * length / noise.norm()).clamp(0, 1), "a random change"
 
 
-def _told(watch: Watch | None, text: str) -> Callable[[int, int], bool] | None:
-    return None if watch is None else lambda done, total: bool(watch(Progress(text, done, total)))
+def _as_watch(on_progress: OnProgress | None, text: str) -> Callable[[int, int], bool] | None:
+    return None if on_progress is None else lambda done, total: bool(on_progress(Progress(text, done, total)))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from core import detectors
 from core.declaration import Real
 from core.explain.cams import METHODS
 from core.inputs import BadInput, quoted
@@ -34,7 +35,7 @@ class View(Plain):
     explained_class: Annotated[str, Field(max_length=80)] = "predicted"
     landscape: Literal["surface", "regions", "spectrum"] = "surface"
     radius: Annotated[Real, Field(gt=0, le=2)] | None = None
-    detector: Literal["", "mask_disagreement", "convolutional_masks", "feature_squeezing"] = ""
+    detector: Annotated[str, Field(max_length=40)] = ""
     clean_flagged: Annotated[Real, Field(ge=0, lt=1)] = 0.05
     threshold: float | None = None
     windows: Literal["clean", "attacked"] = "attacked"
@@ -44,4 +45,11 @@ class View(Plain):
     def _known_class_map(cls, name: str) -> str:
         if name not in METHODS:
             raise BadInput(f"There is no class-map method {quoted(name)}; it must be one of {', '.join(METHODS)}.")
+        return name
+
+    @field_validator("detector")
+    @classmethod
+    def _known_detector(cls, name: str) -> str:
+        if name:
+            detectors.get(name)
         return name

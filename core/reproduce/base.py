@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from core.evaluate import tables
-from core.evaluate.share import Share
+from core.evaluate.proportion import Proportion
 from core.progress import OnProgress
 
 
@@ -22,7 +22,7 @@ class Cell:
         published: the paper's value in percent; None where it has none.
     """
 
-    measured: Share | float | str
+    measured: Proportion | float | str
     published: float | None = None
 
 
@@ -44,7 +44,7 @@ def as_table(rows: Sequence[Row]) -> list[tables.Row]:
     for row in rows:
         line: tables.Row = dict(row.labels)
         for column, cell in row.cells.items():
-            line[column] = str(cell.measured) if isinstance(cell.measured, Share) else cell.measured
+            line[column] = str(cell.measured) if isinstance(cell.measured, Proportion) else cell.measured
             if column in with_published:
                 heading = "published" if len(with_published) == 1 else f"{column}, published"
                 line[heading] = "" if cell.published is None else f"{cell.published:.1f}%"

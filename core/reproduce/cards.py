@@ -8,9 +8,9 @@ from typing import Any
 
 from core import domains
 from core.defenses import REGISTRY, LearnedDefense
-from core.evaluate.measures import Findings, Place
-from core.evaluate.plan import BARE, CLEAN, Plan
-from core.evaluate.share import Share
+from core.evaluate.metrics import CellKey, Metrics
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.proportion import Proportion
 from core.inputs import BadInput
 from core.models import artifacts
 from core.models.artifacts import Artifact, Metric
@@ -75,30 +75,30 @@ def measure_card(
             backward="true",
             save_images=0,
         )
-        with measured_plan(plan, replace(Settings(), seed=seed), on_progress) as findings:
-            if findings is None:
+        with measured_plan(plan, replace(Settings(), seed=seed), on_progress) as measured:
+            if measured is None:
                 return None
-            metrics += _metrics(findings, dict(enumerate(names)))
+            metrics += _metrics(measured, dict(enumerate(names)))
     first = [metric for metric in card.metrics if metric.what.startswith("clean ")]
     return artifacts.write_card(artifact, metrics=tuple(metric.model_dump() for metric in (*first, *metrics)))
 
 
-def _metrics(findings: Findings, names: Mapping[int, str]) -> list[Metric]:
+def _metrics(metrics: Metrics, names: Mapping[int, str]) -> list[Metric]:
     """Bare, grey box and adaptive accuracy under each attack."""
     found = []
     for number, name in names.items():
         for words, defense, attacker in (
-            (f"{name}, no defense", BARE, "none"),
+            (f"{name}, no defense", NO_DEFENSE, "none"),
             (f"{name}, grey box", 0, "grey"),
             (f"{name}, adaptive", 0, "adaptive"),
         ):
-            share = _accuracy(findings, number, defense, attacker)
-            found.append(Metric(what=words, value=share.value, correct=share.hits, count=share.count))
+            share = _accuracy(metrics, number, defense, attacker)
+            found.append(Metric(what=words, value=share.value, correct=share.successes, count=share.count))
     return found
 
 
-def _accuracy(findings: Findings, attack: int, defense: int, attacker: Any) -> Share:
-    share = findings.share(Place(0, attack, defense, "none" if attack == CLEAN else attacker))
+def _accuracy(metrics: Metrics, attack: int, defense: int, attacker: Any) -> Proportion:
+    share = metrics.proportion(CellKey(0, attack, defense, "none" if attack == NO_ATTACK else attacker))
     assert share is not None
     return share
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core import domains
-from core.evaluate.share import Share
+from core.evaluate.proportion import Proportion
 from core.evaluate.tables import markdown
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -107,7 +107,9 @@ def _totals(batches: BatchCounts) -> dict[str, int]:
 
 def _row(row: CountedRow, totals: Mapping[str, int]) -> Row:
     cells = {
-        column: Cell(Share(count, totals[""]), row.published.get(column)) for column, count in totals.items() if column
+        column: Cell(Proportion(count, totals[""]), row.published.get(column))
+        for column, count in totals.items()
+        if column
     }
     return Row({"": row.name}, cells)
 

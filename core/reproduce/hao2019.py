@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from core.evaluate.measures import Findings, Place
-from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.metrics import CellKey, Metrics
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.proportion import Proportion
 from core.evaluate.report import heading
-from core.evaluate.share import Share
 from core.evaluate.tables import markdown
 from core.progress import OnProgress
 from core.recipe.columns import ColumnSpec, MemberSpec, Method, column_of
@@ -77,18 +77,20 @@ class KernelTable(PaperTable):
                 report = f"{about}\n{markdown(table)}\n{self.conclusion(grey)}\n"
                 return MeasuredTable(table, report, first.n_images, grey.run.path)
 
-    def rows(self, grey: Findings, adaptive: Findings) -> list[Row]:
+    def rows(self, grey: Metrics, adaptive: Metrics) -> list[Row]:
         """The rows of the table: for each attack no defense, the network, and the comparators."""
         count = 1 + len(self.comparators)
         bare = 2 * count  # the column of the other classifier without a defense
         known = {name: number for number, name in enumerate(self.adaptive)}
         rows = []
-        for attack, title in enumerate(("no attack", *self.attacks), CLEAN):
-            for number, name in enumerate(("no defense", "DKN", *self.comparators), BARE):
+        for attack, title in enumerate(("no attack", *self.attacks), NO_ATTACK):
+            for number, name in enumerate(("no defense", "DKN", *self.comparators), NO_DEFENSE):
                 published = self._published(title, name)
                 cells = {
                     "white box": Cell(accuracy(grey, attack, number), published[0]),
-                    "black box": Cell(accuracy(grey, attack, bare if number == BARE else count + number), published[1]),
+                    "black box": Cell(
+                        accuracy(grey, attack, bare if number == NO_DEFENSE else count + number), published[1]
+                    ),
                 }
                 if name == "DKN":
                     found = accuracy(adaptive, known[title], 0, "adaptive") if title in known else "–"
@@ -105,7 +107,7 @@ class KernelTable(PaperTable):
             return self.ours.get(attack, (None, None))
         return self.comparators[defense][1].get(attack, (None, None)) if defense in self.comparators else (None, None)
 
-    def conclusion(self, findings: Findings) -> str:
+    def conclusion(self, metrics: Metrics) -> str:
         """Whether the network is ahead of every comparator, as published, and what it costs on clean images."""
         count = 1 + len(self.comparators)
         sentences = []
@@ -113,16 +115,16 @@ class KernelTable(PaperTable):
             for attack, title in enumerate(self.attacks):
                 if title not in ("FGSM", "PGD"):
                     continue
-                ours = accuracy(findings, attack, first).value
+                ours = accuracy(metrics, attack, first).value
                 rivals = {
-                    name: accuracy(findings, attack, first + n).value for n, name in enumerate(self.comparators, 1)
+                    name: accuracy(metrics, attack, first + n).value for n, name in enumerate(self.comparators, 1)
                 }
                 best = max(rivals, key=rivals.__getitem__)
                 word = "first" if ours > rivals[best] else "not first"
                 sentences.append(
                     f"{title}, {box} box: DKN is {word} ({ours:.1%}; the best of the others is {best}, {rivals[best]:.1%})."
                 )
-        cost = accuracy(findings, CLEAN, BARE).value - accuracy(findings, CLEAN, 0).value
+        cost = accuracy(metrics, NO_ATTACK, NO_DEFENSE).value - accuracy(metrics, NO_ATTACK, 0).value
         sentences.append(f"On clean images DKN costs {100 * cost:.1f} points.")
         sentences.append(
             "White box and black box here are attackers who do not know the defense (grey box): these numbers are no robustness. "
@@ -131,10 +133,10 @@ class KernelTable(PaperTable):
         return " ".join(sentences)
 
 
-def accuracy(findings: Findings, attack: int, defense: int, attacker: str = "grey") -> Share:
+def accuracy(metrics: Metrics, attack: int, defense: int, attacker: str = "grey") -> Proportion:
     """The accuracy of a cell of the first classifier."""
-    whose: Any = "none" if attack == CLEAN or defense == BARE else attacker
-    share = findings.share(Place(0, attack, defense, whose))
+    whose: Any = "none" if attack == NO_ATTACK or defense == NO_DEFENSE else attacker
+    share = metrics.proportion(CellKey(0, attack, defense, whose))
     assert share is not None
     return share
 

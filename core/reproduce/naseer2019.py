@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from core.evaluate.measures import Findings, Place
-from core.evaluate.plan import BARE, CLEAN
-from core.evaluate.share import Share
+from core.evaluate.metrics import CellKey, Metrics
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE
+from core.evaluate.proportion import Proportion
 from core.inputs import BadInput
 from core.recipe.columns import Chain, Method
 from core.reproduce.base import Cell, Row
@@ -81,34 +81,34 @@ class Table1(PlanTable):
             "attacker": "grey",
         }
 
-    def rows(self, findings: Findings) -> list[Row]:
+    def rows(self, metrics: Metrics) -> list[Row]:
         heads = ("no attack", *(f"{area:.0%}" for area in AREAS))
         rows: list[Row] = []
         for number, (title, published) in enumerate(
-            [("no defense", NO_DEFENSE_1), *((title, values) for title, (_, values) in TABLE_1.items())], BARE
+            [("no defense", NO_DEFENSE_1), *((title, values) for title, (_, values) in TABLE_1.items())], NO_DEFENSE
         ):
             cells = {
-                head: Cell(_accuracy(findings, attack, number), value)
-                for head, attack, value in zip(heads, (CLEAN, 0, 1, 2), published, strict=True)
+                head: Cell(_accuracy(metrics, attack, number), value)
+                for head, attack, value in zip(heads, (NO_ATTACK, 0, 1, 2), published, strict=True)
             }
             rows.append(Row({"Defense": title}, cells))
         return rows
 
-    def conclusion(self, findings: Findings) -> str:
-        plan, parts = findings.plan, []
+    def conclusion(self, metrics: Metrics) -> str:
+        plan, parts = metrics.plan, []
         lgs, others = range(5), range(5, len(plan.defenses))
         for attack, area in enumerate(AREAS):
-            shares = {n: _accuracy(findings, attack, n) for n in range(len(plan.defenses))}
-            best, rival = max(lgs, key=lambda n: shares[n].value), max(others, key=lambda n: shares[n].value)
-            word = "first" if shares[best].value >= shares[rival].value else "not first"
+            accuracies = {n: _accuracy(metrics, attack, n) for n in range(len(plan.defenses))}
+            best, rival = max(lgs, key=lambda n: accuracies[n].value), max(others, key=lambda n: accuracies[n].value)
+            word = "first" if accuracies[best].value >= accuracies[rival].value else "not first"
             parts.append(
-                f"{area:.0%}: LGS is {word} ({_titled(best)} {shares[best].value:.1%}; the best of the others is {_titled(rival)}, "
-                f"{shares[rival].value:.1%})."
+                f"{area:.0%}: LGS is {word} ({_titled(best)} {accuracies[best].value:.1%}; the best of the others is {_titled(rival)}, "
+                f"{accuracies[rival].value:.1%})."
             )
-        clean = _accuracy(findings, CLEAN, BARE).value
+        clean = _accuracy(metrics, NO_ATTACK, NO_DEFENSE).value
         costs = []
         for number in (0, 4):
-            cost = clean - _accuracy(findings, CLEAN, number).value
+            cost = clean - _accuracy(metrics, NO_ATTACK, number).value
             costs.append(
                 f"{_titled(number)} costs {100 * cost:.1f} points ({'within' if cost <= 0.06 else 'more than'} 6)"
             )
@@ -133,21 +133,21 @@ class Table2(PlanTable):
             "attacker": "grey",
         }
 
-    def rows(self, findings: Findings) -> list[Row]:
-        under = findings.cell(Place(0, 0, BARE, "none"))
+    def rows(self, metrics: Metrics) -> list[Row]:
+        under = metrics.cell(CellKey(0, 0, NO_DEFENSE, "none"))
         target = int(under.targets.max(initial=0))
-        became = (under.predicted == target) & (findings.labels != target)
+        became = (under.predicted == target) & (metrics.labels != target)
         groups = (became, became & (under.confidence >= MIN_CONFIDENCE))
         rows: list[Row] = []
-        for number, title in enumerate(("no defense", *COMPARED), BARE):
-            right = findings.right(Place(0, 0, number, "grey" if number != BARE else "none"))
-            everyone, confident = (Share(int((right & group).sum()), int(group.sum())) for group in groups)
+        for number, title in enumerate(("no defense", *COMPARED), NO_DEFENSE):
+            right = metrics.is_correct(CellKey(0, 0, number, "grey" if number != NO_DEFENSE else "none"))
+            everyone, confident = (Proportion(int((right & group).sum()), int(group.sum())) for group in groups)
             cells = {"right": Cell(everyone), CONFIDENT: Cell(confident, TABLE_2.get(title, 0.0))}
             rows.append(Row({"Defense": title}, cells))
         return rows
 
-    def conclusion(self, findings: Findings) -> str:
-        right = _values(self.rows(findings), "right")
+    def conclusion(self, metrics: Metrics) -> str:
+        right = _values(self.rows(metrics), "right")
         ranked = sorted(right, key=lambda title: -right[title])
         return (
             f"In this order: {', '.join(ranked)}. 'right' counts all images that became the target; the paper only took those at "
@@ -160,7 +160,7 @@ class Table3(PlanTable):
     title: ClassVar[str] = "LGS, table 3: LaVAN with BPDA, 2 % of the area; attack success"
     n_images: ClassVar[int] = 200
     published: ClassVar[str] = (
-        "Inception v3, 1,000 ImageNet images, 42 of 299 pixels; the same target, place and number of iterations for every defense."
+        "Inception v3, 1,000 ImageNet images, 42 of 299 pixels; the same target, key and number of iterations for every defense."
     )
 
     def plan_fields(self, domain: str) -> dict[str, Any]:
@@ -171,21 +171,23 @@ class Table3(PlanTable):
             "backward": "identity",
         }
 
-    def rows(self, findings: Findings) -> list[Row]:
-        places = [Place(0, 0, n, "none" if n == BARE else "adaptive") for n in range(BARE, len(COMPARED))]
+    def rows(self, metrics: Metrics) -> list[Row]:
+        cell_keys = [
+            CellKey(0, 0, n, "none" if n == NO_DEFENSE else "adaptive") for n in range(NO_DEFENSE, len(COMPARED))
+        ]
         # While it grows, only those images count that every defense has been attacked on.
-        common = np.logical_and.reduce([findings.cell(place).known for place in places])
+        common = np.logical_and.reduce([metrics.cell(key).evaluated for key in cell_keys])
         rows: list[Row] = []
-        for title, place in zip(("no defense", *COMPARED), places, strict=True):
+        for title, key in zip(("no defense", *COMPARED), cell_keys, strict=True):
             count = int(common.sum())
-            target = Share(int((findings.reached(place) & common).sum()), count)
-            wrong = Share(int((~findings.right(place) & common).sum()), count)
+            target = Proportion(int((metrics.attack_succeeded(key) & common).sum()), count)
+            wrong = Proportion(int((~metrics.is_correct(key) & common).sum()), count)
             cells = {"becomes the target": Cell(target, TABLE_3.get(title, 88.0)), "any wrong class": Cell(wrong)}
             rows.append(Row({"Defense": title}, cells))
         return rows
 
-    def conclusion(self, findings: Findings) -> str:
-        success = _values(self.rows(findings)[1:], "becomes the target")
+    def conclusion(self, metrics: Metrics) -> str:
+        success = _values(self.rows(metrics)[1:], "becomes the target")
         if not success:
             return "No image was attacked behind every defense yet."
         return f"From the lowest: {', '.join(sorted(success, key=lambda title: success[title]))}."
@@ -206,9 +208,9 @@ class Figure3(PlanTable):
             "attacker": "grey",
         }
 
-    def rows(self, findings: Findings) -> list[Row]:
+    def rows(self, metrics: Metrics) -> list[Row]:
         titles = (*COMPARED, "Gaussian 5", "bilateral 5")
-        seconds = {title: findings.seconds(number) for number, title in enumerate(titles)}
+        seconds = {title: metrics.seconds(number) for number, title in enumerate(titles)}
         return [
             Row(
                 {"Defense": title},
@@ -221,17 +223,17 @@ class Figure3(PlanTable):
         ]
 
 
-def _accuracy(findings: Findings, attack: int, defense: int) -> Share:
-    attacker = "none" if attack == CLEAN or defense == BARE else "grey"
-    share = findings.share(Place(0, attack, defense, attacker))  # type: ignore[arg-type]
-    assert share is not None
-    return share
+def _accuracy(metrics: Metrics, attack: int, defense: int) -> Proportion:
+    attacker = "none" if attack == NO_ATTACK or defense == NO_DEFENSE else "grey"
+    accuracy = metrics.proportion(CellKey(0, attack, defense, attacker))  # type: ignore[arg-type]
+    assert accuracy is not None
+    return accuracy
 
 
 def _values(rows: list[Row], column: str) -> dict[str, float]:
     """The proportions of a column by defense, without those of no images."""
     cells = {row.labels["Defense"]: row.cells[column].measured for row in rows}
-    return {title: cell.value for title, cell in cells.items() if isinstance(cell, Share) and cell.count}
+    return {title: cell.value for title, cell in cells.items() if isinstance(cell, Proportion) and cell.count}
 
 
 def _titled(number: int) -> str:

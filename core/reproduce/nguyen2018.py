@@ -10,10 +10,10 @@ from torch import Tensor
 
 from core import domains
 from core.attacks import CW, FGSM, JSMA, PGD, Attack, StAdv
-from core.evaluate.detection import FeatureSqueezing, MaskDisagreement
-from core.evaluate.share import Share
+from core.detectors import ConvolutionalMasks, FeatureSqueezing, MaskDisagreement
+from core.evaluate.detector_benchmark import adaptive_attack
+from core.evaluate.proportion import Proportion
 from core.evaluate.tables import markdown
-from core.evaluate.trial import attack_both
 from core.explain import masks
 from core.images import quantise
 from core.models.classifier import Classifier
@@ -53,12 +53,13 @@ class MaskTables(CountTable):
     def counted_rows(self, classifier: Classifier, seed: int) -> list[CountedRow]:
         domain = domains.get(self.domain)
         device = str(classifier.device)
-        attention = masks.load(masks.find(self.domain, self.kind, BETA), device)
+        method = ConvolutionalMasks if self.kind == "conv" else MaskDisagreement
+        weights = masks.find(self.domain, self.kind, BETA)
         clean, _ = domain.sample(N_CALIBRATION, split="train", seed=seed)
         rows = []
         for name, title in CLASSIFIERS.items():
             attacked = classifier if name == classifier.name else domain.classifier(name, device)
-            detector, squeezing = MaskDisagreement(attacked, attention), FeatureSqueezing(attacked)
+            detector, squeezing = method(weights=weights).around(attacked), FeatureSqueezing(attacked)
             threshold = squeezing.threshold(clean)
             for attack_name, attack in {**ATTACKS, ADAPTIVE: PGD(eps=EPS)}.items():
                 rows.append(CountedRow(f"{title}, {attack_name}", _oblivious(detector, squeezing, threshold, attack)))
@@ -71,7 +72,7 @@ class MaskTables(CountTable):
 
         def add(table: str, attack: str, measure: str, count: int, total: int, published: float | None = None) -> None:
             labels = {"table": table, "attack": attack, "": measure}
-            rows.append(Row(labels, {"measured": Cell(Share(count, total), published)}))
+            rows.append(Row(labels, {"measured": Cell(Proportion(count, total), published)}))
 
         for attack in ATTACKS:
             n = totals[f"AlexNet, {attack}"]
@@ -192,7 +193,9 @@ def _adaptive(
         attacked = x.clone()
         if bool(correct.any()):
             seed = int(torch.randint(2**31, (1,), generator=generator))
-            attacked[correct] = attack_both(detector, detector.rule or 0.0, attack, x[correct], y[correct], seed).images
+            attacked[correct] = adaptive_attack(
+                detector, detector.default_threshold or 0.0, attack, x[correct], y[correct], seed
+            ).images
         return _counts(detector, squeezing, threshold, x, attacked, y)
 
     return count
@@ -210,7 +213,7 @@ def _counts(
     """Which images of a batch count, bool N by what is counted."""
     clean, attacked = quantise(clean), quantise(attacked)
     predicted, predicted_attacked = (detector.classifier(images).argmax(1) for images in (clean, attacked))
-    read, read_attacked = (detector.restored(images) for images in (clean, attacked))
+    read, read_attacked = (detector.corrected_label(images) for images in (clean, attacked))
     right = predicted == labels
     fooled = right & (predicted_attacked != labels)
     readable = fooled & (read == labels)

@@ -10,11 +10,11 @@ from typing import Any
 from core import domains
 from core.device import pick
 from core.evaluate.cluster import distribute
-from core.evaluate.measures import Findings
+from core.evaluate.metrics import Metrics
 from core.evaluate.plan import Plan
 from core.evaluate.report import heading
 from core.evaluate.running import devices_note, evaluate
-from core.evaluate.store import Run
+from core.evaluate.store import RunStore
 from core.evaluate.tables import markdown
 from core.progress import OnProgress
 from core.reproduce.base import MeasuredTable, PaperTable, Row, Settings, as_table
@@ -23,17 +23,17 @@ MAX_SAVED_IMAGES = 200
 
 
 @contextmanager
-def measured_plan(plan: Plan, settings: Settings, on_progress: OnProgress | None = None) -> Iterator[Findings | None]:
+def measured_plan(plan: Plan, settings: Settings, on_progress: OnProgress | None = None) -> Iterator[Metrics | None]:
     """What an evaluation finds, while its file is open; None where it was stopped.
 
     What an earlier run of the same plan stored is not computed again.
     """
-    with Run.create(plan, devices_note(str(pick(settings.device))), settings.store) as run:
+    with RunStore.create(plan, devices_note(str(pick(settings.device))), settings.store) as run:
         if settings.ray:
             complete = distribute(run, settings.ray, workers=settings.workers, on_progress=on_progress)
         else:
             complete = evaluate(run, device=settings.device, on_progress=on_progress)
-        yield Findings(run) if complete else None
+        yield Metrics(run) if complete else None
 
 
 class PlanTable(PaperTable):
@@ -48,10 +48,10 @@ class PlanTable(PaperTable):
         """
 
     @abstractmethod
-    def rows(self, findings: Findings) -> list[Row]:
+    def rows(self, metrics: Metrics) -> list[Row]:
         """The rows of the table."""
 
-    def conclusion(self, findings: Findings) -> str:
+    def conclusion(self, metrics: Metrics) -> str:
         """What the paper claims, and whether it holds here; one sentence or more."""
         return ""
 
@@ -70,19 +70,19 @@ class PlanTable(PaperTable):
 
     def measure(self, settings: Settings, on_progress: OnProgress | None = None) -> MeasuredTable | None:
         plan = self.plan(settings)
-        with measured_plan(plan, settings, on_progress) as findings:
-            if findings is None:
+        with measured_plan(plan, settings, on_progress) as metrics:
+            if metrics is None:
                 return None
-            return MeasuredTable(as_table(self.rows(findings)), self.report(findings), plan.n_images, findings.run.path)
+            return MeasuredTable(as_table(self.rows(metrics)), self.report(metrics), plan.n_images, metrics.run.path)
 
-    def report(self, findings: Findings) -> str:
+    def report(self, metrics: Metrics) -> str:
         """The table as Markdown, below what it was measured on."""
-        plan = findings.plan
+        plan = metrics.plan
         classifier = domains.get(plan.domain).classifier_title(plan.classifier_names()[0])
         attacks = "; ".join(plan.attack_title(number) for number in range(len(plan.attacks)))
         return (
-            f"## {self.title}\n\n{classifier}; {heading(findings)}.\n"
+            f"## {self.title}\n\n{classifier}; {heading(metrics)}.\n"
             + (f"Attack: {attacks}.\n" if attacks else "")
-            + f"Published: {self.published}\n\n{markdown(as_table(self.rows(findings)))}\n{self.conclusion(findings)}".rstrip()
+            + f"Published: {self.published}\n\n{markdown(as_table(self.rows(metrics)))}\n{self.conclusion(metrics)}".rstrip()
             + "\n"
         )

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from core import domains
-from core.evaluate.measures import Findings
-from core.evaluate.plan import BARE, CLEAN, Plan
+from core.evaluate.metrics import Metrics
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.recipe.columns import ColumnSpec, MemberSpec, Method, column_of
 from core.reproduce.base import Cell, PaperTable, Row, Settings
 from core.reproduce.hao2019 import accuracy
@@ -20,7 +20,7 @@ ATTACKS = {
     "PGD-100": Method(name="pgd", params={"eps": EPS, "iterations": 100, "step_size": 0.1}),
 }
 ROBUST = "cnn_robust"  # the same network, adversarially trained
-TITLES = {"unsecured": BARE, "HGD": 0, "FL": 1, "adversarially trained": 2}
+TITLES = {"unsecured": NO_DEFENSE, "HGD": 0, "FL": 1, "adversarially trained": 2}
 
 
 class FeatureLossTable(PlanTable):
@@ -49,33 +49,33 @@ class FeatureLossTable(PlanTable):
             defenses.append(column_of((MemberSpec(classifier=ROBUST),)))
         return {"attacks": tuple(ATTACKS.values()), "defenses": tuple(defenses), "attacker": "both", "backward": "true"}
 
-    def rows(self, findings: Findings) -> list[Row]:
+    def rows(self, metrics: Metrics) -> list[Row]:
         rows = []
-        for attack, title in enumerate(("no attack", *ATTACKS), CLEAN):
+        for attack, title in enumerate(("no attack", *ATTACKS), NO_ATTACK):
             for name, number in TITLES.items():
-                if number >= len(findings.plan.defenses):
+                if number >= len(metrics.plan.defenses):
                     continue
-                published = self.numbers[name][attack] if attack != CLEAN else None
+                published = self.numbers[name][attack] if attack != NO_ATTACK else None
                 adaptive: Any = "–"
-                if attack != CLEAN and number != BARE:
-                    adaptive = accuracy(findings, attack, number, "adaptive")
+                if attack != NO_ATTACK and number != NO_DEFENSE:
+                    adaptive = accuracy(metrics, attack, number, "adaptive")
                 cells = {
-                    "does not know it": Cell(accuracy(findings, attack, number), published),
+                    "does not know it": Cell(accuracy(metrics, attack, number), published),
                     "knows it": Cell(adaptive),
                 }
                 rows.append(Row({"Attack": title, "Defense": name}, cells))
         return rows
 
-    def conclusion(self, findings: Findings) -> str:
+    def conclusion(self, metrics: Metrics) -> str:
         parts = []
         for attack, title in enumerate(ATTACKS):
-            bare, ours = (accuracy(findings, attack, number).value for number in (BARE, TITLES["FL"]))
-            known = accuracy(findings, attack, TITLES["FL"], "adaptive").value
+            bare, ours = (accuracy(metrics, attack, number).value for number in (NO_DEFENSE, TITLES["FL"]))
+            known = accuracy(metrics, attack, TITLES["FL"], "adaptive").value
             parts.append(
                 f"{title}: FL gives {100 * (ours - bare):+.1f} points over the unsecured network; under an attacker who knows FL "
                 f"{known:.1%} are right."
             )
-        if len(findings.plan.defenses) > TITLES["adversarially trained"]:
+        if len(metrics.plan.defenses) > TITLES["adversarially trained"]:
             parts.append("Who does not know that the network was adversarially trained crafts on the plain one.")
         return " ".join(parts)
 

@@ -11,13 +11,14 @@ from torch import Tensor
 from core import files
 from core.models import artifacts
 from core.models.artifacts import Card
+from core.progress import OnProgress, Progress
 from core.training import runs
 from core.training.crafting import craft_images
 from core.training.data import load_data
 from core.training.kinds import KINDS, Networks, card_fields
 from core.training.parallel import Group, join, leave
 from core.training.plans import PLANS, TrainingPlan, find_plan
-from core.training.trainer import OnProgress, Trainer, TrainingProgress
+from core.training.trainer import Trainer, TrainingProgress
 
 SAMPLES = 8  # images shown while a run trains
 
@@ -52,14 +53,14 @@ def train(
         with runs.Recorder(folder) as recorder:
             (folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
 
-            def progress(done: TrainingProgress) -> bool:
-                asked = recorder.progress(done.text, done.step, done.steps)
-                return bool(on_progress is not None and on_progress(done)) or asked
+            def report(progress: Progress) -> bool:
+                stopped = recorder.progress(progress.text, progress.done, progress.total)
+                return bool(on_progress is not None and on_progress(progress)) or stopped
 
-            networks = _fit(plan, folder, place, group, progress, recorder.show)
+            networks = _fit(plan, folder, place, group, report, recorder.show)
             if networks is None:
                 return None
-            progress(TrainingProgress("measuring", 1, 1, recorder.status.steps, recorder.status.steps, {}, {}))
+            report(Progress("measuring", recorder.status.steps, recorder.status.steps))
             for network in networks.values():
                 network.cpu()
             test = load_data(plan.dataset, False, folder)

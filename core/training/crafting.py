@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from core import attacks
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.progress import OnProgress, Progress
 from core.training.data import Data
 from core.training.plans import Function, TrainingPlan
-from core.training.trainer import OnProgress, TrainingProgress
 
 BATCH = 250  # images attacked together
 PART = 5000  # images kept together: what a run that is cut off loses at most
@@ -57,8 +57,8 @@ def craft_images(
 
             def progress(inside: int) -> bool:
                 done = number * len(images) + start + inside  # noqa: B023
-                told = TrainingProgress(f"crafting {method.name}", 1, 1, done, total, {}, {})  # noqa: B023
-                return on_progress is not None and bool(on_progress(told))
+                report = Progress(f"crafting {method.name}", done, total)  # noqa: B023
+                return on_progress is not None and bool(on_progress(report))
 
             x, y = images[start : start + PART], labels[start : start + PART]
             part = _part(plan, method, classifier, x, y, device, start, folder, progress)

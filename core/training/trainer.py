@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core.device import mixed
 from core.inputs import BadInput
+from core.progress import OnProgress, Progress
 from core.training.augment import AUGMENTATIONS
 from core.training.checkpoints import Curves, damaged, fill, load_checkpoint, save_checkpoint
 from core.training.data import Data
@@ -23,32 +24,26 @@ from core.training.plans import Stage, TrainingPlan
 LOG_EVERY = 10  # steps between two lines of the curves
 
 
-@dataclass(frozen=True)
-class TrainingProgress:
-    """How far a training is.
+@dataclass(frozen=True, kw_only=True)
+class TrainingProgress(Progress):
+    """How far a training is; `done` and `total` are steps of all stages together.
 
     Attributes:
         stage: the network that is trained. epoch: from 1, of `epochs`.
-        step, steps: of all stages together.
         losses, metrics: by name, the means over the last steps; empty at first.
     """
 
     stage: str
     epoch: int
     epochs: int
-    step: int
-    steps: int
-    losses: Mapping[str, float]
-    metrics: Mapping[str, float]
-
-    @property
-    def text(self) -> str:
-        """The same for people, in one line."""
-        values = ", ".join(f"{name} {value:.3f}" for name, value in {**self.losses, **self.metrics}.items())
-        return f"{self.stage}, epoch {self.epoch} of {self.epochs}{', ' + values if values else ''}"
+    losses: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-OnProgress = Callable[[TrainingProgress], bool | None]  # returns True to stop; the last whole epoch is kept
+def epoch_text(stage: str, epoch: int, epochs: int, values: Mapping[str, float]) -> str:
+    """What is trained, in which epoch, and the last losses and metrics; one line."""
+    shown = "".join(f", {name} {value:.3f}" for name, value in values.items())
+    return f"{stage}, epoch {epoch} of {epochs}{shown}"
 
 
 class Trainer:
@@ -174,9 +169,18 @@ class Trainer:
             stop = False
             if on_progress is not None:
                 done = first + epoch * self.steps[number] + step
-                stop = bool(
-                    on_progress(TrainingProgress(stage.trains, epoch + 1, stage.epochs, done, total, losses, metrics))
+                text = epoch_text(stage.trains, epoch + 1, stage.epochs, {**losses, **metrics})
+                progress = TrainingProgress(
+                    text,
+                    done,
+                    total,
+                    stage=stage.trains,
+                    epoch=epoch + 1,
+                    epochs=stage.epochs,
+                    losses=losses,
+                    metrics=metrics,
                 )
+                stop = bool(on_progress(progress))
             if self.group.sum_gradients(network.parameters(), stop):
                 return False
             optimizer.step()

@@ -9,7 +9,7 @@ import pytest
 
 from app.sections.evaluation_cell import links
 from core import domains, run
-from core.evaluate import BARE, CLEAN, Place, Plan, Run
+from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Plan, RunStore
 from core.evaluate.running import evaluate
 from core.recipe import Method, Outcome, Recipe
 
@@ -25,10 +25,10 @@ DEFENSES = (
     (Method(name="random_resize", params={"min_scale": 0.6}), Method(name="bitdepth")),
 )
 
-PLACES = ((0, "grey"), (0, "adaptive"), (1, "grey"), (BARE, "none"), (1, "adaptive"))
+PLACES = ((0, "grey"), (0, "adaptive"), (1, "grey"), (NO_DEFENSE, "none"), (1, "adaptive"))
 
 
-def opened(plan: Plan, place: Place, number: int) -> Outcome:
+def opened(plan: Plan, place: CellKey, number: int) -> Outcome:
     word = dict(links(plan, place, number))["Attack"]
     return run(Recipe.from_link(word.partition("recipe=")[2]), device="cpu")
 
@@ -45,25 +45,25 @@ def test_the_image_of_every_cell_is_the_one_that_opens(backward: str, target: st
         backward=backward,  # type: ignore[arg-type]
         target=target,
     )
-    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as done:
+    with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as done:
         assert evaluate(done, device="cpu")
         position = next(n for n in (5, 6, 7) if int(done.labels[n]) != 3)  # in the middle of the second batch
-        number = int(done.numbers[position])
+        number = int(done.indices[position])
         for attack in range(len(ATTACKS)):
             for defense, attacker in PLACES if attack == 0 else PLACES[-2:]:
-                place = Place(0, attack, defense, attacker)  # type: ignore[arg-type]
+                place = CellKey(0, attack, defense, attacker)  # type: ignore[arg-type]
                 outcome = opened(plan, place, number)
-                kept = done.picture(0, attack, place.known, position)
-                made, verdict = outcome.attacked, outcome.attacked.verdict
-                if defense != BARE:
+                kept = done.image(0, attack, place.known_defense, position)
+                made, verdict = outcome.attacked, outcome.attacked.prediction
+                if defense != NO_DEFENSE:
                     guard = outcome.columns[0].adaptive if attacker == "adaptive" else outcome.columns[0].grey
                     assert guard is not None
-                    made, verdict = guard.attack or outcome.attacked, guard.verdict
+                    made, verdict = guard.attack or outcome.attacked, guard.prediction
                 assert kept is not None and made.method == plan.attack_title(attack)
                 change = np.abs(made.adversarial.astype(int) - kept)
                 # A gradient next to zero may have the other sign where the network computes in another batch.
                 assert (change > 0).mean() < 0.01, (attack, defense, attacker)
-                cell = done.cell(0, attack, place.known, defense)
+                cell = done.cell(0, attack, place.known_defense, defense)
                 assert int(cell.predicted[position]) == verdict.label
                 assert float(cell.confidence[position]) == pytest.approx(verdict.confidence, abs=0.05)
                 if target:
@@ -74,13 +74,13 @@ def test_an_image_that_was_left_alone_does_not_open() -> None:
     plan = Plan(domain="mnist", attacks=(Method(name="pgd"), Method(name="universal_patch")), target="3")
     labels = domains.get("mnist").labels("test")
     own, other = (int(np.flatnonzero((labels == 3) == same)[0]) for same in (True, False))
-    grey = Place(0, 0, 0, "grey")
+    grey = CellKey(0, 0, 0, "grey")
     assert links(plan, grey, other) and not links(plan, grey, own)
-    assert links(plan, Place(0, CLEAN, 0, "none"), own)
-    assert links(plan, Place(0, 1, 0, "grey"), other) and not links(plan, Place(0, 1, 0, "grey"), own)
+    assert links(plan, CellKey(0, NO_ATTACK, 0, "none"), own)
+    assert links(plan, CellKey(0, 1, 0, "grey"), other) and not links(plan, CellKey(0, 1, 0, "grey"), own)
 
 
-@pytest.mark.parametrize(("defense", "attacker"), [(BARE, "none"), (0, "grey")])
+@pytest.mark.parametrize(("defense", "attacker"), [(NO_DEFENSE, "none"), (0, "grey")])
 def test_a_cell_of_a_black_box_attack_opens_with_the_classifier_that_it_was_crafted_on(
     defense: int, attacker: str, tmp_path: Path
 ) -> None:
@@ -93,14 +93,14 @@ def test_a_cell_of_a_black_box_attack_opens_with_the_classifier_that_it_was_craf
         defenses=((Method(name="median"),),),
         attacker="grey",
     )
-    place = Place(0, 0, defense, attacker)  # type: ignore[arg-type]
-    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as done:
+    place = CellKey(0, 0, defense, attacker)  # type: ignore[arg-type]
+    with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as done:
         assert evaluate(done, device="cpu")
-        outcome = opened(plan, place, int(done.numbers[2]))
-        cell, stored = done.cell(0, 0, place.known, defense), done.picture(0, 0, place.known, 2)
+        outcome = opened(plan, place, int(done.indices[2]))
+        cell, stored = done.cell(0, 0, place.known_defense, defense), done.image(0, 0, place.known_defense, 2)
     assert outcome.classifier == "b" and stored is not None
     column = outcome.columns[0]
     assert column.grey is not None
     assert float((outcome.attacked.adversarial != stored).mean()) <= 0.01
-    assert int(cell.predicted[2]) == column.grey.verdict.label
-    assert float(cell.confidence[2]) == pytest.approx(column.grey.verdict.confidence, abs=0.02)
+    assert int(cell.predicted[2]) == column.grey.prediction.label
+    assert float(cell.confidence[2]) == pytest.approx(column.grey.prediction.confidence, abs=0.02)

@@ -15,7 +15,7 @@ from app.runtime.device_lock import INTERACTIVE, DeviceLock
 from app.state.result_keys import data_set
 from core.attacks import Step
 from core.cancellation import check
-from core.evaluate.work import Stopped
+from core.evaluate.compute import Stopped
 from core.recipe import Progress
 
 

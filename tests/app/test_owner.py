@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.runtime import evaluation_jobs
 from app.state import owner
-from core.evaluate import Plan, Run, shelf
+from core.evaluate import Plan, RunStore, run_index
 from core.inputs import BadInput
 from core.recipe import Method
 from tests.core.evaluate.filled import fill
@@ -83,7 +83,7 @@ def test_what_a_stranger_may_not_do(browser: Any, monkeypatch: pytest.MonkeyPatc
     browser("a")
     at = evaluation_jobs.RunningEvaluation(PLAN.name, owner.me())
     evaluation_jobs._evaluations()[PLAN.name] = at
-    with Run.create(PLAN, "cpu", owner=owner.me()) as run:
+    with RunStore.create(PLAN, "cpu", owner=owner.me()) as run:
         assert run.owner == owner.me()
     fill(PLAN, most=1)
     browser("b")
@@ -100,14 +100,14 @@ def test_what_a_stranger_may_not_do(browser: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MIRAGE_RUNS", "own")
     browser("a")
     evaluation_jobs.delete(PLAN.name)
-    assert shelf.listed() == []
+    assert run_index.list_runs() == []
 
 
 def test_runs_of_the_command_line_are_the_operators(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_RUNS", "own")
     browser("a")
     fill(PLAN)
-    assert shelf.listed()[0].owner == ""
+    assert run_index.list_runs()[0].owner == ""
     with pytest.raises(BadInput, match="begun in another browser"):
         evaluation_jobs.delete(PLAN.name)
     monkeypatch.delenv("MIRAGE_RUNS")
@@ -121,7 +121,7 @@ def test_what_is_at_work_is_not_deleted() -> None:
         evaluation_jobs.delete(PLAN.name)
     at.finished.set()
     evaluation_jobs.delete(PLAN.name)
-    assert shelf.listed() == []
+    assert run_index.list_runs() == []
 
 
 def test_one_user_does_not_fill_the_queue(browser: Any) -> None:

@@ -18,8 +18,8 @@ import torch
 from app.state import result_keys, results
 from app.state.result_keys import Kind, ResultKey
 from core import Recipe
-from core.evaluate.detection import FeatureSqueezing
-from core.evaluate.trial import on_trial
+from core.detectors import FeatureSqueezing
+from core.evaluate.detector_benchmark import benchmark_detector
 from core.explain import layers
 from core.recipe import Method, compare_attacks, craft, evaluate_defenses, explain, load_example, place_map, transfer
 from core.recipe.defense_grid import defense_grid
@@ -139,7 +139,7 @@ def computed() -> dict[Kind, Any]:
         Kind.TRANSFER: transfer(recipe, {"one": lambda: example, "two": lambda: example}),
         Kind.LOCATIONS: place_map(recipe, example, attacked.target, 2),
         Kind.CLEAN_SCORES: detector.score(images).numpy(),
-        Kind.DETECTOR_BENCHMARK: on_trial(
+        Kind.DETECTOR_BENCHMARK: benchmark_detector(
             detector, recipe.built_attack(), images, torch.tensor([example.label] * 2), threshold=1.0
         ),
         Kind.LOSS_SURFACE: loss_surface(recipe, example, 0.1),

@@ -128,7 +128,7 @@ def test_every_kind_of_result_counts_with_all_its_arrays() -> None:
     recipe = Recipe(attack=Method(name="pgd", params={"steps": 3}), defenses=((Method(name="jpeg"),),), attacker="both")
     outcome = run(recipe, device="cpu")
     attacked = outcome.attacked
-    least = attacked.adversarial.nbytes * (1 + len(attacked.trace.frames))
+    least = attacked.adversarial.nbytes * (1 + len(attacked.trace.snapshots))
     assert least <= results.size_of(attacked) <= least + 10_000
     assert results.size_of(outcome.columns) > 5 * image.nbytes + results.size_of(outcome.columns[0].adaptive)
     assert results.size_of({"a": (image, torch.zeros(7)), "b": None}) == image.nbytes + 28

@@ -80,8 +80,8 @@ def test_verdicts_of_the_odd_cases() -> None:
     assert with_().startswith("2 steps were not enough: it is still a cat (")
     assert with_(iterations=1).startswith("1 step was not enough")
     assert with_(stopped=True).startswith("Stopped after 2 steps: it is still a cat")
-    assert "rounded to 8 bits" in with_(flips_back=True)
-    wrong = outcome.model_copy(update={"before": outcome.before.model_copy(update={"label": 1})})
+    assert "rounded to 8 bits" in with_(lost_to_quantization=True)
+    wrong = outcome.model_copy(update={"clean_prediction": outcome.clean_prediction.model_copy(update={"label": 1})})
     assert re.match(
         r"The classifier was wrong before any attack: it took this cat for an astronaut \(.*\)\. 2 steps were not enough: ",
         text.attack_verdict(wrong),
@@ -96,16 +96,16 @@ def _outcome(before: int, after: int, label: int = 0, *, known: bool = True, **a
     values: dict[str, Any] = {
         "method": "PGD",
         "adversarial": moved,
-        "verdict": said[after],
+        "prediction": said[after],
         "success": True,
-        "first": 3,
+        "steps_to_success": 3,
         "iterations": 40,
         "seconds": 1.0,
         "stopped": False,
         "target": None,
         "norms": norms(clean, moved),
-        "flips_back": False,
-        "trace": Trace(numbers=(0,), frame_numbers=(0,), frames=(clean,)),
+        "lost_to_quantization": False,
+        "trace": Trace(numbers=(0,), snapshot_steps=(0,), snapshots=(clean,)),
     }
     values |= attacked
     return Outcome(
@@ -118,12 +118,12 @@ def _outcome(before: int, after: int, label: int = 0, *, known: bool = True, **a
         label=label,
         label_known=known,
         clean=clean,
-        before=said[before],
+        clean_prediction=said[before],
         attacked=AttackOutcome(**values),
     )
 
 
-RANDOM = Trace(numbers=(0,), frame_numbers=(0,), frames=(np.ones((8, 8, 3), np.uint8),))
+RANDOM = Trace(numbers=(0,), snapshot_steps=(0,), snapshots=(np.ones((8, 8, 3), np.uint8),))
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ RANDOM = Trace(numbers=(0,), frame_numbers=(0,), frames=(np.ones((8, 8, 3), np.u
             "the classifier sees an astronaut (60 %).",
         ),
         (
-            _outcome(0, 1, first=40),
+            _outcome(0, 1, steps_to_success=40),
             "It was a cat (60 %). After 40 steps, changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
         ),
         (
-            _outcome(0, 1, first=0, trace=RANDOM),
+            _outcome(0, 1, steps_to_success=0, trace=RANDOM),
             "It was a cat (60 %). The classifier was fooled at the random start, before the first step. After 40 steps, "
             "changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
         ),
@@ -161,13 +161,17 @@ RANDOM = Trace(numbers=(0,), frame_numbers=(0,), frames=(np.ones((8, 8, 3), np.u
             "it is seen as an astronaut (60 %), not a coffee. Try more steps or a larger eps.",
         ),
         (
-            _outcome(1, 1, first=0),
+            _outcome(1, 1, steps_to_success=0),
             "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). After 40 steps, "
             "changing no pixel by more than 8/255, the classifier sees an astronaut (60 %).",
         ),
         (
             _outcome(
-                1, 1, first=0, iterations=0, norms=norms(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
+                1,
+                1,
+                steps_to_success=0,
+                iterations=0,
+                norms=norms(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)),
             ),
             "The classifier was wrong before any attack: it took this cat for an astronaut (60 %). The attack had nothing to do.",
         ),
@@ -189,7 +193,7 @@ def test_the_headline_says_what_was_seen_before_when_it_was_fooled_and_what_is_s
 
 
 def test_where_the_true_class_is_unknown_nothing_is_marked() -> None:
-    verdict = _outcome(0, 1).before
+    verdict = _outcome(0, 1).clean_prediction
     classes = domains.get("photos").classes
     assert text.prediction(verdict, classes, None) == "cat 60 %"
     assert text.prediction(verdict, classes, 0) == "✓ cat 60 %" and text.prediction(verdict, classes, 1) == "✗ cat 60 %"

@@ -23,7 +23,9 @@ def alone(chromium: Any, tmp_path: Path) -> Any:
 def test_from_the_first_run_to_a_picture_in_another_screen(alone: str, browse: Open, tmp_path: Path) -> None:
     page = browse(f"{alone}/evaluate?recipe={Recipe(attack=Method(name='fgsm')).to_link()}", size=TALL)
     assert verdict(page).startswith("Choose attacks and defenses")
-    page.get_by_text("Detect by feature squeezing").click()
+    page.get_by_role("combobox", name=re.compile("Detectors")).click()
+    page.get_by_role("option", name="Feature squeezing", exact=True).click()
+    page.keyboard.press("Escape")
     page.get_by_role("button", name=re.compile("Run")).click()
     finished(page)
     expect(page.get_by_role("heading", level=1)).to_contain_text(

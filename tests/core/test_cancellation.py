@@ -170,7 +170,7 @@ def test_defenses_that_are_stopped_leave_the_whole_columns() -> None:
         asked["first"] |= "Random" in progress.text  # from here on it should stop
 
     with cancellable(lambda: asked["first"]):
-        columns = evaluate_defenses(recipe, scene, attacked, watch=watch)
-    assert [column.short for column in columns] == ["Bit-depth reduction"]
+        columns = evaluate_defenses(recipe, scene, attacked, on_progress=watch)
+    assert [column.short_title for column in columns] == ["Bit-depth reduction"]
     with cancellable(lambda: True):
         assert evaluate_defenses(recipe, scene, attacked) == ()

@@ -23,7 +23,7 @@ def test_list_names_every_method_and_its_parameters(capsys: pytest.CaptureFixtur
         assert word in text
 
 
-def test_attack_writes_pictures_recipe_and_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_attack_writes_images_recipe_and_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "attack cat --attack pgd --eps 8/255 --steps 3 --defense jpeg:quality=60+lgs --attacker both --device cpu --out"
     )
@@ -75,7 +75,7 @@ def test_the_true_class_of_a_file_is_unknown_until_it_is_said(
     assert "no class of Photographs" in capsys.readouterr().err
 
 
-def test_a_picture_file_of_the_users_and_its_recipe(tmp_path: Path) -> None:
+def test_an_image_file_of_the_users_and_its_recipe(tmp_path: Path) -> None:
     file = tmp_path / "mine.png"
     file.write_bytes(images.png(domains.get("photos").gallery_pixels("rocket")))
     assert main(["attack", str(file), "--attack", "fgsm", "--device", "cpu", "--out", str(tmp_path / "a")]) == 0

@@ -34,7 +34,9 @@ def test_a_comparison_is_each_attack_by_itself() -> None:
 
 def test_stopped_it_keeps_what_is_done() -> None:
     recipe = Recipe(comparison=ComparisonSpec(attacks=("fgsm", "pgd", "mifgsm"), steps=50))
-    found = compare_attacks(recipe, load_example(recipe, device="cpu"), watch=lambda p: p.text == "PGD" and p.done >= 2)
+    found = compare_attacks(
+        recipe, load_example(recipe, device="cpu"), on_progress=lambda p: p.text == "PGD" and p.done >= 2
+    )
     assert [entry.name for entry in found.entries] == ["fgsm", "pgd"] and found.entries[1].attacked.stopped
 
 

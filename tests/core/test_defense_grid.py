@@ -27,7 +27,7 @@ def test_each_row_is_what_defend_shows_of_that_image() -> None:
     alone = run(RECIPE.but(picture=Picture(name=items[1].name), attacker="grey"), device="cpu")
     second = outcomes[1]
     assert np.array_equal(second.attacked.adversarial, alone.attacked.adversarial)
-    assert [c.grey.verdict for c in second.columns if c.grey] == [c.grey.verdict for c in alone.columns if c.grey]
+    assert [c.grey.prediction for c in second.columns if c.grey] == [c.grey.prediction for c in alone.columns if c.grey]
     assert all(column.adaptive is None for column in second.columns), "grey box, whatever the recipe's attacker"
     assert [outcome.label for outcome in outcomes] == [item.label for item in items[:2]]
 

@@ -18,12 +18,13 @@ from torch import Tensor
 from core import Guarded, Recipe, attacks, domains, run
 from core.attacks import PGD, Attack
 from core.defenses import Bilateral, Chain, Defense, Median
-from core.evaluate.detection import Detector, FeatureSqueezing, MaskDisagreement
-from core.evaluate.plan import CLEAN, Plan, judges, units
+from core.detectors import ConvolutionalMasks, Detector, FeatureSqueezing
+from core.evaluate.detector_benchmark import benchmark_detector
+from core.evaluate.plan import NO_ATTACK, Plan
 from core.evaluate.running import evaluate
-from core.evaluate.store import Run
-from core.evaluate.trial import on_trial
-from core.explain import layers, masks
+from core.evaluate.store import RunStore
+from core.evaluate.tasks import judged_defenses, tasks
+from core.explain import layers
 from core.explain.cams import METHODS, class_maps
 from core.recipe import Method, craft, load_example
 from core.recipe.noise import feature_noise
@@ -156,20 +157,26 @@ def test_evaluations(tmp_path: Path) -> None:
         attacks=tuple(quick),
         target="3",
         defenses=((Method(name="lgs"),),),
-        detect=True,
+        detectors=(Method(name="feature_squeezing"), Method(name="mask_disagreement")),
         save_images=3,
     )
 
     def judged(device: str) -> list[object]:
-        with Run.create(plan, "cpu", tmp_path / f"{device}.sqlite") as run:
+        with RunStore.create(plan, "cpu", tmp_path / f"{device}.sqlite") as run:
             assert evaluate(run, device=device)
-            cells = {(unit.attack, unit.known, judge) for unit in units(plan) for judge in judges(plan, unit)}
-            return [run.cell(0, *cell) for cell in sorted(cells)] + [run.scores(0, number) for number in (CLEAN, 0, 1)]
+            cells = {
+                (task.attack, task.known_defense, judge)
+                for task in tasks(plan)
+                for judge in judged_defenses(plan, task)
+            }
+            return [run.cell(0, *cell) for cell in sorted(cells)] + [
+                run.scores(0, number, detector) for number in (NO_ATTACK, 0, 1) for detector in (0, 1)
+            ]
 
     wanted = judged("cpu")
     with gpu() as there:
         found = judged(str(there))
-    assert len(wanted) == 11
+    assert len(wanted) == 14
     same(found, wanted)
 
 
@@ -182,8 +189,8 @@ def test_detectors_and_who_knows_them(kind: str) -> None:
         classifier = digits.classifier("a", device)
         detector: Detector = FeatureSqueezing(classifier)
         if kind == "masks":
-            detector = MaskDisagreement(classifier, masks.load("mnist_a_conv_3", device))
-        return on_trial(detector, PGD(eps=0.2, steps=3), images, labels, threshold=detector.threshold(images))
+            detector = ConvolutionalMasks(classifier, weights="mnist_a_conv_3")
+        return benchmark_detector(detector, PGD(eps=0.2, steps=3), images, labels, threshold=detector.threshold(images))
 
     wanted = tried("cpu")
     with gpu() as there:

@@ -106,7 +106,7 @@ def test_classes_by_name_and_number() -> None:
 def right_by_default(name: str, classifier: str) -> bool | None:
     """Whether the classifier gets the image right that a recipe without one is about; None where its class is unknown."""
     scene = load_example(Recipe(domain=name, classifier=classifier), device="cpu")
-    return scene.before.label == scene.label if scene.label_known else None
+    return scene.clean_prediction.label == scene.label if scene.label_known else None
 
 
 @pytest.mark.parametrize("name", ["photos", "mnist", "cifar10"])
@@ -122,7 +122,7 @@ def test_the_default_image_of_a_data_set_is_right_too(data: Path, name: str) -> 
 def test_stand_ins_without_a_class_are_said_to_be_unknown_and_a_named_image_is_kept() -> None:
     assert right_by_default("imagenette", "") is None
     five = load_example(Recipe(domain="mnist", classifier="digits", picture=Picture(name="1")), device="cpu")
-    assert (five.picture.name, five.label, five.before.label) == ("1", 5, 9)
+    assert (five.picture.name, five.label, five.clean_prediction.label) == ("1", 5, 9)
 
 
 def test_imagenets_default_image_is_right_with_the_classifier_at_hand(data: Path) -> None:

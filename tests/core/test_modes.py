@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core import BadInput, Guarded, defenses
-from core.evaluate.detection import FeatureSqueezing
+from core.detectors import FeatureSqueezing
 from core.explain.cams import class_maps
 from core.explain.landscape import directions, surface
 from core.explain.layers import layers

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import Recipe, attacks, defenses, run
+from core import Recipe, attacks, defenses, detectors, domains, run
 from core.cli import main
 from core.declaration import Registry
+from core.evaluate import NO_ATTACK, Metrics, Plan, RunStore, evaluate
+from core.evaluate.report import report
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems
+from core.recipe import Method, View
 
 SOURCE = '''
 from collections.abc import Iterator
@@ -84,7 +87,7 @@ def test_one_file_is_enough_everywhere(tmp_path: Path, capsys: pytest.CaptureFix
     outcome = run(Recipe.from_link(recipe.to_link()), device="cpu")
     wanted = np.clip(outcome.clean.astype(int) - 51, 0, 255)
     assert np.abs(outcome.attacked.adversarial.astype(int) - wanted).max() <= 1
-    assert outcome.columns[0].short == "Lighten"
+    assert outcome.columns[0].short_title == "Lighten"
 
 
 DEFENSE = '''
@@ -105,6 +108,30 @@ class Nothing(Defense):
 
     def apply(self, images: Tensor) -> Tensor:
         return images
+'''
+
+
+DETECTOR = '''
+from typing import ClassVar
+
+from torch import Tensor
+
+from core.detectors import Detector
+
+
+class Brightness(Detector):
+    """The mean brightness."""
+
+    name: ClassVar[str] = "brightness"
+    title: ClassVar[str] = "Brightness"
+    summary: ClassVar[str] = "The mean brightness."
+    paper: ClassVar[str] = "Example 2026"
+
+    def score(self, images: Tensor) -> Tensor:
+        return images.to(self.classifier.device).mean((1, 2, 3))
+
+    def corrected_label(self, images: Tensor) -> Tensor:
+        return self.classifier(images).argmax(1)
 '''
 
 
@@ -170,6 +197,17 @@ def test_a_broken_plugin_is_left_out_whole_and_reported(load: Callable[..., tupl
     assert attacks.REGISTRY.classes == attacks_before and ARCHITECTURES.entries == architectures_before
     assert set(defenses.REGISTRY.classes) == {*defenses_before, "works"}, "the good one works"
     assert all(defenses.REGISTRY.classes[name] is cls for name, cls in defenses_before.items())
+
+
+def test_a_detector_is_one_file_too(load: Callable[..., tuple[str, ...]], tmp_path: Path) -> None:
+    assert load({"brightness.py": DETECTOR}) == () and "brightness" in detectors.names()
+    plan = Plan(domain="mnist", n_images=4, batch=4, attacks=(), defenses=(), detectors=(Method(name="brightness"),))
+    with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as run:
+        assert evaluate(run, device="cpu")
+        images, _ = domains.get("mnist").sample(4, seed=0)
+        np.testing.assert_allclose(run.scores(0, NO_ATTACK), images.mean((1, 2, 3)), atol=1e-6)
+        assert "flagged by Brightness" in report(Metrics(run))
+    assert View(detector="brightness").detector == "brightness"
 
 
 def test_two_folders_with_a_file_of_the_same_name(load: Callable[..., tuple[str, ...]]) -> None:

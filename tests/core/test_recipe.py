@@ -100,19 +100,19 @@ def test_an_outcome_says_what_its_saved_picture_gives() -> None:
     scene = load_example(outcome.recipe, device="cpu")
     saved = images.decode(images.png(outcome.attacked.adversarial))
     logits = scene.classifier(images.to_tensor(saved))[0].softmax(0)
-    assert int(logits.argmax()) == outcome.attacked.verdict.label
-    assert float(logits.max()) == pytest.approx(outcome.attacked.verdict.confidence, abs=1e-4)
+    assert int(logits.argmax()) == outcome.attacked.prediction.label
+    assert float(logits.max()) == pytest.approx(outcome.attacked.prediction.confidence, abs=1e-4)
     again = Outcome.from_json(outcome.to_json())
     assert again.recipe == outcome.recipe
     assert np.array_equal(again.attacked.adversarial, outcome.attacked.adversarial)
-    assert json.loads(outcome.to_json())["attacked"]["verdict"]["label"] == outcome.attacked.verdict.label
+    assert json.loads(outcome.to_json())["attacked"]["prediction"]["label"] == outcome.attacked.prediction.label
     assert outcome.attacked.norms.linf <= 8 / 255 + 1e-6
 
 
 def test_watching_sees_every_step_and_stopping_keeps_what_was_found() -> None:
     seen: list[Progress] = []
     recipe = Recipe(attack=Method(name="pgd", params={"steps": 30, "early_stop": False}))
-    outcome = run(recipe, device="cpu", watch=lambda p: seen.append(p) or len(seen) >= 5)
+    outcome = run(recipe, device="cpu", on_progress=lambda p: seen.append(p) or len(seen) >= 5)
     assert [p.done for p in seen] == [0, 1, 2, 3, 4]
     assert outcome.attacked.stopped
     assert outcome.attacked.iterations == 4
@@ -124,9 +124,9 @@ def test_frames_of_a_long_attack_stay_bounded_and_keep_both_ends() -> None:
     recipe = Recipe(attack=Method(name="pgd", params={"steps": 300, "early_stop": False}), domain="mnist", defenses=())
     trace = run(recipe, device="cpu").attacked.trace
     assert len(trace.numbers) == 301
-    assert len(trace.frames) <= 121
-    assert trace.frame_numbers[0] == 0
-    assert trace.frame_numbers[-1] == 300
+    assert len(trace.snapshots) <= 121
+    assert trace.snapshot_steps[0] == 0
+    assert trace.snapshot_steps[-1] == 300
 
 
 def test_both_attackers_stand_in_their_own_fields() -> None:
@@ -134,7 +134,7 @@ def test_both_attackers_stand_in_their_own_fields() -> None:
     (column,) = outcome.columns
     assert column.grey is not None and column.grey.attack is None
     assert column.adaptive is not None and column.adaptive.attack is not None
-    assert column.adaptive.recovered == (column.adaptive.verdict.label == outcome.label)
+    assert column.adaptive.recovered == (column.adaptive.prediction.label == outcome.label)
     if column.adaptive.attack.success:
         assert not column.adaptive.recovered
     grey = run(Recipe(**QUICK), device="cpu").columns[0]
@@ -158,7 +158,7 @@ def test_a_sweep_gives_one_point_a_value() -> None:
         looks.append(progress)
         return progress.done == 1
 
-    assert sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95), watch=stop_at_the_second) is None
+    assert sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95), on_progress=stop_at_the_second) is None
     assert [(look.done, look.total) for look in looks] == [(0, 3), (1, 3)]
 
 
@@ -167,7 +167,7 @@ def test_a_picture_without_a_label_is_judged_by_what_the_classifier_says() -> No
     recipe = Recipe(**QUICK, picture=Picture(kind="upload", digest="0" * 64))
     scene = load_example(recipe, device="cpu", uploads={"0" * 64: pixels})
     assert not scene.label_known
-    assert scene.label == scene.before.label
+    assert scene.label == scene.clean_prediction.label
     assert len(evaluate_defenses(recipe, scene, craft(recipe, scene))) == 1
     with pytest.raises(BadInput, match="upload"):
         load_example(recipe, device="cpu")
@@ -220,7 +220,7 @@ def test_an_outcome_with_values_that_are_no_numbers_is_written_and_read_back() -
     attacked = outcome.attacked.model_copy(
         update={
             "trace": trace,
-            "verdict": outcome.attacked.verdict.model_copy(update={"confidence": math.nan}),
+            "prediction": outcome.attacked.prediction.model_copy(update={"confidence": math.nan}),
             "gradient": Slope(zero=math.nan, smallest=math.inf),
         }
     )

@@ -43,9 +43,9 @@ def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
         assert stuck.covered == pytest.approx(side**2 / 28**2)
         with torch.no_grad():
             sure = on.classifier(images.to_tensor(stuck.picture)).softmax(1)[0]
-        assert stuck.verdict.label == int(sure.argmax())
-        assert stuck.verdict.confidence == pytest.approx(float(sure.max()), abs=1e-5)
-        assert stuck.reached == (on.classifier.classes[stuck.verdict.label] == patch.target)
+        assert stuck.prediction.label == int(sure.argmax())
+        assert stuck.prediction.confidence == pytest.approx(float(sure.max()), abs=1e-5)
+        assert stuck.reached == (on.classifier.classes[stuck.prediction.label] == patch.target)
 
 
 def test_a_half_turn_turns_it_and_its_size_is_a_share_of_the_side() -> None:

@@ -266,7 +266,7 @@ def test_the_first_success_is_marked_and_the_random_start_is_named() -> None:
     params = {"eps": 32 / 255, "steps": 10, "early_stop": False}
     app = visit("attack", Recipe(attack=Method(name="pgd", params=params)).to_link())
     outcome = app.session_state["shown_attack"]
-    first = outcome.attacked.first
+    first = outcome.attacked.steps_to_success
     assert 0 < first < 10 and f"fooled after {text.plural(first, 'step')}. After 10 steps, " in verdict(app)
     assert {metric.label: metric.value for metric in app.metric}["Steps until fooled"] == str(first)
     data = next(json.loads(e.proto.json) for e in app.get("bidi_component") if "captions" in (e.proto.json or ""))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core import domains, images
+from core import detectors, domains, images
 from core.attacks import PGD
-from core.evaluate.detection import FeatureSqueezing, MaskDisagreement
-from core.evaluate.trial import on_trial
-from core.explain import masks
+from core.detectors import FeatureSqueezing, MaskDisagreement
+from core.evaluate.detector_benchmark import benchmark_detector
 from core.recipe import Method, Recipe, craft, load_example
 from tests.pages.visits import settled, tiles, verdict, visit
 
@@ -26,12 +25,12 @@ def test_the_picture_at_hand_with_the_evidence(name: str, kind: str) -> None:
     settled(app.run())
     scene = load_example(RECIPE, device="cpu")
     attacked = craft(RECIPE, scene)
-    detector = MaskDisagreement(scene.classifier, masks.load(name))
+    detector = detectors.get(kind)(scene.classifier, weights=name)
     rows = app.dataframe[0].value
     for n, pixels in enumerate((scene.clean, attacked.adversarial)):
         with torch.no_grad():
             score = float(detector.score(images.to_tensor(pixels)))
-            read = scene.classifier.classes[int(detector.restored(images.to_tensor(pixels)))]
+            read = scene.classifier.classes[int(detector.corrected_label(images.to_tensor(pixels)))]
         assert rows.iloc[n]["score"] == f"{score:.2f}" and rows.iloc[n]["mask reads"] == read
         assert rows.iloc[n]["verdict"] == ("flagged" if score > 0 else "passes")
     assert "mask" in tiles(app, "What the detector goes by, adversarial")[1]["title"]
@@ -59,14 +58,14 @@ def test_a_trial_of_both_attackers_and_a_threshold_that_moves() -> None:
     settled(app.run())
     domain = domains.get("mnist")
     pictures, labels = domain.sample(30, seed=0)
-    detector = MaskDisagreement(domain.classifier("a", "cpu"), masks.load("mnist_a_fc_3"))
-    trial = on_trial(detector, PGD(eps="64/255", steps=20), pictures, labels, threshold=0.0, seed=0)
+    detector = MaskDisagreement(domain.classifier("a", "cpu"), weights="mnist_a_fc_3")
+    trial = benchmark_detector(detector, PGD(eps="64/255", steps=20), pictures, labels, threshold=0.0, seed=0)
     assert trial is not None
     rows = app.dataframe[1].value
     for n, side in enumerate((trial.oblivious, trial.adaptive)):
         assert rows.iloc[n]["fooled"] == f"{int(trial.fooled(side).sum())} of {len(trial.labels)}"
         assert rows.iloc[n]["true positive"] == str(trial.true_positive(side, 0.0))
-        assert rows.iloc[n]["fooled and unnoticed"] == str(trial.unnoticed(side, 0.0))
+        assert rows.iloc[n]["fooled and unnoticed"] == str(trial.evasion_rate(side, 0.0))
     known = trial.true_positive(trial.adaptive, 0.0)
     assert f"Known to the attacker, {known.hits} of {known.count}" in verdict(app)
     assert any("does not hold" in warning.value for warning in app.warning)

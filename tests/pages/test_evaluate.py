@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.runtime import evaluation_jobs
-from core.evaluate import BARE, CLEAN, Place, Plan, Run, shelf
+from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Plan, RunStore, run_index
 from core.evaluate.running import evaluate
 from core.recipe import Method, Recipe
 from tests.core.evaluate.filled import fill
@@ -27,7 +27,7 @@ PLAN = Plan(
         Method(name="fgsm", params={"eps": 80 / 255}),
     ),
     defenses=((Method(name="median"),), (Method(name="bitdepth", params={"bits": 1}),)),
-    detect=True,
+    detectors=(Method(name="feature_squeezing"),),
 )
 LINK = Recipe(domain="mnist").to_link()
 
@@ -45,7 +45,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def done(runs: Path) -> Plan:
-    with Run.create(PLAN, "cpu") as run:
+    with RunStore.create(PLAN, "cpu") as run:
         assert evaluate(run, device="cpu")
     return PLAN
 
@@ -67,10 +67,10 @@ def test_the_first_visit_says_what_to_do_and_a_run_fills_it() -> None:
     app.run()
     app.button(key="ev_run").click().run()
     waited(app)
-    run = shelf.opened(shelf.listed()[0].name)
+    run = run_index.open_run(run_index.list_runs()[0].name)
     with run:
-        right = int((run.cell(0, CLEAN, BARE, BARE).predicted == run.labels).sum())
-        left = int((run.cell(0, 0, BARE, BARE).predicted == run.labels).sum())
+        right = int((run.cell(0, NO_ATTACK, NO_DEFENSE, NO_DEFENSE).predicted == run.labels).sum())
+        left = int((run.cell(0, 0, NO_DEFENSE, NO_DEFENSE).predicted == run.labels).sum())
     assert verdict(app).startswith(f"FGSM leaves {left} of 17 right ({right} without it)")
     assert "Known to the attacker:" in verdict(app)
     frame = app.dataframe[0].value
@@ -84,9 +84,9 @@ def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
     key = f"ev_matrix_{name}_0_accuracy"
     app.session_state[key] = {"selection": {"rows": [], "columns": [], "cells": [(2, "Median filter (known)")]}}
     app.run()
-    with shelf.opened(name) as run:
+    with run_index.open_run(name) as run:
         said = run.cell(0, 1, 0, 0).predicted
-        labels, numbers = run.labels.copy(), run.numbers.copy()
+        labels, numbers = run.labels.copy(), run.indices.copy()
     heading = app.subheader[0].value.replace("\\", "")
     assert (
         heading.startswith("FGSM (eps 0.3137), Median filter (known)") and f"{(said == labels).sum()} of 30" in heading
@@ -107,7 +107,7 @@ def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
         "box": [],
         "lasso": [],
     }
-    chart = f"ev_confusion_{name}_{Place(0, 1, 0, 'adaptive')}_true_class"
+    chart = f"ev_confusion_{name}_{CellKey(0, 1, 0, 'adaptive')}_true_class"
     app.session_state[chart] = {"selection": chosen}
     app.run()
     alike = [n for n in range(30) if labels[n] == labels[wrong] and said[n] == said[wrong]]
@@ -135,25 +135,25 @@ def test_every_measure_fills_the_matrix(measure: str, done: Plan) -> None:
 
 
 def test_a_stopped_run_goes_on(runs: Path) -> None:
-    with Run.create(PLAN, "cpu") as run:
+    with RunStore.create(PLAN, "cpu") as run:
         evaluate(run, device="cpu", on_progress=lambda advance: advance.done >= 3)
     app = visit("evaluate", LINK)
     assert any("3 of " in str(m.value) for m in app.markdown)
     app.button(key=f"go_{PLAN.name}").click().run()
     waited(app)
-    assert shelf.listed()[0].done == shelf.listed()[0].total
+    assert run_index.list_runs()[0].done == run_index.list_runs()[0].total
 
 
 def test_runs_are_compared_and_deleted(done: Plan) -> None:
     other = done.model_copy(update={"seed": 1})
-    with Run.create(other, "cpu") as run:
+    with RunStore.create(other, "cpu") as run:
         evaluate(run, device="cpu")
     app = visit("evaluate", LINK)
     frame = next(d.value for d in app.dataframe if "difference" in d.value.columns)
     assert len(frame) == 13 and frame["difference"].str.endswith("points").all()
     app.button(key=f"delete_{done.name}").click().run()
     app.button(key="ev_sure").click().run()
-    assert [one.name for one in shelf.listed()] == [other.name]
+    assert [one.name for one in run_index.list_runs()] == [other.name]
 
 
 def test_a_damaged_run_says_so_and_can_be_deleted(done: Plan, runs: Path) -> None:
@@ -198,7 +198,7 @@ def test_bad_files_are_lines_that_can_be_deleted(runs: Path) -> None:
 def test_damage_that_is_met_while_drawing_is_a_sentence(runs: Path) -> None:
     fill(PLAN)
     with closing(sqlite3.connect(runs / f"{PLAN.name}.sqlite")) as base, base:
-        base.execute("UPDATE answers SET predicted = x'00'")
+        base.execute("UPDATE predictions SET predicted = x'00'")
     app = visit("evaluate", LINK)
     assert "damaged" in app.warning[0].value and verdict(app) == "This run cannot be shown."
     assert not app.button(key=f"delete_{PLAN.name}").disabled

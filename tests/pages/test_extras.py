@@ -43,7 +43,7 @@ def test_a_universal_patch_is_trained_on_other_images_and_printed() -> None:
     outcome = app.session_state["shown_attack"]
     mnist = domains.get("mnist")
     images, _ = universal_training_batch(mnist, mnist.classifier(device="cpu"), outcome.attacked.target, seed=0)
-    assert outcome.attacked.others is not None and outcome.attacked.others[1] == len(images) > 7
+    assert outcome.attacked.universal_success is not None and outcome.attacked.universal_success[1] == len(images) > 7
     assert any(f"of {len(images)} (" in caption.value for caption in app.caption)
     app.number_input(key="patch_cm").set_value(12.0)
     settled(app.run())

@@ -31,7 +31,7 @@ def test_it_shows_what_the_mask_leaves_and_what_is_read() -> None:
     with torch.no_grad():
         read = classes[int(attention.read(images.to_tensor(attacked.adversarial)).argmax())]
     assert verdict(app).startswith(
-        f"The classifier sees a{'n' if attacked.verdict.label == 8 else ''} "
+        f"The classifier sees a{'n' if attacked.prediction.label == 8 else ''} "
     ) or read in verdict(app)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core import domains, images
-from core.evaluate.detection import FeatureSqueezing
+from core.detectors import FeatureSqueezing
 from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.columns import MemberSpec, SystemSpec
 from tests.pages.visits import settled, tiles, verdict, visit

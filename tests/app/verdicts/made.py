@@ -23,22 +23,22 @@ def attacked(label: int, *, success: bool | None = None, moved: np.ndarray = MOV
     given: dict[str, Any] = {
         "method": "PGD",
         "adversarial": moved,
-        "verdict": said(label),
+        "prediction": said(label),
         "success": label != 0 if success is None else success,
-        "first": 3,
+        "steps_to_success": 3,
         "iterations": 40,
         "seconds": 1.0,
         "stopped": False,
         "target": None,
         "norms": norms(CLEAN, moved),
-        "flips_back": False,
-        "trace": Trace(numbers=(0,), frame_numbers=(0,), frames=(CLEAN,)),
+        "lost_to_quantization": False,
+        "trace": Trace(numbers=(0,), snapshot_steps=(0,), snapshots=(CLEAN,)),
     }
     return AttackOutcome(**{**given, **values})
 
 
 def guard(label: int, attack: AttackOutcome | None = None, true: int = 0) -> DefendedPrediction:
-    return DefendedPrediction(defended=MOVED, verdict=said(label), recovered=label == true, attack=attack)
+    return DefendedPrediction(defended=MOVED, prediction=said(label), recovered=label == true, attack=attack)
 
 
 def column(
@@ -47,7 +47,7 @@ def column(
     """A defense behind which the classifier sees those classes; `cut` where the adaptive attack was stopped."""
     return DefenseOutcome(
         defense=name,
-        short=name,
+        short_title=name,
         clean=guard(clean),
         grey=None if grey is None else guard(grey),
         adaptive=None if adaptive is None else guard(adaptive, attacked(adaptive, stopped=cut)),
@@ -68,7 +68,7 @@ def outcome(
         label=0,
         label_known=known,
         clean=CLEAN,
-        before=said(before),
+        clean_prediction=said(before),
         attacked=after,
         columns=columns,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.verdicts.detect import detect_verdict, score_words, trial_table, trial_verdict
-from core.evaluate.trial import Judged, Trial
+from core.evaluate.detector_benchmark import DetectorBenchmark, DetectorScores
 from tests.app.verdicts.made import CLASSES, said
 
 WRONG = "The classifier was wrong before any attack: it took this cat for an astronaut (60 %)."
@@ -37,14 +37,14 @@ def test_the_headline_about_one_image(flags: tuple[bool, bool], seen: tuple[int,
     assert detect_verdict("D", flags, (said(seen[0]), said(seen[1])), CLASSES, 0) == text
 
 
-def judged(scores: list[float], predicted: list[int]) -> Judged:
-    return Judged(np.array(scores, np.float32), np.array(predicted), np.zeros(len(scores), np.int64))
+def judged(scores: list[float], predicted: list[int]) -> DetectorScores:
+    return DetectorScores(np.array(scores, np.float32), np.array(predicted), np.zeros(len(scores), np.int64))
 
 
 CALM = judged([0, 0, 0, 0], [0, 0, 0, 0])
 FOOLED = judged([1, 1, 0.5, 0], [1, 1, 1, 0])
 UNSEEN = judged([0.5, 0.5, 0.5, 0.5], [1, 1, 0, 0])
-TRIAL = Trial(np.zeros(4, np.int64), CALM, FOOLED, UNSEEN, 0.5)
+TRIAL = DetectorBenchmark(np.zeros(4, np.int64), CALM, FOOLED, UNSEEN, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ TRIAL = Trial(np.zeros(4, np.int64), CALM, FOOLED, UNSEEN, 0.5)
         ),
     ],
 )
-def test_the_headline_about_many(trial: Trial, threshold: float, text: str) -> None:
+def test_the_headline_about_many(trial: DetectorBenchmark, threshold: float, text: str) -> None:
     assert trial_verdict("D", trial, threshold) == text
 
 

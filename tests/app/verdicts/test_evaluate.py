@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from app.verdicts.evaluate import evaluate_verdict, known_words
-from core.evaluate import BARE, CLEAN, Findings, Place, Plan, Run
+from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Metrics, Plan, RunStore
 from core.evaluate import report as reports
-from core.evaluate.plan import Unit
+from core.evaluate.tasks import Task
 from core.recipe import Method
-from tests.core.evaluate.filled import Say, fill
+from tests.core.evaluate.filled import Predict, fill
 
 FGSM = Method(name="fgsm", params={"eps": 40 / 255})
 PGD = Method(name="pgd", params={"eps": 40 / 255})
@@ -32,24 +32,24 @@ def right(count: int, labels: Labels, batch: int | None) -> npt.NDArray[np.integ
     return np.where(np.arange(first, first + len(labels)) < count, labels, (labels + 1) % 10)
 
 
-def answers(table: dict[tuple[int, int, int], int]) -> Say:
+def answers(table: dict[tuple[int, int, int], int]) -> Predict:
     """How many of ten are right, by attack, by the defense that the attacker knows, and by the one that judges."""
 
-    def say(unit: Unit, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
-        return right(table.get((unit.attack, unit.known, defense), 10), labels, unit.batch)
+    def predict(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
+        return right(table.get((task.attack, task.known_defense, defense), 10), labels, task.batch)
 
-    return say
+    return predict
 
 
-def told(tmp_path: Path, made: Plan, say: Say, most: int = 10**6, **options: Any) -> str:
+def told(tmp_path: Path, made: Plan, predict: Predict, most: int = 10**6, **options: Any) -> str:
     path = tmp_path / "run.sqlite"
     target = int(made.target) if made.target else -1
-    fill(made, path, say, most, target)
-    with Run(path) as run:
-        return evaluate_verdict(Findings(run), **options)
+    fill(made, path, predict, most, target)
+    with RunStore(path) as run:
+        return evaluate_verdict(Metrics(run), **options)
 
 
-BOTH = {(CLEAN, BARE, BARE): 9, (0, BARE, BARE): 2, (0, BARE, 0): 6, (0, 0, 0): 3}
+BOTH = {(NO_ATTACK, NO_DEFENSE, NO_DEFENSE): 9, (0, NO_DEFENSE, NO_DEFENSE): 2, (0, NO_DEFENSE, 0): 6, (0, 0, 0): 3}
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ BOTH = {(CLEAN, BARE, BARE): 9, (0, BARE, BARE): 2, (0, BARE, 0): 6, (0, 0, 0): 
             BOTH,
             "FGSM (eps 0.1569) leaves 2 of 10 right (9 without it); known to the attacker, Median filter leaves 3 of 10.",
         ),
-        ({"attacks": ()}, {(CLEAN, BARE, BARE): 9}, "Without an attack 9 of 10 are right (90 %)."),
+        ({"attacks": ()}, {(NO_ATTACK, NO_DEFENSE, NO_DEFENSE): 9}, "Without an attack 9 of 10 are right (90 %)."),
         (
             {"attacks": (), "defenses": (MEDIAN, BITS)},
-            {(CLEAN, BARE, BARE): 9, (CLEAN, BARE, 0): 7, (CLEAN, BARE, 1): 4},
+            {(NO_ATTACK, NO_DEFENSE, NO_DEFENSE): 9, (NO_ATTACK, NO_DEFENSE, 0): 7, (NO_ATTACK, NO_DEFENSE, 1): 4},
             "Without an attack 9 of 10 are right (90 %); Bit-depth reduction breaks 5 of them, the most.",
         ),
         (
@@ -83,55 +83,60 @@ BOTH = {(CLEAN, BARE, BARE): 9, (0, BARE, BARE): 2, (0, BARE, 0): 6, (0, 0, 0): 
             "Without an attack 10 of 10 are right (100 %); no defense breaks any of them.",
         ),
         (
-            {"attacks": (), "detect": True},
+            {"attacks": (), "detectors": (Method(name="feature_squeezing"),)},
             {},
-            "Without an attack 10 of 10 are right (100 %); feature squeezing flags 0 of 10 clean images.",
+            "Without an attack 10 of 10 are right (100 %); Feature squeezing flags 0 of 10 clean images.",
         ),
         (
             {"defenses": (MEDIAN,)},
-            {(CLEAN, BARE, BARE): 0, (0, BARE, BARE): 0},
+            {(NO_ATTACK, NO_DEFENSE, NO_DEFENSE): 0, (0, NO_DEFENSE, NO_DEFENSE): 0},
             "None of 10 images is right without an attack: an attack has nothing to fool.",
         ),
         (
             {"defenses": (MEDIAN,)},
-            {(CLEAN, BARE, BARE): 9, (0, BARE, BARE): 9},
+            {(NO_ATTACK, NO_DEFENSE, NO_DEFENSE): 9, (0, NO_DEFENSE, NO_DEFENSE): 9},
             "FGSM (eps 0.1569) fools none of the 9 of 10 that are right.",
         ),
         (
             {"attacks": (FGSM, PGD)},
-            {(0, BARE, BARE): 3, (1, BARE, BARE): 1},
+            {(0, NO_DEFENSE, NO_DEFENSE): 3, (1, NO_DEFENSE, NO_DEFENSE): 1},
             "PGD (eps 0.1569) leaves 1 of 10 right (10 without it).",
         ),
         (
             {"attacks": (FGSM, PGD), "defenses": (MEDIAN,), "attacker": "grey"},
-            {(0, BARE, BARE): 0, (1, BARE, BARE): 0, (0, BARE, 0): 5, (1, BARE, 0): 2},
+            {
+                (0, NO_DEFENSE, NO_DEFENSE): 0,
+                (1, NO_DEFENSE, NO_DEFENSE): 0,
+                (0, NO_DEFENSE, 0): 5,
+                (1, NO_DEFENSE, 0): 2,
+            },
             "FGSM (eps 0.1569) and PGD (eps 0.1569) each leave 0 of 10 right (10 without them); "
             "Median filter brings back 5 of 10 fooled (50 %, 24-76) under FGSM (eps 0.1569).",
         ),
         (
             {"attacks": (FGSM, PGD, Method(name="bim")), "defenses": ()},
-            {(n, BARE, BARE): 0 for n in range(3)},
+            {(n, NO_DEFENSE, NO_DEFENSE): 0 for n in range(3)},
             "FGSM (eps 0.1569) and 2 others each leave 0 of 10 right (10 without them).",
         ),
         (
             {"defenses": (MEDIAN, BITS), "attacker": "grey"},
-            {(0, BARE, n): 0 for n in (BARE, 0, 1)},
+            {(0, NO_DEFENSE, n): 0 for n in (NO_DEFENSE, 0, 1)},
             "FGSM (eps 0.1569) leaves 0 of 10 right (10 without it); no defense brings back any of the 10 fooled.",
         ),
         (
             {"defenses": (MEDIAN,), "attacker": "grey"},
-            {(0, BARE, n): 0 for n in (BARE, 0)},
+            {(0, NO_DEFENSE, n): 0 for n in (NO_DEFENSE, 0)},
             "FGSM (eps 0.1569) leaves 0 of 10 right (10 without it); Median filter brings back none of the 10 fooled.",
         ),
         (
             {"defenses": (MEDIAN, BITS), "attacker": "grey"},
-            {(0, BARE, BARE): 0, (0, BARE, 0): 5, (0, BARE, 1): 5},
+            {(0, NO_DEFENSE, NO_DEFENSE): 0, (0, NO_DEFENSE, 0): 5, (0, NO_DEFENSE, 1): 5},
             "FGSM (eps 0.1569) leaves 0 of 10 right (10 without it); "
             "Median filter and Bit-depth reduction each bring back 5 of 10 fooled (50 %, 24-76).",
         ),
         (  # where two bring back as many, the one that stands when it is known is the better one
             {"defenses": (MEDIAN, BITS)},
-            {(0, BARE, BARE): 0, (0, BARE, 0): 5, (0, BARE, 1): 5, (0, 0, 0): 1, (0, 1, 1): 4},
+            {(0, NO_DEFENSE, NO_DEFENSE): 0, (0, NO_DEFENSE, 0): 5, (0, NO_DEFENSE, 1): 5, (0, 0, 0): 1, (0, 1, 1): 4},
             "FGSM (eps 0.1569) leaves 0 of 10 right (10 without it); "
             "Bit-depth reduction brings back 5 of 10 fooled (50 %, 24-76). Known to the attacker: 4.",
         ),
@@ -144,12 +149,12 @@ def test_the_headline_says_what_the_run_found(
 
 
 def test_a_target_is_what_the_headline_speaks_of(tmp_path: Path) -> None:
-    def say(unit: Unit, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
-        return labels if unit.attack == CLEAN else np.full_like(labels, 3)
+    def predict(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
+        return labels if task.attack == NO_ATTACK else np.full_like(labels, 3)
 
     made = plan(target="3")
-    text = told(tmp_path, made, say)
-    with Run(tmp_path / "run.sqlite") as run:
+    text = told(tmp_path, made, predict)
+    with RunStore(tmp_path / "run.sqlite") as run:
         own = int((run.labels == 3).sum())
     assert 0 < own < 10
     assert (
@@ -161,21 +166,21 @@ def test_a_target_is_what_the_headline_speaks_of(tmp_path: Path) -> None:
 
 
 def test_of_several_classifiers_the_headline_names_the_one_that_it_speaks_of(tmp_path: Path) -> None:
-    def say(unit: Unit, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
-        return right(10 if unit.attack == CLEAN else 3 + unit.classifier, labels, unit.batch)
+    def predict(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
+        return right(10 if task.attack == NO_ATTACK else 3 + task.classifier, labels, task.batch)
 
     made = plan(classifiers=("a", "b"))
-    first = told(tmp_path, made, say)
-    with Run(tmp_path / "run.sqlite") as run:
-        second = evaluate_verdict(Findings(run), 1)
+    first = told(tmp_path, made, predict)
+    with RunStore(tmp_path / "run.sqlite") as run:
+        second = evaluate_verdict(Metrics(run), 1)
     assert first.endswith(": FGSM (eps 0.1569) leaves 3 of 10 right (10 without it).")
     assert second.endswith(": FGSM (eps 0.1569) leaves 4 of 10 right (10 without it).")
     assert first.split(":")[0] != second.split(":")[0]
 
 
 def test_an_unfinished_run_says_so_and_compares_the_same_images(tmp_path: Path) -> None:
-    """Four units: clean and FGSM on the first five images, clean on the second five, then FGSM there."""
-    table = {(0, BARE, BARE): 2}
+    """Four tasks: clean and FGSM on the first five images, clean on the second five, then FGSM there."""
+    table = {(0, NO_DEFENSE, NO_DEFENSE): 2}
     for most, words in (
         (0, "The evaluation is unfinished; nothing is known yet."),
         (
@@ -198,42 +203,47 @@ def test_an_unfinished_run_says_so_and_compares_the_same_images(tmp_path: Path) 
 
 def test_tables_and_captions_of_an_unfinished_run_say_on_how_many_images(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
-    fill(plan(defenses=(MEDIAN,), detect=True), path, answers({(0, BARE, BARE): 2}), most=4)
-    with Run(path) as run:
-        findings = Findings(run)
-        rows = reports.matrix(findings)
+    fill(
+        plan(defenses=(MEDIAN,), detectors=(Method(name="feature_squeezing"),)),
+        path,
+        answers({(0, NO_DEFENSE, NO_DEFENSE): 2}),
+        most=4,
+    )
+    with RunStore(path) as run:
+        metrics = Metrics(run)
+        rows = reports.matrix(metrics)
         assert rows[0]["no defense"] == "100.0% (10 of 10; 72.2-100.0)"
         assert str(rows[1]["no defense"]).endswith("; 5 of 10 images so far")
         assert rows[1]["Median filter (known)"] == rows[1]["Median filter (known)"] != "–"
-        assert reports.recovery(findings)[0]["breaks"] == "0.0% (0 of 10; 0.0-27.8)"
-        assert "unfinished: 4 of 6 parts are done, numbers over 5 to 10 of 10 images" in reports.heading(findings)
-        assert "5 of 10 images so far" in reports.report(findings)
-        assert known_words(findings, Place(0, 0, BARE, "none")) == (
+        assert reports.recovery(metrics)[0]["breaks"] == "0.0% (0 of 10; 0.0-27.8)"
+        assert "unfinished: 4 of 6 parts are done, numbers over 5 to 10 of 10 images" in reports.heading(metrics)
+        assert "5 of 10 images so far" in reports.report(metrics)
+        assert known_words(metrics, CellKey(0, 0, NO_DEFENSE, "none")) == (
             "Measured on 5 of 10 images: the run is not finished."
         )
-        assert known_words(findings, Place(0, CLEAN, BARE, "none")) == ""
+        assert known_words(metrics, CellKey(0, NO_ATTACK, NO_DEFENSE, "none")) == ""
     path.unlink()
     fill(plan(defenses=(MEDIAN,)), path, most=0)
-    with Run(path) as run:
-        findings = Findings(run)
-        assert {value for row in reports.matrix(findings) for value in list(row.values())[1:]} == {"–"}
-        assert reports.recovery(findings)[0]["ms per image"] == "–"
-        assert "numbers over 0 of 10 images" in reports.heading(findings)
+    with RunStore(path) as run:
+        metrics = Metrics(run)
+        assert {value for row in reports.matrix(metrics) for value in list(row.values())[1:]} == {"–"}
+        assert reports.recovery(metrics)[0]["ms per image"] == "–"
+        assert "numbers over 0 of 10 images" in reports.heading(metrics)
     path.unlink()
     fill(plan(), path)
-    with Run(path) as run:
-        assert "so far" not in reports.report(Findings(run)) and "unfinished" not in reports.report(Findings(run))
+    with RunStore(path) as run:
+        assert "so far" not in reports.report(Metrics(run)) and "unfinished" not in reports.report(Metrics(run))
 
 
 def test_a_confusion_table_names_classes_and_gives_their_numbers(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
 
-    def say(unit: Unit, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
+    def predict(task: Task, defense: int, labels: Labels) -> npt.NDArray[np.integer]:
         return np.zeros_like(labels)
 
-    fill(plan(attacks=()), path, say)
-    with Run(path) as run:
-        rows = reports.confusion_table(Findings(run), Place(0, CLEAN, BARE, "none"))
+    fill(plan(attacks=()), path, predict)
+    with RunStore(path) as run:
+        rows = reports.confusion_table(Metrics(run), CellKey(0, NO_ATTACK, NO_DEFENSE, "none"))
         assert sum(int(str(row["images"])) for row in rows) == 10
         assert {row["prediction"] for row in rows} == {"0"} and {row["prediction (number)"] for row in rows} == {0}
         assert {row["true class (number)"] for row in rows} == set(run.labels.tolist())

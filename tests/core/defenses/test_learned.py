@@ -17,7 +17,7 @@ from core.cli import main
 from core.declaration import Registry
 from core.defenses import LearnedDefense, learned
 from core.evaluate import Plan, evaluate
-from core.evaluate.store import Run
+from core.evaluate.store import RunStore
 from core.models import artifacts
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems
@@ -206,9 +206,9 @@ def test_it_works_in_a_recipe_in_an_evaluation_and_on_the_command_line(
 ) -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), defenses=BLUR, attacker="both")
     (column,) = run(recipe, device="cpu").columns
-    assert column.short == "Learned blur" and column.grey is not None and column.adaptive is not None
+    assert column.short_title == "Learned blur" and column.grey is not None and column.adaptive is not None
     plan = Plan(domain="mnist", n_images=4, batch=4, attacks=(Method(name="fgsm"),), defenses=BLUR)
-    assert evaluate(Run.create(plan, "cpu", tmp_path / "run.sqlite"), device="cpu")
+    assert evaluate(RunStore.create(plan, "cpu", tmp_path / "run.sqlite"), device="cpu")
     assert main(["list"]) == 0 and "digits" in capsys.readouterr().out
     words = "attack 0 --domain mnist --attack fgsm --defense learned_blur:weights=digits,share=0.5 --device cpu --out"
     assert main([*words.split(), str(tmp_path / "out")]) == 0
@@ -257,5 +257,5 @@ def test_a_second_classifier_is_one_file_and_one_card(folder: Path, capsys: pyte
     plan = Plan(
         domain="mnist", classifiers=("digits", "linear"), n_images=2, attacks=(Method(name="fgsm"),), defenses=()
     )
-    assert evaluate(Run.create(plan, "cpu", folder.parent / "run.sqlite"), device="cpu")
+    assert evaluate(RunStore.create(plan, "cpu", folder.parent / "run.sqlite"), device="cpu")
     assert main(["list"]) == 0 and "Two layers" in capsys.readouterr().out

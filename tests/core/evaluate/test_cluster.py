@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from core.evaluate.cluster import distribute
-from core.evaluate.plan import Plan, units
+from core.evaluate.plan import Plan
 from core.evaluate.running import evaluate
-from core.evaluate.store import Run
+from core.evaluate.store import RunStore
+from core.evaluate.tasks import tasks
 from core.inputs import BadInput
 from core.recipe import Method
 from tests.core.evaluate.test_running import content
@@ -29,14 +30,14 @@ PLAN = Plan(
     ),
     target="3",
     defenses=((Method(name="median"),),),
-    detect=True,
+    detectors=(Method(name="feature_squeezing"),),
 )
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     """The plan without Ray, on as many threads as a worker has."""
-    run = Run.create(PLAN, "cpu", tmp_path_factory.mktemp("alone") / "run.sqlite")
+    run = RunStore.create(PLAN, "cpu", tmp_path_factory.mktemp("alone") / "run.sqlite")
     torch.set_num_threads(1)
     try:
         assert evaluate(run, device="cpu")
@@ -45,7 +46,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def test_two_workers_find_the_same_though_one_is_killed(alone: Run, tmp_path: Path) -> None:
+def test_two_workers_find_the_same_though_one_is_killed(alone: RunStore, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is optional: install requirements-ray.txt")
     killed: list[int] = []
 
@@ -65,12 +66,12 @@ def test_two_workers_find_the_same_though_one_is_killed(alone: Run, tmp_path: Pa
             time.sleep(0.01)
 
     killer = threading.Thread(target=kill)
-    with Run.create(PLAN, "cpu", tmp_path / "ray.sqlite") as run:
+    with RunStore.create(PLAN, "cpu", tmp_path / "ray.sqlite") as run:
         if Path("/proc").is_dir():
             killer.start()
         seen = []
         assert distribute(run, "local", workers=2, on_progress=lambda advance: seen.append(advance.done) and False)
-        assert seen[-1] == len(list(units(PLAN))) == len(run.done())
+        assert seen[-1] == len(list(tasks(PLAN))) == len(run.done())
         assert content(run) == content(alone)
     if killer.ident is not None:
         killer.join()
@@ -80,11 +81,11 @@ def test_two_workers_find_the_same_though_one_is_killed(alone: Run, tmp_path: Pa
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "auto"])
 def test_an_address_without_a_cluster_gets_a_sentence(address: str, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is optional: install requirements-ray.txt")
-    with Run.create(PLAN, "cpu", tmp_path / "r.sqlite") as run, pytest.raises(BadInput, match="no Ray cluster at"):
+    with RunStore.create(PLAN, "cpu", tmp_path / "r.sqlite") as run, pytest.raises(BadInput, match="no Ray cluster at"):
         distribute(run, address)
 
 
 def test_without_ray_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with Run.create(PLAN, "cpu", tmp_path / "r.sqlite") as run, pytest.raises(BadInput, match="requirements-ray"):
+    with RunStore.create(PLAN, "cpu", tmp_path / "r.sqlite") as run, pytest.raises(BadInput, match="requirements-ray"):
         distribute(run, "local")

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.evaluate import Findings, Plan, Run, database, shelf, store
+from core.evaluate import Metrics, Plan, RunStore, database, run_index, store
 from core.evaluate import report as reports
-from core.evaluate.measures import MEASURES, curves, places
-from core.evaluate.plan import BARE, unit_count, units
+from core.evaluate.metrics import MEASURES, cell_keys, curves
+from core.evaluate.plan import NO_DEFENSE
+from core.evaluate.tasks import task_count, tasks
 from core.inputs import BadInput
 from core.recipe import Method
-from tests.core.evaluate.filled import fill, found
+from tests.core.evaluate.filled import fill, task_result
 
 PLAN = Plan(
     domain="mnist",
@@ -33,7 +34,7 @@ PLAN = Plan(
     ),
     target="3",
     defenses=((Method(name="median"),), (Method(name="bitdepth"),)),
-    detect=True,
+    detectors=(Method(name="feature_squeezing"),),
 )
 LIMIT = 10.0  # seconds, far more than any of it takes
 
@@ -55,20 +56,20 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def read_all(name: str) -> None:
     """Everything that a screen or a report asks of a run; BadInput is the only complaint."""
-    with shelf.opened(name) as run:
-        findings = Findings(run)
+    with run_index.open_run(name) as run:
+        metrics = Metrics(run)
         run.progress(), run.pending(), run.attack_seconds(), run.database.content()
-        reports.report(findings), curves(findings), reports.compared(findings, findings)
-        for line in places(run.plan):
+        reports.report(metrics), curves(metrics), reports.compare_runs(metrics, metrics)
+        for line in cell_keys(run.plan):
             for place in line:
                 for measure in MEASURES:
-                    findings.share(place, measure)
-                reports.classes_table(findings, place)
-                findings.confusion(place, 10), findings.confusion(place, 10, "clean"), findings.seconds(BARE)
+                    metrics.proportion(place, measure)
+                reports.classes_table(metrics, place)
+                metrics.confusion(place, 10), metrics.confusion(place, 10, "clean"), metrics.seconds(NO_DEFENSE)
                 for position in range(run.plan.n_images):
-                    run.picture(place.classifier, place.attack, place.known, position)
-        for unit in units(run.plan):
-            run.extras(unit)
+                    run.image(place.classifier, place.attack, place.known_defense, position)
+        for task in tasks(run.plan):
+            run.extras(task)
 
 
 def changed(statement: str, *values: object) -> Callable[[Path], None]:
@@ -85,16 +86,14 @@ def planned(**changes: object) -> Callable[[Path], None]:
 
     def damage(path: Path) -> None:
         with closing(sqlite3.connect(path)) as base, base:
-            (text,) = base.execute("SELECT value FROM about WHERE key = 'plan'").fetchone()
-            base.execute(
-                "UPDATE about SET value = ? WHERE key = 'plan'", (json.dumps({**json.loads(text), **changes}),)
-            )
+            (text,) = base.execute("SELECT value FROM meta WHERE key = 'plan'").fetchone()
+            base.execute("UPDATE meta SET value = ? WHERE key = 'plan'", (json.dumps({**json.loads(text), **changes}),))
 
     return damage
 
 
-def about(key: str, value: object) -> Callable[[Path], None]:
-    return changed(f"UPDATE about SET value = ? WHERE key = '{key}'", value)
+def meta(key: str, value: object) -> Callable[[Path], None]:
+    return changed(f"UPDATE meta SET value = ? WHERE key = '{key}'", value)
 
 
 def instead(table: str, sql: str) -> Callable[[Path], None]:
@@ -111,32 +110,33 @@ ENDLESS = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n) SELE
 TOLD: dict[str, Callable[[Path], None]] = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_bytes(b"these are no results " * 100),
-    "no units": instead("units", ""),
+    "no tasks": instead("tasks", ""),
     "no about": instead("about", ""),
     "no answers": instead("answers", ""),
     "no pictures": instead("pictures", ""),
     "an endless view": instead(
-        "units", f"CREATE VIEW units AS {ENDLESS} i AS key, 0 AS classifier, 0 AS attack FROM n;"
+        "tasks", f"CREATE VIEW tasks AS {ENDLESS} i AS key, 0 AS classifier, 0 AS attack FROM n;"
     ),
-    "an endless about": instead("about", f"CREATE VIEW about AS {ENDLESS} 'plan' AS key, i AS value FROM n;"),
-    "a trigger": changed("CREATE TRIGGER t AFTER INSERT ON units BEGIN DELETE FROM answers; END"),
+    "an endless meta": instead("meta", f"CREATE VIEW meta AS {ENDLESS} 'plan' AS key, i AS value FROM n;"),
+    "a trigger": changed("CREATE TRIGGER t AFTER INSERT ON tasks BEGIN DELETE FROM predictions; END"),
     "another table": changed("CREATE TABLE more (a)"),
     "a virtual table": changed("CREATE VIRTUAL TABLE v USING fts5(a)"),
-    "a generated column": instead("extras", "CREATE TABLE extras (unit TEXT, name TEXT, shape AS (1), data BLOB);"),
-    "another version": about("version", 7),
-    "version text": about("version", "one"),
-    "version missing": changed("DELETE FROM about WHERE key = 'version'"),
-    "plan missing": changed("DELETE FROM about WHERE key = 'plan'"),
-    "plan bytes": about("plan", b"\xff\xfe"),
-    "plan number": about("plan", 3),
-    "plan no JSON": about("plan", "{"),
-    "plan nested": about("plan", "[" * 100_000),
-    "plan large": about("plan", json.dumps({"x": "y" * 2_000_000})),
+    "a generated column": instead("extras", "CREATE TABLE extras (task TEXT, name TEXT, shape AS (1), data BLOB);"),
+    "another version": meta("version", 7),
+    "version text": meta("version", "one"),
+    "version missing": changed("DELETE FROM meta WHERE key = 'version'"),
+    "plan missing": changed("DELETE FROM meta WHERE key = 'plan'"),
+    "plan bytes": meta("plan", b"\xff\xfe"),
+    "plan number": meta("plan", 3),
+    "plan no JSON": meta("plan", "{"),
+    "plan nested": meta("plan", "[" * 100_000),
+    "plan large": meta("plan", json.dumps({"x": "y" * 2_000_000})),
     "a million images": planned(n_images=1_000_000, batch=1),
     "no images": planned(n_images=0),
     "an unknown attack": planned(attacks=[{"name": "nobody", "params": {}}]),
     "an attack out of range": planned(attacks=[{"name": "fgsm", "params": {"eps": 1e99}}]),
     "an unknown defense": planned(defenses=[[{"name": "nobody"}]]),
+    "an unknown detector": planned(detectors=[{"name": "nobody"}]),
     "an unknown domain": planned(domain="moon"),
     "an unknown class": planned(target="elephant"),
     "an unknown classifier": planned(classifiers=["nobody"]),
@@ -144,55 +144,55 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "other batches": planned(batch=4),
     "fewer defenses": planned(defenses=[]),
     "fewer attacks": planned(attacks=[]),
-    "numbers text": about("numbers", "text"),
-    "numbers none": changed("DELETE FROM about WHERE key = 'numbers'"),
-    "numbers odd": about("numbers", b"\0" * 13),
-    "numbers few": about("numbers", b"\0" * 16),
-    "numbers negative": about("numbers", np.full(12, -1, "<i8").tobytes()),
-    "labels beyond": about("labels", np.full(12, 10, "<i8").tobytes()),
-    "labels negative": about("labels", np.full(12, -1, "<i8").tobytes()),
-    "labels huge": about("labels", np.full(12, 2**62, "<i8").tobytes()),
-    "began text": about("began", "yesterday"),
-    "began far away": about("began", 1e300),
-    "began before": about("began", -5.0),
-    "began infinite": about("began", float("inf")),
-    "device bytes": about("device", b"\xff"),
-    "device long": about("device", "x" * 10_000),
-    "batch text": changed("UPDATE units SET batch = 'first' WHERE batch = 1"),
-    "batch negative": changed("UPDATE units SET batch = -1 WHERE batch = 1"),
-    "batch huge": changed("UPDATE units SET batch = 9000000000000000000 WHERE batch = 1"),
-    "batch real": changed("UPDATE units SET batch = 1.5 WHERE batch = 2"),
-    "batch none": changed("UPDATE units SET batch = NULL"),
-    "classifier beyond": changed("UPDATE units SET classifier = 5"),
-    "attack text": changed("UPDATE units SET attack = 'fgsm'"),
-    "known beyond": changed("UPDATE units SET known = 9 WHERE known = 1"),
-    "key none": changed("UPDATE units SET key = NULL WHERE batch = 1"),
-    "key not UTF-8": changed("UPDATE units SET key = CAST(x'ff30' AS TEXT) WHERE key = '0/0/-1/1'"),
-    "more units than planned": changed(
-        "INSERT INTO units SELECT 'more' || i.value, 0, 0, -1, 0, 0.1, x'', x'' FROM json_each('[1,2,3,4,5,6,7,8,9]') AS i"
+    "indices text": meta("indices", "text"),
+    "indices none": changed("DELETE FROM meta WHERE key = 'indices'"),
+    "indices odd": meta("indices", b"\0" * 13),
+    "indices few": meta("indices", b"\0" * 16),
+    "indices negative": meta("indices", np.full(12, -1, "<i8").tobytes()),
+    "labels beyond": meta("labels", np.full(12, 10, "<i8").tobytes()),
+    "labels negative": meta("labels", np.full(12, -1, "<i8").tobytes()),
+    "labels huge": meta("labels", np.full(12, 2**62, "<i8").tobytes()),
+    "start text": meta("started_at", "yesterday"),
+    "start far away": meta("started_at", 1e300),
+    "start before": meta("started_at", -5.0),
+    "start infinite": meta("started_at", float("inf")),
+    "device bytes": meta("device", b"\xff"),
+    "device long": meta("device", "x" * 10_000),
+    "batch text": changed("UPDATE tasks SET batch = 'first' WHERE batch = 1"),
+    "batch negative": changed("UPDATE tasks SET batch = -1 WHERE batch = 1"),
+    "batch huge": changed("UPDATE tasks SET batch = 9000000000000000000 WHERE batch = 1"),
+    "batch real": changed("UPDATE tasks SET batch = 1.5 WHERE batch = 2"),
+    "batch none": changed("UPDATE tasks SET batch = NULL"),
+    "classifier beyond": changed("UPDATE tasks SET classifier = 5"),
+    "attack text": changed("UPDATE tasks SET attack = 'fgsm'"),
+    "known beyond": changed("UPDATE tasks SET known_defense = 9 WHERE known_defense = 1"),
+    "key none": changed("UPDATE tasks SET key = NULL WHERE batch = 1"),
+    "key not UTF-8": changed("UPDATE tasks SET key = CAST(x'ff30' AS TEXT) WHERE key = '0/0/-1/1'"),
+    "more tasks than planned": changed(
+        "INSERT INTO tasks SELECT 'more' || i.value, 0, 0, -1, 0, 0.1, x'' FROM json_each('[1,2,3,4,5,6,7,8,9]') AS i"
     ),
-    "seconds infinite": changed("UPDATE units SET seconds = 9e999"),
-    "seconds negative": changed("UPDATE units SET seconds = -1"),
-    "seconds none": changed("UPDATE units SET seconds = NULL"),
-    "seconds text": changed("UPDATE units SET seconds = 'long'"),
-    "defense seconds text": changed("UPDATE answers SET seconds = 'long'"),
-    "defense seconds none": changed("UPDATE answers SET seconds = NULL"),
-    "targets none": changed("UPDATE units SET targets = NULL"),
-    "targets beyond": changed("UPDATE units SET targets = ? WHERE batch = 0", np.full(5, 99, "<i4").tobytes()),
-    "scores text": changed("UPDATE units SET scores = 'many'"),
-    "scores short": changed("UPDATE units SET scores = x'00000000'"),
-    "predicted none": changed("UPDATE answers SET predicted = NULL"),
-    "predicted text": changed("UPDATE answers SET predicted = 'seven'"),
-    "predicted short": changed("UPDATE answers SET predicted = x'0000'"),
-    "predicted long": changed("UPDATE answers SET predicted = zeroblob(4000)"),
-    "predicted beyond": changed("UPDATE answers SET predicted = ?", np.full(5, 10, "<i4").tobytes()),
-    "predicted below": changed("UPDATE answers SET predicted = ?", np.full(5, -7, "<i4").tobytes()),
-    "confidence empty": changed("UPDATE answers SET confidence = x''"),
-    "confidence beyond": changed("UPDATE answers SET confidence = ?", np.full(5, 1e30, "<f4").tobytes()),
-    "a picture that is none": changed("UPDATE pictures SET png = x'00'"),
-    "a picture of text": changed("UPDATE pictures SET png = 'picture'"),
+    "seconds infinite": changed("UPDATE tasks SET seconds = 9e999"),
+    "seconds negative": changed("UPDATE tasks SET seconds = -1"),
+    "seconds none": changed("UPDATE tasks SET seconds = NULL"),
+    "seconds text": changed("UPDATE tasks SET seconds = 'long'"),
+    "defense seconds text": changed("UPDATE predictions SET seconds = 'long'"),
+    "defense seconds none": changed("UPDATE predictions SET seconds = NULL"),
+    "targets none": changed("UPDATE tasks SET targets = NULL"),
+    "targets beyond": changed("UPDATE tasks SET targets = ? WHERE batch = 0", np.full(5, 99, "<i4").tobytes()),
+    "scores text": changed("UPDATE scores SET scores = 'many'"),
+    "scores short": changed("UPDATE scores SET scores = x'00000000'"),
+    "predicted none": changed("UPDATE predictions SET predicted = NULL"),
+    "predicted text": changed("UPDATE predictions SET predicted = 'seven'"),
+    "predicted short": changed("UPDATE predictions SET predicted = x'0000'"),
+    "predicted long": changed("UPDATE predictions SET predicted = zeroblob(4000)"),
+    "predicted beyond": changed("UPDATE predictions SET predicted = ?", np.full(5, 10, "<i4").tobytes()),
+    "predicted below": changed("UPDATE predictions SET predicted = ?", np.full(5, -7, "<i4").tobytes()),
+    "confidence empty": changed("UPDATE predictions SET confidence = x''"),
+    "confidence beyond": changed("UPDATE predictions SET confidence = ?", np.full(5, 1e30, "<f4").tobytes()),
+    "a picture that is none": changed("UPDATE images SET png = x'00'"),
+    "a picture of text": changed("UPDATE images SET png = 'picture'"),
     "a picture of millions of pixels": changed(
-        "UPDATE pictures SET png = ?", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x17\x70\0\0\x17\x70\x08\0\0\0\0" + b"\0" * 50
+        "UPDATE images SET png = ?", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x17\x70\0\0\x17\x70\x08\0\0\0\0" + b"\0" * 50
     ),
     "an extra without a shape": changed("UPDATE extras SET shape = NULL"),
     "an extra of another shape": changed("UPDATE extras SET shape = '[1, 6, 6]'"),
@@ -200,7 +200,7 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "an extra of a huge shape": changed("UPDATE extras SET shape = '[1000000, 1000000, 1000000]'"),
     "an extra of text": changed("UPDATE extras SET data = 'patch'"),
     "an extra that is infinite": changed("UPDATE extras SET data = ?", np.full((1, 5, 5), np.inf, "<f4").tobytes()),
-    "a value of 70 MB": changed("UPDATE pictures SET png = zeroblob(70000000) WHERE rowid = 1"),
+    "a value of 70 MB": changed("UPDATE images SET png = zeroblob(70000000) WHERE rowid = 1"),
 }
 
 
@@ -211,14 +211,14 @@ def test_damage_is_told_in_a_sentence(name: str, good: bytes, folder: Path) -> N
     TOLD[name](bad)
     (folder / "good.sqlite").write_bytes(good)
     began = time.monotonic()
-    lines = {line.name: line for line in shelf.listed()}
-    assert set(lines) == {"good", "bad"} and lines["good"].done == lines["good"].total == unit_count(PLAN)
+    lines = {line.name: line for line in run_index.list_runs()}
+    assert set(lines) == {"good", "bad"} and lines["good"].done == lines["good"].total == task_count(PLAN)
     with pytest.raises(BadInput) as told:
         read_all("bad")
     assert time.monotonic() - began < LIMIT
     assert str(told.value).endswith((".", ".)")) and "Traceback" not in str(told.value)
-    shelf.delete("bad")
-    assert [line.name for line in shelf.listed()] == ["good"]
+    run_index.delete("bad")
+    assert [line.name for line in run_index.list_runs()] == ["good"]
 
 
 def cuts() -> Iterator[tuple[str, Callable[[bytes], bytes]]]:
@@ -247,13 +247,13 @@ def test_bytes_that_are_lost_or_changed_give_a_sentence_or_numbers(
 ) -> None:
     (folder / "bad.sqlite").write_bytes(damage(good))
     began = time.monotonic()
-    assert [line.name for line in shelf.listed()] == ["bad"]
+    assert [line.name for line in run_index.list_runs()] == ["bad"]
     try:
         read_all("bad")
     except BadInput as told:
         assert str(told).strip()
     assert time.monotonic() - began < LIMIT
-    shelf.delete("bad")
+    run_index.delete("bad")
     assert not list(folder.iterdir())
 
 
@@ -261,17 +261,17 @@ def test_a_plan_of_a_million_images_is_listed_at_once(good: bytes, folder: Path)
     path = folder / "large.sqlite"
     path.write_bytes(good)
     planned(n_images=1_000_000, batch=1)(path)
-    for key in ("numbers", "labels"):
-        about(key, bytes(8_000_000))(path)
+    for key in ("indices", "labels"):
+        meta(key, bytes(8_000_000))(path)
     began = time.monotonic()
-    assert shelf.listed()[0].total == unit_count(PLAN.model_copy(update={"n_images": 1_000_000, "batch": 1}))
+    assert run_index.list_runs()[0].total == task_count(PLAN.model_copy(update={"n_images": 1_000_000, "batch": 1}))
     assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("attacker", ["grey", "adaptive", "both"])
-def test_units_are_counted_without_making_them(attacker: str) -> None:
+def test_tasks_are_counted_without_making_them(attacker: str) -> None:
     plan = PLAN.model_copy(update={"attacker": attacker})
-    assert unit_count(plan) == len(list(units(plan)))
+    assert task_count(plan) == len(list(tasks(plan)))
 
 
 # What is no file with a run in it
@@ -289,7 +289,7 @@ def test_what_is_no_file_is_a_line_with_a_sentence_and_can_be_deleted(good: byte
     (folder / "*_a_*\n[b](c)\x07.sqlite").write_bytes(good)
     (folder / ".hidden.sqlite").write_bytes(good)
     (folder / ".sqlite").write_bytes(good)
-    lines = {line.name: line for line in shelf.listed()}
+    lines = {line.name: line for line in run_index.list_runs()}
     for name, word in (
         ("dangling", "link"),
         ("loop", "cannot be read"),
@@ -304,22 +304,22 @@ def test_what_is_no_file_is_a_line_with_a_sentence_and_can_be_deleted(good: byte
         assert lines[name].plan == PLAN.resolved()
     assert len(lines) == 9
     for name in lines:
-        shelf.delete(name)
-    assert shelf.listed() == []
+        run_index.delete(name)
+    assert run_index.list_runs() == []
 
 
 def test_a_folder_with_something_in_it_is_not_deleted(folder: Path) -> None:
     (folder / "mine.sqlite").mkdir()
     (folder / "mine.sqlite" / "letter").write_text("keep me")
     with pytest.raises(BadInput, match="could not be deleted: Directory not empty"):
-        shelf.delete("mine")
+        run_index.delete("mine")
     assert (folder / "mine.sqlite" / "letter").exists()
 
 
 @pytest.mark.parametrize("name", ["n" * 249, "n" * 5000, "a\0b", "\ud800", "\udcff", "ä" * 130, "..", "a/b", "", "x"])
 def test_no_name_of_a_link_is_more_than_a_sentence(name: str) -> None:
     with pytest.raises(BadInput, match="no run called") as told:
-        shelf.opened(name)
+        run_index.open_run(name)
     assert str(told.value).isprintable() and len(str(told.value)) < 120
     str(told.value).encode()
 
@@ -330,18 +330,18 @@ def test_a_file_that_vanishes_while_it_is_listed_is_no_line(
     (folder / "good.sqlite").write_bytes(good)
     real = os.listdir
     monkeypatch.setattr(os, "listdir", lambda path: [*real(path), "gone.sqlite"])
-    assert [line.name for line in shelf.listed()] == ["good"]
+    assert [line.name for line in run_index.list_runs()] == ["good"]
 
 
 def test_the_list_is_read_anew_when_a_run_grows(folder: Path) -> None:
     plan = fill(PLAN, folder / "a.sqlite", most=2)
     long_ago = time.time() - 100
     os.utime(folder / "a.sqlite", (long_ago, long_ago))
-    assert shelf.listed()[0].done == 2 == shelf.listed()[0].done
-    with Run(folder / "a.sqlite") as run:
-        unit = run.pending()[0][0]
-        run.add(unit, found(run, unit))
-    assert (shelf.listed()[0].plan, shelf.listed()[0].done) == (plan, 3)
+    assert run_index.list_runs()[0].done == 2 == run_index.list_runs()[0].done
+    with RunStore(folder / "a.sqlite") as run:
+        task = run.pending()[0][0]
+        run.add(task, task_result(run, task))
+    assert (run_index.list_runs()[0].plan, run_index.list_runs()[0].done) == (plan, 3)
 
 
 # What an interrupted program leaves behind
@@ -355,10 +355,10 @@ def test_what_a_killed_program_left_beside_a_run_does_not_get_into_the_next(
     path.write_bytes(good)
     left, part = Path(f"{path}{ending}"), path.with_name(f"{path.stem}.999999-1.part")
     left.write_bytes(b"left"), part.write_bytes(b"left")
-    shelf.delete(PLAN.name)
+    run_index.delete(PLAN.name)
     assert not list(folder.iterdir())
     left.write_bytes(b"left"), part.write_bytes(b"left"), Path(f"{part}-journal").write_bytes(b"left")
-    Run.create(PLAN, "cpu").close()
+    RunStore.create(PLAN, "cpu").close()
     assert [file.name for file in folder.iterdir()] == [path.name]
 
 
@@ -368,15 +368,15 @@ def test_a_hot_journal_is_not_rolled_into_a_new_run(folder: Path, tmp_path: Path
     with closing(sqlite3.connect(path)) as base:
         base.execute("PRAGMA cache_size = 1")  # pages are written before the transaction ends
         base.execute("BEGIN")
-        base.execute("UPDATE answers SET predicted = zeroblob(4000)")
+        base.execute("UPDATE predictions SET predicted = zeroblob(4000)")
         shutil.copy(f"{path}-journal", tmp_path / "journal")  # as kill -9 leaves it
         base.rollback()
-    for gone in (lambda: shelf.delete(PLAN.name), path.unlink):  # by the button, and by hand
+    for gone in (lambda: run_index.delete(PLAN.name), path.unlink):  # by the button, and by hand
         shutil.copy(tmp_path / "journal", f"{path}-journal")
         gone()
         fill(PLAN, target=3)
         read_all(PLAN.name)
-        assert shelf.listed()[0].done == unit_count(PLAN)
+        assert run_index.list_runs()[0].done == task_count(PLAN)
 
 
 def test_a_journal_is_rolled_back_into_its_own_run(folder: Path) -> None:
@@ -385,7 +385,7 @@ def test_a_journal_is_rolled_back_into_its_own_run(folder: Path) -> None:
     with closing(sqlite3.connect(path)) as base:
         base.execute("PRAGMA cache_size = 1")
         base.execute("BEGIN")
-        base.execute("UPDATE answers SET predicted = zeroblob(4000)")
+        base.execute("UPDATE predictions SET predicted = zeroblob(4000)")
         torn, journal = path.read_bytes(), Path(f"{path}-journal").read_bytes()
         base.rollback()
     path.write_bytes(torn), Path(f"{path}-journal").write_bytes(journal)
@@ -397,14 +397,14 @@ def test_a_journal_is_rolled_back_into_its_own_run(folder: Path) -> None:
 
 def test_a_run_that_is_deleted_while_it_runs_says_so(folder: Path) -> None:
     for after in (lambda path: None, lambda path: fill(PLAN)):
-        with Run.create(PLAN, "cpu") as run:
-            unit = next(units(PLAN))
-            made = found(run, unit)
-            shelf.delete(PLAN.name)
+        with RunStore.create(PLAN, "cpu") as run:
+            task = next(tasks(PLAN))
+            made = task_result(run, task)
+            run_index.delete(PLAN.name)
             after(run.path)
             with pytest.raises(BadInput, match="was deleted while it was in use; start it again"):
-                run.add(unit, made)
-        shelf.delete(PLAN.name)
+                run.add(task, made)
+        run_index.delete(PLAN.name)
 
 
 def test_a_run_that_another_program_writes_into_says_so(good: bytes, folder: Path) -> None:
@@ -413,16 +413,16 @@ def test_a_run_that_another_program_writes_into_says_so(good: bytes, folder: Pat
     with closing(sqlite3.connect(path)) as base:
         base.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        assert "in use by another program" in shelf.listed()[0].problem
+        assert "in use by another program" in run_index.list_runs()[0].problem
         assert time.monotonic() - began < 5
         base.rollback()
-    assert shelf.listed()[0].problem == ""
+    assert run_index.list_runs()[0].problem == ""
 
 
 def test_a_run_that_takes_too_long_says_so(good: bytes, folder: Path) -> None:
     (folder / "slow.sqlite").write_bytes(good)
-    with Run(folder / "slow.sqlite", seconds=0.05) as run, pytest.raises(BadInput, match="takes too long"):
-        run.database.ask(f"{ENDLESS} max(i) FROM n")
+    with RunStore(folder / "slow.sqlite", query_timeout=0.05) as run, pytest.raises(BadInput, match="takes too long"):
+        run.database.query(f"{ENDLESS} max(i) FROM n")
 
 
 def test_a_folder_that_cannot_be_written_gets_a_sentence(
@@ -431,9 +431,9 @@ def test_a_folder_that_cannot_be_written_gets_a_sentence(
     (tmp_path / "file").write_text("no folder")
     for place in (tmp_path / "file", Path("/proc/nowhere"), Path("/dev/null")):
         monkeypatch.setenv("MIRAGE_DATA", str(place))
-        assert shelf.listed() == []
+        assert run_index.list_runs() == []
         with pytest.raises(BadInput, match=r"cannot be kept in .*MIRAGE_DATA"):
-            Run.create(PLAN, "cpu")
+            RunStore.create(PLAN, "cpu")
 
 
 def test_a_run_that_may_not_be_deleted_says_so(folder: Path, good: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,26 +444,26 @@ def test_a_run_that_may_not_be_deleted_says_so(folder: Path, good: bytes, monkey
 
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(BadInput, match="could not be deleted: Permission denied"):
-        shelf.delete("kept")
+        run_index.delete("kept")
 
 
 def test_what_cannot_be_written_says_why(folder: Path) -> None:
-    with Run.create(PLAN, "cpu") as run:
-        unit = next(units(PLAN))
+    with RunStore.create(PLAN, "cpu") as run:
+        task = next(tasks(PLAN))
         run.database.connection.close()
         run.database.connection = sqlite3.connect(f"{run.path.as_uri()}?mode=ro", uri=True)
         with pytest.raises(BadInput, match=r"read-only.*MIRAGE_DATA"):
-            run.add(unit, found(run, unit))
+            run.add(task, task_result(run, task))
 
 
 def test_nothing_can_be_written_by_reading(folder: Path) -> None:
-    with Run.create(PLAN, "cpu") as run:
+    with RunStore.create(PLAN, "cpu") as run:
         with pytest.raises(BadInput):
-            run.database.ask("DELETE FROM about")
+            run.database.query("DELETE FROM meta")
         with run.database.writing() as base:
             base.execute("DELETE FROM extras")
         with pytest.raises(BadInput):
-            run.database.ask("DELETE FROM about")
+            run.database.query("DELETE FROM meta")
 
 
 @pytest.mark.parametrize("name", ["x" * 500, "a\nb", "\udcff\ud800", "it's"])

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from core import BadInput, domains
-from core.evaluate import BARE, CLEAN, Plan, Run, evaluate
-from core.evaluate.work import drawn
+from core.evaluate import NO_ATTACK, NO_DEFENSE, Plan, RunStore, evaluate
+from core.evaluate.compute import sample_indices
 from core.images import quantise, to_tensor
 from core.recipe import Method, Picture, Recipe, craft, evaluate_defenses, load_example, make_outcome, run
 from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec
@@ -64,10 +64,10 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
         backward=backward,
         save_images=COUNT,
     )
-    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as kept:
+    with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as kept:
         assert evaluate(kept, device="cpu")
         labels, compared = kept.labels, 0
-        for position, number in enumerate(drawn(plan).tolist()):
+        for position, number in enumerate(sample_indices(plan).tolist()):
             if target and labels[position] == int(target):
                 continue  # the recipe refuses the image's own class; the evaluation leaves the image alone
             recipe = Recipe(
@@ -85,11 +85,11 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
             (done,) = outcome.columns
             assert done.grey is not None and done.adaptive is not None and done.adaptive.attack is not None
             cells = {
-                (CLEAN, BARE, BARE): (outcome.before, outcome.clean),
-                (CLEAN, BARE, 0): (done.clean.verdict, outcome.clean),
-                (0, BARE, BARE): (outcome.attacked.verdict, outcome.attacked.adversarial),
-                (0, BARE, 0): (done.grey.verdict, outcome.attacked.adversarial),
-                (0, 0, 0): (done.adaptive.verdict, done.adaptive.attack.adversarial),
+                (NO_ATTACK, NO_DEFENSE, NO_DEFENSE): (outcome.clean_prediction, outcome.clean),
+                (NO_ATTACK, NO_DEFENSE, 0): (done.clean.prediction, outcome.clean),
+                (0, NO_DEFENSE, NO_DEFENSE): (outcome.attacked.prediction, outcome.attacked.adversarial),
+                (0, NO_DEFENSE, 0): (done.grey.prediction, outcome.attacked.adversarial),
+                (0, 0, 0): (done.adaptive.prediction, done.adaptive.attack.adversarial),
             }
             for (made, known, judge), (verdict, pixels) in cells.items():
                 cell = kept.cell(0, made, known, judge)
@@ -97,8 +97,8 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
                 assert cell.predicted[position] == verdict.label, where
                 assert cell.confidence[position] == pytest.approx(verdict.confidence, abs=2e-3), where
                 assert cell.true_confidence[position] == pytest.approx(verdict.true_confidence, abs=2e-3), where
-                if made != CLEAN:
-                    stored = kept.picture(0, made, known, position)
+                if made != NO_ATTACK:
+                    stored = kept.image(0, made, known, position)
                     assert stored is not None
                     # In a batch the last bits of a float differ, and a sign may turn where a gradient is nearly zero.
                     assert float((stored != pixels).mean()) <= 0.01, where
@@ -122,9 +122,9 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
         Plan(domain="mnist", crafted_on="b")
     with pytest.raises(BadInput, match="no classifier called 'c'"):
         Plan(domain="mnist", crafted_on="c", attacker="grey")
-    with Run.create(plan, "cpu", tmp_path / "run.sqlite") as kept:
+    with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as kept:
         assert evaluate(kept, device="cpu")
-        for position, number in enumerate(drawn(plan).tolist()):
+        for position, number in enumerate(sample_indices(plan).tolist()):
             recipe = Recipe(
                 domain="mnist",
                 classifier="b",
@@ -134,11 +134,11 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
             )
             scene = load_example(recipe, device="cpu")
             crafted = craft(recipe, scene).adversarial
-            stored = kept.picture(0, 0, BARE, position)
+            stored = kept.image(0, 0, NO_DEFENSE, position)
             assert stored is not None and float((stored != crafted).mean()) <= 0.01
             with torch.no_grad():
                 judged = domains.get("mnist").classifier("a", device="cpu")(quantise(to_tensor(crafted)))
-            assert kept.cell(0, 0, BARE, BARE).predicted[position] == int(judged.argmax())
+            assert kept.cell(0, 0, NO_DEFENSE, NO_DEFENSE).predicted[position] == int(judged.argmax())
 
 
 def test_the_grey_box_is_crafted_on_the_recipes_classifier_and_the_adaptive_one_on_the_system() -> None:
@@ -157,9 +157,9 @@ def test_the_grey_box_is_crafted_on_the_recipes_classifier_and_the_adaptive_one_
     with torch.no_grad():
         grey = other(to_tensor(outcome.attacked.adversarial)).softmax(1)
     assert columns[0].grey is not None and columns[0].adaptive is not None and columns[0].adaptive.attack is not None
-    assert columns[0].grey.verdict.confidence == pytest.approx(float(grey.max()), abs=1e-4)
+    assert columns[0].grey.prediction.confidence == pytest.approx(float(grey.max()), abs=1e-4)
     assert np.array_equal(columns[0].adaptive.attack.adversarial, on_other.adversarial)
     assert not np.array_equal(outcome.attacked.adversarial, on_other.adversarial)
     assert columns[0].defense == domains.get("mnist").classifier_title("b")
     assert "vote of the bare classifier" in columns[1].defense
-    assert columns[1].adaptive is not None and columns[1].adaptive.verdict.label != outcome.label
+    assert columns[1].adaptive is not None and columns[1].adaptive.prediction.label != outcome.label

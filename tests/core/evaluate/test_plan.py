@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from core.evaluate.eps_grid import at_each_eps
-from core.evaluate.plan import BARE, CLEAN, Plan, Unit, judges, units
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.tasks import Task, judged_defenses, tasks
 from core.inputs import BadInput
 from core.recipe import Method
 
@@ -46,13 +47,20 @@ def test_a_plan_is_its_json_and_its_name_is_what_it_says() -> None:
 
 def test_every_attack_meets_every_defense_once_for_each_attacker() -> None:
     plan = Plan(attacks=(Method(name="fgsm"), Method(name="universal_patch")), target="moon", n_images=7, batch=3)
-    seen = list(units(plan))
-    assert len({unit.key for unit in seen}) == len(seen)
-    assert sum(unit.batch is None for unit in seen) == 3  # a patch for the bare classifier and one for each defense
-    assert seen.index(Unit(0, 1, 1, None)) < seen.index(Unit(0, 1, 1, 0))
-    asked = [(u.attack, u.known, judge, u.batch) for u in seen if u.batch is not None for judge in judges(plan, u)]
-    clean = [(CLEAN, BARE, judge, batch) for batch in range(3) for judge in (BARE, 0, 1)]
-    grey = [(attack, BARE, judge, batch) for attack in (0, 1) for batch in range(3) for judge in (BARE, 0, 1)]
+    seen = list(tasks(plan))
+    assert len({task.key for task in seen}) == len(seen)
+    assert sum(task.batch is None for task in seen) == 3  # a patch for the bare classifier and one for each defense
+    assert seen.index(Task(0, 1, 1, None)) < seen.index(Task(0, 1, 1, 0))
+    asked = [
+        (u.attack, u.known_defense, judge, u.batch)
+        for u in seen
+        if u.batch is not None
+        for judge in judged_defenses(plan, u)
+    ]
+    clean = [(NO_ATTACK, NO_DEFENSE, judge, batch) for batch in range(3) for judge in (NO_DEFENSE, 0, 1)]
+    grey = [
+        (attack, NO_DEFENSE, judge, batch) for attack in (0, 1) for batch in range(3) for judge in (NO_DEFENSE, 0, 1)
+    ]
     adaptive = [(attack, known, known, batch) for attack in (0, 1) for batch in range(3) for known in (0, 1)]
     assert sorted(asked) == sorted(clean + grey + adaptive)
 

@@ -61,7 +61,7 @@ def test_the_regions_at_the_three_pictures_are_what_is_seen_in_them() -> None:
     attacked = craft(RECIPE, scene)
     assert attacked.success
     found = decision_regions(RECIPE, scene, attacked)
-    assert found is not None and found.third_title == scene.classifier.classes[attacked.verdict.label]
+    assert found is not None and found.third_title == scene.classifier.classes[attacked.prediction.label]
     for picture, (across, down) in zip(
         (scene.clean, attacked.adversarial, found.third), found.plane.places, strict=True
     ):
@@ -93,7 +93,7 @@ def test_where_no_picture_of_the_class_is_there_a_random_change_stands_in() -> N
 def test_stopping_gives_nothing() -> None:
     scene = load_example(RECIPE, device="cpu")
     seen = []
-    assert loss_surface(RECIPE, scene, 0.1, watch=lambda p: seen.append(p.done) or p.done > 100) is None  # type: ignore[func-returns-value]
+    assert loss_surface(RECIPE, scene, 0.1, on_progress=lambda p: seen.append(p.done) or p.done > 100) is None  # type: ignore[func-returns-value]
     assert seen[0] == 0 and seen[-1] > 100
 
 

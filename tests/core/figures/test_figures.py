@@ -13,7 +13,7 @@ from core.recipe import Trace
 
 @pytest.mark.parametrize(("file_type", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_figures_are_drawn_the_same_each_time(file_type: FileType, head: bytes) -> None:
-    trace = Trace(numbers=(0, 1, 2), loss=(0, 1, 2), confidence=(0.9, 0.5, 0.1), strongest=(0.1, 0.5, 0.9))
+    trace = Trace(numbers=(0, 1, 2), loss=(0, 1, 2), confidence=(0.9, 0.5, 0.1), runner_up_confidence=(0.1, 0.5, 0.9))
     first, second = (render(lambda: trace_figure(trace, "cat", "dog", "#D55E00", 1), file_type) for _ in range(2))
     assert first.startswith(head)
     assert first == second

@@ -25,7 +25,7 @@ from core.defenses import (
     TotalVariation,
 )
 from core.defenses.base import straight_through
-from core.evaluate.detection import FeatureSqueezing, Watched
+from core.detectors import DetectorAwareClassifier, FeatureSqueezing
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
@@ -352,8 +352,8 @@ def test_an_attacker_goes_through_none_of_the_defenses_it_does_not_know(outer: s
 
 def test_a_detectors_attacker_goes_through_no_unknown_defense() -> None:
     bare, images = tiny(), pictures()
-    watched = Watched(FeatureSqueezing(Guarded(bare, BitDepth(bits=1), backward="none")), 0.5)
-    wanted = Watched(FeatureSqueezing(bare), 0.5)
+    watched = DetectorAwareClassifier(FeatureSqueezing(Guarded(bare, BitDepth(bits=1), backward="none")), 0.5)
+    wanted = DetectorAwareClassifier(FeatureSqueezing(bare), 0.5)
     for found, expected in zip(slope(watched.surrogate, images), slope(wanted, images), strict=True):
         assert torch.equal(found, expected)
     assert not torch.equal(watched(images), wanted(images))

@@ -21,6 +21,7 @@ from core.training.crafting import craft_images
 from core.training.data import load_data
 from core.training.objectives import OBJECTIVES, Batch
 from core.training.objectives.denoising import mixture
+from core.training.trainer import TrainingProgress
 
 CPU = torch.device("cpu")
 LAYERS = ("features.4", "features.9")
@@ -141,7 +142,7 @@ def test_crafting_that_is_stopped_goes_on_where_it_was(
     steps: list[int] = []
     assert (
         craft_images(
-            plan, {"classifier": digits}, data, CPU, tmp_path, lambda p: steps.append(p.step) or len(steps) > 2
+            plan, {"classifier": digits}, data, CPU, tmp_path, lambda p: steps.append(p.done) or len(steps) > 2
         )
         is None
     )
@@ -163,7 +164,7 @@ def test_a_denoiser_is_trained_stopped_resumed_and_used(tmp_path: Path, monkeypa
     assert card is not None and card.metrics[0].count == 256 and card.metrics[0].value > 0.5
 
     def stop(progress: Any) -> bool:
-        return bool(progress.stage == "denoiser" and progress.epoch == 2)
+        return isinstance(progress, TrainingProgress) and progress.stage == "denoiser" and progress.epoch == 2
 
     assert train(plan, artifacts_folder, "cpu", stop) is None
     assert train(plan, artifacts_folder, "cpu") is not None

@@ -86,9 +86,9 @@ def test_a_stopped_run_goes_on_to_the_very_same_weights_and_curves(tmp_path: Pat
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
     assert fit(whole, tmp_path / "whole")
-    assert not fit(stopped, tmp_path / "cut", lambda progress: progress.step == 15)  # in the third epoch of 6 steps
+    assert not fit(stopped, tmp_path / "cut", lambda progress: progress.done == 15)  # in the third epoch of 6 steps
     seen: list[int] = []
-    assert fit(resumed, tmp_path / "cut", lambda progress: seen.append(progress.step))
+    assert fit(resumed, tmp_path / "cut", lambda progress: seen.append(progress.done))
     assert seen == list(range(13, 25)), "two epochs are kept, two are left"
     assert same(whole, resumed)
     curves = [(tmp_path / name / "curves.jsonl").read_text() for name in ("whole", "cut")]
@@ -228,7 +228,7 @@ def test_a_loss_that_is_no_number_is_one_sentence() -> None:
 def test_progress_is_told_step_by_step() -> None:
     seen: list[TrainingProgress] = []
     fit(network(), on_progress=lambda progress: seen.append(progress))
-    assert [progress.step for progress in seen] == list(range(1, 25)) and {p.steps for p in seen} == {24}
+    assert [progress.done for progress in seen] == list(range(1, 25)) and {p.total for p in seen} == {24}
     assert seen[-1].stage == "classifier" and (seen[-1].epoch, seen[-1].epochs) == (4, 4)
     assert set(seen[-1].losses) == {"cross_entropy"} and "cross_entropy" in seen[-1].text
 
@@ -268,7 +268,7 @@ def test_the_whitening_whitens_and_stays_as_it_is() -> None:
 def test_a_run_writes_weights_and_a_card_with_what_they_measure(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     short = find_plan("mnist_digits").replace(epochs=1)
-    card = train(short, tmp_path, "cpu", lambda progress: steps.append((progress.step, progress.steps)))
+    card = train(short, tmp_path, "cpu", lambda progress: steps.append((progress.done, progress.total)))
     artifact = read_artifact(tmp_path, "mnist_digits")
     assert steps[-1] == (12, 12) and card == artifact.card
     assert card.command == "python -m core train mnist_digits --seed 0 --epochs 1"

@@ -6,7 +6,7 @@ from math import isnan, sqrt
 
 import pytest
 
-from core.evaluate import Share, wilson
+from core.evaluate import Proportion, wilson
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ def test_no_hit_and_nothing_but_hits_end_at_the_ends() -> None:
 
 
 def test_nothing_measured_is_nothing_known() -> None:
-    assert wilson(0, 0) == (0.0, 1.0) and isnan(Share(0, 0).value) and str(Share(0, 0)) == "–"
+    assert wilson(0, 0) == (0.0, 1.0) and isnan(Proportion(0, 0).value) and str(Proportion(0, 0)) == "–"
 
 
 def test_a_share_tells_its_count_and_its_interval() -> None:
-    assert str(Share(71, 500)) == "14.2% (71 of 500; 11.4-17.5)"
+    assert str(Proportion(71, 500)) == "14.2% (71 of 500; 11.4-17.5)"

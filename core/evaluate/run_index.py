@@ -1,4 +1,4 @@
-"""The runs that are kept: listed, opened by name, deleted."""
+"""The stored runs: listed, opened by name, deleted."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from pathlib import Path
 from core.evaluate import database
 from core.evaluate.database import ENDING, quoted
 from core.evaluate.plan import Plan
-from core.evaluate.store import Run, folder
+from core.evaluate.store import RunStore, folder
 from core.inputs import BadInput
 
-PATIENCE, SECONDS = (
-    0.5,
-    1.0,
-)  # seconds that the list waits for one run: for others who write into it, and for its answer
+LOCK_TIMEOUT = 0.5  # seconds that the list waits for others who write into a run
+QUERY_TIMEOUT = 1.0  # seconds that the list waits for what a run holds
 _SETTLED = 2.0  # seconds after which a file that changes once more has another time, whatever the disk's clock
-_KEPT = 2000
+_MAX_CACHED = 2000
 
 
 @dataclass(frozen=True)
-class Listed:
+class RunSummary:
     """One line of the list of runs; `problem` is a sentence where the file cannot be read."""
 
     name: str
     plan: Plan | None
-    began: float
+    started_at: float
     done: int
     total: int
     bytes: int
@@ -36,21 +34,21 @@ class Listed:
     owner: str = ""
 
 
-_lines: OrderedDict[tuple[str, int, int, int], Listed] = OrderedDict()  # of files that have not changed since
+_cache: OrderedDict[tuple[str, int, int, int], RunSummary] = OrderedDict()  # of files that have not changed since
 
 
-def listed() -> list[Listed]:
-    """All runs that are kept, the newest first; a file that cannot be read is a line that says why."""
+def list_runs() -> list[RunSummary]:
+    """All stored runs, the newest first; a file that cannot be read is a summary that says why."""
     try:
         names = [name.removesuffix(ENDING) for name in os.listdir(folder()) if name.endswith(ENDING)]
     except OSError:  # no folder yet, or none that may be read
         return []
-    found = [_line(name) for name in names if name and not name.startswith(".")]
-    return sorted((line for line in found if line is not None), key=lambda one: -one.began)
+    summaries = [_summary(name) for name in names if name and not name.startswith(".")]
+    return sorted((summary for summary in summaries if summary is not None), key=lambda summary: -summary.started_at)
 
 
-def _line(name: str) -> Listed | None:
-    """One run's line; None where its file vanished meanwhile."""
+def _summary(name: str) -> RunSummary | None:
+    """One run's summary; None where its file vanished meanwhile."""
     path = folder() / f"{name}{ENDING}"
     try:
         entry = path.lstat()
@@ -61,33 +59,33 @@ def _line(name: str) -> Listed | None:
         target = entry
     except OSError as error:
         problem = f"The run {quoted(name)} cannot be read: {error.strerror}."
-        return Listed(name, None, 0.0, 0, 0, 0, problem)
+        return RunSummary(name, None, 0.0, 0, 0, 0, problem)
     key = (str(path), target.st_ino, target.st_size, target.st_mtime_ns)
-    if key in _lines:
-        return _lines[key]
+    if key in _cache:
+        return _cache[key]
     try:
         if not _encodable(name):
             raise BadInput(f"The file name {quoted(name)} is not UTF-8; rename the file to open the run.")
-        with Run(path, PATIENCE, SECONDS) as run:
-            line = Listed(name, run.plan, run.began, *run.progress(), target.st_size, owner=run.owner)
+        with RunStore(path, LOCK_TIMEOUT, QUERY_TIMEOUT) as run:
+            summary = RunSummary(name, run.plan, run.started_at, *run.progress(), target.st_size, owner=run.owner)
     except BadInput as error:
         if not os.path.lexists(path):
             return None
-        return Listed(name, None, target.st_mtime, 0, 0, target.st_size, str(error))
+        return RunSummary(name, None, target.st_mtime, 0, 0, target.st_size, str(error))
     if time.time() - target.st_mtime > _SETTLED:
-        _lines[key] = line
-        while len(_lines) > _KEPT:
-            _lines.popitem(last=False)
-    return line
+        _cache[key] = summary
+        while len(_cache) > _MAX_CACHED:
+            _cache.popitem(last=False)
+    return summary
 
 
-def opened(name: str) -> Run:
+def open_run(name: str) -> RunStore:
     """The run of that name.
 
     Raises:
         BadInput: there is none, or it is damaged.
     """
-    return Run(_path(name))
+    return RunStore(_path(name))
 
 
 def delete(name: str) -> None:

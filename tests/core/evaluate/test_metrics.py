@@ -12,13 +12,14 @@ from sklearn.metrics import confusion_matrix
 
 from core import domains
 from core.defenses import BitDepth, SpatialSmoothing
-from core.evaluate.detection import FeatureSqueezing, flagged, threshold_at
-from core.evaluate.measures import Findings, Place, clustered, confusion, curves, extremes, places
-from core.evaluate.plan import BARE, CLEAN, Plan, Unit
+from core.detectors import FeatureSqueezing, flagged, threshold_at
+from core.evaluate.compute import Predictions, TaskResult
+from core.evaluate.metrics import CellKey, Metrics, best_worst, cell_keys, cluster_order, confusion, curves
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.proportion import Proportion
 from core.evaluate.report import classes_table, matrix, recovery, report
-from core.evaluate.share import Share
-from core.evaluate.store import Run
-from core.evaluate.work import Answer, Found
+from core.evaluate.store import RunStore
+from core.evaluate.tasks import Task
 from core.inputs import BadInput
 from core.recipe import Method
 
@@ -35,29 +36,33 @@ PLAN = Plan(
 )
 
 
-def answer(predicted: np.ndarray) -> Answer:
+def answer(predicted: np.ndarray) -> Predictions:
     values = np.full(len(predicted), 0.5, np.float32)
-    return Answer(predicted.astype(np.int32), values, values, 0.002 * len(predicted))
+    return Predictions(predicted.astype(np.int32), values, values, 0.002 * len(predicted))
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> RunStore:
     """A run whose answers are thrown, two of its three batches done."""
-    made = Run.create(PLAN, "cpu", tmp_path / "made.sqlite")
+    made = RunStore.create(PLAN, "cpu", tmp_path / "made.sqlite")
     chance = np.random.default_rng(0)
     for batch in range(2):
         labels = made.labels[batch * 20 : batch * 20 + 20]
 
-        def thrown(share: float, labels: np.ndarray = labels) -> Answer:
+        def thrown(share: float, labels: np.ndarray = labels) -> Predictions:
             wrong = chance.random(len(labels)) > share
             return answer(np.where(wrong, chance.integers(0, 10, len(labels)), labels))
 
         none = np.full(20, -1, np.int32)
-        made.add(Unit(0, CLEAN, BARE, batch), Found({n: thrown(0.9) for n in (BARE, 0, 1)}, none, 0.1))
+        made.add(
+            Task(0, NO_ATTACK, NO_DEFENSE, batch), TaskResult({n: thrown(0.9) for n in (NO_DEFENSE, 0, 1)}, none, 0.1)
+        )
         for attack in range(3):
-            made.add(Unit(0, attack, BARE, batch), Found({n: thrown(0.4) for n in (BARE, 0, 1)}, none, 0.5))
+            made.add(
+                Task(0, attack, NO_DEFENSE, batch), TaskResult({n: thrown(0.4) for n in (NO_DEFENSE, 0, 1)}, none, 0.5)
+            )
             for known in (0, 1):
-                made.add(Unit(0, attack, known, batch), Found({known: thrown(0.2)}, none, 0.5))
+                made.add(Task(0, attack, known, batch), TaskResult({known: thrown(0.2)}, none, 0.5))
     return made
 
 
@@ -68,100 +73,106 @@ def test_confusion_is_scikit_learns() -> None:
     assert confusion(np.array([], int), np.array([], int), 3).tolist() == [[0] * 3] * 3
 
 
-def test_shares_are_counted_picture_by_picture(run: Run) -> None:
-    findings = Findings(run)
+def test_shares_are_counted_image_by_image(run: RunStore) -> None:
+    metrics = Metrics(run)
     labels = run.labels[:40]
     for attack in (0, 2):
-        for defense, attacker in ((BARE, "none"), (0, "grey"), (1, "adaptive")):
-            place = Place(0, attack, defense, attacker)  # type: ignore[arg-type]
-            said = run.cell(0, attack, place.known, defense).predicted[:40]
-            clean = run.cell(0, CLEAN, BARE, defense).predicted[:40]
-            assert findings.share(place) == Share(sum(a == b for a, b in zip(said, labels, strict=True)), 40)
+        for defense, attacker in ((NO_DEFENSE, "none"), (0, "grey"), (1, "adaptive")):
+            place = CellKey(0, attack, defense, attacker)  # type: ignore[arg-type]
+            said = run.cell(0, attack, place.known_defense, defense).predicted[:40]
+            clean = run.cell(0, NO_ATTACK, NO_DEFENSE, defense).predicted[:40]
+            assert metrics.proportion(place) == Proportion(sum(a == b for a, b in zip(said, labels, strict=True)), 40)
             right_before = [c == t for c, t in zip(clean, labels, strict=True)]
             fooled = sum(b and s != t for b, s, t in zip(right_before, said, labels, strict=True))
-            assert findings.share(place, "success") == Share(fooled, sum(right_before))
-            if defense == BARE:
-                assert findings.share(place, "recovered") is None
+            assert metrics.proportion(place, "success") == Proportion(fooled, sum(right_before))
+            if defense == NO_DEFENSE:
+                assert metrics.proportion(place, "recovered") is None
                 continue
-            bare_clean = run.cell(0, CLEAN, BARE, BARE).predicted[:40]
-            bare = run.cell(0, attack, BARE, BARE).predicted[:40]
+            bare_clean = run.cell(0, NO_ATTACK, NO_DEFENSE, NO_DEFENSE).predicted[:40]
+            bare = run.cell(0, attack, NO_DEFENSE, NO_DEFENSE).predicted[:40]
             were = [c == t and b != t for c, b, t in zip(bare_clean, bare, labels, strict=True)]
             back = sum(w and s == t for w, s, t in zip(were, said, labels, strict=True))
-            assert findings.share(place, "recovered") == Share(back, sum(were))
-    bare, behind = (run.cell(0, CLEAN, BARE, d).predicted[:40] for d in (BARE, 0))
+            assert metrics.proportion(place, "recovered") == Proportion(back, sum(were))
+    bare, behind = (run.cell(0, NO_ATTACK, NO_DEFENSE, d).predicted[:40] for d in (NO_DEFENSE, 0))
     broken = sum(b == t != d for b, d, t in zip(bare, behind, labels, strict=True))
-    assert findings.damaged(Place(0, 0, 0, "grey")) == Share(broken, int((bare == labels).sum()))
-    assert findings.seconds(0) == pytest.approx(0.002)
+    assert metrics.clean_loss(CellKey(0, 0, 0, "grey")) == Proportion(broken, int((bare == labels).sum()))
+    assert metrics.seconds(0) == pytest.approx(0.002)
 
 
-def test_a_slow_first_batch_does_not_count_as_the_defenses_time(run: Run) -> None:
+def test_a_slow_first_batch_does_not_count_as_the_defenses_time(run: RunStore) -> None:
     base = sqlite3.connect(run.path)
     with base:
         run.add(
-            Unit(0, CLEAN, BARE, 2), Found({0: answer(run.labels[40:])}, np.full(len(run.labels) - 40, -1, np.int32))
+            Task(0, NO_ATTACK, NO_DEFENSE, 2),
+            TaskResult({0: answer(run.labels[40:])}, np.full(len(run.labels) - 40, -1, np.int32)),
         )
-        base.execute("UPDATE answers SET seconds = 100 * seconds WHERE unit = ?", (Unit(0, CLEAN, BARE, 0).key,))
-        base.execute("UPDATE answers SET seconds = 0 WHERE unit = ?", (Unit(0, CLEAN, BARE, 2).key,))
+        base.execute(
+            "UPDATE predictions SET seconds = 100 * seconds WHERE task = ?", (Task(0, NO_ATTACK, NO_DEFENSE, 0).key,)
+        )
+        base.execute("UPDATE predictions SET seconds = 0 WHERE task = ?", (Task(0, NO_ATTACK, NO_DEFENSE, 2).key,))
     base.close()
-    assert Findings(run).seconds(0) == pytest.approx(0.002)
+    assert Metrics(run).seconds(0) == pytest.approx(0.002)
 
 
-def test_confusions_and_the_pictures_behind_them(run: Run) -> None:
-    findings, place = Findings(run), Place(0, 0, 0, "grey")
-    said, clean = run.cell(0, 0, BARE, 0).predicted[:40], run.cell(0, CLEAN, BARE, 0).predicted[:40]
+def test_confusions_and_the_images_behind_them(run: RunStore) -> None:
+    metrics, place = Metrics(run), CellKey(0, 0, 0, "grey")
+    said, clean = run.cell(0, 0, NO_DEFENSE, 0).predicted[:40], run.cell(0, NO_ATTACK, NO_DEFENSE, 0).predicted[:40]
     expected = {"true": run.labels[:40], "clean": clean}
     for against in ("true", "clean"):
         rows = expected[against]
-        counts = findings.confusion(place, 10, against)  # type: ignore[arg-type]
+        counts = metrics.confusion(place, 10, against)  # type: ignore[arg-type]
         assert np.array_equal(counts, confusion_matrix(rows, said, labels=range(10)))
         for row, column in ((3, 3), (1, 7)):
-            chosen = findings.chosen(place, row, column, against)  # type: ignore[arg-type]
+            chosen = metrics.select_images(place, row, column, against)  # type: ignore[arg-type]
             assert len(chosen) == counts[row, column]
             assert all(rows[n] == row and said[n] == column for n in chosen)
-    assert len(findings.chosen(place)) == 40
-    by_class = findings.by_class(place, 10)
-    assert [share.hits for share in by_class] == np.diag(findings.confusion(place, 10)).tolist()
+    assert len(metrics.select_images(place)) == 40
+    by_class = metrics.by_class(place, 10)
+    assert [share.successes for share in by_class] == np.diag(metrics.confusion(place, 10)).tolist()
 
 
 def test_classes_that_are_taken_for_each_other_lie_side_by_side() -> None:
     counts = np.diag([10] * 6)
     counts[0, 4] = counts[4, 0] = 8
     counts[1, 5] = 7
-    order = clustered(counts)
+    order = cluster_order(counts)
     assert sorted(order) == list(range(6))
     place = {number: n for n, number in enumerate(order)}
     assert abs(place[0] - place[4]) == 1 and abs(place[1] - place[5]) == 1
-    assert clustered(np.zeros((2, 2), int)) == [0, 1]
+    assert cluster_order(np.zeros((2, 2), int)) == [0, 1]
 
 
 def test_best_and_worst_classes() -> None:
-    shares = [Share(9, 10), Share(0, 0), Share(1, 10), Share(5, 10)]
-    assert extremes(shares, 2) == ([0, 3], [2])
-    assert extremes(shares, 1) == ([0], [2])
-    assert extremes([Share(2, 2), Share(0, 2), Share(2, 2)], 1) == ([0], [1])
-    assert extremes([Share(0, 2), Share(0, 1)]) == ([], [1, 0]) and extremes([Share(1, 1)]) == ([0], [])
+    shares = [Proportion(9, 10), Proportion(0, 0), Proportion(1, 10), Proportion(5, 10)]
+    assert best_worst(shares, 2) == ([0, 3], [2])
+    assert best_worst(shares, 1) == ([0], [2])
+    assert best_worst([Proportion(2, 2), Proportion(0, 2), Proportion(2, 2)], 1) == ([0], [1])
+    assert best_worst([Proportion(0, 2), Proportion(0, 1)]) == ([], [1, 0]) and best_worst([Proportion(1, 1)]) == (
+        [0],
+        [],
+    )
 
 
-def test_a_curve_goes_by_eps_and_begins_at_the_clean_pictures(run: Run) -> None:
-    found = curves(Findings(run))
+def test_a_curve_goes_by_eps_and_begins_at_the_clean_images(run: RunStore) -> None:
+    found = curves(Metrics(run))
     assert len(found) == 5  # no defense, two defenses by two attackers
     for curve in found:
         assert curve.eps == (0.0, 0.1, 0.2)
-        clean = Findings(run).share(Place(0, CLEAN, curve.column.defense, "none"))
-        assert curve.shares[0] == clean and all(share.count == 40 for share in curve.shares)
+        clean = Metrics(run).proportion(CellKey(0, NO_ATTACK, curve.column.defense, "none"))
+        assert curve.proportions[0] == clean and all(share.count == 40 for share in curve.proportions)
 
 
-def test_tables_hold_every_cell_with_its_count_and_interval(run: Run) -> None:
-    findings = Findings(run)
-    rows = matrix(findings)
+def test_tables_hold_every_cell_with_its_count_and_interval(run: RunStore) -> None:
+    metrics = Metrics(run)
+    rows = matrix(metrics)
     assert rows[0]["Attack"] == "no attack" and len(rows) == 4
     assert all(len(row) == 6 for row in rows)
     assert all("of 40; " in str(value) for row in rows for head, value in row.items() if head != "Attack")
-    assert len(places(PLAN)) == 4
-    assert [row["Defense"] for row in recovery(findings)] == ["Median filter", "JPEG"]
-    text = report(findings)
+    assert len(cell_keys(PLAN)) == 4
+    assert [row["Defense"] for row in recovery(metrics)] == ["Median filter", "JPEG"]
+    text = report(metrics)
     assert "60 test images of MNIST" in text and "parts are done" in text
-    assert {row[""] for row in classes_table(findings, Place(0, 0, BARE, "none"), 3)} == {"best", "worst"}
+    assert {row[""] for row in classes_table(metrics, CellKey(0, 0, NO_DEFENSE, "none"), 3)} == {"best", "worst"}
 
 
 def test_at_most_the_given_share_of_clean_scores_exceeds_the_threshold() -> None:
@@ -179,7 +190,7 @@ def test_at_most_the_given_share_of_clean_scores_exceeds_the_threshold() -> None
         threshold_at(np.array([1.0]), 1.0)
 
 
-def test_no_picture_has_a_part_in_its_own_threshold() -> None:
+def test_no_image_has_a_part_in_its_own_threshold() -> None:
     clean = np.array([0.0, 0.5, 0.0, 0.5, 0.0, 0.5])
     assert flagged(clean, np.full(6, 0.4), 0.0).tolist() == [False, True] * 3
     assert flagged(np.zeros(1), np.ones(1)).tolist() == [False]  # nothing to compare with
