@@ -115,7 +115,7 @@ def _title(one: run_index.RunSummary) -> str:
     return f"{domain.title}, {plural(one.plan.n_images, 'picture')}: {what} · {short}"
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """A run's name where it can be part of a widget's key; else something as short that stands for it."""
     if re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name):
         return name
@@ -145,7 +145,7 @@ def _run_rows(listed: list[run_index.RunSummary], shown: str, key: str) -> None:
 
 def _run_row(one: run_index.RunSummary, shown: str) -> None:
     """One run: what it is, how far it is, and what may be done with it here."""
-    at, name = evaluation_jobs.find(one.name), _key(one.name)
+    at, name = evaluation_jobs.find(one.name), key_of(one.name)
     busy = at is not None and at.is_alive
     mine = owner.may_manage(one.owner)
     with st.container(horizontal=True, vertical_alignment="center", key=f"run_{name}"):

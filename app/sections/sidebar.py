@@ -29,7 +29,7 @@ def sidebar() -> None:
             help="Classes, pictures and classifiers that belong together.",
         )
         st.caption(domain.note)
-        _data_set(domain)
+        offer_data_set(domain)
         _notices(domain)
         classifiers = domain.classifier_names()
         session.set_widget("side_classifier", recipe.classifier if recipe.classifier in classifiers else classifiers[0])
@@ -66,8 +66,8 @@ def sidebar() -> None:
             )
 
 
-def _data_set(domain: domains.Domain) -> None:
-    """What to do where the domain's pictures are not on this machine."""
+def offer_data_set(domain: domains.Domain, key: str = "fetch") -> None:
+    """What to do where the domain's pictures are not on this machine: a sentence, and a button called `key`."""
     sentence = domain.missing()
     if sentence is None:
         return
@@ -75,7 +75,7 @@ def _data_set(domain: domains.Domain) -> None:
     if (
         domain.can_fetch
         and not progress.show_download(result_keys.data_set(domain.name))
-        and st.button(f"Download {domain.dataset}", key="fetch")
+        and st.button(f"Download {domain.dataset}", key=key)
     ):
         recipe_jobs.start_dataset_download(domain.name)
         st.rerun()

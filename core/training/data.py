@@ -27,6 +27,7 @@ class Dataset:
         description, licence: as on a card.
         load: the training part (True) or the test part.
         slow: whether reading takes so long that the decoded images are kept beside the checkpoints.
+        shipped: the number of training images of one that comes with Mirage; 0 for one that has to be downloaded.
     """
 
     domain: str
@@ -34,6 +35,19 @@ class Dataset:
     licence: str
     load: Callable[[bool], Data]
     slow: bool = False
+    shipped: int = 0
+
+    def missing(self) -> str | None:
+        """Why it is not to be had, as a sentence; None where it is here."""
+        return None if self.shipped else domains.get(self.domain).missing()
+
+    def count(self) -> int:
+        """The number of training images.
+
+        Raises:
+            BadInput: it is not on this machine, or damaged.
+        """
+        return self.shipped or domains.get(self.domain).count("train")
 
 
 def _photographs(train: bool) -> Data:
@@ -64,6 +78,7 @@ DATASETS = {
         "17 photographs that ship with scikit-image, scikit-learn and matplotlib; random crops of them",
         "the photographs are those of their libraries",
         _photographs,
+        shipped=17,
     ),
     "mnist": Dataset("mnist", "MNIST", "MNIST is CC BY-SA 3.0", partial(_of_domain, "mnist")),
     "digits": Dataset(
@@ -71,6 +86,7 @@ DATASETS = {
         "scikit-learn's 8×8 digits enlarged to 28×28, every fifth kept from training",
         "scikit-learn's digits (UCI) are CC BY 4.0",
         _digits,
+        shipped=1437,
     ),
     "cifar10": Dataset("cifar10", "CIFAR-10", "CIFAR-10 states no licence", partial(_of_domain, "cifar10")),
     "cifar10_gray": Dataset(

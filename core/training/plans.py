@@ -80,7 +80,7 @@ class TrainingPlan(_Data):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
     kind: Literal["classifier", "mask_generator", "denoiser"] = "classifier"
-    title: Text
+    title: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]  # as on a card
     domain: Annotated[str, Field(max_length=40)]
     dataset: Annotated[str, Field(max_length=40)]
     architecture: Annotated[str, Field(max_length=80)]

@@ -46,6 +46,7 @@ class Status:
         state: 'interrupted' is a run whose process ended without a word.
         text: what is done at the moment. step: of `steps` of all stages.
         started, updated: seconds since 1970, of the process and of this note.
+        since_step, since: where and when the pace begins to be measured: where the process, or what it does now, began.
         error: a sentence, where it failed.
     """
 
@@ -56,13 +57,16 @@ class Status:
     started: float = 0.0
     updated: float = 0.0
     error: str = ""
+    since_step: int = 0
+    since: float = 0.0
 
     @property
     def seconds_left(self) -> float | None:
         """At the pace so far; None where nobody can tell."""
-        if self.state != "running" or not self.step:
+        done = self.step - self.since_step
+        if self.state != "running" or done <= 0 or not self.since:
             return None
-        return (self.updated - self.started) / self.step * (self.steps - self.step)
+        return max(0.0, (self.updated - self.since) / done * (self.steps - self.step))
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,11 @@ def stop(name: str) -> None:
         raise BadInput(f"The training cannot be stopped: {disk.reason(error)}") from error
 
 
+def is_stopping(run: TrainingRun) -> bool:
+    """Whether a run that still runs was asked to stop."""
+    return run.status.state == "running" and (run.folder / "stop").exists()
+
+
 def delete(name: str) -> None:
     """Delete a run's folder; what it made stays.
 
@@ -208,7 +217,11 @@ def samples(run: TrainingRun) -> dict[str, Tensor]:
         found = load_file(path)
     except (BadInput, OSError, ValueError, SafetensorError):
         return {}
-    return {name: value for name, value in found.items() if value.dtype == torch.uint8 and value.dim() == 4}
+    return {
+        name: value
+        for name, value in found.items()
+        if value.dtype == torch.uint8 and value.dim() == 4 and value.shape[1] in (1, 3) and value.numel()
+    }
 
 
 class Recorder:
@@ -230,7 +243,10 @@ class Recorder:
             self.lock.acquire(timeout=0)
         except Timeout:
             raise BadInput(f"Another process trains in {files.shown(self.folder)}; wait until it ends.") from None
-        (self.folder / "stop").unlink(missing_ok=True)
+        if (
+            _status(self.folder).text != "starting"
+        ):  # else `start` removed the old one, and this one was asked for since
+            (self.folder / "stop").unlink(missing_ok=True)
         write_status(self.folder, self.status)
         return self
 
@@ -246,7 +262,10 @@ class Recorder:
     def progress(self, text: str, step: int, steps: int) -> bool:
         """Note how far it is; True where it is asked to stop."""
         if time.time() - self.noted > EVERY:
-            self._note(text=text, step=step, steps=steps)
+            pace = {}
+            if steps != self.status.steps or step < self.status.step:
+                pace = {"since_step": step, "since": time.time()}
+            self._note(text=text, step=step, steps=steps, **pace)
         return (self.folder / "stop").exists()
 
     def show(self, images: Mapping[str, Tensor]) -> None:
@@ -303,14 +322,21 @@ def _status(folder: Path) -> Status:
     try:
         values = json.loads(files.read_bytes(folder / "status.json", 10_000))
         status = Status(**values)
-        numbers = (status.step, status.steps, status.started, status.updated)
-        if status.state not in State.__args__ or not all(isinstance(n, int | float) for n in numbers):  # type: ignore[attr-defined]
+        numbers = (status.step, status.steps, status.started, status.updated, status.since_step, status.since)
+        if status.state not in State.__args__ or not all(map(_is_count, numbers)):  # type: ignore[attr-defined]
+            raise ValueError("no status")
+        if not (isinstance(status.text, str) and isinstance(status.error, str)):
             raise ValueError("no status")
     except (BadInput, ValueError, TypeError, RecursionError):
         return Status("interrupted")
     if status.state == "running" and not _is_alive(folder, status):
         return Status(**{**asdict(status), "state": "interrupted"})
     return status
+
+
+def _is_count(value: object) -> bool:
+    """Whether it is a number that counts something or tells a time of this century."""
+    return isinstance(value, int | float) and 0 <= value < 1e11  # false for NaN, too
 
 
 def _is_alive(folder: Path, status: Status) -> bool:

@@ -126,7 +126,18 @@ def test_names_that_lead_elsewhere_and_names_that_ship_are_refused(data: Path) -
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"state": "flying"}', '{"state": "running", "step": "x"}', '{"x": 1}', "[" * 5000]
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"state": "flying"}',
+        '{"state": "running", "step": "x"}',
+        '{"text": 1}',
+        '{"since": NaN}',
+        '{"x": 1}',
+        "[" * 5000,
+    ],
 )
 def test_a_damaged_status_is_an_interrupted_run(text: str, data: Path) -> None:
     folder = data / "training" / "x"
@@ -160,3 +171,26 @@ def test_a_run_is_noted_as_it_ended(tmp_path: Path) -> None:
     assert (state()["state"], state()["text"]) == ("done", "good")
     with FileLock(tmp_path / "lock"), pytest.raises(BadInput, match="Another process trains in"), Recorder(tmp_path):
         pass
+    with Recorder(tmp_path) as recorder:  # the stop of before is forgotten
+        assert not recorder.progress("x", 1, 10)
+
+
+def test_a_run_that_is_stopped_while_it_starts_is_stopped(tmp_path: Path) -> None:
+    runs.write_status(tmp_path, Status("running", "starting", updated=time.time()))
+    (tmp_path / "stop").touch()
+    with Recorder(tmp_path) as recorder:
+        assert recorder.progress("x", 1, 10)
+
+
+def test_the_time_that_is_left_is_told_by_the_pace_of_what_is_done_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1.7e9
+    monkeypatch.setattr(runs.time, "time", lambda: now)
+    with Recorder(tmp_path) as recorder:
+        left = []
+        for step, steps in ((0, 200), (100, 200), (50, 100), (60, 100), (80, 100)):  # crafting, then a resumed training
+            recorder.progress("x", step, steps)
+            left.append(recorder.status.seconds_left)
+            now += 10
+        assert left == [None, 10, None, 40, pytest.approx(40 / 3)]

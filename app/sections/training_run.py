@@ -1,0 +1,155 @@
+"""One training: how far it is, its curves and sample images, and where its result is used."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from app import theme
+from app.components.tables import Row, table
+from app.plots.training_plots import curves_plots, samples_view
+from app.runtime.streamlit_adapter import fragment
+from app.state import owner, session
+from app.text import duration
+from app.verdicts.training import training_verdict
+from core.inputs import BadInput
+from core.models import artifacts
+from core.models.artifacts import Card
+from core.recipe import Method, Recipe
+from core.training import TrainingPlan, runs
+from core.training.learning_curves import curves_table, learning_curves
+from core.training.naming import defense_of
+from core.training.runs import TrainingRun
+
+NOT_YOURS = "This training was started in another browser, which alone can stop it, resume it or delete it."
+
+
+def find(name: str) -> TrainingRun | None:
+    """The run of that name as it is now; None where there is none any more."""
+    try:
+        return runs.find_run(name)
+    except BadInput:
+        return None
+
+
+@fragment(run_every=1.0)
+def show_training_progress(name: str) -> None:
+    """How far the run is, how long still, and Stop."""
+    run = find(name)
+    if run is None or run.status.state != "running":
+        st.rerun()  # it ended: the page shows what came of it
+    assert run is not None
+    status, stopping = run.status, runs.is_stopping(run)
+    text = theme.plain(status.text or "starting")
+    if status.steps:
+        text += f": {status.step:,} of {status.steps:,} {_unit(run)}"
+    if status.seconds_left is not None and not stopping:
+        text += f", {duration(status.seconds_left)} left"
+    with st.container(key="progress_training"):
+        share = status.step / status.steps if status.steps else 0.0
+        st.progress(min(1.0, max(0.0, share)), text=f"Stopping: {text}" if stopping else text)
+        mine = owner.may_manage(run.owner)
+        st.button(
+            "Stop",
+            key="stop",
+            icon=":material/stop:",
+            disabled=stopping or not mine,
+            help=None if mine else NOT_YOURS,
+            on_click=stop,
+            args=(name,),
+        )
+
+
+def stop(name: str) -> None:
+    """Ask the run to stop; what is refused gets a sentence."""
+    try:
+        if not owner.may_manage(runs.find_run(name).owner):
+            raise BadInput(NOT_YOURS)
+        runs.stop(name)
+    except BadInput as error:
+        session.report_error(str(error))
+
+
+def _unit(run: TrainingRun) -> str:
+    return "images" if run.status.text.startswith("crafting") else "steps"
+
+
+def headline(name: str) -> None:
+    """The run in one sentence."""
+    run = find(name)
+    made = None if run is None or run.plan is None else card(run.plan)
+    done = run is not None and run.status.state == "done"
+    theme.verdict(training_verdict(run, made.figures() if made is not None and done else ""))
+
+
+def views(name: str) -> None:
+    """Its sample images and its curves, as far as they are."""
+    run = find(name)
+    if run is None or run.plan is None:
+        return
+    shown = runs.samples(run)
+    if shown:
+        samples_view(shown, key=f"tr_sample_{run.name}")
+        st.caption("The first images of the training part, after the last whole epoch.")
+    lines = learning_curves(run)
+    if lines:
+        curves_plots(lines, [stage.trains for stage in run.plan.stages], key=f"tr_curve_{run.name}")
+    elif run.status.state == "running":
+        st.caption("The curves begin after the first ten steps.")
+    if not shown and not lines and run.status.state != "running":
+        st.caption("This training ended before its first step was recorded.")
+
+
+def result(run: TrainingRun) -> None:
+    """What a run that is done made, and where it is used."""
+    plan = run.plan
+    if plan is None or run.status.state != "done":
+        return
+    made = card(plan)
+    if made is None:
+        st.warning("The artifact that this training made is gone or was changed; what its card says is not shown.")
+        return
+    rows: list[Row] = [{"Measured": metric.what, "Value": metric.text} for metric in made.metrics]
+    lists, label, page, recipe = _use(plan)
+    st.success(f"It is in the list of {lists} now.", icon=":material/check:")
+    st.page_link(
+        f"pages/{page}.py", label=label, icon=":material/arrow_forward:", query_params={"recipe": recipe.to_link()}
+    )
+    if rows:
+        table(rows, key="tr_card", name=run.name)
+
+
+def _use(plan: TrainingPlan) -> tuple[str, str, str, Recipe]:
+    """The list that has what the plan makes, and the words, page and recipe of a link that uses it."""
+    if plan.kind == "classifier":
+        name = plan.artifact.removeprefix(f"{plan.domain}_")
+        return "classifiers", "Defend it", "defend", Recipe(domain=plan.domain, classifier=name)
+    at = Recipe(domain=plan.domain, classifier=plan.trained_against, defenses=())
+    if plan.kind == "mask_generator":
+        return "attention masks", "See its masks", "masks", at
+    defense = defense_of(plan.artifact)
+    if not defense:
+        return "denoisers", "Defend", "defend", at
+    method = Method(name=defense, params={"weights": plan.artifact.removeprefix(f"{defense}_")})
+    return "defenses", "Defend with it", "defend", at.but(defenses=((method,),))
+
+
+def card(plan: TrainingPlan) -> Card | None:
+    """The card of what the plan made; None where there is none."""
+    try:
+        return artifacts.find_artifact(plan.kind, plan.artifact).card
+    except BadInput:
+        return None
+
+
+def saves(run: TrainingRun) -> None:
+    """The run's plan and curves as files."""
+    assert run.plan is not None
+    with st.container(horizontal=True, key="tr_saves"):
+        st.download_button(
+            "Plan (JSON)", run.plan.to_json(), f"{run.name}.json", "application/json", key="tr_json", on_click="ignore"
+        )
+        st.download_button(
+            "Curves (CSV)", partial(curves_table, run), f"{run.name}.csv", "text/csv", key="tr_csv", on_click="ignore"
+        )

@@ -1,0 +1,300 @@
+"""The Training page."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.sections import training_form
+from core import domains
+from core.models import artifacts
+from core.recipe import Recipe
+from core.training import runs
+from core.training.runs import Status
+from tests.core.training.test_runs import data, wait_for  # noqa: F401  (a fixture)
+from tests.core.training.tiny import plan, values
+from tests.pages.visits import ROOT, verdict
+
+pytestmark = pytest.mark.usefixtures("data")
+MNIST = Recipe(domain="mnist").to_link()
+TINY = json.dumps(values())
+
+
+def arrive() -> AppTest:
+    """A new user on the page, who does not wait for what the Start page computes."""
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.query_params["recipe"] = MNIST
+    app.run()
+    app.switch_page("pages/training.py").run()
+    assert not app.exception, app.exception
+    return app
+
+
+def upload(app: AppTest, content: bytes, name: str = "plan.json") -> AppTest:
+    """The page after that file was handed in as a plan."""
+    app.segmented_control(key="tr_kind").set_value("own").run()
+    app.file_uploader(key="tr_upload").upload(name, content).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def opened(**changes: Any) -> AppTest:
+    """The page with the tiny plan in its form."""
+    return upload(arrive(), plan(**changes).to_json().encode())
+
+
+def field(app: AppTest, word: str) -> Any:
+    """The control of the form whose key ends so."""
+    controls = (*app.number_input, *app.text_input)
+    return next(c for c in controls if str(c.key).startswith("tr_") and str(c.key).endswith(word))
+
+
+def kept(state: Status, name: str = "mnist_tiny", owner: str = "", **changes: Any) -> Path:
+    """The folder of a run that stands there."""
+    folder = runs.runs_folder() / name
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(plan(name=name, **changes).to_json())
+    (folder / "owner").write_text(owner)
+    runs.write_status(folder, state)
+    return folder
+
+
+def said(app: AppTest) -> str:
+    """All sentences of the page."""
+    elements = (*app.error, *app.warning, *app.info, *app.caption, *app.markdown, *app.success)
+    return "\n".join(str(element.value) for element in elements).replace("\\", "")
+
+
+def test_the_first_visit_says_what_to_do() -> None:
+    app = arrive()
+    assert verdict(app) == "Train a classifier, a denoiser or attention masks, and use what comes of it at once."
+    assert "choose a plan and press Start" in said(app) and "No training is kept yet" in said(app)
+    box = app.selectbox(key="tr_plan_classifier_mnist")
+    titles = list(box.options)
+    assert titles[0].startswith("MNIST: ") and any(title.startswith("CIFAR-10: ") for title in titles)
+    first_other = next(n for n, title in enumerate(titles) if not title.startswith("MNIST: "))
+    assert not any(title.startswith("MNIST: ") for title in titles[first_other:])
+
+
+def test_a_tiny_training_is_started_watched_stopped_resumed_and_used() -> None:
+    app = opened(epochs=400)
+    text = said(app)
+    assert "Trains a classifier of MNIST, with the architecture tiny" in text
+    assert "It takes 400 epochs over 1,437 images: 4,800 steps of 128 images" in text
+    app.button(key="tr_start").click().run()
+    assert not app.exception and app.query_params["training"] in ("mnist_tiny", ["mnist_tiny"])
+    wait_for("mnist_tiny", lambda run: run.status.step > 30)
+    app.run()
+    assert verdict(app).startswith("mnist_tiny is ") and "through its training" in verdict(app)
+    assert len(app.get("plotly_chart")) == 2 and len(app.image) >= 1
+    assert app.button(key="tr_start").disabled and "'mnist_tiny' is running" in said(app)
+    assert field(app, "_name").value == "mnist_tiny_2"
+    assert "steps" in app.get("progress")[0].proto.text
+    app.button(key="stop").click().run()
+    wait_for("mnist_tiny", lambda run: run.status.state == "stopped")
+    app.run()
+    assert verdict(app).startswith("mnist_tiny was stopped at ")
+    app.button(key="go_mnist_tiny").click().run()
+    wait_for("mnist_tiny", lambda run: run.status.state == "running" and run.status.step > 30)
+    runs.stop("mnist_tiny")
+    wait_for("mnist_tiny", lambda run: run.status.state == "stopped")
+    app.run()
+    app.button(key="delete_mnist_tiny").click().run()
+    app.button(key="tr_sure").click().run()
+    assert runs.list_runs() == [] and not app.exception
+
+    field(app, "_epochs").set_value(2)
+    field(app, "_name").set_value("mnist_mine")
+    app.run()
+    assert "It takes 2 epochs" in said(app)
+    app.button(key="tr_start").click().run()
+    done = wait_for("mnist_mine", lambda run: run.status.state == "done")
+    app.run()
+    assert done.plan is not None and done.plan.title == "Tiny (mnist_mine)" and done.plan.stages[0].epochs == 2
+    figures = artifacts.find_artifact("classifier", "mnist_mine").card.figures()
+    assert verdict(app) == f"mnist_mine is trained: {figures}."
+    assert app.success[0].value == "It is in the list of classifiers now."
+    link = app.get("page_link")[0].proto
+    assert Recipe.from_link(link.query_string.split("recipe=")[1]) == Recipe(domain="mnist", classifier="mine")
+    assert "mine" in domains.get("mnist").classifier_names()
+
+
+def test_parameters_become_the_plan() -> None:
+    app = arrive()
+    app.segmented_control(key="tr_kind").set_value("denoiser").run()
+    box = app.selectbox(key="tr_plan_denoiser_mnist")
+    box.set_value("hgd_cifar10_vgg").run()
+    text = said(app)
+    assert "It stands before the classifier VGG, which stays as it is" in text
+    assert "First FGSM and PGD attack all training images once" in text and "CIFAR-10 is not on this machine" in text
+    assert app.button(key="tr_start").disabled and app.button(key="fetch_for_training").label.startswith("Download")
+    for word, value in (("_batch", 64), ("_max_lr", 0.001), ("_seed", 7), ("_of_clean", 0.4)):
+        field(app, word).set_value(value)
+    app.run()
+    assert not app.error, app.error
+
+
+def test_what_stands_unchanged_is_the_plan_as_it_ships() -> None:
+    made: list[Any] = []
+
+    def remember(domain: str) -> Any:
+        made.append(original(domain))
+        return made[-1]
+
+    original = training_form.settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_form, "settings", remember)
+        app = arrive()
+        box = app.selectbox(key="tr_plan_classifier_mnist")
+        box.set_value("mnist_a").run()
+    from core.training import find_plan
+
+    assert made[-1].name == "mnist_a_2" and made[-1].title == "Model A (mnist_a_2)"
+    same = {"name": "mnist_a", "title": "Model A"}
+    assert made[-1].model_copy(update=same) == find_plan("mnist_a")
+
+
+def test_a_plan_that_needs_weights_which_are_not_here_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from core.training import PLANS
+
+    monkeypatch.setitem(
+        PLANS, "fl_mnist_none", {**PLANS["fl_mnist_cnn"], "name": "fl_mnist_none", "trained_against": "none"}
+    )
+    app = arrive()
+    app.segmented_control(key="tr_kind").set_value("denoiser").run()
+    app.selectbox(key="tr_plan_denoiser_mnist").set_value("fl_mnist_none").run()
+    assert not app.exception and "MNIST has no classifier called 'none'" in app.info[0].value.replace("\\", "")
+    assert app.button(key="tr_start").disabled
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("mnist_a", "'mnist_a' ships with Mirage; choose another name"),
+        ("tiny", "is named mnist_NAME"),
+        ("", "A name has 1 to 80 letters"),
+        ("mnist_../x", "A name has 1 to 80 letters"),
+        ("mnist_<b>", "A name has 1 to 80 letters"),
+        ("mnist_kept", "There is a training called 'mnist_kept' already"),
+    ],
+)
+def test_a_name_that_is_refused_gets_a_sentence(name: str, sentence: str) -> None:
+    kept(Status("stopped"), "mnist_kept")
+    app = opened()
+    field(app, "_name").set_value(name).run()
+    assert not app.exception and sentence in app.error[0].value.replace("\\", "")
+    assert app.button(key="tr_start").disabled
+
+
+def test_a_number_that_is_refused_gets_a_sentence() -> None:
+    app = opened()
+    field(app, "_max_lr").set_value(0.0).run()
+    assert not app.exception and "max_lr" in app.error[0].value.replace("\\", "")
+    assert app.button(key="tr_start").disabled
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", "must be an object"),
+        (b"{}", "is missing"),
+        (b" " * 300_000, "A plan has at most 200 kB"),
+        (json.dumps({"name": "../x", "stages": []}).encode(), "name is"),
+        (TINY.replace('"digits"', '"../../etc"').encode(), "no training data called"),
+        (TINY.replace("0.02", "1e999").encode(), "max_lr"),
+        (TINY.replace('"tiny"', '"os.system"').encode(), "No classifier has the architecture"),
+        (TINY.replace('"Tiny"', json.dumps("x" * 200)).encode(), "title"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_hostile_plan_gets_a_sentence(content: bytes, sentence: str) -> None:
+    app = upload(arrive(), content, "<b>.json")
+    assert sentence in app.error[0].value.replace("\\", "") and len(app.error[0].value) < 900
+    assert app.button(key="tr_start").disabled
+
+
+def test_a_plan_that_failed_says_why_and_can_be_resumed_or_deleted() -> None:
+    kept(Status("failed", "", 5, 10, 1.7e9, 1.7e9, "A loss of mnist_tiny is no number; lower the plan's max_lr."))
+    app = arrive()
+    assert verdict(app) == "mnist_tiny failed." and "lower the plan's max" in said(app)
+    assert not app.button(key="go_mnist_tiny").disabled and not app.button(key="delete_mnist_tiny").disabled
+
+
+def test_a_run_whose_process_died_is_interrupted() -> None:
+    kept(Status("running", "classifier, epoch 1 of 3", 5, 10, 1.7e9, 1.7e9))
+    app = arrive()
+    assert verdict(app).startswith("mnist_tiny was interrupted at 50 %: its process ended. Resume goes on")
+    assert "interrupted at 50 %" in said(app)
+
+
+def test_damaged_folders_are_lines_that_can_be_deleted() -> None:
+    root = runs.runs_folder()
+    for name in ("broken", os.fsdecode(b"\xff"), "*" * 200):
+        (root / name).mkdir(parents=True)
+        (root / name / "curves.jsonl").write_bytes(b'{"losses": {"a": NaN}, "stage": -1}\n\x00{')
+    (root / "broken" / "plan.json").write_text('{"name": 1}')
+    folder = kept(Status("done", "", 3, 3, 1.7e9, 1.7e9))
+    (folder / "samples.safetensors").write_bytes(b"\x00" * 40)
+    hostile = [
+        {"losses": {"a": 1, "b": "x", "c": True}, "stage": 0, "epoch": 1, "step": 1, "metrics": 5},
+        {"losses": {"a": 1e300}, "stage": 0, "epoch": 0, "step": 10**11, "metrics": {"m": [1]}},
+        {"losses": {"a": 1}, "stage": 900, "epoch": 1, "step": 0},
+        {"losses": {"a": 1}, "stage": "0", "epoch": None},
+    ]
+    (folder / "curves.jsonl").write_text("\n".join(map(json.dumps, hostile)))
+    app = arrive()
+    assert verdict(app).startswith("mnist_tiny is trained") and "is gone or was changed" in said(app)
+    lines = [str(m.value) for m in app.markdown if str(m.value).startswith("✗")]
+    assert len(lines) == 3 and all(len(line) < 800 for line in lines)
+    app.query_params["training"] = "broken"
+    app.run()
+    assert not app.exception and verdict(app) == "This training cannot be shown."
+    for _ in range(3):
+        next(b for b in app.button if str(b.key).startswith("delete_") and b.key != "delete_mnist_tiny").click().run()
+        app.button(key="tr_sure").click().run()
+        assert not app.exception
+    assert [run.name for run in runs.list_runs()] == ["mnist_tiny"]
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "../x", "*a*", "gone", "a\nb", "\ufffd", "a\x00b"])
+def test_a_link_to_no_training_gets_a_sentence(name: str) -> None:
+    app = arrive()
+    app.query_params["training"] = name
+    app.run()
+    assert not app.exception and "There is no training called" in app.warning[0].value
+
+
+def test_where_nothing_can_be_written_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened()
+
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runs, "_write", full)
+    app.button(key="tr_start").click().run()
+    assert not app.exception
+    assert "cannot be started: No space left on device. Free some space" in app.error[0].value.replace("\\", "")
+
+
+def test_another_browsers_training_can_only_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRAGE_RUNS", "own")
+    kept(Status("stopped", "", 5, 10, 1.7e9, 1.7e9), owner="somebody")
+    app = arrive()
+    assert "started by somebody else" in said(app) and verdict(app).startswith("mnist_tiny was stopped")
+    assert not [b for b in app.button if b.key in ("go_mnist_tiny", "delete_mnist_tiny", "stop")]
+    folder = kept(Status("running", "starting", 0, 0, 1.7e9, 4e9), "mnist_other", owner="somebody")
+    app.run()
+    assert app.button(key="stop").disabled and not (folder / "stop").exists()
+    assert not [b for b in app.button if b.key == "stop_mnist_other"]
+    runs.write_status(folder, Status("stopped"))
