@@ -10,7 +10,7 @@ import streamlit as st
 
 
 def crisp_key(name: str, pixels: npt.NDArray[np.uint8]) -> str:
-    """A container's key whose style draws small pictures as squares."""
+    """A container's key whose style draws small images as squares."""
     return f"px_{name}" if max(pixels.shape[:2]) <= 64 else f"mat_{name}"
 
 

@@ -1,4 +1,4 @@
-"""One picture, one attack: x + δ = x′, and how the classifier came to see something else."""
+"""One image, one attack: x + δ = x′, and how the classifier came to see something else."""
 
 import numpy as np
 import streamlit as st
@@ -42,7 +42,7 @@ from core.recipe.running import check_target
 
 
 def settings(recipe: Recipe, scene: Example) -> Recipe:
-    """The attack and its parameters, beside the pictures that they change."""
+    """The attack and its parameters, beside the images that they change."""
     names = attacks.names()
     session.set_widget("attack_name", recipe.attack.name)
     name = st.selectbox(
@@ -95,7 +95,7 @@ def settings(recipe: Recipe, scene: Example) -> Recipe:
 
 
 def where(attack: LaVAN | UniversalPatch, scene: Example) -> None:
-    """The picture with the patch's outline, to be put where the visitor likes."""
+    """The image with the patch's outline, to be put where the user likes."""
     size = scene.classifier.size
     spot = (attack.row, attack.column) if attack.place == "given" else None
     try:
@@ -176,9 +176,9 @@ def evidence(outcome: Outcome) -> None:
         for title, value in numbers:
             st.metric(title, value, width="content")
     if attacked.norms.linf == 0 and attacked.iterations:
-        failed = "It found no change that fools, so the picture stays as it was."
+        failed = "It found no change that fools, so the image stays as it was."
         still = (
-            "Not one pixel of the 8-bit picture changed: eps is below half a grey level, or the gradient is zero here."
+            "Not one pixel of the 8-bit image changed: eps is below half a grey level, or the gradient is zero here."
         )
         st.info(failed if outcome.recipe.built_attack().smallest else still, icon=":material/info:")
     rival = rival_of(outcome)
@@ -254,7 +254,7 @@ def mapping(outcome: Outcome) -> None:
 
 
 def frame_words(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: str, rival: str) -> str:
-    """What one frame of the playback says: prediction, both confidences, the objective, how far the picture has moved."""
+    """What one frame of the playback says: prediction, both confidences, the objective, how far the image has moved."""
     seen = trace.predicted[at]
     l2, linf = lengths(outcome.clean, frame)
     said = f"{right_or_wrong(seen, outcome.known_label)}{outcome.classes[seen]}"
@@ -310,7 +310,7 @@ def details(outcome: Outcome) -> None:
             {"": "seed, versions", "value": f"{outcome.recipe.seed}, {outcome.versions}"},
         ]
         table(rows, key="attack_numbers", name="attack")
-        st.caption("One picture, one run: these numbers describe it and nothing else.")
+        st.caption("One image, one run: these numbers describe it and nothing else.")
         st.code(outcome.recipe.to_json(), language="json", height=220)
         st.download_button(
             "Recipe (JSON)",
@@ -339,9 +339,9 @@ with left:
     recipe = settings(session.recipe(), scene)
 session.sync_query_params()
 key = result_keys.known_attack(recipe)
-# The first attack on a picture, and any attack that is over in a moment, runs by itself; another one waits for Run.
+# The first attack on an image, and any attack that is over in a moment, runs by itself; another one waits for Run.
 method = attacks.get(recipe.attack.name)
-# A patch that is kept is there to be stuck onto this picture, too: another one is trained only when asked for.
+# A patch that is kept is there to be stuck onto this image, too: another one is trained only when asked for.
 idle = method.universal and stored_patch() is not None
 instant = method.instant
 # What stands on the screen stays there, dimmed, until there is something new.
@@ -379,11 +379,11 @@ with head:
         waits = (
             progress.status_text(key, "", "The attack")
             if background.estimated_seconds(key)
-            else "Press Run to attack this picture."
+            else "Press Run to attack this image."
         )
         theme.verdict(f"{sees} {looking}" if busy else waits)
 if shown is not None and found is None and not busy:
-    run_slot.info("These pictures are of the run before. Press Run for the settings below.")
+    run_slot.info("These images are of the run before. Press Run for the settings below.")
 with right:
     with st.container(key="stage_room"), st.container(key="stage"):
         equation(scene, shown, dimmed=found is None, live_now=busy)

@@ -1,4 +1,4 @@
-"""Several attacks on one picture at the same budget, side by side, and on classifiers that they were not made on."""
+"""Several attacks on one image at the same budget, side by side, and on classifiers that they were not made on."""
 
 import streamlit as st
 
@@ -79,7 +79,7 @@ def with_budget(recipe: Recipe) -> Recipe:
 
 
 def side_by_side(found: Comparison, scene: Example, dimmed: bool) -> None:
-    """A column an attack: its picture, and its change."""
+    """A column an attack: its image, and its change."""
     classes, label = scene.classifier.classes, scene.known_label
     made, changed = [], []
     for entry in found.entries:
@@ -197,7 +197,7 @@ with head:
 with right:
     if shown is not None:
         if found is None and not busy:
-            st.info("These pictures are of the run before. Press Run for the settings on the left.")
+            st.info("These images are of the run before. Press Run for the settings on the left.")
         side_by_side(shown[1], scene, dimmed=found is None)
 if shown is not None:
     diagnostics(shown[1].flags(), key="comparison_flags")
@@ -216,7 +216,7 @@ if shown is not None:
             "Compare confidences only among those that ran on."
         )
     st.caption(
-        f"One picture, seed {recipe.seed}, made on {theme.plain(attack_target(recipe, scene))}, judged after 8-bit rounding. "
-        "A gradient and a query each count one look at one picture."
+        f"One image, seed {recipe.seed}, made on {theme.plain(attack_target(recipe, scene))}, judged after 8-bit rounding. "
+        "A gradient and a query each count one look at one image."
     )
 other_classifiers(recipe, scene)

@@ -64,7 +64,7 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         removed.append(
             Tile(change, _times("what it changed", factor), cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
         )
-    row(tiles, key=f"columns_{attacker}", label="Defended pictures", width=170, dimmed=dimmed)
+    row(tiles, key=f"columns_{attacker}", label="Defended images", width=170, dimmed=dimmed)
     change, factor = magnified_difference(outcome.clean, outcome.attacked.adversarial)
     row(
         [
@@ -83,7 +83,7 @@ def _times(title: str, factor: int) -> str:
 
 
 def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: bool) -> None:
-    """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a visitor has one job at a time."""
+    """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a user has one job at a time."""
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         domain = domains.get(recipe.domain)
@@ -231,7 +231,7 @@ if merged:
     st.subheader("Side by side", anchor=False)
     table(table_of_columns(merged, outcome.classes, outcome.known_label), key="defenses", name="defenses")
     st.caption(
-        f"One picture, seed {recipe.seed}; the attack is {theme.plain(base.method)} on {scene.classifier.title}. "
+        f"One image, seed {recipe.seed}; the attack is {theme.plain(base.method)} on {scene.classifier.title}. "
         "An attacker who knows the defense differentiates through it, or counts it as the identity where it has no gradient (BPDA)."
     )
     if len(adaptive) < len(merged) and not busy:

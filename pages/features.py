@@ -1,4 +1,4 @@
-"""Feature noise: a change that is hard to see in the picture, and what becomes of it from layer to layer."""
+"""Feature noise: a change that is hard to see in the image, and what becomes of it from layer to layer."""
 
 import numpy as np
 import streamlit as st
@@ -23,7 +23,7 @@ CHANNELS = 6  # shown at once
 
 
 def attacks_of(recipe: Recipe, base: AttackOutcome) -> dict[str, Pixels]:
-    """The recipe's attack, and those of Compare where they have been made for this picture."""
+    """The recipe's attack, and those of Compare where they have been made for this image."""
     found = {recipe.built_attack().title: base.adversarial}
     comparison = results.get(result_keys.comparison(recipe))
     for entry in comparison.entries if comparison else ():
@@ -32,7 +32,7 @@ def attacks_of(recipe: Recipe, base: AttackOutcome) -> dict[str, Pixels]:
 
 
 def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet: int) -> None:
-    """The clean and the attacked picture and the noisiest channels of both, and the difference."""
+    """The clean and the attacked image and the noisiest channels of both, and the difference."""
     clean, changed, noise = shown.clean, shown.changed, shown.noise
     order = np.argsort(-noise, kind="stable")[CHANNELS * sheet : CHANNELS * (sheet + 1)]
     difference, factor = magnified_difference(scene.clean, other)
@@ -42,10 +42,10 @@ def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet:
         ("clean", clean, scene.clean, "clean"),
         (title, changed, other, "adversarial"),
     )
-    for name, maps, picture, tone in both:
+    for name, maps, image, tone in both:
         row(
             [
-                Tile(picture, name, "picture", tone, file_name=f"{tone}.png"),
+                Tile(image, name, "image", tone, file_name=f"{tone}.png"),
                 *(
                     Tile(
                         levels(maps[n] - lows[n], tops[n] - lows[n]),
@@ -147,6 +147,6 @@ with st.expander("Numbers"):
         name="feature_noise",
     )
 st.caption(
-    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}; one picture"
+    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}; one image"
     + (", an attacker who does not know the defenses (grey box)." if recipe.defenses else ".")
 )

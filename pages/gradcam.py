@@ -1,4 +1,4 @@
-"""Where the classifier looks: class maps of the clean, the attacked and the defended picture, and how they moved."""
+"""Where the classifier looks: class maps of the clean, the attacked and the defended image, and how they moved."""
 
 import numpy as np
 import streamlit as st
@@ -105,7 +105,7 @@ def explained(recipe: Recipe, scene: Example) -> str:
 
 @fragment()
 def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | None) -> None:
-    """Pictures, maps, maps over pictures and what moved, one row each; only this runs again when the opacity is moved."""
+    """Images, maps, maps over images and what moved, one row each; only this runs again when the opacity is moved."""
     words = [f"explains {classes[one.number]}{'; the map is empty' if one.empty else ''}" for one in found]
     row(
         [
@@ -119,7 +119,7 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
             for n, one in enumerate(found)
         ],
         key="cam_pictures",
-        label="Pictures",
+        label="Images",
         width=150,
     )
     opacity = st.slider("Opacity of the heat", 0.0, 1.0, 0.55, 0.05, key="cam_opacity", width=320)
@@ -136,7 +136,7 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
             for n, (one, text) in enumerate(zip(found, words, strict=True))
         ],
         key="cam_heat",
-        label="Heat maps over the pictures",
+        label="Heat maps over the images",
         width=150,
     )
     row(
@@ -174,7 +174,7 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
             ),
         ],
         key="cam_shift",
-        label="What moved against the clean picture",
+        label="What moved against the clean image",
         width=150,
     )
 

@@ -1,4 +1,4 @@
-"""The ground around a picture: how the loss rises, which classes lie near, and what the change is made of."""
+"""The ground around an image: how the loss rises, which classes lie near, and what the change is made of."""
 
 import numpy as np
 import streamlit as st
@@ -58,7 +58,7 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
 
 
 def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
-    """The plane through the clean, the attacked, and a picture of the other class."""
+    """The plane through the clean, the attacked, and an image of the other class."""
     if np.array_equal(scene.clean, base.adversarial):
         return UNCHANGED
     key = result_keys.decision_regions(recipe)
@@ -66,7 +66,7 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, watch=watch)
     )
     st.caption(
-        "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell "
+        "Look for how near the clean image lies to a border, and how thin the region is that the attacked image fell "
         "into. The axes have scales of their own."
     )
     if found is None:
@@ -82,19 +82,19 @@ def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
                 Tile(found.third, found.third_title, "the third corner", "neutral", file_name="third.png"),
             ],
             key="landscape_corners",
-            label="The three pictures that the plane goes through",
+            label="The three images that the plane goes through",
             width=120,
         )
     return regions_verdict(found, base, scene.before, scene.classifier.classes)
 
 
 def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
-    """The frequencies of the change beside those of the picture and of the same change shuffled."""
+    """The frequencies of the change beside those of the image and of the same change shuffled."""
     clean = scene.images[0]
     change = images.to_tensor(base.adversarial)[0] - clean
     random = images.to_tensor(shuffled(scene.clean, base.adversarial, recipe.seed))[0] - clean
     powers = {
-        "the picture": spectrum(clean - clean.mean((1, 2), keepdim=True)),
+        "the image": spectrum(clean - clean.mean((1, 2), keepdim=True)),
         "the change": spectrum(change),
         "the same change, shuffled": spectrum(random),
     }
@@ -113,7 +113,7 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
                 levels(logs - logs.min(), span),
                 f"spectrum of {name}",
                 "no power" if shares[name] is None else f"{per_cent(shares[name])} above 1/4 cycle a pixel",
-                "clean" if name == "the picture" else "adversarial" if name == "the change" else "neutral",
+                "clean" if name == "the image" else "adversarial" if name == "the change" else "neutral",
                 file_name=f"spectrum_{name.replace(' ', '_')}.png",
                 palette=CIVIDIS,
             )
@@ -132,7 +132,7 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         key="landscape_spectra_table",
         name="spectra",
     )
-    return spectrum_verdict(shares["the change"], shares["the picture"])
+    return spectrum_verdict(shares["the change"], shares["the image"])
 
 
 scene, base = progress.require_attack()
@@ -153,4 +153,4 @@ draw = {"surface": surface_view, "regions": regions_view, "spectrum": spectrum_v
 sentence = draw(recipe, scene, base)
 with head:
     theme.verdict(stop_note(base) + sentence)
-st.caption(f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, one picture, seed {recipe.seed}.")
+st.caption(f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, one image, seed {recipe.seed}.")

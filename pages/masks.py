@@ -1,4 +1,4 @@
-"""Attention masks: what the classifier needs of the picture, what the rest can be, and who reads the masks."""
+"""Attention masks: what the classifier needs of the image, what the rest can be, and who reads the masks."""
 
 from functools import partial
 
@@ -130,7 +130,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         betas[len(betas) // 2],
         format_func=lambda value: f"{value:g}",
         key=f"masks_beta_{domain.name}_{kind}",
-        help="How much corruption is worth: a larger β leaves less of the picture (equation 9).",
+        help="How much corruption is worth: a larger β leaves less of the image (equation 9).",
         width=240,
     )
     draw = st.slider("Draw of the noise", 1, 20, 1, key="masks_draw", help="Another η (equation 8).", width=240)
@@ -143,7 +143,7 @@ with head:
     theme.verdict(stop_note(base) + said)
 for tone in TONES:
     tiles = looked(attention, scene, base, tone, draw)
-    row(tiles, key=f"masks_{tone}", label=f"The {tone} picture, its mask, and what the mask leaves", width=190)
+    row(tiles, key=f"masks_{tone}", label=f"The {tone} image, its mask, and what the mask leaves", width=190)
 about = attention.about
 if about.trained_against != scene.classifier.name:
     other, this = (
@@ -151,15 +151,15 @@ if about.trained_against != scene.classifier.name:
     )
     st.info(f"These masks were learnt on {other}; for {this} they are a transfer, as in the paper's table 3.")
 st.caption(
-    "Bright is what the classifier needs: 1 − A of equation 8, the mean over the colours. Everywhere else the picture may turn to noise; "
-    "the corrupted picture shows it, and what the classifier says of it. f2 is a LeNet that only gets to see the mask."
+    "Bright is what the classifier needs: 1 − A of equation 8, the mean over the colours. Everywhere else the image may turn to noise; "
+    "the corrupted image shows it, and what the classifier says of it. f2 is a LeNet that only gets to see the mask."
 )
 st.subheader("By β", anchor=False)
 ladder(kind, scene, base)
 st.subheader("How good they are", anchor=False)
 table(cards(domain.name), key="masks_cards", name="attention_masks")
 st.caption(
-    f"On all test pictures of {domain.title}, clean, seed 0. Masks that keep their class are no defense by themselves: "
+    f"On all test images of {domain.title}, clean, seed 0. Masks that keep their class are no defense by themselves: "
     "an attacker who knows them changes both. Detect shows that attacker beside the one who does not know them."
 )
 with st.container(horizontal=True):

@@ -1,4 +1,4 @@
-"""The picture, what the classifier sees in it, one attack and three defenses at a glance, and the doors onward."""
+"""The image, what the classifier sees in it, one attack and three defenses at a glance, and the doors onward."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ from core.recipe import Example, Recipe
 
 
 def glance(recipe: Recipe, scene: Example) -> None:
-    """The recipe's attack and its defenses on this picture, small."""
+    """The recipe's attack and its defenses on this image, small."""
     key, defended = result_keys.attack(recipe), result_keys.defenses(recipe, "grey")
     if results.get(key) is None:
         recipe_jobs.start_attack(recipe, scene)
@@ -69,9 +69,9 @@ picture, words = st.columns([1, 1.6], gap="large")
 with picture:
     alt = f"The image: {classes[scene.label]}" if scene.label_known else "The image"
     row(
-        [Tile(scene.clean, "The picture", "", "clean", file_name="clean.png", alt=alt)],
+        [Tile(scene.clean, "The image", "", "clean", file_name="clean.png", alt=alt)],
         key="start_picture",
-        label="The picture",
+        label="The image",
     )
 with words:
     for number, share in scene.before.top[:3]:
@@ -84,8 +84,8 @@ with words:
 doors = st.columns(3)
 with doors[0], st.container(border=True, height="stretch"):
     st.subheader("Fool it", anchor=False)
-    st.write("Change the picture a little until the classifier sees something else, step by step.")
-    if st.button("Attack this picture", type="primary", icon=":material/bolt:", key="door_attack"):
+    st.write("Change the image a little until the classifier sees something else, step by step.")
+    if st.button("Attack this image", type="primary", icon=":material/bolt:", key="door_attack"):
         session.open_page("attack")
 with doors[1], st.container(border=True, height="stretch"):
     st.subheader("Defend it", anchor=False)
@@ -94,5 +94,5 @@ with doors[1], st.container(border=True, height="stretch"):
         session.open_page("defend")
 with doors[2], st.container(border=True, height="stretch"):
     st.subheader("Bring your own", anchor=False)
-    st.write("Upload, paste or photograph a picture in the sidebar, or choose another domain there.")
-    st.button("Use a picture of yours", icon=":material/upload:", key="door_upload", on_click=own_picture)
+    st.write("Upload, paste or photograph an image in the sidebar, or choose another domain there.")
+    st.button("Use an image of yours", icon=":material/upload:", key="door_upload", on_click=own_picture)

@@ -72,7 +72,7 @@ def moved(gamma: float) -> None:
 def sliders(place: DeltaGenerator, given: Method, key: str) -> None:
     """The strip of sliders, and where they stand kept in the recipe."""
     with place:
-        # A slider keeps to what the visitor did with it; after a drag of the line there are new ones.
+        # A slider keeps to what the user did with it; after a drag of the line there are new ones.
         chosen = inline_controls(LGS, given.params, key=key)
         try:
             if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
@@ -86,7 +86,7 @@ Map = tuple[str, Pixels, str, Pixels | None]  # its title, its values, what is s
 
 
 def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
-    """What the defense computed on one picture, from its gradients to what is left; encoded already."""
+    """What the defense computed on one image, from its gradients to what is left; encoded already."""
     magnitude, normalised, suppression = (
         getattr(trace, part)[which].mean(0).numpy() for part in ("magnitude", "normalised", "suppression")
     )
@@ -106,7 +106,7 @@ def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
 
 
 def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str) -> list[Tile]:
-    """One picture and its maps from left to right; what the classifier says of the result follows."""
+    """One image and its maps from left to right; what the classifier says of the result follows."""
     name = NAMES[which]
     *between, (_, result, _, _) = found
     return [
@@ -119,7 +119,7 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str)
                 "neutral",
                 "→",
                 f"{name}_{title}.png",
-                f"{title} of the {name} picture",
+                f"{title} of the {name} image",
                 (),
                 palette,
             )
@@ -152,7 +152,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
                     attacked_title(base, NAMES[1]) if which else NAMES[0],
                 ),
                 key=f"windows_{NAMES[which]}",
-                label=f"Gradients smoothing of the {NAMES[which]} picture",
+                label=f"Gradients smoothing of the {NAMES[which]} image",
                 width=118,
             )
             for which, pixels in enumerate(pictures)
@@ -163,7 +163,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     if base.mask is None:
         with st.container(horizontal=True, vertical_alignment="center"):
             method = recipe.built_attack().title
-            st.info(f"{method} changes the whole picture; gradients smoothing is made against patches.")
+            st.info(f"{method} changes the whole image; gradients smoothing is made against patches.")
             if st.button(
                 "Attack with a patch",
                 key="use_lavan",
@@ -172,7 +172,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
             ):
                 st.rerun()  # all of the page, not this part of it
     place = st.container()
-    waiting = is_rendered(LGS, key=key) and trace is not None  # the strip that stands there can wait for the pictures
+    waiting = is_rendered(LGS, key=key) and trace is not None  # the strip that stands there can wait for the images
     if not waiting:
         sliders(place, given, key)
     if trace is None:
@@ -182,7 +182,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
         return
     tokens, given_at = [render(row) for row in rows], time.monotonic()
     after: dict[int, Prediction] = {}
-    # Both at once, each on a core of its own, while the pictures are on their way.
+    # Both at once, each on a core of its own, while the images are on their way.
     for_both(lambda n: after.update({n: predict(classifier, trace.result[n : n + 1], label)}))
     for which, token in enumerate(tokens):
         set_caption(
@@ -206,7 +206,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
         shown = recipe.view.windows
         session.set_widget("windows_which", shown)
         st.segmented_control(
-            "Picture",
+            "Image",
             NAMES,
             default=shown,
             required=True,
@@ -214,7 +214,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
             label_visibility="collapsed",
             on_change=lambda: session.update_view(windows=st.session_state.windows_which),
         )
-        explorer(trace, NAMES.index(shown), defense.threshold, key=f"explorer_{shown}", label=f"The {shown} picture")
+        explorer(trace, NAMES.index(shown), defense.threshold, key=f"explorer_{shown}", label=f"The {shown} image")
     with right:
         st.markdown("**Means of the windows** (counts in a logarithmic scale), and γ: drag the line")
         histogram(trace, defense.threshold, key="gamma", moved=moved)

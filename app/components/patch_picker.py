@@ -1,4 +1,4 @@
-"""Where the patch lies: picked on the picture itself, by click, drag or arrow key; and a map of where it works."""
+"""Where the patch lies: picked on the image itself, by click, drag or arrow key; and a map of where it works."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const cut = (v) => Math.max(0, Math.min(1, v));
   let spot = data.spot;
   const draw = () => { r.hidden = !spot;
-    if (!spot) { o.textContent = 'At random. Click the picture to choose a place.'; return; }
+    if (!spot) { o.textContent = 'At random. Click the image to choose a place.'; return; }
     Object.assign(r.style, { top: spot[0] * (1 - side) * 100 + '%', left: spot[1] * (1 - side) * 100 + '%',
       width: side * 100 + '%', height: side * 100 + '%' });
     o.textContent = `row ${spot[0].toFixed(2)}, column ${spot[1].toFixed(2)}`; };
@@ -59,7 +59,7 @@ def pick_location(
     key: str,
     put: Callable[[float, float], None],
 ) -> None:
-    """The picture with the patch's outline; where the visitor puts it goes to `put`.
+    """The image with the patch's outline; where the user puts it goes to `put`.
 
     `side` is the patch's share of the picture's side, `spot` its row and column in [0, 1], None while it is left to chance.
     """

@@ -37,7 +37,7 @@ def matrix_columns(plan: Plan, classifier: int = 0) -> list[Place]:
 
 
 def results_matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -> Place | None:
-    """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
+    """Attacks by defenses, shaded by the share, with count and interval; the cell that the user chose, if any."""
     plan = findings.plan
     columns = matrix_columns(plan, classifier)
     heads = [column_title(plan, place) for place in columns]
@@ -104,15 +104,15 @@ def cell_style(value: float) -> str:
 def confusion_plot(
     counts: Counts, classes: Sequence[str], order: Sequence[int], rows: str, columns: str, *, key: str
 ) -> tuple[int, int] | None:
-    """Counts K×K in that order of the classes; the cell that the visitor clicked, as (row's class, column's class)."""
-    # Of many classes only those that occur: a picture of one, or one taken for it.
+    """Counts K×K in that order of the classes; the cell that the user clicked, as (row's class, column's class)."""
+    # Of many classes only those that occur: an image of one, or one taken for it.
     many = len(order) > MAX_CELLS
     shown = [n for n in order if not many or counts[n].any() or counts[:, n].any()]
     large = len(shown) > MAX_CELLS
     ordered = counts[np.ix_(shown, shown)]
     names, ticks = [classes[n] for n in shown], tick_names(classes, shown)
     there = np.argwhere(ordered > 0)
-    words = [f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} pictures" for i, j in there]
+    words = [f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} images" for i, j in there]
     if large:  # cells would be smaller than a pixel: a mark for each, the larger the more
         marker = {
             "size": [5 + 3 * np.log2(ordered[i, j]) for i, j in there],
@@ -176,7 +176,7 @@ def confusion_plot(
         selection_mode="points",
         config={**CONFIG, "scrollZoom": large},
         theme="streamlit",
-        alt=f"Confusion matrix, {rows} by {columns}: {hits} of {int(ordered.sum())} pictures on the diagonal",
+        alt=f"Confusion matrix, {rows} by {columns}: {hits} of {int(ordered.sum())} images on the diagonal",
     )
     save_menu(partial(confusion_figure, ordered, ticks, rows, columns), key, "confusion")
     for point in event["selection"]["points"]:
@@ -227,7 +227,7 @@ def _by_attack(found: Sequence[Curve]) -> list[list[Curve]]:
 
 
 def times_plot(findings: Findings, classifier: int, *, key: str) -> None:
-    """What each defense takes for one picture, on a logarithmic axis (LGS, figure 3)."""
+    """What each defense takes for one image, on a logarithmic axis (LGS, figure 3)."""
     plan = findings.plan
     seconds = {plan.defense_title(n): findings.seconds(n, classifier) for n in range(len(plan.defenses))}
     ranked = sorted((s, title) for title, s in seconds.items() if np.isfinite(s) and s > 0)

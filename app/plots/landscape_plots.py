@@ -1,4 +1,4 @@
-"""The ground around a picture on the screen: a surface that turns, regions of a plane, spectra."""
+"""The ground around an image on the screen: a surface that turns, regions of a plane, spectra."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from core.recipe.surroundings import Regions
 
 
 def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = "/255", key: str) -> None:
-    """The loss over two directions, in the domain's unit, as a surface that turns; the picture itself stands in the middle."""
+    """The loss over two directions, in the domain's unit, as a surface that turns; the image itself stands in the middle."""
     scale, form = (255, ".1f") if unit == "/255" else (1, ".3g")
     across, down = grid.across * scale, grid.down * scale
     names = np.array([classes[int(number)] for number in grid.predicted.ravel()]).reshape(grid.predicted.shape)
@@ -51,7 +51,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
                 z=[float(grid.loss[middle])],
                 mode="markers+text",
                 marker={"size": 5, "color": BLUE},
-                text=["the picture"],
+                text=["the image"],
                 textposition="top center",
                 hoverinfo="skip",
             ),
@@ -72,7 +72,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
     )
     wrong = float((grid.predicted != label).mean())
     alt = (
-        f"Loss from {grid.loss.min():.2f} to {grid.loss.max():.2f}, {grid.loss[middle]:.2f} at the picture; "
+        f"Loss from {grid.loss.min():.2f} to {grid.loss.max():.2f}, {grid.loss[middle]:.2f} at the image; "
         f"{per_cent(wrong)} of the plane is not seen as {classes[label]}"
     )
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
@@ -80,7 +80,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
 
 
 def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
-    """The classes that the classifier sees on the plane, and where the three pictures lie."""
+    """The classes that the classifier sees on the plane, and where the three images lie."""
     grid = found.grid
     present, places = region_classes(grid)
     count = max(2, len(present))

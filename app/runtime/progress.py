@@ -21,9 +21,9 @@ from core.recipe import AttackOutcome, Example, cost
 
 
 def show_progress(kind: Kind | None, *, picture: bool = True) -> bool:
-    """Progress and a Stop button, if this visitor's job computes that kind of result (None: any); True while it runs.
+    """Progress and a Stop button, if this user's job computes that kind of result (None: any); True while it runs.
 
-    Without `picture`, the picture so far is left to `live_preview`, at another place.
+    Without `image`, the image so far is left to `live_preview`, at another place.
     """
     if background.poll_jobs():
         st.rerun()  # it ended between the look for its result and this one
@@ -92,7 +92,7 @@ def status_text(key: AnyKey, working: str, what: str) -> str:
 
 
 def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
-    """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is.
+    """The image and what the recipe's attack makes of it; until they are there, the page shows how far the attack is.
 
     Args:
         known: take the column that the recipe's attacker knows: the attack is made on that system, which is the example's classifier.
@@ -175,7 +175,7 @@ def _progress(slot: str) -> None:
 
 @fragment(run_every=0.4)
 def live_preview() -> None:
-    """The attack's newest picture and what the classifier sees in it, in a place that keeps its size."""
+    """The attack's newest image and what the classifier sees in it, in a place that keeps its size."""
     with st.container(key="live_slot"):
         _show_newest()
 
@@ -185,9 +185,7 @@ def _show_newest() -> None:
     if job is None or job.frame is None or job.predicted is None:
         return
     with st.container(key=crisp_key("live", job.frame)):
-        st.image(
-            job.frame, width=max(200, job.frame.shape[1]), output_format="PNG", alt="The adversarial picture so far"
-        )
+        st.image(job.frame, width=max(200, job.frame.shape[1]), output_format="PNG", alt="The adversarial image so far")
     classes = domains.get(session.recipe().domain).classes
     sees = plain(classes[job.predicted[0]]) if job.predicted[0] < len(classes) else ""
     first = "" if job.first_success is None else f"; fooled first at step {job.first_success:,}"

@@ -35,7 +35,7 @@ def detectors(scene: Example) -> dict[str, Detector]:
 
 
 def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
-    """The detector's scores of clean pictures that have no part in anything else, and where they come from."""
+    """The detector's scores of clean images that have no part in anything else, and where they come from."""
     domain = domains.get(recipe.domain)
     if not domain.splits():
         items = domain.gallery()
@@ -47,24 +47,24 @@ def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np
                 for i in items
             ]
         )
-        words = f"the {plural(len(items), 'picture')} of the gallery"
+        words = f"the {plural(len(items), 'image')} of the gallery"
     else:
         split = "train" if "train" in domain.splits() else domain.splits()[0]
         count = min(N_CALIBRATION, domain.count(split))
         batch, _ = domain.sample(count, split=split, seed=recipe.seed + 1)
-        words = f"{count} clean pictures of {split!r}"
+        words = f"{count} clean images of {split!r}"
 
     def work(watch: progress.Reports) -> np.ndarray | None:
         parts = []
         for start in range(0, len(batch), 10):
-            if watch(Progress(f"{detector.title} on clean pictures", start, len(batch))):
+            if watch(Progress(f"{detector.title} on clean images", start, len(batch))):
                 return None
             with torch.no_grad():
                 parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())
         return np.concatenate(parts)
 
     scores = progress.run_cached(
-        result_keys.clean_scores(recipe, detector.title), f"{detector.title} on clean pictures", work
+        result_keys.clean_scores(recipe, detector.title), f"{detector.title} on clean images", work
     )
     return None if scores is None else (scores, words)
 
@@ -73,7 +73,7 @@ def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np
 def evidence(
     detector: Detector, scene: Example, base: AttackOutcome, threshold: float
 ) -> tuple[list[Row], dict[str, list[Tile]]]:
-    """What the detector makes of the clean and of the attacked picture, and what it goes by."""
+    """What the detector makes of the clean and of the attacked image, and what it goes by."""
     rows: list[Row] = []
     lines: dict[str, list[Tile]] = {}
     classes = scene.classifier.classes

@@ -1,4 +1,4 @@
-"""Choosing a picture: from the gallery, from a data set, or one of the visitor's own; and how it is fitted."""
+"""Choosing an image: from the gallery, from a data set, or one of the user's own; and how it is fitted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Yours"}
 
 _GALLERY = st.components.v2.component(
     "mirage_gallery",
-    html="""<div id="g" role="radiogroup" aria-label="Picture"></div>""",
+    html="""<div id="g" role="radiogroup" aria-label="Image"></div>""",
     css="""
 #g{display:grid;grid-template-columns:repeat(4,1fr);gap:6px}
 button{padding:0;border:2px solid transparent;border-radius:6px;background:#777;cursor:pointer;line-height:0;overflow:hidden;aspect-ratio:1}
@@ -48,7 +48,7 @@ export default function ({ data, parentElement, setStateValue }) {
 
 _PASTE = st.components.v2.component(
     "mirage_paste",
-    html="""<div id="p" tabindex="0" role="button">Click here, then paste a picture (Ctrl+V)</div>""",
+    html="""<div id="p" tabindex="0" role="button">Click here, then paste an image (Ctrl+V)</div>""",
     css="""#p{font:.9rem var(--st-font);color:var(--st-text-color);border:1px dashed var(--st-border-color);border-radius:6px;padding:10px;
 text-align:center;cursor:pointer}#p:focus{outline:3px solid var(--st-primary-color);outline-offset:2px}""",
     js="""
@@ -56,9 +56,9 @@ export default function ({ parentElement, setTriggerValue }) {
   const p = parentElement.querySelector('#p');
   p.onpaste = (event) => {
     const item = [...event.clipboardData.items].find((i) => i.type.startsWith('image/'));
-    if (!item) { p.textContent = 'There is no picture on the clipboard.'; return; }
+    if (!item) { p.textContent = 'There is no image on the clipboard.'; return; }
     const reader = new FileReader();
-    reader.onload = () => setTriggerValue('picture', reader.result);
+    reader.onload = () => setTriggerValue('image', reader.result);
     reader.readAsDataURL(item.getAsFile());
   };
 }
@@ -67,11 +67,11 @@ export default function ({ parentElement, setTriggerValue }) {
 
 
 def image_picker(domain: domains.Domain, recipe: Recipe) -> None:
-    """The picture of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
+    """The image of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
     if st.session_state.get("side_source") not in _SOURCES:
         st.session_state.side_source = recipe.picture.kind
     source = st.segmented_control(
-        "Picture",
+        "Image",
         list(_SOURCES),
         format_func=_SOURCES.__getitem__,
         key="side_source",
@@ -88,7 +88,7 @@ def image_picker(domain: domains.Domain, recipe: Recipe) -> None:
 
 
 def _source_changed() -> None:
-    """The data set's first picture comes at once; of the others nobody knows yet which one."""
+    """The data set's first image comes at once; of the others nobody knows yet which one."""
     recipe = session.recipe()
     splits = domains.get(recipe.domain).splits()
     if st.session_state.side_source == "dataset" and recipe.picture.kind != "dataset" and splits:
@@ -143,7 +143,7 @@ def _thumbnails(domain: str, _missing: str | None) -> list[dict[str, str]]:
 
 
 def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
-    """One picture of a split, by class and by its number within that class; what the recipe names and is not here stands empty."""
+    """One image of a split, by class and by its number within that class; what the recipe names and is not here stands empty."""
     splits = domain.splits()
     if not splits:
         st.caption(plain(domain.missing() or "This domain has no data set."))
@@ -229,7 +229,7 @@ def _from_user() -> None:
         st.session_state.uploads_refused = refused
 
     st.file_uploader(
-        "Upload pictures",
+        "Upload images",
         accept_multiple_files=True,
         key="uploaded",
         on_change=uploaded,
@@ -239,11 +239,11 @@ def _from_user() -> None:
         st.error(sentence)
 
     def pasted() -> None:
-        word = st.session_state["paste"]["picture"]
+        word = st.session_state["paste"]["image"]
         if word:
             _store_or_report(_from_uri(word), "pasted.png")
 
-    _PASTE(key="paste", on_picture_change=pasted)
+    _PASTE(key="paste", on_image_change=pasted)
     if st.toggle("Use the camera", key="camera_on"):
 
         def photographed() -> None:
@@ -267,7 +267,7 @@ def _store_or_report(data: bytes, name: str) -> None:
 
 
 def _store_upload(data: bytes, name: str) -> str:
-    """Make the file the recipe's picture; the sentence that says why not, where it cannot be."""
+    """Make the file the recipe's image; the sentence that says why not, where it cannot be."""
     try:
         digest = uploads.add(data)
     except BadInput as error:
@@ -283,7 +283,7 @@ def _fit_changed() -> None:
 
 
 def _preview(recipe: Recipe) -> None:
-    """How the picture is fitted, and what the classifier will see of it."""
+    """How the image is fitted, and what the classifier will see of it."""
     session.set_widget("side_fit", recipe.picture.fit)
     st.segmented_control(
         "Fitted by",
@@ -298,7 +298,7 @@ def _preview(recipe: Recipe) -> None:
     if scene is None:
         return
     with st.container(key=crisp_key("preview", scene.clean)):
-        st.image(scene.clean, width=150, output_format="PNG", alt="The picture as the classifier gets it")
+        st.image(scene.clean, width=150, output_format="PNG", alt="The image as the classifier gets it")
     st.caption(f"What the classifier gets: {scene.clean.shape[1]}×{scene.clean.shape[0]} pixels")
     _true_class(domains.get(recipe.domain), session.recipe(), scene)
 

@@ -1,4 +1,4 @@
-"""One visitor's work: the recipe, mirrored into the address, and what was computed for it."""
+"""One user's work: the recipe, mirrored into the address, and what was computed for it."""
 
 from __future__ import annotations
 

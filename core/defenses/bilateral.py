@@ -17,7 +17,7 @@ from core.declaration import Real, number
 from core.defenses.base import Defense, fit_window, odd
 from core.threads import spread
 
-CACHED = 1 << 17  # values worked on at once on a CPU: the pictures, their sums and a weight stay in its cache
+CACHED = 1 << 17  # values worked on at once on a CPU: the images, their sums and a weight stay in its cache
 
 
 class Bilateral(Defense):
@@ -27,12 +27,12 @@ class Bilateral(Defense):
     N×C×H×W in [0, 1] → the same shape and type. Differentiable.
 
     Raises:
-        BadInput: the window is even, or larger than the picture.
+        BadInput: the window is even, or larger than the image.
     """
 
     name: ClassVar[str] = "bilateral"
     title: ClassVar[str] = "Bilateral filter"
-    summary: ClassVar[str] = "Blurs the picture where it is even and stops at its edges."
+    summary: ClassVar[str] = "Blurs the image where it is even and stops at its edges."
     paper: ClassVar[str] = (
         "Tomasi and Manduchi 1998, equations 3-5; Naseer, Khan and Porikli 2019, Table 1 (BF, window 5)"
     )

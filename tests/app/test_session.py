@@ -1,4 +1,4 @@
-"""What a visitor keeps, and what happens to downloads, stops and failures."""
+"""What a user keeps, and what happens to downloads, stops and failures."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_stop_before_its_turn_is_not_begun_again() -> None:
         job.cancel.set()
     assert job.finished.wait(5)
     settled(app.run())
-    assert verdict(app) == "Press Run to attack this picture."
+    assert verdict(app) == "Press Run to attack this image."
     app.button(key="run").click()
     settled(app.run())
     assert "the classifier sees" in verdict(app)

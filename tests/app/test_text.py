@@ -67,7 +67,7 @@ def test_articles(name: str, phrase: str) -> None:
 def test_a_patch_is_told_by_its_area() -> None:
     recipe = Recipe(attack=Method(name="lavan", params={"area": 0.25, "steps": 60}), defenses=())
     outcome = run(recipe, device="cpu")
-    assert text.change(outcome) == "changing 25 % of the picture"
+    assert text.change(outcome) == "changing 25 % of the image"
 
 
 def test_verdicts_of_the_odd_cases() -> None:
