@@ -71,7 +71,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Slope:
-    """The gradient on some images: the share of values that are exactly zero, and the smallest picture's root mean square."""
+    """The gradient on some images: the share of values that are exactly zero, and the smallest image's root mean square."""
 
     zero: float
     smallest: float

@@ -200,7 +200,7 @@ with head:
 maps(found, classes, scene.known_label)
 table(shift_table(found, classes), key="cam_numbers", name="class_maps")
 st.caption(
-    "Of everything that either map marks, *suppressed* is what only the clean picture's map has, *emphasised* what only the other has. "
+    "Of everything that either map marks, *suppressed* is what only the clean image's map has, *emphasised* what only the other has. "
     "Each map is scaled to its own maximum, so the strengths of two maps cannot be compared, only their places. "
     f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}"
     + ("; an attacker who does not know the defenses (grey box)" if recipe.defenses else "")

@@ -100,7 +100,7 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     }
     shares = {name: high_share(power) for name, power in powers.items()}
     st.caption(
-        "Look for a change with most of its power in high frequencies: smoothing removes it. A change like the picture's own "
+        "Look for a change with most of its power in high frequencies: smoothing removes it. A change like the image's own "
         "survives smoothing."
     )
     factor_picture, factor = magnified_difference(scene.clean, base.adversarial)

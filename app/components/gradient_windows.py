@@ -223,7 +223,7 @@ def histogram(trace: LGSTrace, gamma: float, *, key: str, moved: Callable[[float
             "attacked": counts[1].tolist(),
             "max": top,
             "gamma": gamma,
-            "label": f"Histogram of window means, {int(trace.kept[1].sum())} of the attacked picture's lie above γ",
+            "label": f"Histogram of window means, {int(trace.kept[1].sum())} of the attacked image's lie above γ",
         },
         default={"gamma": None},
         on_gamma_change=told,

@@ -61,7 +61,7 @@ def pick_location(
 ) -> None:
     """The image with the patch's outline; where the user puts it goes to `put`.
 
-    `side` is the patch's share of the picture's side, `spot` its row and column in [0, 1], None while it is left to chance.
+    `side` is the patch's share of the image's side, `spot` its row and column in [0, 1], None while it is left to chance.
     """
 
     def moved() -> None:

@@ -100,7 +100,7 @@ class LaVAN(Attack):
         goal: Goal,
         streams: RandomStreams,
     ) -> Iterator[Step]:
-        """The attack with each picture's patch at its own place; the rest as in `iterate`."""
+        """The attack with each image's patch at its own place; the rest as in `iterate`."""
         count, channels, height, width = images.shape
         device = images.device
         mask = Place(place.top.to(device), place.left.to(device), place.side).mask(height, width)

@@ -135,7 +135,7 @@ def _upright(image: Image.Image, orientation: int | None) -> Image.Image:
             orientation = image.getexif().get(_ORIENTATION, 1)
         except MemoryError:
             raise
-        except Exception:
+        except Exception:  # Pillow's EXIF reader raises whatever a broken block makes it raise; the pixels are whole
             orientation = 1
     turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)

@@ -47,7 +47,7 @@ class Bilateral(Defense):
         2,
         step=0.01,
         usual=0.5,
-        help="σr: how far in colour; unset is the picture's own standard deviation.",
+        help="σr: how far in colour; unset is the image's own standard deviation.",
     )
 
     _odd = field_validator("window")(odd)
@@ -57,7 +57,7 @@ class Bilateral(Defense):
         return _Filter.apply(images, -0.5 / self._spread(images) ** 2, self.window // 2, self.sigma_spatial)  # type: ignore[no-any-return]
 
     def _spread(self, images: Tensor) -> Tensor:
-        """σr: the one given, or each picture's standard deviation, N×1×1×1 (any where it is flat, for there all are alike)."""
+        """σr: the one given, or each image's standard deviation, N×1×1×1 (any where it is flat, for there all are alike)."""
         if self.sigma_range is not None:
             return torch.full_like(images[:, :1, :1, :1], self.sigma_range)
         variance = images.var((1, 2, 3), unbiased=False, keepdim=True)

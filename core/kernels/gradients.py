@@ -26,7 +26,7 @@ def steepness(
 
     The far corner has no gradient, so that the least value is 0 and equation 6 is a product.
 
-    `words` and `bits` are the picture's and the magnitude's bits as integers: of numbers that are not negative the larger one has the
+    `words` and `bits` are the image's and the magnitude's bits as integers: of numbers that are not negative the larger one has the
     larger bits, NaN more than all, and integers are compared eight at a time.
     """
     height, width = magnitude.shape

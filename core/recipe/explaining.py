@@ -29,7 +29,7 @@ class ClassMap:
 
     Attributes:
         kind: 'clean', 'adversarial' or 'defended'. number: the class that is explained.
-        map: H×W in [0, 1]. shift: from the clean picture's map to this one; None for the clean image, and where one of the two
+        map: H×W in [0, 1]. shift: from the clean image's map to this one; None for the clean image, and where one of the two
             maps is empty.
     """
 
@@ -96,7 +96,7 @@ def explain(
     maps: dict[int, npt.NDArray[np.float32]] = {}
     before: dict[
         int, npt.NDArray[np.float32]
-    ] = {}  # the clean picture's map, by the same classifier and of the same class
+    ] = {}  # the clean image's map, by the same classifier and of the same class
     try:
         for classifier in dict.fromkeys(one.classifier for one in pictures):
             mine = [n for n, one in enumerate(pictures) if one.classifier is classifier]

@@ -210,7 +210,7 @@ def check_target(scene: Example, target: int) -> None:
     if target != scene.label:
         return
     if scene.label_known:
-        raise BadInput("The target is the picture's own class; choose another class as the target.")
+        raise BadInput("The target is the image's own class; choose another class as the target.")
     raise BadInput(
         f"The classifier sees {scene.classifier.classes[target]!r} in the clean image already; choose another class as the target."
     )

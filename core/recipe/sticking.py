@@ -64,7 +64,7 @@ def stick_on(
     Args:
         row, column: where it lies, 0 to 1 from the top and from the left, as in the attack's own parameters.
         angle: counter-clockwise, in degrees.
-        size: its side as a share of the picture's; the size it was made for without it.
+        size: its side as a share of the image's; the size it was made for without it.
 
     Raises:
         BadInput: a value is out of range, or the patch and the image are not both grey or both in colour.
@@ -77,7 +77,7 @@ def stick_on(
     if not (0 <= row <= 1 and 0 <= column <= 1):
         raise BadInput(f"The place is row {row:g}, column {column:g}; both must lie between 0 and 1.")
     if size is not None and not 0.02 <= size <= 1:
-        raise BadInput(f"The size is {size:g} of the picture's side; choose 0.02 to 1.")
+        raise BadInput(f"The size is {size:g} of the image's side; choose 0.02 to 1.")
     scale = 1.0 if size is None else size * min(height, width) / side
     # The top left corner on a whole pixel, so that at its own size the patch is copied and not blurred.
     corner = [torch.tensor([share * (free - side * scale)]).round() for share, free in ((row, height), (column, width))]

@@ -44,7 +44,7 @@ def test_bim_is_its_formula() -> None:
 
 
 def test_mifgsm_is_its_formula() -> None:
-    # Logits that grow make a picture's gradients of very different lengths, so that what they are divided by shows.
+    # Logits that grow make a image's gradients of very different lengths, so that what they are divided by shows.
     model, x, eps = curved(), pictures(), 0.4
     model.network[-1].weight.data.mul_(8)  # type: ignore[index, union-attr, operator]
     y, now, g = labels_of(model, x), x, torch.zeros_like(x)
