@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
 from app.components.image_row import data_uri
 from app.runtime import examples
-from app.runtime.streamlit_adapter import file_numbers, take_files
-from app.state import session, uploads
+from app.sections.upload_picker import upload_picker
+from app.state import session
 from app.theme import crisp_key, plain
 from core import domains, images
 from core.inputs import BadInput
@@ -46,25 +43,6 @@ export default function ({ data, parentElement, setStateValue }) {
 """,
 )
 
-_PASTE = st.components.v2.component(
-    "mirage_paste",
-    html="""<div id="p" tabindex="0" role="button">Click here, then paste an image (Ctrl+V)</div>""",
-    css="""#p{font:.9rem var(--st-font);color:var(--st-text-color);border:1px dashed var(--st-border-color);border-radius:6px;padding:10px;
-text-align:center;cursor:pointer}#p:focus{outline:3px solid var(--st-primary-color);outline-offset:2px}""",
-    js="""
-export default function ({ parentElement, setTriggerValue }) {
-  const p = parentElement.querySelector('#p');
-  p.onpaste = (event) => {
-    const item = [...event.clipboardData.items].find((i) => i.type.startsWith('image/'));
-    if (!item) { p.textContent = 'There is no image on the clipboard.'; return; }
-    const reader = new FileReader();
-    reader.onload = () => setTriggerValue('image', reader.result);
-    reader.readAsDataURL(item.getAsFile());
-  };
-}
-""",
-)
-
 
 def image_picker(domain: domains.Domain, recipe: Recipe) -> None:
     """The image of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
@@ -83,7 +61,7 @@ def image_picker(domain: domains.Domain, recipe: Recipe) -> None:
     elif source == "dataset":
         _from_data_set(domain, recipe)
     else:
-        _from_user()
+        upload_picker()
     _preview(recipe)
 
 
@@ -92,11 +70,7 @@ def _source_changed() -> None:
     recipe = session.recipe()
     splits = domains.get(recipe.domain).splits()
     if st.session_state.side_source == "dataset" and recipe.picture.kind != "dataset" and splits:
-        _set_image(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
-
-
-def _set_image(picture: Picture) -> None:
-    session.update_recipe(picture=picture, target="")
+        session.set_image(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
 
 
 def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
@@ -106,7 +80,7 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
     def chosen() -> None:
         name = st.session_state[key]["chosen"]
         if name:
-            _set_image(Picture(name=name, fit=session.recipe().picture.fit))
+            session.set_image(Picture(name=name, fit=session.recipe().picture.fit))
 
     items = _thumbnails(domain.name, domain.missing())
     # The style sheet keeps a place for so many rows of four, so that what stands below does not move when they come.
@@ -178,7 +152,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
         fitting = of_class()
         current = session.recipe().picture
         if current.index not in fitting:
-            _set_image(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
+            session.set_image(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
 
     st.selectbox(
         "Class",
@@ -194,7 +168,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
         number = st.session_state[number_key]
         if number is not None:
             fit = session.recipe().picture.fit
-            _set_image(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
+            session.set_image(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
 
     session.set_widget(number_key, int(np.searchsorted(fitting, held.index)) if held and inside else None)
     st.number_input(
@@ -212,70 +186,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
 def _split_changed() -> None:
     split = st.session_state.set_split
     if split is not None:
-        _set_image(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
-
-
-def _from_user() -> None:
-    """Upload, paste or photograph; every file that cannot be used gets one sentence, the last good one is taken."""
-
-    def uploaded() -> None:
-        # A browser sends many files in several steps, and each step brings those of the steps before.
-        listed = st.session_state["uploaded"]
-        kept, numbers = st.session_state.get("uploads_refused", {}), file_numbers(listed)
-        refused = {number: sentence for number, sentence in kept.items() if number in numbers}
-        for file in take_files(listed):
-            if error := _store_upload(file.data, file.name):
-                refused[file.number] = f"{plain(file.name, 80)}: {plain(error)}"
-        st.session_state.uploads_refused = refused
-
-    st.file_uploader(
-        "Upload images",
-        accept_multiple_files=True,
-        key="uploaded",
-        on_change=uploaded,
-        help=f"{images.KINDS}, up to {images.MAX_BYTES // 10**6} MB each.",
-    )
-    for sentence in st.session_state.get("uploads_refused", {}).values():
-        st.error(sentence)
-
-    def pasted() -> None:
-        word = st.session_state["paste"]["image"]
-        if word:
-            _store_or_report(_from_uri(word), "pasted.png")
-
-    _PASTE(key="paste", on_image_change=pasted)
-    if st.toggle("Use the camera", key="camera_on"):
-
-        def photographed() -> None:
-            for file in take_files([st.session_state["camera"]]):
-                _store_or_report(file.data, "photograph.png")
-
-        st.camera_input("Photograph", key="camera", label_visibility="collapsed", on_change=photographed)
-
-
-def _from_uri(word: str) -> bytes:
-    try:
-        return base64.b64decode(word.partition(",")[2], validate=True)
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _store_or_report(data: bytes, name: str) -> None:
-    error = _store_upload(data, name)
-    if error:
-        session.report_error(error)
-
-
-def _store_upload(data: bytes, name: str) -> str:
-    """Make the file the recipe's image; the sentence that says why not, where it cannot be."""
-    try:
-        digest = uploads.add(data)
-    except BadInput as error:
-        return str(error)
-    session.update_recipe(
-        picture=Picture(kind="upload", name=name[-80:], digest=digest, fit=session.recipe().picture.fit), target=""
-    )
-    return ""
+        session.set_image(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
 
 
 def _fit_changed() -> None:

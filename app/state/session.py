@@ -81,6 +81,11 @@ def update_recipe(**changes: Any) -> None:
             st.session_state.side_source = now.picture.kind
 
 
+def set_image(image: Picture) -> None:
+    """Make another image the recipe's; a target was chosen for the one before."""
+    update_recipe(picture=image, target="")
+
+
 def update_view(**changes: Any) -> None:
     """Change what the pages show of the recipe; as `update_recipe`."""
     update_recipe(view={**recipe().view.model_dump(), **changes})
