@@ -38,7 +38,7 @@ def plain(text: str, most: int = 600) -> str:
     line = _INVISIBLE.sub("\ufffd", " ".join(text.split()))
     line = line if len(line) <= most else line[: most - 1] + "…"
     line = _LINK.sub(_WORD_JOINER, line)
-    line = _MARKDOWN.sub(lambda found: "\\" + found.group(), line)
+    line = _MARKDOWN.sub(lambda result: "\\" + result.group(), line)
     return _BLOCK.sub(
-        lambda found: "\\" + found.group() if not found.group().isdecimal() else found.group() + "\\", line
+        lambda result: "\\" + result.group() if not result.group().isdecimal() else result.group() + "\\", line
     )

@@ -29,9 +29,9 @@ def clean_tile(pixels: Pixels, before: Prediction, classes: tuple[str, ...], lab
     return Tile(pixels, "x, clean", prediction(before, classes, label), "clean", "", "clean.png")
 
 
-def equation(scene: Example, outcome: Outcome | None, dimmed: bool, live_now: bool) -> None:
+def equation(example: Example, outcome: Outcome | None, dimmed: bool, live_now: bool) -> None:
     """Clean plus change is adversarial; while an attack runs, its newest image stands where the adversarial one will."""
-    tiles = [clean_tile(scene.clean, scene.before, scene.classifier.classes, scene.known_label)]
+    tiles = [clean_tile(example.clean, example.before, example.classifier.classes, example.known_label)]
     if outcome is not None:
         attacked, unit = outcome.attacked, domains.get(outcome.domain).linf.unit
         change, factor = magnified_difference(outcome.clean, attacked.adversarial)
@@ -63,18 +63,18 @@ def equation(scene: Example, outcome: Outcome | None, dimmed: bool, live_now: bo
             progress.live_preview()
 
 
-scene = examples.current()
-if scene is None:
+example = examples.current()
+if example is None:
     st.stop()
-assert scene is not None
-classes = scene.classifier.classes
+assert example is not None
+classes = example.classifier.classes
 head = st.container(key="attack_head")
 head.html("<span></span>")  # an empty container takes no room
 with st.container(key="bench"):
     left, right = st.columns([1, 2.6], gap="large")
 with left:
     run_slot = st.container()  # above the settings, which can be longer than the window
-    recipe = attack_form(session.recipe(), scene)
+    recipe = attack_form(session.recipe(), example)
 session.sync_query_params()
 key = result_keys.known_attack(recipe)
 # The first attack on an image, and any attack that is over in a moment, runs by itself; another one waits for Run.
@@ -85,8 +85,8 @@ instant = method.instant
 # What stands on the screen stays there, dimmed, until there is something new.
 shown: Outcome | None = st.session_state.get("shown_attack")
 if shown is not None and (
-    (shown.domain, shown.classifier, shown.known_label) != (recipe.domain, scene.classifier.name, scene.known_label)
-    or not np.array_equal(shown.clean, scene.clean)
+    (shown.domain, shown.classifier, shown.known_label) != (recipe.domain, example.classifier.name, example.known_label)
+    or not np.array_equal(shown.clean, example.clean)
 ):
     shown = None
 with run_slot:
@@ -101,16 +101,16 @@ with run_slot:
         args=(key,),
     )
 if results.get(key) is None and not background.blocked(key) and (pressed or instant or (shown is None and not idle)):
-    attacker.start_attack(recipe, scene)
+    attacker.start_attack(recipe, example)
 busy = progress.show_progress(Kind.ATTACK, picture=False)
-found = results.get(key)
-if found is not None:
-    shown = st.session_state.shown_attack = make_outcome(recipe, scene, found, ())
+result = results.get(key)
+if result is not None:
+    shown = st.session_state.shown_attack = make_outcome(recipe, example, result, ())
 with head:
     if shown is not None:
         theme.verdict(attack_verdict(shown))
     else:
-        sees = start_verdict(scene.before, classes, scene.known_label)
+        sees = start_verdict(example.before, classes, example.known_label)
         number = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
         aim = "something else" if number is None else a(classes[number])
         looking = f"{recipe.built_attack().title} is looking for a change that makes it see {aim}."
@@ -120,15 +120,15 @@ with head:
             else "Press Run to attack this image."
         )
         theme.verdict(f"{sees} {looking}" if busy else waits)
-if shown is not None and found is None and not busy:
+if shown is not None and result is None and not busy:
     run_slot.info("These images are of the run before. Press Run for the settings below.")
 with right:
     with st.container(key="stage_room"), st.container(key="stage"):
-        equation(scene, shown, dimmed=found is None, live_now=busy)
+        equation(example, shown, dimmed=result is None, live_now=busy)
     if shown is not None:
         attack_evidence(shown)
     if method.universal:
-        patch_on_image(scene)
+        patch_on_image(example)
 if shown is not None:
     diagnostics(flags_of(shown), key="attack_flags")
     attack_details(shown)

@@ -24,7 +24,7 @@ from core.recipe import Example, Progress, Recipe
 MOST = 1000
 
 
-def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
+def many(recipe: Recipe, example: Example, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
     """The trial on many images, and the threshold as the user moved it."""
     domain = domains.get(recipe.domain)
     attack = recipe.built_attack()
@@ -55,8 +55,8 @@ def many(recipe: Recipe, scene: Example, detector: Detector, threshold: float) -
             f"Attack {count} images, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
         )
     st.caption(
-        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(attack_target(recipe, scene))} knows: once by an attacker "
-        "who does not know the detector, once by one who wants it silent too, toward the likeliest other class."
+        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(attack_target(recipe, example))} knows: "
+        "once by an attacker who does not know the detector, once by one who wants it silent too, toward the likeliest other class."
     )
     if pressed:
         background.invalidate(key)
@@ -108,9 +108,9 @@ head = st.container()
 if session.recipe().defenses:
     attacker_control(session.recipe())
 with head:
-    scene, base = progress.require_attack(known=True)
+    example, attack_outcome = progress.require_attack(known=True)
 recipe = session.recipe()
-found = detectors(scene)
+found = detectors(example)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     key = f"detector_{recipe.domain}"
     name = recipe.view.detector if recipe.view.detector in found else next(iter(found))
@@ -146,7 +146,7 @@ if recipe.view.detector not in ("", name):
     )
 st.caption(f"{detector.summary} {detector.paper}.")
 if detector.rule is None:
-    quiet = clean_scores(recipe, scene, detector)
+    quiet = clean_scores(recipe, example, detector)
     if quiet is None:
         with head:
             theme.verdict(
@@ -167,22 +167,22 @@ if detector.rule is None:
     source = f"Threshold: exceeded by at most {per_cent(share)} of {quiet[1]}."
 else:
     threshold, source = detector.rule, "Threshold: the paper's rule, at which classifier and mask reader disagree."
-rows, lines = evidence(detector, scene, base, threshold)
+rows, lines = evidence(detector, example, attack_outcome, threshold)
 for half, (name, tiles) in zip(st.columns(2, gap="large"), lines.items(), strict=True):
     with half:
         row(tiles, key=f"detect_{name}", label=f"What the detector goes by, {name}", width=90)
 table(rows, key="detect_picture", name="detector")
 st.caption(source)
 st.subheader("On many images", anchor=False)
-trial = many(recipe, scene, detector, threshold)
+trial = many(recipe, example, detector, threshold)
 with head:
     flags = [entry["verdict"] == "flagged" for entry in rows]
     if trial is None:
-        seen = (scene.before, base.verdict)
+        seen = (example.before, attack_outcome.verdict)
         said = detect_verdict(
-            detector.title, (flags[0], flags[1]), seen, scene.classifier.classes, scene.label, scene.label_known
+            detector.title, (flags[0], flags[1]), seen, example.classifier.classes, example.label, example.label_known
         )
-        theme.verdict(stop_note(base) + said)
+        theme.verdict(stop_note(attack_outcome) + said)
     else:
         theme.verdict(trial_verdict(detector.title, trial[0], trial[1]))
 if trial is not None:

@@ -135,8 +135,8 @@ def _views(findings: Findings, classifier: int, measure: Measure) -> None:
             st.caption(f"Measured on the clean images, batches of {plan.batch}, {theme.plain(run.device)}.")
 
 
-scene = examples.current()
-if scene is None:
+example = examples.current()
+if example is None:
     progress.show_missing_classifier()
     st.stop()
 domain = session.recipe().domain

@@ -130,12 +130,12 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str)
 
 
 @fragment()
-def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
+def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
     given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
-    pictures, before = (scene.clean, base.adversarial), (scene.before, base.verdict)
-    classifier, label = scene.classifier, scene.label
+    pictures, before = (example.clean, attack_outcome.adversarial), (example.before, attack_outcome.verdict)
+    classifier, label = example.classifier, example.label
     trace, found, problem = None, dict[int, list[Map]](), ""
     try:
         # Before anything is drawn: what the browser gets at once, it draws at once.
@@ -148,8 +148,8 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
                     which,
                     pixels,
                     found[which],
-                    prediction(before[which], classifier.classes, scene.known_label),
-                    attacked_title(base, NAMES[1]) if which else NAMES[0],
+                    prediction(before[which], classifier.classes, example.known_label),
+                    attacked_title(attack_outcome, NAMES[1]) if which else NAMES[0],
                 ),
                 key=f"windows_{NAMES[which]}",
                 label=f"Gradients smoothing of the {NAMES[which]} image",
@@ -160,7 +160,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     except BadInput as error:
         problem = str(error)
     head = st.container()
-    if base.mask is None:
+    if attack_outcome.mask is None:
         with st.container(horizontal=True, vertical_alignment="center"):
             method = recipe.built_attack().title
             st.info(f"{method} changes the whole image; gradients smoothing is made against patches.")
@@ -186,20 +186,20 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     for_both(lambda n: after.update({n: predict(classifier, trace.result[n : n + 1], label)}))
     for which, token in enumerate(tokens):
         set_caption(
-            token, prediction(after[which], classifier.classes, scene.known_label), key=f"windows_{NAMES[which]}"
+            token, prediction(after[which], classifier.classes, example.known_label), key=f"windows_{NAMES[which]}"
         )
     if waiting:
         wait_for_browser(given_at)
         sliders(place, given, key)
     shares = None
-    if base.mask is not None:
-        shares = patch_overlap(trace, base.mask)
+    if attack_outcome.mask is not None:
+        shares = patch_overlap(trace, attack_outcome.mask)
     recall = None if shares is None else float(shares.recall[1])
     with head:
         kept = int(trace.kept[1].sum())
-        seen = (scene.before, before[1], after[1])
-        said = windows_verdict(kept, recall, seen, classifier.classes, label, scene.label_known)
-        theme.verdict(stop_note(base) + said)
+        seen = (example.before, before[1], after[1])
+        said = windows_verdict(kept, recall, seen, classifier.classes, label, example.label_known)
+        theme.verdict(stop_note(attack_outcome) + said)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Windows**")
@@ -224,7 +224,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
             "": name,
             "windows kept": f"{int(trace.kept[which_].sum())} of {trace.kept[which_].numel()}",
             "region": per_cent(float(trace.region[which_].float().mean())),
-            "prediction": prediction(after[which_], classifier.classes, scene.known_label),
+            "prediction": prediction(after[which_], classifier.classes, example.known_label),
         }
         if shares is not None:
             is_attacked = which_ == 1
@@ -240,9 +240,9 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     )
 
 
-scene, base = progress.require_attack()
-windows(scene, base, clean_and_attacked(scene, base))
+example, attack_outcome = progress.require_attack()
+windows(example, attack_outcome, clean_and_attacked(example, attack_outcome))
 st.caption(
-    f"The very arrays that the defense used; {theme.plain(base.method)} on {scene.classifier.title}, {duration(base.seconds)}, "
-    f"by an attacker who does not know the defense (grey box)."
+    f"The very arrays that the defense used; {theme.plain(attack_outcome.method)} on {example.classifier.title}, "
+    f"{duration(attack_outcome.seconds)}, by an attacker who does not know the defense (grey box)."
 )

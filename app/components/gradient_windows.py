@@ -25,9 +25,9 @@ Values = npt.NDArray[np.floating]
 Batch = torch.Tensor  # images N×C×H×W in [0, 1]
 
 
-def clean_and_attacked(scene: Example, attacked: AttackOutcome) -> Batch:
+def clean_and_attacked(example: Example, attacked: AttackOutcome) -> Batch:
     """The clean and the attacked image, 2×C×H×W."""
-    return torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
+    return torch.cat([example.images, images.to_tensor(attacked.adversarial)])
 
 
 def trace_batch(defense: LGS, batch: Batch) -> LGSTrace:

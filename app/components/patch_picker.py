@@ -82,18 +82,18 @@ def pick_location(
     )
 
 
-def location_plot(found: LocationMap, target: str, *, key: str) -> None:
+def location_plot(result: LocationMap, target: str, *, key: str) -> None:
     """The target's confidence at each place as a heat map, reached or not in each cell."""
     text = [
         [f"{mark(hit)} {per_cent(sure)}" for hit, sure in zip(hits, row, strict=True)]
-        for hits, row in zip(found.reached, found.confidence, strict=True)
+        for hits, row in zip(result.reached, result.confidence, strict=True)
     ]
-    count, total = sum(map(sum, found.reached)), len(found.rows) * len(found.columns)
+    count, total = sum(map(sum, result.reached)), len(result.rows) * len(result.columns)
     figure = go.Figure(
         go.Heatmap(
-            z=found.confidence,
-            x=found.columns,
-            y=found.rows,
+            z=result.confidence,
+            x=result.columns,
+            y=result.rows,
             text=text,
             texttemplate="%{text}",
             colorscale="Cividis",
@@ -103,8 +103,8 @@ def location_plot(found: LocationMap, target: str, *, key: str) -> None:
             hovertemplate="row %{y:.2f}, column %{x:.2f}: %{z:.1%}<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", title="row", tickvals=found.rows)
-    figure.update_xaxes(title="column", tickvals=found.columns)
+    figure.update_yaxes(autorange="reversed", title="row", tickvals=result.rows)
+    figure.update_xaxes(title="column", tickvals=result.columns)
     figure.update_layout(height=360, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
     st.plotly_chart(
         figure,

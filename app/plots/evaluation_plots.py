@@ -46,9 +46,9 @@ def results_matrix(findings: Findings, classifier: int, measure: Measure, *, key
     for line in places(plan, classifier):
         attack = line[0].attack
         there = [_cell_key(place, attack) for place in columns]
-        found = [findings.share(place, measure) for place in there]
-        shares.append(found)
-        words = [_cell_text(findings, place, share) for place, share in zip(there, found, strict=True)]
+        result = [findings.share(place, measure) for place in there]
+        shares.append(result)
+        words = [_cell_text(findings, place, share) for place, share in zip(there, result, strict=True)]
         text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
     frame = pd.DataFrame(text)
     colours = pd.DataFrame("", index=frame.index, columns=frame.columns)
@@ -221,9 +221,9 @@ def curves_plot(findings: Findings, classifier: int, *, key: str) -> bool:
     return bool(curves(findings, classifier))
 
 
-def _by_attack(found: Sequence[Curve]) -> list[list[Curve]]:
-    names = list(dict.fromkeys(curve.attack for curve in found))
-    return [[curve for curve in found if curve.attack == name] for name in names]
+def _by_attack(result: Sequence[Curve]) -> list[list[Curve]]:
+    names = list(dict.fromkeys(curve.attack for curve in result))
+    return [[curve for curve in result if curve.attack == name] for name in names]
 
 
 def times_plot(findings: Findings, classifier: int, *, key: str) -> None:

@@ -63,7 +63,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
         dragmode="turntable",
         showlegend=False,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        scene={
+        example={
             "xaxis": {**axis, "title": axis_title("gradient sign", unit)},
             "yaxis": {**axis, "title": axis_title("random signs", unit)},
             "zaxis": {**axis, "title": "loss"},
@@ -79,9 +79,9 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
     save_menu(partial(surface_figure, grid, unit), key, "loss_surface")
 
 
-def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
+def regions_plot(result: Regions, classes: Sequence[str], *, key: str) -> None:
     """The classes that the classifier sees on the plane, and where the three images lie."""
-    grid = found.grid
+    grid = result.grid
     present, places = region_classes(grid)
     count = max(2, len(present))
     colours = [_css(n) for n in range(count)]
@@ -112,11 +112,11 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
                 marker=square,
             )
         )
-    titles = ("clean", "adversarial", found.third_title)
+    titles = ("clean", "adversarial", result.third_title)
     figure.add_trace(
         go.Scatter(
-            x=[place[0] for place in found.plane.places],
-            y=[place[1] for place in found.plane.places],
+            x=[place[0] for place in result.plane.places],
+            y=[place[1] for place in result.plane.places],
             mode="markers+text",
             text=[f"<b>{title}</b>" for title in titles],
             textposition="top center",
@@ -129,10 +129,10 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
     style(figure, height=460)
     figure.update_layout(legend={"y": -0.18})
     figure.update_xaxes(title="from clean to adversarial (L2)", showgrid=False, zeroline=False)
-    figure.update_yaxes(title=f"toward {found.third_title} (L2)", showgrid=False, zeroline=False)
+    figure.update_yaxes(title=f"toward {result.third_title} (L2)", showgrid=False, zeroline=False)
     alt = "Decision regions: " + ", ".join(classes[number] for number in present)
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    save_menu(partial(regions_figure, found, tuple(classes)), key, "decision_regions")
+    save_menu(partial(regions_figure, result, tuple(classes)), key, "decision_regions")
 
 
 def _css(n: int) -> str:

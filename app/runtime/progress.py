@@ -97,30 +97,30 @@ def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     Args:
         known: take the column that the recipe's attacker knows: the attack is made on that system, which is the example's classifier.
     """
-    scene = examples.current()
-    if scene is None:
+    example = examples.current()
+    if example is None:
         show_unavailable()
         st.stop()
-    assert scene is not None
+    assert example is not None
     recipe = session.recipe()
     session.sync_query_params()
     key = result_keys.known_attack(recipe) if known else result_keys.attack(recipe)
     if results.get(key) is None:
-        (attacker.start_attack if known else recipe_jobs.start_attack)(recipe, scene)
-    base = results.get(key)
-    if base is None:
+        (attacker.start_attack if known else recipe_jobs.start_attack)(recipe, example)
+    attack_outcome = results.get(key)
+    if attack_outcome is None:
         verdict(status_text(key, "The attack is running.", "The attack"))
         if not show_progress(Kind.ATTACK):
             retry_button(key)
         st.stop()
-    assert base is not None
-    if base.stopped:  # the page says so, and nothing that takes time begins by itself
+    assert attack_outcome is not None
+    if attack_outcome.stopped:  # the page says so, and nothing that takes time begins by itself
         retry_button(key)
     system = recipe.built_known_system() if known else None
     if system is not None:
-        judge = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
-        scene = replace(scene, classifier=judge, before=base.before or scene.before)
-    return scene, base
+        judge = system.classifier(example.load, recipe.backward, seed=recipe.seed)
+        example = replace(example, classifier=judge, before=attack_outcome.before or example.before)
+    return example, attack_outcome
 
 
 def run_cached(key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None]) -> T | None:

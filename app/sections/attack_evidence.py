@@ -113,8 +113,8 @@ def _followed_class(outcome: Outcome) -> str:
 
 def _location_map(outcome: Outcome) -> None:
     """Where the patch would have worked too."""
-    target, scene = outcome.attacked.target, examples.current()
-    if target is None or scene is None:
+    target, example = outcome.attacked.target, examples.current()
+    if target is None or example is None:
         return
     key = result_keys.locations(outcome.recipe)
     location_map = results.get(key)
@@ -126,7 +126,7 @@ def _location_map(outcome: Outcome) -> None:
     st.caption(f"Tries the same patch budget toward {theme.plain(outcome.classes[target])} at 25 places.")
     if st.button("Map the places", icon=":material/grid_on:", key="map_places"):
         background.invalidate(key)
-        recipe_jobs.start_location_map(outcome.recipe, scene, target)
+        recipe_jobs.start_location_map(outcome.recipe, example, target)
         st.rerun()
 
 

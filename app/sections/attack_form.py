@@ -18,7 +18,7 @@ from core.recipe.recipe import build_attack
 from core.recipe.running import check_target
 
 
-def attack_form(recipe: Recipe, scene: Example) -> Recipe:
+def attack_form(recipe: Recipe, example: Example) -> Recipe:
     """The attack and its parameters, beside the images that they change."""
     names = attacks.names()
     session.set_widget("attack_name", recipe.attack.name)
@@ -34,19 +34,19 @@ def attack_form(recipe: Recipe, scene: Example) -> Recipe:
     st.caption(f"{method.summary} {method.paper}.")
     built = recipe.built_attack()
     if isinstance(built, LaVAN | UniversalPatch):
-        patch_position(built, scene)
+        patch_position(built, example)
     domain = domains.get(recipe.domain)
     parameters = domain.attack_parameters(method, recipe.attack.params)
     params = controls(method, recipe.attack.params, key="attack", parameters=parameters)
     eps_note(parameters, params)
-    classes = scene.classifier.classes
-    targets = ["", *(c for n, c in enumerate(classes) if n != scene.label)]
+    classes = example.classifier.classes
+    targets = ["", *(c for n, c in enumerate(classes) if n != example.label)]
     aim = classes[domain.class_number(recipe.target)] if recipe.target else ""
-    key = f"attack_target_{recipe.domain}_{scene.label}"
+    key = f"attack_target_{recipe.domain}_{example.label}"
     if aim not in targets:  # a link can name it: it stays, with a sentence
         targets.append(aim)
         try:
-            check_target(scene, scene.label)
+            check_target(example, example.label)
         except BadInput as error:
             st.warning(theme.plain(str(error)))
     sync_widget(key, aim)
@@ -71,9 +71,9 @@ def attack_form(recipe: Recipe, scene: Example) -> Recipe:
     return attacker.attacker_control(session.recipe())
 
 
-def patch_position(attack: LaVAN | UniversalPatch, scene: Example) -> None:
+def patch_position(attack: LaVAN | UniversalPatch, example: Example) -> None:
     """The image with the patch's outline, to be put where the user likes."""
-    size = scene.classifier.size
+    size = example.classifier.size
     spot = (attack.row, attack.column) if attack.place == "given" else None
     try:
         side = attack.side(size, size) / size
@@ -81,7 +81,7 @@ def patch_position(attack: LaVAN | UniversalPatch, scene: Example) -> None:
         st.error(theme.plain(str(error)))
         return
     pick_location(
-        scene.clean,
+        example.clean,
         side,
         spot,
         key=f"place_{attack.name}_{result_keys.example(session.recipe())}",

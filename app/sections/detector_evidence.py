@@ -22,19 +22,19 @@ from core.recipe import AttackOutcome, Example, Progress, Recipe
 N_CALIBRATION = 200  # clean images that a threshold is chosen on
 
 
-def detectors(scene: Example) -> dict[str, Detector]:
+def detectors(example: Example) -> dict[str, Detector]:
     """What there is to ask for this classifier, by name."""
-    found: list[Detector] = []
+    result: list[Detector] = []
     for kind in get_args(masks.Kind):  # of each kind that with the middle β
-        names = [name for name in masks.names(scene.classifier.domain) if masks.card(name).architecture == kind]
+        names = [name for name in masks.names(example.classifier.domain) if masks.card(name).architecture == kind]
         if names:
-            attention = masks.load(names[len(names) // 2], str(scene.classifier.device))
-            found.append(MaskDisagreement(scene.classifier, attention))
-    found.append(FeatureSqueezing(scene.classifier))
-    return {detector.name: detector for detector in found}
+            attention = masks.load(names[len(names) // 2], str(example.classifier.device))
+            result.append(MaskDisagreement(example.classifier, attention))
+    result.append(FeatureSqueezing(example.classifier))
+    return {detector.name: detector for detector in result}
 
 
-def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
+def clean_scores(recipe: Recipe, example: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
     """The detector's scores of clean images that have no part in anything else, and where they come from."""
     domain = domains.get(recipe.domain)
     if not domain.splits():
@@ -42,7 +42,9 @@ def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np
         batch = torch.cat(
             [
                 images.to_tensor(
-                    images.fit(domain.gallery_pixels(i.name), scene.classifier.size, scene.classifier.channels, "crop")
+                    images.fit(
+                        domain.gallery_pixels(i.name), example.classifier.size, example.classifier.channels, "crop"
+                    )
                 )
                 for i in items
             ]
@@ -71,16 +73,16 @@ def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np
 
 @torch.no_grad()
 def evidence(
-    detector: Detector, scene: Example, base: AttackOutcome, threshold: float
+    detector: Detector, example: Example, attack_outcome: AttackOutcome, threshold: float
 ) -> tuple[list[Row], dict[str, list[Tile]]]:
     """What the detector makes of the clean and of the attacked image, and what it goes by."""
     rows: list[Row] = []
     lines: dict[str, list[Tile]] = {}
-    classes = scene.classifier.classes
-    for name, pixels in (("clean", scene.clean), ("adversarial", base.adversarial)):
-        image = images.to_tensor(pixels).to(scene.classifier.device)
+    classes = example.classifier.classes
+    for name, pixels in (("clean", example.clean), ("adversarial", attack_outcome.adversarial)):
+        image = images.to_tensor(pixels).to(example.classifier.device)
         score = float(detector.score(image))
-        seen = classes[int(scene.classifier(image).argmax())]
+        seen = classes[int(example.classifier(image).argmax())]
         words = score_words(score, threshold)
         entry: Row = {
             "": name,
@@ -90,7 +92,7 @@ def evidence(
             "verdict": "flagged" if score > threshold else "passes",
         }
         tone: Role = "clean" if name == "clean" else "adversarial"
-        title = name if name == "clean" else attacked_title(base)
+        title = name if name == "clean" else attacked_title(attack_outcome)
         tiles = [Tile(pixels, title, f"sees {seen}", tone, file_name=f"{name}.png")]
         if isinstance(detector, MaskDisagreement):
             mask = detector.attention.mask(image)

@@ -130,9 +130,9 @@ def image_rows(findings: Findings, place: Place, positions: list[int], words: st
 
 def _shape(plan: Plan) -> tuple[int, int]:
     """Side and channels of the images that the classifier takes, as far as they are known without it."""
-    scene = examples.current()
-    if scene is not None and scene.classifier.domain == plan.domain:
-        return scene.classifier.size, scene.classifier.channels
+    example = examples.current()
+    if example is not None and example.classifier.domain == plan.domain:
+        return example.classifier.size, example.classifier.channels
     domain = domains.get(plan.domain)
     return domain.size, domain.channels
 

@@ -97,8 +97,8 @@ def _gallery_name(recipe: Recipe) -> str:
     """The name of the gallery's image that the recipe is about, also where it is the default; '' for an image from elsewhere."""
     if recipe.picture.kind != "gallery" or recipe.picture.name:
         return recipe.picture.name if recipe.picture.kind == "gallery" else ""
-    scene = examples.current()
-    return scene.picture.name if scene is not None else ""
+    example = examples.current()
+    return example.picture.name if example is not None else ""
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -205,18 +205,18 @@ def _preview(recipe: Recipe) -> None:
         on_change=_fit_changed,
         help="Cut the long side, put grey beside the short one, or distort.",
     )
-    scene = examples.current()
-    if scene is None:
+    example = examples.current()
+    if example is None:
         return
-    with st.container(key=crisp_key("preview", scene.clean)):
-        st.image(scene.clean, width=150, output_format="PNG", alt="The image as the classifier gets it")
-    st.caption(f"What the classifier gets: {scene.clean.shape[1]}×{scene.clean.shape[0]} pixels")
-    _true_class(domains.get(recipe.domain), session.recipe(), scene)
+    with st.container(key=crisp_key("preview", example.clean)):
+        st.image(example.clean, width=150, output_format="PNG", alt="The image as the classifier gets it")
+    st.caption(f"What the classifier gets: {example.clean.shape[1]}×{example.clean.shape[0]} pixels")
+    _true_class(domains.get(recipe.domain), session.recipe(), example)
 
 
-def _true_class(domain: domains.Domain, recipe: Recipe, scene: Example) -> None:
+def _true_class(domain: domains.Domain, recipe: Recipe, example: Example) -> None:
     """A field for the true class of an image whose class the domain does not know."""
-    if domain.true_label(scene.picture) is not None:
+    if domain.true_label(example.picture) is not None:
         return
     key = f"side_true_class_{domain.name}"
     session.set_widget(key, recipe.true_class)

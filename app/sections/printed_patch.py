@@ -18,8 +18,8 @@ from core.recipe import Example, Outcome, PrintedPatch, stick_on, sticker
 
 def stored_patch() -> PrintedPatch | None:
     """The patch that this user keeps."""
-    found: PrintedPatch | None = st.session_state.get("kept_patch")
-    return found
+    result: PrintedPatch | None = st.session_state.get("kept_patch")
+    return result
 
 
 def print_section(outcome: Outcome) -> None:
@@ -75,12 +75,12 @@ def keep_button(outcome: Outcome) -> None:
     )
 
 
-def patch_on_image(scene: Example) -> None:
+def patch_on_image(example: Example) -> None:
     """The kept patch on the image at hand: where, how large and how turned it lies, and what the classifier says."""
     patch = stored_patch()
     if patch is None:
         return
-    side, width = patch.patch.shape[0], min(scene.clean.shape[:2])
+    side, width = patch.patch.shape[0], min(example.clean.shape[:2])
     with st.container(border=True, key="sticking"):
         st.markdown("**The kept patch, on this image**")
         st.caption(
@@ -99,16 +99,16 @@ def patch_on_image(scene: Example) -> None:
             )
             angle = st.slider("Turn (°)", -180, 180, 0, 5, key="stick_angle")
             pick_location(
-                scene.clean, size / 100, spot, key=f"stick_place_{result_keys.example(session.recipe())}", put=put
+                example.clean, size / 100, spot, key=f"stick_place_{result_keys.example(session.recipe())}", put=put
             )
         own = abs(size - 100 * side / width) < 0.5  # its own size, copied pixel by pixel
         try:
-            stuck = stick_on(patch, scene, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)
+            stuck = stick_on(patch, example, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)
         except BadInput as error:
             look.error(theme.plain(str(error)))
             return
         with look:
-            words = prediction(stuck.verdict, scene.classifier.classes, scene.known_label)
+            words = prediction(stuck.verdict, example.classifier.classes, example.known_label)
             row(
                 [Tile(stuck.picture, "with the patch", words, "adversarial", file_name="patched.png")],
                 key="stuck",
