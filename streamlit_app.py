@@ -1,6 +1,6 @@
 """The door: page set-up, navigation, sidebar; nothing else.
 
-The server imports this file once, when it starts, and runs it as __main__ for every visitor.
+The server imports this file once, when it starts, and runs it as __main__ for every user.
 """
 
 import streamlit as st
@@ -34,10 +34,9 @@ if __name__ == "__main__":
                         ("attack", "Attack", "bolt", "Fool the classifier."),
                         ("compare", "Compare", "view_column", "Several attacks at the same budget."),
                         ("defend", "Defend", "shield", "Put defenses side by side."),
-                        ("windows", "Windows", "window", "Gradients smoothing, step by step."),
-                        ("detect", "Detect", "troubleshoot", "Tell attacked pictures from clean ones."),
-                        ("evaluate", "Evaluate", "grid_on", "Attacks and defenses on many pictures."),
-                        ("training", "Training", "model_training", "Train classifiers, denoisers and attention masks."),
+                        ("windows", "Gradient windows", "window", "Gradients smoothing, step by step."),
+                        ("detect", "Detect", "troubleshoot", "Tell attacked images from clean ones."),
+                        ("evaluate", "Evaluate", "grid_on", "Attacks and defenses on many images."),
                     )
                 ),
             ],
@@ -47,8 +46,8 @@ if __name__ == "__main__":
                     ("denoisers", "Denoisers", "healing", "What a trained denoiser removes."),
                     ("gradcam", "Grad-CAM", "thermostat", "Where the classifier looks."),
                     ("features", "Feature noise", "layers", "How a small change grows from layer to layer."),
-                    ("masks", "Attention masks", "blur_on", "What the classifier needs of a picture."),
-                    ("landscape", "Landscape", "landscape", "The ground around a picture."),
+                    ("masks", "Attention masks", "blur_on", "What the classifier needs of an image."),
+                    ("landscape", "Landscape", "landscape", "The ground around an image."),
                 )
             ],
         },

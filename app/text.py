@@ -109,11 +109,11 @@ def attack_verdict(outcome: Outcome) -> str:
 
 def _attack_verdict(outcome: Outcome) -> str:
     attacked = outcome.attacked
-    sees = f"{a(outcome.classes[attacked.prediction.label])} ({per_cent(attacked.prediction.confidence)})"
-    before = before_words(outcome.clean_prediction, outcome.classes, outcome.label, outcome.label_known)
-    wrong = outcome.label_known and outcome.clean_prediction.label != outcome.label
-    if attacked.lost_to_quantization:
-        fooled = f"It fooled the classifier until the picture was rounded to 8 bits; the saved file is seen as {sees}."
+    sees = f"{a(outcome.classes[attacked.verdict.label])} ({per_cent(attacked.verdict.confidence)})"
+    before = before_words(outcome.before, outcome.classes, outcome.label, outcome.label_known)
+    wrong = outcome.label_known and outcome.before.label != outcome.label
+    if attacked.flips_back:
+        fooled = f"It fooled the classifier until the image was rounded to 8 bits; the saved file is seen as {sees}."
         return f"{before} {fooled}" if wrong else fooled
     if attacked.success:
         return f"{before} {_success(outcome, sees)}"
@@ -186,10 +186,10 @@ def _failure(outcome: Outcome, sees: str) -> str:
 
 
 def change(outcome: Outcome) -> str:
-    """How much of the picture was changed, as a phrase."""
+    """How much of the image was changed, as a phrase."""
     norms, pixels = outcome.attacked.norms, outcome.clean.shape[0] * outcome.clean.shape[1]
     if norms.l0 < 0.3 * pixels:
-        return f"changing {per_cent(norms.l0 / pixels)} of the picture"
+        return f"changing {per_cent(norms.l0 / pixels)} of the image"
     return f"changing no pixel by more than {budget(norms.linf, domains.get(outcome.domain).linf.unit)}"
 
 

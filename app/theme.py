@@ -10,7 +10,7 @@ import streamlit as st
 
 
 def crisp_key(name: str, pixels: npt.NDArray[np.uint8]) -> str:
-    """A container's key whose style draws small pictures as squares."""
+    """A container's key whose style draws small images as squares."""
     return f"px_{name}" if max(pixels.shape[:2]) <= 64 else f"mat_{name}"
 
 
@@ -38,7 +38,7 @@ def plain(text: str, most: int = 600) -> str:
     line = _INVISIBLE.sub("\ufffd", " ".join(text.split()))
     line = line if len(line) <= most else line[: most - 1] + "…"
     line = _LINK.sub(_WORD_JOINER, line)
-    line = _MARKDOWN.sub(lambda found: "\\" + found.group(), line)
+    line = _MARKDOWN.sub(lambda result: "\\" + result.group(), line)
     return _BLOCK.sub(
-        lambda found: "\\" + found.group() if not found.group().isdecimal() else found.group() + "\\", line
+        lambda result: "\\" + result.group() if not result.group().isdecimal() else result.group() + "\\", line
     )

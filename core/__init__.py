@@ -1,4 +1,4 @@
-"""Mirage's engine: pictures, classifiers, attacks, defenses. Knows no screen; usable from a notebook or a shell."""
+"""Mirage's engine: images, classifiers, attacks, defenses. Knows no screen; usable from a notebook or a shell."""
 
 from core import attacks, defenses, detectors, domains
 from core.inputs import BadInput

@@ -36,7 +36,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Trial:
-    """One attack on a set of pictures: how many of how many it fooled, and how many of those only before 8-bit rounding."""
+    """One attack on a set of images: how many of how many it fooled, and how many of those only before 8-bit rounding."""
 
     attack: Attack
     fooled: int
@@ -45,7 +45,7 @@ class Trial:
 
     @property
     def share(self) -> float:
-        """The share that was fooled; NaN of no pictures, which raises no warning."""
+        """The share that was fooled; NaN of no images, which raises no warning."""
         return self.fooled / self.count if self.count else nan
 
     @property
@@ -64,14 +64,14 @@ class Trial:
         return self.attack.access == "gradient" and not self.attack.instant
 
     def rivals(self, other: Trial) -> bool:
-        """Whether the two had the same budget on as many pictures."""
+        """Whether the two had the same budget on as many images."""
         same = self.eps is not None and other.eps is not None and abs(self.eps - other.eps) < 1e-9
         return same and self.norm == other.norm and self.count == other.count
 
 
 @dataclass(frozen=True)
 class Slope:
-    """The gradient on some pictures: the share of values that are exactly zero, and the smallest picture's root mean square."""
+    """The gradient on some images: the share of values that are exactly zero, and the smallest image's root mean square."""
 
     zero: float
     smallest: float
@@ -147,9 +147,9 @@ def unbounded_falls_short(trials: Sequence[Trial]) -> Flag | None:
         if (trial.attack.smallest or (trial.eps or 0) >= 1) and 0 < trial.count != trial.fooled:
             return Flag(
                 "unbounded",
-                "An attack without a budget did not reach every picture",
+                "An attack without a budget did not reach every image",
                 f"{_did(trial)}.",
-                "Whoever may change everything can turn any picture into any other. Less than all means that the attack, not "
+                "Whoever may change everything can turn any image into any other. Less than all means that the attack, not "
                 "the classifier, is at its limit.",
                 "Give it more iterations or more searches; where that does not help, look for a masked gradient.",
             )
@@ -162,7 +162,7 @@ def chance_without_averaging(defense: Defense, backward: str) -> Flag | None:
     return Flag(
         "no-averaging",
         "A random defense was attacked on a single draw",
-        f"{defense.title} draws anew for every picture, and the attacker looked at one draw.",
+        f"{defense.title} draws anew for every image, and the attacker looked at one draw.",
         "The attack fits that draw and fails on the next; it says nothing about an attacker who averages.",
         "Attack the average over the defense's randomness (EOT): backward='average'.",
     )
@@ -175,7 +175,7 @@ def flips_back(trials: Sequence[Trial]) -> Flag | None:
                 "flips-back",
                 "It fooled the classifier only before 8-bit rounding",
                 f"{trial.attack.title}: {trial.flipped} of {trial.count} predictions flip back in the file that is saved.",
-                "The change is smaller than a grey level, so no picture file can hold it. Papers that judge before rounding count "
+                "The change is smaller than a grey level, so no image file can hold it. Papers that judge before rounding count "
                 "it as a success; Mirage does not.",
                 "Ask for a margin (confidence), a larger eps, or an attack that rounds on its way.",
             )
@@ -188,10 +188,10 @@ def raised(
     """Every flag that these outcomes raise, in the order of what to look at first.
 
     Raises:
-        BadInput: a trial fooled more pictures than it had.
+        BadInput: a trial fooled more images than it had.
     """
     if any(not 0 <= trial.fooled <= trial.count for trial in trials):
-        raise BadInput("A trial cannot have fooled more pictures than it had.")
+        raise BadInput("A trial cannot have fooled more images than it had.")
     flags = [
         None if found is None else no_gradient(found),
         None if defense is None else chance_without_averaging(defense, backward),

@@ -1,4 +1,4 @@
-"""Bytes to picture and picture to bytes, safely: everything a visitor hands in comes through `core.decoding`."""
+"""Bytes to image and image to bytes, safely: everything a user hands in comes through `core.decoding`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Fit: TypeAlias = Literal["crop", "pad", "stretch"]
 
 EXTENSIONS = ("png", "jpg", "jpeg", "webp", "bmp", "gif", "avif", "tif", "tiff")
 SMALLEST_FILM = 256  # a film's longer side at least, in pixels
-MAT = 127  # the grey around a padded picture: the middle of the range, so that the border itself says nothing
+MAT = 127  # the grey around a padded image: the middle of the range, so that the border itself says nothing
 
 
 def fit(pixels: Pixels, size: int, channels: int, how: Fit) -> Pixels:
-    """Bring a picture to the square that a domain works on.
+    """Bring an image to the square that a domain works on.
 
     Args:
         pixels: uint8 H×W×3 or H×W×1.
@@ -58,12 +58,12 @@ def fit(pixels: Pixels, size: int, channels: int, how: Fit) -> Pixels:
         fitted = Image.new(picture.mode, (size, size), MAT if channels == 1 else (MAT, MAT, MAT))
         fitted.paste(picture.resize(inner, lanczos), ((size - inner[0]) // 2, (size - inner[1]) // 2))
     else:
-        raise BadInput(f"{quoted(how)} is no way to fit a picture; there are crop, pad and stretch.")
+        raise BadInput(f"{quoted(how)} is no way to fit an image; there are crop, pad and stretch.")
     return np.array(fitted, dtype=np.uint8).reshape(size, size, channels)
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
-    """One picture as the engine takes it: uint8 H×W×C to float32 1×C×H×W in [0, 1]."""
+    """One image as the engine takes it: uint8 H×W×C to float32 1×C×H×W in [0, 1]."""
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
 
 
@@ -99,9 +99,9 @@ def quantise(images: Tensor) -> Tensor:
 
 
 def png(pixels: Pixels, level: int = 6, palette: Pixels | None = None) -> bytes:
-    """A PNG file of a picture, uint8 H×W×3 or H×W×1, every value kept; `level` 0 is not compressed and written at once, 9 is smallest.
+    """A PNG file of an image, uint8 H×W×3 or H×W×1, every value kept; `level` 0 is not compressed and written at once, 9 is smallest.
 
-    With a `palette` (uint8 256×3) the values of an H×W×1 picture stand for its colours.
+    With a `palette` (uint8 256×3) the values of an H×W×1 image stand for its colours.
     """
     if level == 0:
         return _stored(pixels, palette)
@@ -132,7 +132,7 @@ def _stored(pixels: Pixels, palette: Pixels | None) -> bytes:
 
 
 def from_png(data: bytes) -> Pixels:
-    """The picture of a PNG file that `png` wrote: uint8 H×W×3 or H×W×1, every value kept.
+    """The image of a PNG file that `png` wrote: uint8 H×W×3 or H×W×1, every value kept.
 
     Raises:
         BadInput: damaged, too large, or no such file.
@@ -141,7 +141,7 @@ def from_png(data: bytes) -> Pixels:
 
 
 def page(pixels: Pixels, width: float) -> bytes:
-    """A PDF page that holds the picture at `width` centimetres, true size when it is printed without scaling.
+    """A PDF page that holds the image at `width` centimetres, true size when it is printed without scaling.
 
     Raises:
         BadInput: the width is not between 0.5 and 100 cm.
@@ -157,12 +157,12 @@ def page(pixels: Pixels, width: float) -> bytes:
 
 
 def animation(frames: Sequence[Pixels], kind: Literal["gif", "webp"], seconds: float = 4.0) -> bytes:
-    """A film of pictures of one size, shown for about `seconds` and then for one more second on the last: GIF or lossless WebP.
+    """A film of images of one size, shown for about `seconds` and then for one more second on the last: GIF or lossless WebP.
 
-    Small pictures are enlarged by a whole factor, each pixel a square, so that a viewer does not smooth them.
+    Small images are enlarged by a whole factor, each pixel a square, so that a viewer does not smooth them.
     """
     if not frames:
-        raise BadInput("A film needs at least one picture.")
+        raise BadInput("A film needs at least one image.")
     factor = max(1, SMALLEST_FILM // max(frames[0].shape[:2]))
     pictures = [_picture(np.repeat(np.repeat(frame, factor, 0), factor, 1)) for frame in frames]
     each = max(20, min(500, round(1000 * seconds / len(pictures))))

@@ -57,7 +57,7 @@ def check_form(images: Tensor) -> None:
     if images.shape[1] not in (1, 3):
         raise BadInput(f"Images must have 1 or 3 channels in the second dimension; this batch is {_shape(images)}.")
     if images.numel() == 0:
-        raise BadInput(f"This batch is empty: {_shape(images)}; hand in at least one picture.")
+        raise BadInput(f"This batch is empty: {_shape(images)}; hand in at least one image.")
     if not images.is_floating_point():
         raise BadInput(f"Images must be floats in [0, 1]; these are {images.dtype}: divide 8-bit values by 255 first.")
 
@@ -84,9 +84,9 @@ def check_labels(labels: Tensor, count: int, classes: int, what: str = "labels")
         BadInput: wrong type, length or range.
     """
     if not isinstance(labels, Tensor) or labels.dim() != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise BadInput(f"The {what} must be a one-dimensional int64 tensor, one class number a picture.")
+        raise BadInput(f"The {what} must be a one-dimensional int64 tensor, one class number an image.")
     if len(labels) != count:
-        raise BadInput(f"There are {count} pictures and {len(labels)} {what}; hand in one for each picture.")
+        raise BadInput(f"There are {count} images and {len(labels)} {what}; hand in one for each image.")
     numbers = labels.long()  # torch compares no uint16
     outside = numbers[(numbers < 0) | (numbers >= classes)]
     if len(outside):

@@ -1,4 +1,4 @@
-"""Threads that stay, each of which computes on one core: work on pictures that need not know of each other."""
+"""Threads that stay, each of which computes on one core: work on images that need not know of each other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def spread(
     begun never does. The threads see the caller's `cancellable`.
 
     torch's own way, all threads on one operation, pays for a meeting of the threads at every operation: some 20 to 50 µs, which is
-    as much as the arithmetic on a picture. On two busy cores this earns a fifth of JPEG's time on 8 photographs and four fifths of
+    as much as the arithmetic on an image. On two busy cores this earns a fifth of JPEG's time on 8 photographs and four fifths of
     the bilateral filter's; total variation, the median and gradients smoothing come out even there. An error in one of them is
     raised here.
     """

@@ -1,4 +1,4 @@
-"""Several attacks on one picture at the same budget, side by side, and on classifiers that they were not made on."""
+"""Several attacks on one image at the same budget, side by side, and on classifiers that they were not made on."""
 
 import streamlit as st
 
@@ -78,11 +78,11 @@ def with_budget(recipe: Recipe) -> Recipe:
     return session.recipe()
 
 
-def side_by_side(found: Comparison, scene: Example, dimmed: bool) -> None:
-    """A column an attack: its picture, and its change."""
-    classes, label = scene.classifier.classes, scene.known_label
+def side_by_side(result: Comparison, example: Example, dimmed: bool) -> None:
+    """A column an attack: its image, and its change."""
+    classes, label = example.classifier.classes, example.known_label
     made, changed = [], []
-    for entry in found.entries:
+    for entry in result.entries:
         done = entry.attacked
         made.append(
             Tile(
@@ -93,8 +93,8 @@ def side_by_side(found: Comparison, scene: Example, dimmed: bool) -> None:
                 file_name=f"{entry.name}.png",
             )
         )
-        change, factor = magnified_difference(scene.clean, done.adversarial)
-        unit = domains.get(scene.classifier.domain).linf.unit
+        change, factor = magnified_difference(example.clean, done.adversarial)
+        unit = domains.get(example.classifier.domain).linf.unit
         words = f"L∞ {budget(done.norms.linf, unit)} · L2 {done.norms.l2:.2f}"
         alt = f"What {entry.attack.title} changed, times {factor}. {words}"
         file = f"{entry.name}_delta.png"
@@ -103,7 +103,7 @@ def side_by_side(found: Comparison, scene: Example, dimmed: bool) -> None:
     row(changed, key="comparison_changes", label="What each attack changed", width=118, dimmed=dimmed)
 
 
-def other_classifiers(recipe: Recipe, scene: Example) -> None:
+def other_classifiers(recipe: Recipe, example: Example) -> None:
     """The attack of the Attack screen, made on each classifier of the domain and shown to all of them."""
     domain = domains.get(recipe.domain)
     names = tuple(n for n in domain.classifier_names() if domain.is_local(n))
@@ -119,24 +119,24 @@ def other_classifiers(recipe: Recipe, scene: Example) -> None:
     st.caption(
         f"{method}, made on one classifier (rows) and shown to the others (columns), which the attacker never saw."
     )
-    found = results.get(result_keys.transfer(recipe))
-    if found is None and progress.show_progress(Kind.TRANSFER, picture=False):
+    result = results.get(result_keys.transfer(recipe))
+    if result is None and progress.show_progress(Kind.TRANSFER, picture=False):
         return
-    if found is None:
+    if result is None:
         if st.button("Try every classifier", icon=":material/swap_horiz:", key="transfer"):
             background.invalidate(result_keys.transfer(recipe))
-            recipe_jobs.start_transfer(recipe, scene, names)
+            recipe_jobs.start_transfer(recipe, example, names)
             st.rerun()
         return
-    table(table_of_transfer(found, titles, scene.classifier.classes), key="transfer_table", name="transfer")
-    if len(found.said) < len(found.names):
-        st.caption(f"Stopped after {len(found.said)} of {plural(len(found.names), 'classifier')}.")
+    table(table_of_transfer(result, titles, example.classifier.classes), key="transfer_table", name="transfer")
+    if len(result.said) < len(result.names):
+        st.caption(f"Stopped after {len(result.said)} of {plural(len(result.names), 'classifier')}.")
 
 
-scene = examples.current()
-if scene is None:
+example = examples.current()
+if example is None:
     st.stop()
-assert scene is not None
+assert example is not None
 head = st.container()
 recipe = chosen(session.recipe())
 with st.container(key="bench"):
@@ -177,21 +177,20 @@ with run_slot:
     elif st.session_state.get("worst"):
         pressed = True  # that button was pressed, and with it went its place
 if results.get(key) is None and not background.blocked(key) and (pressed or shown is None):
-    recipe_jobs.start_comparison(recipe, scene)
+    recipe_jobs.start_comparison(recipe, example)
 with left:
     busy = progress.show_progress(Kind.COMPARISON)
-found = results.get(key)
-if found is not None:
-    shown = st.session_state.shown_comparison = (place, found)
+result = results.get(key)
+if result is not None:
+    shown = st.session_state.shown_comparison = (place, result)
 with head:
     if shown is not None:
         unit = domains.get(recipe.domain).linf.unit
         # Of the clean image, by whatever was attacked.
-        before = next(
-            (e.attacked.clean_prediction for e in shown[1].entries if e.attacked.clean_prediction is not None),
-            scene.clean_prediction,
+        before = next((e.attacked.before for e in shown[1].entries if e.attacked.before is not None), example.before)
+        theme.verdict(
+            compare_verdict(shown[1], example.classifier.classes, before, example.label, example.label_known, unit)
         )
-        theme.verdict(compare_verdict(shown[1], scene.classifier.classes, before, scene.label, scene.label_known, unit))
     else:
         waits = progress.status_text(key, "", "The comparison") if background.estimated_seconds(key) else ""
         theme.verdict(
@@ -199,14 +198,16 @@ with head:
         )
 with right:
     if shown is not None:
-        if found is None and not busy:
-            st.info("These pictures are of the run before. Press Run for the settings on the left.")
-        side_by_side(shown[1], scene, dimmed=found is None)
+        if result is None and not busy:
+            st.info("These images are of the run before. Press Run for the settings on the left.")
+        side_by_side(shown[1], example, dimmed=result is None)
 if shown is not None:
     diagnostics(shown[1].flags(), key="comparison_flags")
     unit = domains.get(recipe.domain).linf.unit
     table(
-        table_of_attacks(shown[1], scene.classifier.classes, scene.known_label, unit), key="comparison", name="attacks"
+        table_of_attacks(shown[1], example.classifier.classes, example.known_label, unit),
+        key="comparison",
+        name="attacks",
     )
     stopped = [
         e.attack.title
@@ -219,7 +220,7 @@ if shown is not None:
             "Compare confidences only among those that ran on."
         )
     st.caption(
-        f"One picture, seed {recipe.seed}, made on {theme.plain(attack_target(recipe, scene))}, judged after 8-bit rounding. "
-        "A gradient and a query each count one look at one picture."
+        f"One image, seed {recipe.seed}, made on {theme.plain(attack_target(recipe, example))}, judged after 8-bit rounding. "
+        "A gradient and a query each count one look at one image."
     )
-other_classifiers(recipe, scene)
+other_classifiers(recipe, example)

@@ -64,7 +64,7 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         removed.append(
             Tile(change, _times("what it changed", factor), cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
         )
-    row(tiles, key=f"columns_{attacker}", label="Defended pictures", width=170, dimmed=dimmed)
+    row(tiles, key=f"columns_{attacker}", label="Defended images", width=170, dimmed=dimmed)
     change, factor = magnified_difference(outcome.clean, outcome.attacked.adversarial)
     row(
         [
@@ -82,8 +82,8 @@ def _times(title: str, factor: int) -> str:
     return f"{title} × {factor}" if factor > 1 else title
 
 
-def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: bool) -> None:
-    """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a visitor has one job at a time."""
+def sweeping(recipe: Recipe, example: Example, attacked: AttackOutcome, *, waits: bool) -> None:
+    """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a user has one job at a time."""
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         domain = domains.get(recipe.domain)
@@ -108,31 +108,31 @@ def sweeping(recipe: Recipe, scene: Example, attacked: AttackOutcome, *, waits: 
         st.caption("The sweep begins when the comparison above is done.")
         return
     values = stops(parameters[word])
-    found = progress.run_cached(
+    result = progress.run_cached(
         key,
         f"{defenses.get(name).title} over {word}",
-        lambda watch: sweep(recipe, scene, attacked, name, word, values, on_progress=watch),
+        lambda watch: sweep(recipe, example, attacked, name, word, values, watch=watch),
     )
-    if found is None:
+    if result is None:
         return
-    classes = scene.classifier.classes
+    classes = example.classifier.classes
     tiles = [
         Tile(
             point.attacked.defended,
             f"{word} {shown(point.value, parameters[word].unit if parameters[word].unit == '/255' else '')}",
-            f"{prediction(point.attacked.prediction, classes, scene.known_label)} · {_clean_words(point, scene)}",
+            f"{prediction(point.attacked.verdict, classes, example.known_label)} · {_clean_words(point, example)}",
             "defended",
             file_name=f"sweep_{number}.png",
         )
-        for number, point in enumerate(found)
+        for number, point in enumerate(result)
     ]
     row(tiles, key="sweep", label=f"{name} over {word}", width=100)
     st.caption("The attacker does not know the defense here (grey box).")
 
 
-def _clean_words(point: SweepPoint, scene: Example) -> str:
+def _clean_words(point: SweepPoint, example: Example) -> str:
     """What the defense does to the clean image."""
-    if scene.label_known:
+    if example.label_known:
         return f"clean {mark(point.clean.recovered)}"
     return "clean prediction kept" if point.clean.recovered else "clean prediction changed"
 
@@ -155,10 +155,10 @@ def stops(parameter: Parameter) -> tuple[object, ...]:
     return tuple(sorted(value for value in snapped if value <= parameter.high))
 
 
-scene = examples.current()
-if scene is None:
+example = examples.current()
+if example is None:
     st.stop()
-assert scene is not None
+assert example is not None
 head = st.container()
 session.set_widget("attacker", session.recipe().attacker)
 st.segmented_control(
@@ -178,10 +178,10 @@ if not recipe.defenses:
     st.write("Add one above to see what it makes of the attack.")
     st.stop()
 with head:
-    _, base = progress.require_attack()
+    _, attack_outcome = progress.require_attack()
 
 
-def found(kind: OneAttacker) -> tuple[DefenseOutcome, ...]:
+def outcomes(kind: OneAttacker) -> tuple[DefenseOutcome, ...]:
     return results.get(result_keys.defenses(recipe, kind)) or ()
 
 
@@ -190,19 +190,19 @@ def found(kind: OneAttacker) -> tuple[DefenseOutcome, ...]:
 kinds: tuple[OneAttacker, OneAttacker] = ("adaptive", "grey") if attacker == "adaptive" else ("grey", "adaptive")
 unfinished: OneAttacker | None = None
 for kind in kinds:
-    if len(found(kind)) < len(recipe.defenses):
-        recipe_jobs.start_defenses(recipe, scene, base, kind)
-    if len(found(kind)) < len(recipe.defenses):
+    if len(outcomes(kind)) < len(recipe.defenses):
+        recipe_jobs.start_defenses(recipe, example, attack_outcome, kind)
+    if len(outcomes(kind)) < len(recipe.defenses):
         unfinished = kind
         break
 busy = progress.show_progress(Kind.DEFENSES)
-grey, adaptive = found("grey"), found("adaptive")
+grey, adaptive = outcomes("grey"), outcomes("adaptive")
 merged = tuple(
     column.model_copy(update={"adaptive": adaptive[n].adaptive if n < len(adaptive) else None})
     for n, column in enumerate(grey)
 )
-outcome = make_outcome(recipe, scene, base, merged)
-there = [kind for kind in EACH if attacker in (kind, "both") and merged and found(kind)]
+outcome = make_outcome(recipe, example, attack_outcome, merged)
+there = [kind for kind in EACH if attacker in (kind, "both") and merged and outcomes(kind)]
 complete = len(there) == (2 if attacker == "both" else 1)
 previous: Outcome | None = st.session_state.get("shown_defend")
 if complete:
@@ -217,7 +217,7 @@ with head:
     theme.verdict(defend_verdict(outcome) if merged else state)
     if unfinished and not busy:
         if merged:
-            done = f"{len(found(unfinished))} of {len(recipe.defenses)} are done."
+            done = f"{len(outcomes(unfinished))} of {len(recipe.defenses)} are done."
             st.caption(theme.plain(f"{state} {done}"))
         progress.retry_button(result_keys.defenses(recipe, unfinished))
 if complete:
@@ -231,7 +231,7 @@ if merged:
     st.subheader("Side by side", anchor=False)
     table(table_of_columns(merged, outcome.classes, outcome.known_label), key="defenses", name="defenses")
     st.caption(
-        f"One picture, seed {recipe.seed}; the attack is {theme.plain(base.method)} on {scene.classifier.title}. "
+        f"One image, seed {recipe.seed}; the attack is {theme.plain(attack_outcome.method)} on {example.classifier.title}. "
         "An attacker who knows the defense differentiates through it, or counts it as the identity where it has no gradient (BPDA)."
     )
     if len(adaptive) < len(merged) and not busy:
@@ -239,5 +239,5 @@ if merged:
             "The attacker who knows them was stopped: what stands here against one who does not know is not robustness."
         )
     diagnostics(flags_of(outcome), key="defend_flags")
-    show_defense_grid(recipe, scene, waits=bool(busy))
-    sweeping(recipe, scene, base, waits=bool(busy))
+    show_defense_grid(recipe, example, waits=bool(busy))
+    sweeping(recipe, example, attack_outcome, waits=bool(busy))

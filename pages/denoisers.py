@@ -28,13 +28,13 @@ TONES: tuple[Role, Role] = ("clean", "adversarial")
 
 def learned(domain: domains.Domain) -> dict[str, Method]:
     """The denoisers with weights for the domain, by their titles."""
-    found = {}
+    result = {}
     for name in defenses.names(domain):
         method = defenses.get(name)
         if issubclass(method, LearnedDefense):
             for weights in method.available(domain):
-                found[f"{method.title}, {weights}"] = Method(name=name, params={"weights": weights})
-    return found
+                result[f"{method.title}, {weights}"] = Method(name=name, params={"weights": weights})
+    return result
 
 
 def chosen(recipe: Recipe, offered: dict[str, Method]) -> str:
@@ -92,10 +92,12 @@ def nothing(domain: domains.Domain) -> None:
     st.caption("To train your own, write a plan and run `python -m core train PLAN.json`; see the documentation.")
 
 
-def images_of(one: DenoisedImage, scene: Example, base: AttackOutcome, tone: Role, limit: float) -> list[Tile]:
+def images_of(
+    one: DenoisedImage, example: Example, attack_outcome: AttackOutcome, tone: Role, limit: float
+) -> list[Tile]:
     """One image, what was removed from it, and the rest."""
-    classes, label = scene.classifier.classes, scene.known_label
-    title = attacked_title(base, tone) if tone == "adversarial" else tone
+    classes, label = example.classifier.classes, example.known_label
+    title = attacked_title(attack_outcome, tone) if tone == "adversarial" else tone
     return [
         Tile(one.image, title, prediction(one.before, classes, label), tone, file_name=f"{tone}.png"),
         difference(one.residual, "removed", limit, f"{tone}_removed", "−"),
@@ -112,11 +114,11 @@ def _size(values: Values) -> str:
     return f"L2 {float(np.sqrt((values**2).sum())):.2f}"
 
 
-def numbers(found: Denoising, scene: Example) -> list[Row]:
+def numbers(result: Denoising, example: Example) -> list[Row]:
     """The same in numbers."""
-    classes, label = scene.classifier.classes, scene.known_label
+    classes, label = example.classifier.classes, example.known_label
     rows: list[Row] = []
-    for name, one in zip(TONES, (found.clean, found.adversarial), strict=True):
+    for name, one in zip(TONES, (result.clean, result.adversarial), strict=True):
         attacked = name == "adversarial"
         rows.append(
             {
@@ -124,21 +126,21 @@ def numbers(found: Denoising, scene: Example) -> list[Row]:
                 "before": prediction(one.before, classes, label),
                 "denoised": prediction(one.after, classes, label),
                 "removed, L2": _size(one.residual).removeprefix("L2 "),
-                "perturbation, L2": _size(found.perturbation).removeprefix("L2 ") if attacked else "–",
-                "correlation": "–" if not attacked or found.correlation is None else f"{found.correlation:.2f}",
-                "energy removed": "–" if not attacked or found.removed is None else per_cent(found.removed),
+                "perturbation, L2": _size(result.perturbation).removeprefix("L2 ") if attacked else "–",
+                "correlation": "–" if not attacked or result.correlation is None else f"{result.correlation:.2f}",
+                "energy removed": "–" if not attacked or result.removed is None else per_cent(result.removed),
             }
         )
     return rows
 
 
 @fragment()
-def kernels(scene: Example, base: AttackOutcome, defense: DKN) -> None:
+def kernels(example: Example, attack_outcome: AttackOutcome, defense: DKN) -> None:
     """The kernels of one image; only this runs again when another image is chosen."""
     st.subheader("The kernel of each pixel", anchor=False)
     which = st.segmented_control("Image", TONES, default="adversarial", required=True, key="kernels_which")
-    pixels = scene.clean if which == "clean" else base.adversarial
-    kernel_explorer(pixels, kernel_maps(scene, pixels, defense), key=f"kernels_{which}", label=f"The {which} image")
+    pixels = example.clean if which == "clean" else attack_outcome.adversarial
+    kernel_explorer(pixels, kernel_maps(example, pixels, defense), key=f"kernels_{which}", label=f"The {which} image")
     st.caption(
         "The network predicts 25 weights for each pixel and channel. The new value is the sum of the contributions: each weight times the "
         "neighbor's value. A pixel that is left as it is has the weight 1 in the middle and 0 around it."
@@ -151,7 +153,7 @@ offered = learned(domain)
 if not offered:
     nothing(domain)
     st.stop()
-scene, base = progress.require_attack()
+example, attack_outcome = progress.require_attack()
 head = st.container()
 title = chosen(recipe, offered)
 session.set_widget("denoiser", title)
@@ -160,30 +162,33 @@ method = offered[title]
 defense = defenses.build_for(domain, method.name, method.params)
 assert isinstance(defense, LearnedDefense)
 try:
-    found = denoise(scene, base.adversarial, defense)
+    result = denoise(example, attack_outcome.adversarial, defense)
 except BadInput as error:
     with head:
         theme.verdict("This denoiser cannot be used.")
     st.error(theme.plain(str(error)))
     st.stop()
 with head:
-    theme.verdict(stop_note(base) + denoiser_verdict(found, scene.classifier.classes, scene.label, scene.label_known))
+    theme.verdict(
+        stop_note(attack_outcome)
+        + denoiser_verdict(result, example.classifier.classes, example.label, example.label_known)
+    )
 limit = max(
     float(np.abs(values.mean(2)).max())
-    for values in (found.perturbation, found.clean.residual, found.adversarial.residual)
+    for values in (result.perturbation, result.clean.residual, result.adversarial.residual)
 )
-for tone, one in zip(TONES, (found.clean, found.adversarial), strict=True):
+for tone, one in zip(TONES, (result.clean, result.adversarial), strict=True):
     row(
-        images_of(one, scene, base, tone, limit),
+        images_of(one, example, attack_outcome, tone, limit),
         key=f"denoisers_{tone}",
         label=f"The {tone} image and the denoiser",
         width=150,
     )
 row(
     [
-        difference(found.perturbation, "perturbation", limit, "perturbation"),
-        difference(found.adversarial.residual, "removed", limit, "removed", "−"),
-        difference(found.remaining, "left of it", limit, "left", "="),
+        difference(result.perturbation, "perturbation", limit, "perturbation"),
+        difference(result.adversarial.residual, "removed", limit, "removed", "−"),
+        difference(result.remaining, "left of it", limit, "left", "="),
     ],
     key="denoisers_perturbation",
     label="The perturbation, what was removed, and what is left of it",
@@ -194,9 +199,9 @@ st.caption(
     if domain.channels == 3
     else f"Differences go from −{limit:.3f} (blue) to {limit:.3f} (vermilion); all share one scale."
 )
-table(numbers(found, scene), key="denoisers_numbers", name="denoiser")
+table(numbers(result, example), key="denoisers_numbers", name="denoiser")
 if isinstance(defense, DKN):
-    kernels(scene, base, defense)
+    kernels(example, attack_outcome, defense)
 if st.button(
     "Compare with input transformations",
     key="compare_denoiser",
@@ -215,6 +220,6 @@ with st.expander("About these weights"):
     if card.command:
         st.code(card.command, language=None)
 st.caption(
-    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}, by an attacker who does not know the "
-    "denoiser (grey box). The attacker who knows it is on the Defend page: choose *adaptive* there."
+    f"{theme.plain(attack_outcome.method)} on {theme.plain(example.classifier.title)}, seed {recipe.seed}, "
+    "by an attacker who does not know the denoiser (grey box). The attacker who knows it is on the Defend page: choose *adaptive* there."
 )

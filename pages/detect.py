@@ -1,4 +1,4 @@
-"""Detectors: is this picture attacked, how often are they right on many, and what of an attacker who knows them."""
+"""Detectors: is this image attacked, how often are they right on many, and what of an attacker who knows them."""
 
 import numpy as np
 import streamlit as st
@@ -24,10 +24,8 @@ from core.recipe import Example, Recipe
 MOST = 1000
 
 
-def many(
-    recipe: Recipe, scene: Example, detector: Detector, threshold: float
-) -> tuple[DetectorBenchmark, float] | None:
-    """The trial on many pictures, and the threshold as the visitor moved it."""
+def many(recipe: Recipe, example: Example, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
+    """The trial on many images, and the threshold as the user moved it."""
     domain = domains.get(recipe.domain)
     attack = recipe.built_attack()
     if not domain.splits():
@@ -35,7 +33,7 @@ def many(
         return None
     if attack.universal:
         st.info(
-            f"{attack.title} makes one change for all pictures; choose an attack on single pictures on the Attack page."
+            f"{attack.title} makes one change for all images; choose an attack on single images on the Attack page."
         )
         return None
     split = "test" if "test" in domain.splits() else domain.splits()[0]
@@ -43,7 +41,7 @@ def many(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = int(
             st.number_input(
-                "Pictures",
+                "Images",
                 2,
                 most,
                 min(100, most),
@@ -54,11 +52,11 @@ def many(
         )
         key = result_keys.detector_benchmark(recipe, detector.title, threshold, count, split)
         pressed = st.button(
-            f"Attack {count} pictures, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
+            f"Attack {count} images, twice", type="primary", icon=":material/play_arrow:", key="detect_run"
         )
     st.caption(
-        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(attack_target(recipe, scene))} knows: once by an attacker "
-        "who does not know the detector, once by one who wants it silent too, toward the likeliest other class."
+        f"{theme.plain(recipe.attack_description())} on those that {theme.plain(attack_target(recipe, example))} knows: "
+        "once by an attacker who does not know the detector, once by one who wants it silent too, toward the likeliest other class."
     )
     if pressed:
         background.invalidate(key)
@@ -110,9 +108,9 @@ head = st.container()
 if session.recipe().defenses:
     attacker_control(session.recipe())
 with head:
-    scene, base = progress.require_attack(known=True)
+    example, attack_outcome = progress.require_attack(known=True)
 recipe = session.recipe()
-found = detectors(scene)
+found = detectors(example)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     key = f"detector_{recipe.domain}"
     name = recipe.view.detector if recipe.view.detector in found else next(iter(found))
@@ -131,7 +129,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     if detector.default_threshold is None:
         session.set_widget("detect_share", share)
         st.slider(
-            "Clean pictures flagged, at most",
+            "Clean images flagged, at most",
             0.0,
             max(0.3, share),
             share,
@@ -147,14 +145,14 @@ if recipe.view.detector not in ("", name):
         f"This classifier has no detector of the kind {theme.plain(recipe.view.detector)}; {detector.title} is shown."
     )
 st.caption(f"{detector.summary} {detector.paper}.")
-if detector.default_threshold is None:
-    quiet = clean_scores(recipe, scene, detector)
+if detector.rule is None:
+    quiet = clean_scores(recipe, example, detector)
     if quiet is None:
         with head:
             theme.verdict(
                 progress.status_text(
                     result_keys.clean_scores(recipe, detector.title),
-                    "The detector is looking at clean pictures.",
+                    "The detector is looking at clean images.",
                     "The search for a threshold",
                 )
             )
@@ -168,26 +166,23 @@ if detector.default_threshold is None:
         st.stop()
     source = f"Threshold: exceeded by at most {per_cent(share)} of {quiet[1]}."
 else:
-    threshold, source = (
-        detector.default_threshold,
-        "Threshold: the paper's rule, at which classifier and mask reader disagree.",
-    )
-rows, lines = evidence(detector, scene, base, threshold)
+    threshold, source = detector.rule, "Threshold: the paper's rule, at which classifier and mask reader disagree."
+rows, lines = evidence(detector, example, attack_outcome, threshold)
 for half, (name, tiles) in zip(st.columns(2, gap="large"), lines.items(), strict=True):
     with half:
         row(tiles, key=f"detect_{name}", label=f"What the detector goes by, {name}", width=90)
 table(rows, key="detect_picture", name="detector")
 st.caption(source)
-st.subheader("On many pictures", anchor=False)
-trial = many(recipe, scene, detector, threshold)
+st.subheader("On many images", anchor=False)
+trial = many(recipe, example, detector, threshold)
 with head:
     flags = [entry["verdict"] == "flagged" for entry in rows]
     if trial is None:
-        seen = (scene.clean_prediction, base.prediction)
+        seen = (example.before, attack_outcome.verdict)
         said = detect_verdict(
-            detector.title, (flags[0], flags[1]), seen, scene.classifier.classes, scene.label, scene.label_known
+            detector.title, (flags[0], flags[1]), seen, example.classifier.classes, example.label, example.label_known
         )
-        theme.verdict(stop_note(base) + said)
+        theme.verdict(stop_note(attack_outcome) + said)
     else:
         theme.verdict(trial_verdict(detector.title, trial[0], trial[1]))
 if trial is not None:
@@ -207,7 +202,7 @@ if trial is not None:
         plain, known = (result.true_positive(side, moved) for side in (result.oblivious, result.adaptive))
         if plain.count and known.count and known.value < plain.value - 0.2:
             st.warning(
-                f"The detection does not hold: {per_cent(plain.value)} of the fooling pictures are flagged when the attacker does not "
+                f"The detection does not hold: {per_cent(plain.value)} of the fooling images are flagged when the attacker does not "
                 f"know the detector, {per_cent(known.value)} when he does."
                 + (" The paper measured only the first." if isinstance(detector, MaskDisagreement) else ""),
                 icon=":material/warning:",
@@ -221,11 +216,11 @@ if trial is not None:
             )
         st.caption(
             "The attacker who knows the detector aimed below the threshold that it began with, so his curve rises where that threshold "
-            "is. AUC is how often a fooling picture scores above a clean one, with its 95 % interval (DeLong et al. 1988 on the logit "
+            "is. AUC is how often a fooling image scores above a clean one, with its 95 % interval (DeLong et al. 1988 on the logit "
             "scale, widened to Newcombe 2006)."
         )
     table(trial_table(result, moved), key="detect_trial", name="trial")
     st.caption(
-        "Of the pictures that fool the classifier as 8-bit files: true positives are flagged, true negatives are their clean forms that "
+        "Of the images that fool the classifier as 8-bit files: true positives are flagged, true negatives are their clean forms that "
         "pass. 95 % intervals (Wilson)."
     )

@@ -1,4 +1,4 @@
-"""Many pictures: attacks by defenses as a matrix, from whose cells every picture can be reached."""
+"""Many images: attacks by defenses as a matrix, from whose cells every image can be reached."""
 
 from functools import partial
 from typing import Any
@@ -101,11 +101,9 @@ def views(name: str, classifier: int, measure: Measure, detector: int) -> None:
 def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) -> None:
     run, plan, domain = findings.run, findings.plan, domains.get(findings.plan.domain)
     st.caption(f"{MEASURES[measure]} {theme.plain(reports.heading(findings))}.")
-    place = results_matrix(
-        findings, classifier, measure, detector, key=f"ev_matrix_{plan.name}_{classifier}_{measure}{detector or ''}"
-    )
-    st.caption("Click a cell for its confusion matrix and its pictures.")
-    rows = reports.matrix(findings, classifier, measure, detector)
+    place = results_matrix(findings, classifier, measure, key=f"ev_matrix_{plan.name}_{classifier}_{measure}")
+    st.caption("Click a cell for its confusion matrix and its images.")
+    rows = reports.matrix(findings, classifier, measure)
     files: list[tuple[str, Any, str]] = [
         ("CSV", reports.csv(rows), "matrix.csv"),
         ("LaTeX", reports.latex(rows), "matrix.tex"),
@@ -135,7 +133,7 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
         with back:
             if plan.attacks and plan.defenses:
                 st.caption(
-                    f"{MEASURES['recovered']} Breaks: of the clean pictures that were right, those that it makes wrong."
+                    f"{MEASURES['recovered']} Breaks: of the clean images that were right, those that it makes wrong."
                 )
                 table(reports.recovery(findings, classifier), key="ev_recovery", name="recovery")
             else:
@@ -143,11 +141,11 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
     if times.open:
         with times:
             times_plot(findings, classifier, key=f"ev_times_{plan.name}_{classifier}")
-            st.caption(f"Measured on the clean pictures, batches of {plan.batch}, {theme.plain(run.device)}.")
+            st.caption(f"Measured on the clean images, batches of {plan.batch}, {theme.plain(run.device)}.")
 
 
-scene = examples.current()
-if scene is None:
+example = examples.current()
+if example is None:
     progress.show_missing_classifier()
     st.stop()
 domain = session.recipe().domain
@@ -187,7 +185,7 @@ except BadInput as error:
         st.warning(theme.plain(str(error)))
 if opened is None:
     with head:
-        theme.verdict("Choose attacks and defenses, and see what they do to many pictures.")
+        theme.verdict("Choose attacks and defenses, and see what they do to many images.")
     st.caption("Nothing is shown here yet: press Run. The first numbers come within seconds.")
 else:
     if opened.domain != domain:

@@ -1,4 +1,4 @@
-"""Feature noise: a change that is hard to see in the picture, and what becomes of it from layer to layer."""
+"""Feature noise: a change that is hard to see in the image, and what becomes of it from layer to layer."""
 
 import numpy as np
 import streamlit as st
@@ -22,30 +22,30 @@ from core.recipe.noise import SHUFFLED, LayerMaps, feature_noise, layer_maps
 CHANNELS = 6  # shown at once
 
 
-def attacks_of(recipe: Recipe, base: AttackOutcome) -> dict[str, Pixels]:
-    """The recipe's attack, and those of Compare where they have been made for this picture."""
-    found = {recipe.built_attack().title: base.adversarial}
+def attacks_of(recipe: Recipe, attack_outcome: AttackOutcome) -> dict[str, Pixels]:
+    """The recipe's attack, and those of Compare where they have been made for this image."""
+    result = {recipe.built_attack().title: attack_outcome.adversarial}
     comparison = results.get(result_keys.comparison(recipe))
     for entry in comparison.entries if comparison else ():
-        found.setdefault(entry.attack.title, entry.attacked.adversarial)
-    return found
+        result.setdefault(entry.attack.title, entry.attacked.adversarial)
+    return result
 
 
-def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet: int) -> None:
-    """The clean and the attacked picture and the noisiest channels of both, and the difference."""
+def channels(example: Example, shown: LayerMaps, other: Pixels, title: str, sheet: int) -> None:
+    """The clean and the attacked image and the noisiest channels of both, and the difference."""
     clean, changed, noise = shown.clean, shown.changed, shown.noise
     order = np.argsort(-noise, kind="stable")[CHANNELS * sheet : CHANNELS * (sheet + 1)]
-    difference, factor = magnified_difference(scene.clean, other)
+    difference, factor = magnified_difference(example.clean, other)
     tops = {n: max(float(clean[n].max()), float(changed[n].max())) for n in order}
     lows = {n: min(float(clean[n].min()), float(changed[n].min())) for n in order}
     both: tuple[tuple[str, np.ndarray, Pixels, Role], ...] = (
-        ("clean", clean, scene.clean, "clean"),
+        ("clean", clean, example.clean, "clean"),
         (title, changed, other, "adversarial"),
     )
-    for name, maps, picture, tone in both:
+    for name, maps, image, tone in both:
         row(
             [
-                Tile(picture, name, "picture", tone, file_name=f"{tone}.png"),
+                Tile(image, name, "image", tone, file_name=f"{tone}.png"),
                 *(
                     Tile(
                         levels(maps[n] - lows[n], tops[n] - lows[n]),
@@ -84,15 +84,15 @@ def channels(scene: Example, shown: LayerMaps, other: Pixels, title: str, sheet:
     )
 
 
-scene, base = progress.require_attack()
+example, attack_outcome = progress.require_attack()
 recipe = session.recipe()
 head = st.container()
 if "features_comparison" in st.session_state and results.get(result_keys.comparison(recipe)) is None:
-    recipe_jobs.start_comparison(recipe, scene)
+    recipe_jobs.start_comparison(recipe, example)
     progress.show_progress(Kind.COMPARISON, picture=False)
-layers = by_depth(examples.layers(scene.classifier))
+layers = by_depth(examples.layers(example.classifier))
 names = [layer.name for layer in layers]
-attacked = attacks_of(recipe, base)
+attacked = attacks_of(recipe, attack_outcome)
 first = next(iter(attacked))
 titles = list(attacked)
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -104,35 +104,35 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         st.rerun()
 chosen = {title: attacked[title] for title in titles}
 key = result_keys.feature_noise(recipe, titles)
-found = progress.run_cached(key, "Feature noise", lambda watch: feature_noise(recipe, scene, chosen, names))
-if found is None:
+result = progress.run_cached(key, "Feature noise", lambda watch: feature_noise(recipe, example, chosen, names))
+if result is None:
     with head:
         theme.verdict(progress.status_text(key, "The feature noise is being measured.", "The measurement"))
     st.stop()
 stages = [PICTURE, *names, LOGITS]
 usual = len(names) - 1
 with head:
-    line, moved = ((values[0], values[usual + 1]) for values in (found[titles[0]], found[SHUFFLED]))
+    line, moved = ((values[0], values[usual + 1]) for values in (result[titles[0]], result[SHUFFLED]))
     said = noise_verdict(line, moved, "the last feature maps", titles[0] if len(attacked) > 1 else "")
-    theme.verdict((stop_note(base) if titles[0] == first else "") + said)
+    theme.verdict((stop_note(attack_outcome) if titles[0] == first else "") + said)
 name = st.selectbox(
     "Layer",
     names,
     usual,
     format_func={layer.name: layer.title for layer in layers}.__getitem__,
-    key=f"features_layer_{recipe.domain}_{scene.classifier.name}",
+    key=f"features_layer_{recipe.domain}_{example.classifier.name}",
     width=420,
 )
-feature_noise_plot(stages, styled_lines(found, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
+feature_noise_plot(stages, styled_lines(result, titles, SHUFFLED), 1 + names.index(name), key="features_depth")
 st.caption(
     "At each depth: the L2 size of the change as a share of the clean maps' own. Look for the line that rises where the shuffled "
     "change stays flat: the attack is made for these layers. A defense that works keeps its line low to the end."
 )
-shown = layer_maps(scene, name, attacked[titles[0]])
+shown = layer_maps(example, name, attacked[titles[0]])
 st.subheader("The noisiest channels first", anchor=False)
 sheets = -(-len(shown.noise) // CHANNELS)
 sheet = st.pagination(min(sheets, 40), key=f"features_sheet_{name}") - 1 if sheets > 1 else 0
-channels(scene, shown, attacked[titles[0]], titles[0], sheet)
+channels(example, shown, attacked[titles[0]], titles[0], sheet)
 st.caption(
     "Clean and attacked maps of a channel share one scale. Noise is the energy of the channel's change as a share of the layer's mean "
     "energy a channel."
@@ -141,12 +141,12 @@ with st.expander("Numbers"):
     table(
         [
             {"": title, **{stage: per_cent(value) for stage, value in zip(stages, values, strict=True)}}
-            for title, values in found.items()
+            for title, values in result.items()
         ],
         key="features_numbers",
         name="feature_noise",
     )
 st.caption(
-    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}; one picture"
+    f"{theme.plain(attack_outcome.method)} on {theme.plain(example.classifier.title)}, seed {recipe.seed}; one image"
     + (", an attacker who does not know the defenses (grey box)." if recipe.defenses else ".")
 )

@@ -1,4 +1,4 @@
-"""Where the classifier looks: class maps of the clean, the attacked and the defended picture, and how they moved."""
+"""Where the classifier looks: class maps of the clean, the attacked and the defended image, and how they moved."""
 
 import numpy as np
 import streamlit as st
@@ -23,9 +23,9 @@ TONES: dict[str, Role] = {"clean": "clean", "adversarial": "adversarial", "defen
 SCALE = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 256))[..., None].transpose(1, 0, 2)  # from −1 to 1
 
 
-def choose(recipe: Recipe, scene: Example, base: AttackOutcome) -> tuple[str, Layer, str]:
+def choose(recipe: Recipe, example: Example, attack_outcome: AttackOutcome) -> tuple[str, Layer, str]:
     """Method, layer, and the class that is explained: the recipe's view."""
-    found, view = examples.layers(scene.classifier), recipe.view
+    result, view = examples.layers(example.classifier), recipe.view
     columns = st.columns([1.1, 1.7, 1.75])
     with columns[0]:
         session.set_widget("cam_method", view.class_map)
@@ -38,11 +38,11 @@ def choose(recipe: Recipe, scene: Example, base: AttackOutcome) -> tuple[str, La
             on_change=lambda: session.update_view(class_map=st.session_state.cam_method),
             help="How a channel of the layer is weighed.",
         )
-    names, titles = [one.name for one in found], {one.name: one.title for one in found}
-    usual = scene.classifier.cam_layer if scene.classifier.cam_layer in names else names[-1]
+    names, titles = [one.name for one in result], {one.name: one.title for one in result}
+    usual = example.classifier.cam_layer if example.classifier.cam_layer in names else names[-1]
     chosen = view.layer if view.layer in names else usual
     with columns[1]:
-        key = f"cam_layer_{scene.classifier.domain}_{scene.classifier.name}"
+        key = f"cam_layer_{example.classifier.domain}_{example.classifier.name}"
         session.set_widget(key, chosen)
         st.selectbox(
             "Layer",
@@ -55,28 +55,28 @@ def choose(recipe: Recipe, scene: Example, base: AttackOutcome) -> tuple[str, La
             disabled=METHODS[method].anywhere,
         )
     with columns[2]:
-        about = explained(recipe, scene)
+        about = explained(recipe, example)
     said = METHODS[method]
     if view.layer and view.layer not in names:
         st.caption(
-            f"{theme.plain(scene.classifier.title)} has no layer {theme.plain(view.layer, 60)} that makes maps; its usual one is shown."
+            f"{theme.plain(example.classifier.title)} has no layer {theme.plain(view.layer, 60)} that makes maps; its usual one is shown."
         )
     st.caption(f"{said.summary} {said.paper}." + (" The layer plays no part." if said.anywhere else ""))
-    return method, layer(found, chosen), about
+    return method, layer(result, chosen), about
 
 
-def explained(recipe: Recipe, scene: Example) -> str:
+def explained(recipe: Recipe, example: Example) -> str:
     """The class that the maps explain."""
-    words, view, domain = [word for word in ABOUT if word != "true" or scene.label_known], recipe.view, recipe.domain
+    words, view, domain = [word for word in ABOUT if word != "true" or example.label_known], recipe.view, recipe.domain
     kind = view.explained_class if view.explained_class in EXPLAINED else "another"
-    if kind == "true" and not scene.label_known:
+    if kind == "true" and not example.label_known:
         kind = "predicted"
         st.caption("The true class is unknown; the maps explain the predicted one.")
     names = domains.get(domain).class_words()
 
     def kind_chosen() -> None:
         word = st.session_state.cam_about
-        session.update_view(explained_class=names[scene.label] if word == "another" else word)
+        session.update_view(explained_class=names[example.label] if word == "another" else word)
 
     session.set_widget("cam_about", kind)
     st.segmented_control(
@@ -96,7 +96,7 @@ def explained(recipe: Recipe, scene: Example) -> str:
         "Class",
         range(len(names)),
         number,
-        format_func=scene.classifier.classes.__getitem__,
+        format_func=example.classifier.classes.__getitem__,
         key=key,
         on_change=lambda: session.update_view(explained_class=names[st.session_state[key]]),
     )
@@ -104,9 +104,9 @@ def explained(recipe: Recipe, scene: Example) -> str:
 
 
 @fragment()
-def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | None) -> None:
-    """Pictures, maps, maps over pictures and what moved, one row each; only this runs again when the opacity is moved."""
-    words = [f"explains {classes[one.number]}{'; the map is empty' if one.empty else ''}" for one in found]
+def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | None) -> None:
+    """Images, maps, maps over images and what moved, one row each; only this runs again when the opacity is moved."""
+    words = [f"explains {classes[one.number]}{'; the map is empty' if one.empty else ''}" for one in result]
     row(
         [
             Tile(
@@ -116,10 +116,10 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
                 TONES[one.kind],
                 file_name=f"{one.kind}_{n}.png",
             )
-            for n, one in enumerate(found)
+            for n, one in enumerate(result)
         ],
         key="cam_pictures",
-        label="Pictures",
+        label="Images",
         width=150,
     )
     opacity = st.slider("Opacity of the heat", 0.0, 1.0, 0.55, 0.05, key="cam_opacity", width=320)
@@ -133,10 +133,10 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
                 file_name=f"heat_{n}.png",
                 alt=f"Heat map, {text}",
             )
-            for n, (one, text) in enumerate(zip(found, words, strict=True))
+            for n, (one, text) in enumerate(zip(result, words, strict=True))
         ],
         key="cam_heat",
-        label="Heat maps over the pictures",
+        label="Heat maps over the images",
         width=150,
     )
     row(
@@ -149,60 +149,60 @@ def maps(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | Non
                 file_name=f"map_{n}.png",
                 alt=f"Class map, {text}",
             )
-            for n, (one, text) in enumerate(zip(found, words, strict=True))
+            for n, (one, text) in enumerate(zip(result, words, strict=True))
         ],
         key="cam_maps",
         label="Class maps in grey",
         width=150,
     )
-    if all(one.shift is None for one in found):
+    if all(one.shift is None for one in result):
         return  # a map is empty, and there is nothing to compare
     row(
         [
             Tile(SCALE, "shift", "suppressed −1 · shared 0 · emphasised 1", palette=DIVERGING, file_name="scale.png"),
             *(
                 Tile(
-                    signed(one.map - found[0].map, 1.0),
+                    signed(one.map - result[0].map, 1.0),
                     f"{one.title}, shift",
                     f"{per_cent(one.shift.shared)} shared",
                     TONES[one.kind],
                     file_name=f"shift_{n}.png",
                     palette=DIVERGING,
                 )
-                for n, one in enumerate(found)
+                for n, one in enumerate(result)
                 if one.shift is not None
             ),
         ],
         key="cam_shift",
-        label="What moved against the clean picture",
+        label="What moved against the clean image",
         width=150,
     )
 
 
-scene, base = progress.require_attack()
+example, attack_outcome = progress.require_attack()
 recipe = session.recipe()
 head = st.container()
-method, chosen, about = choose(recipe, scene, base)
+method, chosen, about = choose(recipe, example, attack_outcome)
 key = result_keys.class_maps(recipe, method, chosen.name, about)
 with st.container():
-    found = progress.run_cached(
+    result = progress.run_cached(
         key,
         METHODS[method].title,
-        lambda watch: explain(recipe, scene, base, method=method, layer=chosen, about=about, on_progress=watch),
+        lambda watch: explain(recipe, example, attack_outcome, method=method, layer=chosen, about=about, watch=watch),
     )
-if found is None:
+if result is None:
     with head:
         theme.verdict(progress.status_text(key, "The class maps are being computed.", "The computation of class maps"))
     st.stop()
-classes = scene.classifier.classes
+classes = example.classifier.classes
 with head:
-    theme.verdict(stop_note(base) + cam_verdict(found, classes, scene.label, scene.label_known))
-maps(found, classes, scene.known_label)
-table(shift_table(found, classes), key="cam_numbers", name="class_maps")
+    theme.verdict(stop_note(attack_outcome) + cam_verdict(result, classes, example.label, example.label_known))
+maps(result, classes, example.known_label)
+table(shift_table(result, classes), key="cam_numbers", name="class_maps")
 st.caption(
-    "Of everything that either map marks, *suppressed* is what only the clean picture's map has, *emphasised* what only the other has. "
+    "Of everything that either map marks, *suppressed* is what only the clean image's map has, *emphasised* what only the other has. "
     "Each map is scaled to its own maximum, so the strengths of two maps cannot be compared, only their places. "
-    f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}"
+    f"{theme.plain(attack_outcome.method)} on {theme.plain(example.classifier.title)}, seed {recipe.seed}"
     + ("; an attacker who does not know the defenses (grey box)" if recipe.defenses else "")
     + ". Add or change defenses on the Defend page."
 )

@@ -1,4 +1,4 @@
-"""The ground around a picture: how the loss rises, which classes lie near, and what the change is made of."""
+"""The ground around an image: how the loss rises, which classes lie near, and what the change is made of."""
 
 import numpy as np
 import streamlit as st
@@ -22,12 +22,12 @@ from core.recipe.surroundings import decision_regions, loss_surface
 VIEWS = {"surface": "Loss surface", "regions": "Decision regions", "spectrum": "Spectrum"}
 
 
-def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
+def surface_view(recipe: Recipe, example: Example, attack_outcome: AttackOutcome) -> str:
     """The loss over the gradient's sign and random signs."""
     usual = domains.get(recipe.domain).linf
     scale = 255 if usual.unit == "/255" else 1
     step, most = round(usual.step * scale, 6), round(2 * usual.slider_max * scale, 6)
-    given = max(step, step * round(base.norms.linf * scale / step))
+    given = max(step, step * round(attack_outcome.norms.linf * scale / step))
     wanted = min(most, 2 * given) if recipe.view.radius is None else round(recipe.view.radius * scale, 6)
     most, at = max(most, wanted), f"landscape_reach_{recipe.domain}"
     session.set_widget(at, wanted)
@@ -45,7 +45,7 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     )
     key = result_keys.loss_surface(recipe, reach)
     grid = progress.run_cached(
-        key, "Loss surface", lambda watch: loss_surface(recipe, scene, reach / scale, on_progress=watch)
+        key, "Loss surface", lambda watch: loss_surface(recipe, example, reach / scale, watch=watch)
     )
     st.caption(
         "Look for a steep rise along the gradient and a flat line along the random direction: few directions are dangerous. "
@@ -53,57 +53,63 @@ def surface_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
     )
     if grid is None:
         return progress.status_text(key, "The loss surface is being measured.", "The measurement")
-    surface_plot(grid, scene.classifier.classes, scene.label, unit=usual.unit, key="landscape_surface")
-    return surface_verdict(grid, scene.classifier.classes, scene.label, scene.label_known, usual.unit)
+    surface_plot(grid, example.classifier.classes, example.label, unit=usual.unit, key="landscape_surface")
+    return surface_verdict(grid, example.classifier.classes, example.label, example.label_known, usual.unit)
 
 
-def regions_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
-    """The plane through the clean, the attacked, and a picture of the other class."""
-    if np.array_equal(scene.clean, base.adversarial):
+def regions_view(recipe: Recipe, example: Example, attack_outcome: AttackOutcome) -> str:
+    """The plane through the clean, the attacked, and an image of the other class."""
+    if np.array_equal(example.clean, attack_outcome.adversarial):
         return UNCHANGED
     key = result_keys.decision_regions(recipe)
-    found = progress.run_cached(
-        key, "Decision regions", lambda watch: decision_regions(recipe, scene, base, on_progress=watch)
+    result = progress.run_cached(
+        key, "Decision regions", lambda watch: decision_regions(recipe, example, attack_outcome, watch=watch)
     )
     st.caption(
-        "Look for how near the clean picture lies to a border, and how thin the region is that the attacked picture fell "
+        "Look for how near the clean image lies to a border, and how thin the region is that the attacked image fell "
         "into. The axes have scales of their own."
     )
-    if found is None:
+    if result is None:
         return progress.status_text(key, "The decision regions are being measured.", "The measurement")
     left, right = st.columns([2.4, 1], gap="large")
     with left:
-        regions_plot(found, scene.classifier.classes, key="landscape_regions")
+        regions_plot(result, example.classifier.classes, key="landscape_regions")
     with right:
         row(
             [
-                Tile(scene.clean, "clean", "", "clean", file_name="clean.png"),
-                Tile(base.adversarial, attacked_title(base), "", "adversarial", file_name="adversarial.png"),
-                Tile(found.third, found.third_title, "the third corner", "neutral", file_name="third.png"),
+                Tile(example.clean, "clean", "", "clean", file_name="clean.png"),
+                Tile(
+                    attack_outcome.adversarial,
+                    attacked_title(attack_outcome),
+                    "",
+                    "adversarial",
+                    file_name="adversarial.png",
+                ),
+                Tile(result.third, result.third_title, "the third corner", "neutral", file_name="third.png"),
             ],
             key="landscape_corners",
-            label="The three pictures that the plane goes through",
+            label="The three images that the plane goes through",
             width=120,
         )
-    return regions_verdict(found, base, scene.clean_prediction, scene.classifier.classes)
+    return regions_verdict(result, attack_outcome, example.before, example.classifier.classes)
 
 
-def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
-    """The frequencies of the change beside those of the picture and of the same change shuffled."""
-    clean = scene.images[0]
-    change = images.to_tensor(base.adversarial)[0] - clean
-    random = images.to_tensor(shuffled(scene.clean, base.adversarial, recipe.seed))[0] - clean
+def spectrum_view(recipe: Recipe, example: Example, attack_outcome: AttackOutcome) -> str:
+    """The frequencies of the change beside those of the image and of the same change shuffled."""
+    clean = example.images[0]
+    change = images.to_tensor(attack_outcome.adversarial)[0] - clean
+    random = images.to_tensor(shuffled(example.clean, attack_outcome.adversarial, recipe.seed))[0] - clean
     powers = {
-        "the picture": spectrum(clean - clean.mean((1, 2), keepdim=True)),
+        "the image": spectrum(clean - clean.mean((1, 2), keepdim=True)),
         "the change": spectrum(change),
         "the same change, shuffled": spectrum(random),
     }
     shares = {name: high_share(power) for name, power in powers.items()}
     st.caption(
-        "Look for a change with most of its power in high frequencies: smoothing removes it. A change like the picture's own "
+        "Look for a change with most of its power in high frequencies: smoothing removes it. A change like the image's own "
         "survives smoothing."
     )
-    factor_picture, factor = magnified_difference(scene.clean, base.adversarial)
+    factor_picture, factor = magnified_difference(example.clean, attack_outcome.adversarial)
     tiles = [Tile(factor_picture, "the change", f"× {factor}", "adversarial", file_name="change.png")]
     for name, power in powers.items():
         logs = np.log10(np.maximum(power, power.max() * 1e-6 if power.max() else 1.0))
@@ -113,7 +119,7 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
                 levels(logs - logs.min(), span),
                 f"spectrum of {name}",
                 "no power" if shares[name] is None else f"{per_cent(shares[name])} above 1/4 cycle a pixel",
-                "clean" if name == "the picture" else "adversarial" if name == "the change" else "neutral",
+                "clean" if name == "the image" else "adversarial" if name == "the change" else "neutral",
                 file_name=f"spectrum_{name.replace(' ', '_')}.png",
                 palette=CIVIDIS,
             )
@@ -132,10 +138,10 @@ def spectrum_view(recipe: Recipe, scene: Example, base: AttackOutcome) -> str:
         key="landscape_spectra_table",
         name="spectra",
     )
-    return spectrum_verdict(shares["the change"], shares["the picture"])
+    return spectrum_verdict(shares["the change"], shares["the image"])
 
 
-scene, base = progress.require_attack()
+example, attack_outcome = progress.require_attack()
 recipe = session.recipe()
 head = st.container()
 session.set_widget("landscape_view", recipe.view.landscape)
@@ -150,7 +156,9 @@ st.segmented_control(
     on_change=lambda: session.update_view(landscape=st.session_state.landscape_view),
 )
 draw = {"surface": surface_view, "regions": regions_view, "spectrum": spectrum_view}[recipe.view.landscape]
-sentence = draw(recipe, scene, base)
+sentence = draw(recipe, example, attack_outcome)
 with head:
-    theme.verdict(stop_note(base) + sentence)
-st.caption(f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, one picture, seed {recipe.seed}.")
+    theme.verdict(stop_note(attack_outcome) + sentence)
+st.caption(
+    f"{theme.plain(attack_outcome.method)} on {theme.plain(example.classifier.title)}, one image, seed {recipe.seed}."
+)

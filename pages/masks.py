@@ -1,4 +1,4 @@
-"""Attention masks: what the classifier needs of the picture, what the rest can be, and who reads the masks."""
+"""Attention masks: what the classifier needs of the image, what the rest can be, and who reads the masks."""
 
 from functools import partial
 
@@ -38,31 +38,31 @@ def elsewhere(domain: domains.Domain) -> None:
     st.caption("Your own: train a classifier, then `python -m core train masks_…`; see the README.")
 
 
-def looked(attention: Attention, scene: Example, base: AttackOutcome, tone: Role, draw: int) -> list[Tile]:
+def looked(attention: Attention, example: Example, attack_outcome: AttackOutcome, tone: Role, draw: int) -> list[Tile]:
     """One image, its mask, the image with all else turned to noise, and what is said of each."""
-    classes, label = scene.classifier.classes, scene.known_label
-    pixels = scene.clean if tone == "clean" else base.adversarial
-    found = masked_image(attention, scene, pixels, draw)
+    classes, label = example.classifier.classes, example.known_label
+    pixels = example.clean if tone == "clean" else attack_outcome.adversarial
+    result = masked_image(attention, example, pixels, draw)
 
     def title(words: str) -> str:
-        return attacked_title(base, words) if tone == "adversarial" else words
+        return attacked_title(attack_outcome, words) if tone == "adversarial" else words
 
     return [
-        Tile(pixels, title(tone), prediction(found.prediction, classes, label), tone, file_name=f"{tone}.png"),
+        Tile(pixels, title(tone), prediction(result.prediction, classes, label), tone, file_name=f"{tone}.png"),
         Tile(
-            levels(found.mask),
+            levels(result.mask),
             title(f"{tone}, mask"),
-            f"f2 reads {classes[found.mask_class]} {per_cent(found.mask_confidence)}; "
-            f"{per_cent(found.noise_share)} may be noise",
+            f"f2 reads {classes[result.mask_class]} {per_cent(result.mask_confidence)}; "
+            f"{per_cent(result.noise_share)} may be noise",
             tone,
             "→",
             f"{tone}_mask.png",
             palette=CIVIDIS,
         ),
         Tile(
-            found.corrupted,
+            result.corrupted,
             title(f"{tone}, corrupted"),
-            prediction(found.corrupted_prediction, classes, label),
+            prediction(result.corrupted_prediction, classes, label),
             tone,
             "→",
             f"{tone}_corrupted.png",
@@ -70,19 +70,19 @@ def looked(attention: Attention, scene: Example, base: AttackOutcome, tone: Role
     ]
 
 
-def ladder(kind: Kind, scene: Example, base: AttackOutcome) -> None:
+def ladder(kind: Kind, example: Example, attack_outcome: AttackOutcome) -> None:
     """The masks of every β, small."""
     tiles = [
         Tile(
             levels(one.mask),
             f"{tone}, β {one.beta:g}",
-            f"f2 reads {scene.classifier.classes[one.mask_class]}",
+            f"f2 reads {example.classifier.classes[one.mask_class]}",
             tone,
             file_name=f"mask_{tone}_{one.beta:g}.png",
             palette=CIVIDIS,
         )
-        for tone, pixels in zip(TONES, (scene.clean, base.adversarial), strict=True)
-        for one in masks_by_beta(kind, scene, pixels)
+        for tone, pixels in zip(TONES, (example.clean, attack_outcome.adversarial), strict=True)
+        for one in masks_by_beta(kind, example, pixels)
     ]
     row(tiles, key="masks_ladder", label="Masks of every β", width=120)
 
@@ -110,7 +110,7 @@ domain = domains.get(session.recipe().domain)
 if not masks.names(domain.name):
     elsewhere(domain)
     st.stop()
-scene, base = progress.require_attack()
+example, attack_outcome = progress.require_attack()
 head = st.container()
 there = [kind for kind in KINDS if any(masks.card(name).architecture == kind for name in masks.names(domain.name))]
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -130,39 +130,45 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         betas[len(betas) // 2],
         format_func=lambda value: f"{value:g}",
         key=f"masks_beta_{domain.name}_{kind}",
-        help="How much corruption is worth: a larger β leaves less of the picture (equation 9).",
+        help="How much corruption is worth: a larger β leaves less of the image (equation 9).",
         width=240,
     )
     draw = st.slider("Draw of the noise", 1, 20, 1, key="masks_draw", help="Another η (equation 8).", width=240)
 name = masks.find(domain.name, kind, beta)
-attention = masks.load(name, str(scene.classifier.device))
-classes = scene.classifier.classes
-calm, read = (masked_image(attention, scene, pixels, draw).mask_class for pixels in (scene.clean, base.adversarial))
+attention = masks.load(name, str(example.classifier.device))
+classes = example.classifier.classes
+calm, read = (
+    masked_image(attention, example, pixels, draw).mask_class for pixels in (example.clean, attack_outcome.adversarial)
+)
 with head:
-    said = masks_verdict(scene.clean_prediction, base.prediction, (calm, read), classes, scene.label, scene.label_known)
-    theme.verdict(stop_note(base) + said)
+    said = masks_verdict(
+        example.before, attack_outcome.verdict, (calm, read), classes, example.label, example.label_known
+    )
+    theme.verdict(stop_note(attack_outcome) + said)
 for tone in TONES:
-    tiles = looked(attention, scene, base, tone, draw)
-    row(tiles, key=f"masks_{tone}", label=f"The {tone} picture, its mask, and what the mask leaves", width=190)
+    tiles = looked(attention, example, attack_outcome, tone, draw)
+    row(tiles, key=f"masks_{tone}", label=f"The {tone} image, its mask, and what the mask leaves", width=190)
 about = attention.about
-if about.trained_against != scene.classifier.name:
+if about.trained_against != example.classifier.name:
     other, this = (
-        theme.plain(title) for title in (domain.classifier_title(about.trained_against), scene.classifier.title)
+        theme.plain(title) for title in (domain.classifier_title(about.trained_against), example.classifier.title)
     )
     st.info(f"These masks were learnt on {other}; for {this} they are a transfer, as in the paper's table 3.")
 st.caption(
-    "Bright is what the classifier needs: 1 − A of equation 8, the mean over the colours. Everywhere else the picture may turn to noise; "
-    "the corrupted picture shows it, and what the classifier says of it. f2 is a LeNet that only gets to see the mask."
+    "Bright is what the classifier needs: 1 − A of equation 8, the mean over the colours. Everywhere else the image may turn to noise; "
+    "the corrupted image shows it, and what the classifier says of it. f2 is a LeNet that only gets to see the mask."
 )
 st.subheader("By β", anchor=False)
-ladder(kind, scene, base)
+ladder(kind, example, attack_outcome)
 st.subheader("How good they are", anchor=False)
 table(cards(domain.name), key="masks_cards", name="attention_masks")
 st.caption(
-    f"On all test pictures of {domain.title}, clean, seed 0. Masks that keep their class are no defense by themselves: "
+    f"On all test images of {domain.title}, clean, seed 0. Masks that keep their class are no defense by themselves: "
     "an attacker who knows them changes both. Detect shows that attacker beside the one who does not know them."
 )
 with st.container(horizontal=True):
     if st.button("Open Detect", key="masks_detect", icon=":material/troubleshoot:"):
         session.open_page("detect")
-st.caption(f"{theme.plain(base.method)} on {theme.plain(scene.classifier.title)}, seed {session.recipe().seed}.")
+st.caption(
+    f"{theme.plain(attack_outcome.method)} on {theme.plain(example.classifier.title)}, seed {session.recipe().seed}."
+)

@@ -1,4 +1,4 @@
-"""The picture, what the classifier sees in it, one attack and three defenses at a glance, and the doors onward."""
+"""The image, what the classifier sees in it, one attack and three defenses at a glance, and the doors onward."""
 
 import streamlit as st
 
@@ -12,25 +12,25 @@ from core import domains
 from core.recipe import Example, Recipe
 
 
-def glance(recipe: Recipe, scene: Example) -> None:
-    """The recipe's attack and its defenses on this picture, small."""
+def glance(recipe: Recipe, example: Example) -> None:
+    """The recipe's attack and its defenses on this image, small."""
     key, defended = result_keys.attack(recipe), result_keys.defenses(recipe, "grey")
     if results.get(key) is None:
-        recipe_jobs.start_attack(recipe, scene)
-    base = results.get(key)
-    if base is None or base.stopped:
+        recipe_jobs.start_attack(recipe, example)
+    attack_outcome = results.get(key)
+    if attack_outcome is None or attack_outcome.stopped:
         waiting(key, "The attack")
         return
     columns = results.get(defended) or ()
     if len(columns) < len(recipe.defenses):
-        recipe_jobs.start_defenses(recipe, scene, base, "grey")
+        recipe_jobs.start_defenses(recipe, example, attack_outcome, "grey")
         columns = results.get(defended) or ()
     if len(columns) < len(recipe.defenses):
         waiting(defended, "The comparison of defenses")
         return
-    classes, label = scene.classifier.classes, scene.known_label
-    title = attacked_title(base, base.method)
-    tiles = [Tile(base.adversarial, title, prediction(base.prediction, classes, label), "adversarial")]
+    classes, label = example.classifier.classes, example.known_label
+    title = attacked_title(attack_outcome, attack_outcome.method)
+    tiles = [Tile(attack_outcome.adversarial, title, prediction(attack_outcome.verdict, classes, label), "adversarial")]
     for column in columns:
         assert column.grey is not None
         tiles.append(
@@ -57,35 +57,35 @@ def own_picture() -> None:
     st.session_state.side_source = "upload"
 
 
-scene = examples.current()
-if scene is None:
+example = examples.current()
+if example is None:
     st.stop()
-assert scene is not None
+assert example is not None
 recipe = session.recipe()
-classes = scene.classifier.classes
+classes = example.classifier.classes
 
-theme.verdict(start_verdict(scene.clean_prediction, classes, scene.known_label))
+theme.verdict(start_verdict(example.before, classes, example.known_label))
 picture, words = st.columns([1, 1.6], gap="large")
 with picture:
-    alt = f"The image: {classes[scene.label]}" if scene.label_known else "The image"
+    alt = f"The image: {classes[example.label]}" if example.label_known else "The image"
     row(
-        [Tile(scene.clean, "The picture", "", "clean", file_name="clean.png", alt=alt)],
+        [Tile(example.clean, "The image", "", "clean", file_name="clean.png", alt=alt)],
         key="start_picture",
-        label="The picture",
+        label="The image",
     )
 with words:
-    for number, share in scene.clean_prediction.top[:3]:
-        true = " ✓" if number == scene.known_label else ""
+    for number, share in example.before.top[:3]:
+        true = " ✓" if number == example.known_label else ""
         st.progress(share, text=f"{theme.plain(classes[number])}{true} · {per_cent(share)}")
-    note = domains.get(recipe.domain).classifier_note(scene.classifier.name)
-    st.caption(theme.plain(f"{scene.classifier.title}: {note}"))
-    glance(recipe, scene)
+    note = domains.get(recipe.domain).classifier_note(example.classifier.name)
+    st.caption(theme.plain(f"{example.classifier.title}: {note}"))
+    glance(recipe, example)
 
 doors = st.columns(3)
 with doors[0], st.container(border=True, height="stretch"):
     st.subheader("Fool it", anchor=False)
-    st.write("Change the picture a little until the classifier sees something else, step by step.")
-    if st.button("Attack this picture", type="primary", icon=":material/bolt:", key="door_attack"):
+    st.write("Change the image a little until the classifier sees something else, step by step.")
+    if st.button("Attack this image", type="primary", icon=":material/bolt:", key="door_attack"):
         session.open_page("attack")
 with doors[1], st.container(border=True, height="stretch"):
     st.subheader("Defend it", anchor=False)
@@ -94,5 +94,5 @@ with doors[1], st.container(border=True, height="stretch"):
         session.open_page("defend")
 with doors[2], st.container(border=True, height="stretch"):
     st.subheader("Bring your own", anchor=False)
-    st.write("Upload, paste or photograph a picture in the sidebar, or choose another domain there.")
-    st.button("Use a picture of yours", icon=":material/upload:", key="door_upload", on_click=own_picture)
+    st.write("Upload, paste or photograph an image in the sidebar, or choose another domain there.")
+    st.button("Use an image of yours", icon=":material/upload:", key="door_upload", on_click=own_picture)

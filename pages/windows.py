@@ -72,7 +72,7 @@ def moved(gamma: float) -> None:
 def sliders(place: DeltaGenerator, given: Method, key: str) -> None:
     """The strip of sliders, and where they stand kept in the recipe."""
     with place:
-        # A slider keeps to what the visitor did with it; after a drag of the line there are new ones.
+        # A slider keeps to what the user did with it; after a drag of the line there are new ones.
         chosen = inline_controls(LGS, given.params, key=key)
         try:
             if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
@@ -86,7 +86,7 @@ Map = tuple[str, Pixels, str, Pixels | None]  # its title, its values, what is s
 
 
 def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
-    """What the defense computed on one picture, from its gradients to what is left; encoded already."""
+    """What the defense computed on one image, from its gradients to what is left; encoded already."""
     magnitude, normalised, suppression = (
         getattr(trace, part)[which].mean(0).numpy() for part in ("magnitude", "normalised", "suppression")
     )
@@ -106,7 +106,7 @@ def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
 
 
 def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str) -> list[Tile]:
-    """One picture and its maps from left to right; what the classifier says of the result follows."""
+    """One image and its maps from left to right; what the classifier says of the result follows."""
     name = NAMES[which]
     *between, (_, result, _, _) = found
     return [
@@ -119,7 +119,7 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str)
                 "neutral",
                 "→",
                 f"{name}_{title}.png",
-                f"{title} of the {name} picture",
+                f"{title} of the {name} image",
                 (),
                 palette,
             )
@@ -130,12 +130,12 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str)
 
 
 @fragment()
-def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
+def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
     given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
-    pictures, before = (scene.clean, base.adversarial), (scene.clean_prediction, base.prediction)
-    classifier, label = scene.classifier, scene.label
+    pictures, before = (example.clean, attack_outcome.adversarial), (example.before, attack_outcome.verdict)
+    classifier, label = example.classifier, example.label
     trace, found, problem = None, dict[int, list[Map]](), ""
     try:
         # Before anything is drawn: what the browser gets at once, it draws at once.
@@ -148,11 +148,11 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
                     which,
                     pixels,
                     found[which],
-                    prediction(before[which], classifier.classes, scene.known_label),
-                    attacked_title(base, NAMES[1]) if which else NAMES[0],
+                    prediction(before[which], classifier.classes, example.known_label),
+                    attacked_title(attack_outcome, NAMES[1]) if which else NAMES[0],
                 ),
                 key=f"windows_{NAMES[which]}",
-                label=f"Gradients smoothing of the {NAMES[which]} picture",
+                label=f"Gradients smoothing of the {NAMES[which]} image",
                 width=118,
             )
             for which, pixels in enumerate(pictures)
@@ -160,10 +160,10 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     except BadInput as error:
         problem = str(error)
     head = st.container()
-    if base.mask is None:
+    if attack_outcome.mask is None:
         with st.container(horizontal=True, vertical_alignment="center"):
             method = recipe.built_attack().title
-            st.info(f"{method} changes the whole picture; gradients smoothing is made against patches.")
+            st.info(f"{method} changes the whole image; gradients smoothing is made against patches.")
             if st.button(
                 "Attack with a patch",
                 key="use_lavan",
@@ -172,7 +172,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
             ):
                 st.rerun()  # all of the page, not this part of it
     place = st.container()
-    waiting = is_rendered(LGS, key=key) and trace is not None  # the strip that stands there can wait for the pictures
+    waiting = is_rendered(LGS, key=key) and trace is not None  # the strip that stands there can wait for the images
     if not waiting:
         sliders(place, given, key)
     if trace is None:
@@ -182,31 +182,31 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
         return
     tokens, given_at = [render(row) for row in rows], time.monotonic()
     after: dict[int, Prediction] = {}
-    # Both at once, each on a core of its own, while the pictures are on their way.
+    # Both at once, each on a core of its own, while the images are on their way.
     for_both(lambda n: after.update({n: predict(classifier, trace.result[n : n + 1], label)}))
     for which, token in enumerate(tokens):
         set_caption(
-            token, prediction(after[which], classifier.classes, scene.known_label), key=f"windows_{NAMES[which]}"
+            token, prediction(after[which], classifier.classes, example.known_label), key=f"windows_{NAMES[which]}"
         )
     if waiting:
         wait_for_browser(given_at)
         sliders(place, given, key)
     shares = None
-    if base.mask is not None:
-        shares = patch_overlap(trace, base.mask)
+    if attack_outcome.mask is not None:
+        shares = patch_overlap(trace, attack_outcome.mask)
     recall = None if shares is None else float(shares.recall[1])
     with head:
         kept = int(trace.kept[1].sum())
-        seen = (scene.clean_prediction, before[1], after[1])
-        said = windows_verdict(kept, recall, seen, classifier.classes, label, scene.label_known)
-        theme.verdict(stop_note(base) + said)
+        seen = (example.before, before[1], after[1])
+        said = windows_verdict(kept, recall, seen, classifier.classes, label, example.label_known)
+        theme.verdict(stop_note(attack_outcome) + said)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Windows**")
         shown = recipe.view.windows
         session.set_widget("windows_which", shown)
         st.segmented_control(
-            "Picture",
+            "Image",
             NAMES,
             default=shown,
             required=True,
@@ -214,7 +214,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
             label_visibility="collapsed",
             on_change=lambda: session.update_view(windows=st.session_state.windows_which),
         )
-        explorer(trace, NAMES.index(shown), defense.threshold, key=f"explorer_{shown}", label=f"The {shown} picture")
+        explorer(trace, NAMES.index(shown), defense.threshold, key=f"explorer_{shown}", label=f"The {shown} image")
     with right:
         st.markdown("**Means of the windows** (counts in a logarithmic scale), and γ: drag the line")
         histogram(trace, defense.threshold, key="gamma", moved=moved)
@@ -224,7 +224,7 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
             "": name,
             "windows kept": f"{int(trace.kept[which_].sum())} of {trace.kept[which_].numel()}",
             "region": per_cent(float(trace.region[which_].float().mean())),
-            "prediction": prediction(after[which_], classifier.classes, scene.known_label),
+            "prediction": prediction(after[which_], classifier.classes, example.known_label),
         }
         if shares is not None:
             is_attacked = which_ == 1
@@ -240,9 +240,9 @@ def windows(scene: Example, base: AttackOutcome, batch: Batch) -> None:
     )
 
 
-scene, base = progress.require_attack()
-windows(scene, base, clean_and_attacked(scene, base))
+example, attack_outcome = progress.require_attack()
+windows(example, attack_outcome, clean_and_attacked(example, attack_outcome))
 st.caption(
-    f"The very arrays that the defense used; {theme.plain(base.method)} on {scene.classifier.title}, {duration(base.seconds)}, "
-    f"by an attacker who does not know the defense (grey box)."
+    f"The very arrays that the defense used; {theme.plain(attack_outcome.method)} on {example.classifier.title}, "
+    f"{duration(attack_outcome.seconds)}, by an attacker who does not know the defense (grey box)."
 )

@@ -1,4 +1,4 @@
-"""Files that a careless or ill-meaning visitor might hand in: python -m tests.malformed_images FOLDER writes them all."""
+"""Files that a careless or ill-meaning user might hand in: python -m tests.malformed_images FOLDER writes them all."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-SIDE = (48, 40)  # width, height of the pictures that are meant to work
+SIDE = (48, 40)  # width, height of the images that are meant to work
 
 
 def scene() -> np.ndarray:
-    """A picture without any symmetry: uint8 40×48×3."""
+    """An image without any symmetry: uint8 40×48×3."""
     width, height = SIDE
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 5, y * 6, (x + 2 * y) % 256], axis=2).astype(np.uint8)
 
 
 def works() -> dict[str, bytes]:
-    """Odd files that are pictures all the same, by file name."""
+    """Odd files that are images all the same, by file name."""
     rgb = Image.fromarray(scene())
     ramp = np.linspace(0, 65535, 48 * 40).reshape(40, 48).astype(np.uint16)
     alpha = Image.fromarray(np.dstack([scene(), np.where(np.mgrid[:40, :48][1] < 24, 0, 255).astype(np.uint8)]))
@@ -71,7 +71,7 @@ def works() -> dict[str, bytes]:
 
 
 def refused() -> dict[str, bytes]:
-    """Files that are no usable picture, by file name; most bear the name of one."""
+    """Files that are no usable image, by file name; most bear the name of one."""
     rgb = Image.fromarray(scene())
     whole = {kind: _save(rgb, kind) for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")}
     noise = np.random.default_rng(0).integers(0, 256, 4096, dtype=np.uint8).tobytes()
@@ -84,7 +84,7 @@ def refused() -> dict[str, bytes]:
         "zero bytes.png": b"",
         "one byte.jpg": b"\xff",
         "noise.png": noise,
-        "text.png": "This is no picture: it's a text, ünd not even ASCII.\n".encode(),
+        "text.png": "This is no image: it's a text, ünd not even ASCII.\n".encode(),
         "text.txt": b"hello\n",
         "drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
         "drawing.png": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
@@ -200,7 +200,7 @@ def _bomb(width: int, height: int) -> bytes:
 
 
 def _text_bomb(kind: bytes = b"zTXt", megabytes: int = 200) -> bytes:
-    """A small picture with a comment or profile that unpacks to so much."""
+    """A small image with a comment or profile that unpacks to so much."""
     packer = zlib.compressobj(9)
     text = b"".join(packer.compress(bytes(1_000_000)) for _ in range(megabytes)) + packer.flush()
     plain = _save(Image.fromarray(scene()), "PNG")

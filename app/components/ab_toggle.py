@@ -9,7 +9,7 @@ from app.components.image_row import CRISP, Pixels, data_uri
 _TOGGLE = st.components.v2.component(
     "mirage_blink",
     html="""<div id="mat"><img id="i" alt=""></div><div id="bar"><button id="b" type="button">Blink</button>
-<button id="h" type="button">Hold for the clean picture</button></div><output id="o" aria-live="off"></output>""",
+<button id="h" type="button">Hold for the clean image</button></div><output id="o" aria-live="off"></output>""",
     css="""
 #mat{background:#777;padding:10px;border-radius:6px;line-height:0;border-top:4px solid #D55E00;max-width:420px}
 #mat.clean{border-top-color:#0072B2}
@@ -26,7 +26,7 @@ button:focus-visible{outline:3px solid var(--st-primary-color);outline-offset:2p
 export default function ({ data, parentElement }) {
   const $ = (q) => parentElement.querySelector(q), i = $('#i'), b = $('#b'), h = $('#h'), mat = $('#mat');
   i.className = data.crisp ? 'crisp' : '';
-  const put = (k) => { parentElement._k = k; i.src = data.pictures[k]; i.alt = $('#o').textContent = data.words[k];
+  const put = (k) => { parentElement._k = k; i.src = data.images[k]; i.alt = $('#o').textContent = data.words[k];
     mat.className = k ? '' : 'clean'; };
   const halt = () => { clearInterval(parentElement._t); parentElement._t = null; b.textContent = 'Blink'; };
   b.onclick = () => { if (parentElement._t) return halt(); b.textContent = 'Stop';
@@ -43,11 +43,11 @@ export default function ({ data, parentElement }) {
 
 
 def ab_toggle(clean: Pixels, other: Pixels, words: tuple[str, str], *, key: str) -> None:
-    """The second picture; the first while a button is held, or in turn twice a second. `words` stand under each."""
+    """The second image; the first while a button is held, or in turn twice a second. `words` stand under each."""
     _TOGGLE(
         key=key,
         data={
-            "pictures": [data_uri(clean), data_uri(other)],
+            "images": [data_uri(clean), data_uri(other)],
             "words": list(words),
             "crisp": max(clean.shape[:2]) <= CRISP,
         },

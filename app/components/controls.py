@@ -24,7 +24,7 @@ Parameters = tuple[Parameter, ...]
 def controls(
     method: type[Declared], params: Mapping[str, Any], *, key: str, parameters: Parameters | None = None
 ) -> dict[str, Any]:
-    """One control a parameter, standing at `params`; the parameters that differ from the defaults after the visitor's touch.
+    """One control a parameter, standing at `params`; the parameters that differ from the defaults after the user's touch.
 
     Args:
         parameters: the method's parameters with the defaults and units of a domain.
@@ -154,7 +154,7 @@ def _control(parameter: Parameter, value: Any, key: str) -> Any:
 
 
 def _optional(parameter: Parameter, value: Any, label: str, key: str) -> Any:
-    """A switch between *worked out* and a number of the visitor's."""
+    """A switch between *worked out* and a number of the user's."""
     sync_widget(f"{key}_own", value is not None)
     own = st.toggle(f"{label}: choose it", value is not None, help=parameter.help, key=f"{key}_own")
     remember_value(f"{key}_own", value is not None, own)

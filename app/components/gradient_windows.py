@@ -25,9 +25,9 @@ Values = npt.NDArray[np.floating]
 Batch = torch.Tensor  # images N×C×H×W in [0, 1]
 
 
-def clean_and_attacked(scene: Example, attacked: AttackOutcome) -> Batch:
+def clean_and_attacked(example: Example, attacked: AttackOutcome) -> Batch:
     """The clean and the attacked image, 2×C×H×W."""
-    return torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
+    return torch.cat([example.images, images.to_tensor(attacked.adversarial)])
 
 
 def trace_batch(defense: LGS, batch: Batch) -> LGSTrace:
@@ -47,7 +47,7 @@ def patch_overlap(trace: LGSTrace, mask: Pixels) -> Overlap:
 
 
 def highlight_region(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:
-    """The picture, dark and grey outside of the region H×W."""
+    """The image, dark and grey outside of the region H×W."""
     shown = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
     result = _darkened(shown.tobytes(), shown.shape).copy()
     result[region] = shown[region]
@@ -56,7 +56,7 @@ def highlight_region(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:
 
 @lru_cache(maxsize=8)
 def _darkened(data: bytes, shape: tuple[int, ...]) -> Pixels:
-    """The whole picture H×W×3, which is the same wherever a slider stands."""
+    """The whole image H×W×3, which is the same wherever a slider stands."""
     total = np.frombuffer(data, np.uint8).reshape(shape).sum(2, dtype=np.float32, keepdims=True)
     return np.repeat((total * np.float32(0.35 / 3) + 20).astype(np.uint8), 3, 2)
 
@@ -126,7 +126,7 @@ export default function ({ data, parentElement }) {
 
 
 def explorer(trace: LGSTrace, which: int, gamma: float, *, key: str, label: str) -> None:
-    """The normalised map of one picture with its windows: hover tells a window's mean, click or Enter isolates it, arrows move."""
+    """The normalised map of one image with its windows: hover tells a window's mean, click or Enter isolates it, arrows move."""
     values = trace.normalised[which].mean(0).numpy()
     kept = int(trace.kept[which].sum())
     _WINDOWS(
@@ -207,7 +207,7 @@ export default function ({ data, parentElement, setStateValue }) {
 
 
 def histogram(trace: LGSTrace, gamma: float, *, key: str, moved: Callable[[float], None]) -> None:
-    """How many windows have which mean, of the clean picture and of the attacked one, and γ as a line that can be dragged."""
+    """How many windows have which mean, of the clean image and of the attacked one, and γ as a line that can be dragged."""
     top = max(0.05, 1.15 * float(trace.means.max()), 1.1 * gamma)
     counts = [np.histogram(means.numpy(), BINS, (0, top))[0] for means in trace.means]
 
@@ -223,7 +223,7 @@ def histogram(trace: LGSTrace, gamma: float, *, key: str, moved: Callable[[float
             "attacked": counts[1].tolist(),
             "max": top,
             "gamma": gamma,
-            "label": f"Histogram of window means, {int(trace.kept[1].sum())} of the attacked picture's lie above γ",
+            "label": f"Histogram of window means, {int(trace.kept[1].sum())} of the attacked image's lie above γ",
         },
         default={"gamma": None},
         on_gamma_change=told,

@@ -1,4 +1,4 @@
-"""Pictures on the light table: each can be enlarged and saved, bit for bit."""
+"""Images on the light table: each can be enlarged and saved, bit for bit."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from core import images
 Pixels = npt.NDArray[np.uint8]
 Role = Literal["clean", "adversarial", "defended", "neutral"]
 COLORS: dict[str, str] = {"clean": "#0072B2", "adversarial": "#D55E00", "defended": "#009E73", "neutral": "#8a8f98"}
-MAX_CACHED = 1 << 19  # values; a larger picture is not remembered
+MAX_CACHED = 1 << 19  # values; a larger image is not remembered
 STORED_VERSIONS = 3  # rows' files are kept of what a row last showed: the browser may still be fetching them
 BROWSER_SECONDS = 0.09  # seconds a browser needs to fetch and draw a row
-CRISP = 64  # pictures up to this side are drawn as squares, not smoothed
+CRISP = 64  # images up to this side are drawn as squares, not smoothed
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture with its words. `sign` stands before it: +, =, →."""
+    """One image with its words. `sign` stands before it: +, =, →."""
 
     pixels: Pixels
     title: str
     caption: str = ""
     role: Role = "neutral"
     sign: str = ""
-    file_name: str = "picture.png"
+    file_name: str = "image.png"
     alt: str = ""
     links: tuple[tuple[str, str], ...] = ()  # words and addresses that stand under the caption
-    palette: Pixels | None = None  # 256×3: what the values of a picture of one channel stand for
+    palette: Pixels | None = None  # 256×3: what the values of an image of one channel stand for
     deferred_caption: bool = False  # its caption follows, by `set_caption`; until then the last one stands there, faint
 
 
 def data_uri(pixels: Pixels, palette: Pixels | None = None) -> str:
-    """The picture as a PNG data URI."""
+    """The image as a PNG data URI."""
     return "data:image/png;base64," + base64.b64encode(_png_file(pixels, palette, level=1)[1]).decode()
 
 
 def _png_file(pixels: Pixels, palette: Pixels | None, level: int = 0) -> tuple[str, bytes]:
-    """A name that only this picture has, and its PNG file; what is saved from the screen are these very bytes.
+    """A name that only this image has, and its PNG file; what is saved from the screen are these very bytes.
 
-    At the next movement of a slider most pictures are as they were: those are not encoded again.
+    At the next movement of a slider most images are as they were: those are not encoded again.
     """
     made = _encoded if pixels.size <= MAX_CACHED else _encoded.__wrapped__
     return made(pixels.tobytes(), pixels.shape, b"" if palette is None else palette.tobytes(), level)
@@ -82,7 +82,7 @@ border-bottom:0;width:100%;display:block;box-sizing:border-box}
 color:var(--st-text-color);font-size:.95rem}
 .head b{font-weight:600;overflow-wrap:anywhere}
 .sign{font-size:1.5rem;line-height:1;font-weight:400;margin-right:6px}
-/* Where a word and its link have no room beside each other, they stand under each other in every tile, so that the pictures stay level. */
+/* Where a word and its link have no room beside each other, they stand under each other in every tile, so that the images stay level. */
 @container (max-width:180px){.head{flex-direction:column;align-items:flex-start;gap:0}.sign{font-size:1.05rem;margin-right:3px}}
 a{color:var(--st-text-color);font-size:.85rem;text-underline-offset:2px;padding:4px 2px;white-space:nowrap}
 figcaption.stale{opacity:.4}
@@ -104,10 +104,10 @@ export default function ({ data, parentElement }) {
   if (row.style.getPropertyValue('--tile') !== data.tile + 'px') row.style.setProperty('--tile', data.tile + 'px');
   put(row, 'class', data.signs ? 'signs' : ''); put(row, 'aria-label', data.label);
   if (row.token !== data.token) { row.token = data.token; row.fresh = false; }
-  // Where only pictures and words differ, the page is laid out already: a tile stays, and they change in it.
+  // Where only images and words differ, the page is laid out already: a tile stays, and they change in it.
   const shapes = data.items.map((item) => JSON.stringify({ ...item, src: '', caption: '', alt: '' }));
   const stays = shapes.map((shape, number) => !!row.children[number] && row.children[number].shape === shape);
-  // A picture that was here already is not fetched again; a new one takes an old one's place, which shows that until it has come.
+  // An image that was here already is not fetched again; a new one takes an old one's place, which shows that until it has come.
   const wanted = new Set(data.items.map((item) => item.src)), old = [...row.querySelectorAll('img')];
   const before = new Map(old.filter((_, number) => !stays[number]).map((image) => [image.getAttribute('src'), image]));
   const made = (item, number) => {
@@ -179,9 +179,9 @@ export default function ({ data }) {
 )
 
 
-def preencode(pictures: Iterable[tuple[Pixels, Pixels | None]]) -> None:
-    """Encode pictures, each with its palette or None, that a row will show in a moment; on any thread."""
-    for pixels, palette in pictures:
+def preencode(tiles: Iterable[tuple[Pixels, Pixels | None]]) -> None:
+    """Encode images, each with its palette or None, that a row will show in a moment; on any thread."""
+    for pixels, palette in tiles:
         _png_file(pixels, palette)
 
 
@@ -216,7 +216,7 @@ def _address(file: bytes, name: str, place: str) -> str:
 
 @dataclass(frozen=True)
 class PreparedRow:
-    """A row whose pictures the browser can fetch already."""
+    """A row whose images the browser can fetch already."""
 
     key: str
     box: str
@@ -225,7 +225,7 @@ class PreparedRow:
 
 
 def prepare(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed: bool = False) -> PreparedRow:
-    """Pictures side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way."""
+    """Images side by side, wrapping where the window is narrow; `dimmed` while new ones are on their way."""
     box = f"dim_{key}" if dimmed else f"tiles_{key}"
     files = [_png_file(tile.pixels, tile.palette) for tile in tiles]
     token = "".join(name[:6] for name, _ in files)
@@ -256,14 +256,14 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
 
 
 def render(made: PreparedRow) -> str:
-    """Put a row on the page; returned is what tells its pictures from those that stood there before, for `set_caption`."""
+    """Put a row on the page; returned is what tells its images from those that stood there before, for `set_caption`."""
     with st.container(key=made.box):
         _ROW(key=made.key, data=made.data)
     return made.token
 
 
 def set_caption(token: str, caption: str, *, key: str) -> None:
-    """The late caption of the row `key`, so that its pictures need not wait for a classifier; `token` is what the row returned."""
+    """The late caption of the row `key`, so that its images need not wait for a classifier; `token` is what the row returned."""
     with st.container(key=f"captions_{key}"):
         _CAPTIONS(key=f"{key}_captions", data={"box": f"tiles_{key}", "token": token, "words": caption})
 
@@ -271,7 +271,7 @@ def set_caption(token: str, caption: str, *, key: str) -> None:
 def wait_for_browser(since: float) -> None:
     """Leave the browser to the rows that it was given at `since` (`time.monotonic`): more elements now, and those would wait for them.
 
-    A visitor who moves on ends this at once.
+    A user who moves on ends this at once.
     """
     while time.monotonic() - since < BROWSER_SECONDS:
         time.sleep(0.005)
@@ -279,7 +279,7 @@ def wait_for_browser(since: float) -> None:
 
 
 def magnified_difference(clean: Pixels, other: Pixels) -> tuple[Pixels, int]:
-    """The change between two pictures about mid-grey, magnified by a round factor so that the largest one nearly fills the range."""
+    """The change between two images about mid-grey, magnified by a round factor so that the largest one nearly fills the range."""
     change = other.astype(np.int16) - clean.astype(np.int16)
     largest = int(np.abs(change).max())
     factor = next((f for f in (64, 32, 16, 8, 4, 2) if f * largest <= 127), 1) if largest else 1

@@ -1,4 +1,4 @@
-"""Where the patch lies: picked on the picture itself, by click, drag or arrow key; and a map of where it works."""
+"""Where the patch lies: picked on the image itself, by click, drag or arrow key; and a map of where it works."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const cut = (v) => Math.max(0, Math.min(1, v));
   let spot = data.spot;
   const draw = () => { r.hidden = !spot;
-    if (!spot) { o.textContent = 'At random. Click the picture to choose a place.'; return; }
+    if (!spot) { o.textContent = 'At random. Click the image to choose a place.'; return; }
     Object.assign(r.style, { top: spot[0] * (1 - side) * 100 + '%', left: spot[1] * (1 - side) * 100 + '%',
       width: side * 100 + '%', height: side * 100 + '%' });
     o.textContent = `row ${spot[0].toFixed(2)}, column ${spot[1].toFixed(2)}`; };
@@ -59,9 +59,9 @@ def pick_location(
     key: str,
     put: Callable[[float, float], None],
 ) -> None:
-    """The picture with the patch's outline; where the visitor puts it goes to `put`.
+    """The image with the patch's outline; where the user puts it goes to `put`.
 
-    `side` is the patch's share of the picture's side, `spot` its row and column in [0, 1], None while it is left to chance.
+    `side` is the patch's share of the image's side, `spot` its row and column in [0, 1], None while it is left to chance.
     """
 
     def moved() -> None:
@@ -82,18 +82,18 @@ def pick_location(
     )
 
 
-def location_plot(found: LocationMap, target: str, *, key: str) -> None:
+def location_plot(result: LocationMap, target: str, *, key: str) -> None:
     """The target's confidence at each place as a heat map, reached or not in each cell."""
     text = [
         [f"{mark(hit)} {per_cent(sure)}" for hit, sure in zip(hits, row, strict=True)]
-        for hits, row in zip(found.reached, found.confidence, strict=True)
+        for hits, row in zip(result.reached, result.confidence, strict=True)
     ]
-    count, total = sum(map(sum, found.reached)), len(found.rows) * len(found.columns)
+    count, total = sum(map(sum, result.reached)), len(result.rows) * len(result.columns)
     figure = go.Figure(
         go.Heatmap(
-            z=found.confidence,
-            x=found.columns,
-            y=found.rows,
+            z=result.confidence,
+            x=result.columns,
+            y=result.rows,
             text=text,
             texttemplate="%{text}",
             colorscale="Cividis",
@@ -103,8 +103,8 @@ def location_plot(found: LocationMap, target: str, *, key: str) -> None:
             hovertemplate="row %{y:.2f}, column %{x:.2f}: %{z:.1%}<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", title="row", tickvals=found.rows)
-    figure.update_xaxes(title="column", tickvals=found.columns)
+    figure.update_yaxes(autorange="reversed", title="row", tickvals=result.rows)
+    figure.update_xaxes(title="column", tickvals=result.columns)
     figure.update_layout(height=360, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
     st.plotly_chart(
         figure,

@@ -13,7 +13,7 @@ import streamlit as st
 from app.components.image_row import CRISP, data_uri
 from core import images
 
-BYTES = 6_000_000  # of pixels sent at most; a longer attack shows every second, third, ... picture
+BYTES = 6_000_000  # of pixels sent at most; a longer attack shows every second, third, ... image
 
 _PLAYER = st.components.v2.component(
     "mirage_playback",
@@ -85,7 +85,7 @@ def playback(
 
 
 def save_animation(frames: Sequence[npt.NDArray[np.uint8]], *, key: str, name: str) -> None:
-    """A small menu that makes the attack into one moving picture, only when asked."""
+    """A small menu that makes the attack into one moving image, only when asked."""
     with st.popover("Save as a film", key=f"{key}_saves"):
         kinds: tuple[tuple[Literal["gif", "webp"], str], ...] = (
             ("webp", "WebP (every colour)"),

@@ -117,7 +117,7 @@ def save_menu(draw: Draw, key: str, name: str) -> None:
 
 
 def flow_plot(clean: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32], *, key: str) -> None:
-    """Where stAdv moved the picture: arrows over it, and a grid that was straight before."""
+    """Where stAdv moved the image: arrows over it, and a grid that was straight before."""
     draw = partial(flow_figure, clean, flow)
     far = float(np.hypot(*flow).max())
     st.image(

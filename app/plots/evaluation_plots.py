@@ -36,10 +36,8 @@ def matrix_columns(plan: Plan, classifier: int = 0) -> list[CellKey]:
     return cell_keys(plan, classifier)[-1]
 
 
-def results_matrix(
-    findings: Metrics, classifier: int, measure: Measure, detector: int = 0, *, key: str
-) -> CellKey | None:
-    """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
+def results_matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -> Place | None:
+    """Attacks by defenses, shaded by the share, with count and interval; the cell that the user chose, if any."""
     plan = findings.plan
     columns = matrix_columns(plan, classifier)
     heads = [column_title(plan, place) for place in columns]
@@ -48,9 +46,9 @@ def results_matrix(
     for line in cell_keys(plan, classifier):
         attack = line[0].attack
         there = [_cell_key(place, attack) for place in columns]
-        found = [findings.proportion(place, measure, detector=detector) for place in there]
-        shares.append(found)
-        words = [_cell_text(findings, place, share) for place, share in zip(there, found, strict=True)]
+        result = [findings.share(place, measure) for place in there]
+        shares.append(result)
+        words = [_cell_text(findings, place, share) for place, share in zip(there, result, strict=True)]
         text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
     frame = pd.DataFrame(text)
     colours = pd.DataFrame("", index=frame.index, columns=frame.columns)
@@ -106,15 +104,15 @@ def cell_style(value: float) -> str:
 def confusion_plot(
     counts: Counts, classes: Sequence[str], order: Sequence[int], rows: str, columns: str, *, key: str
 ) -> tuple[int, int] | None:
-    """Counts K×K in that order of the classes; the cell that the visitor clicked, as (row's class, column's class)."""
-    # Of many classes only those that occur: a picture of one, or one taken for it.
+    """Counts K×K in that order of the classes; the cell that the user clicked, as (row's class, column's class)."""
+    # Of many classes only those that occur: an image of one, or one taken for it.
     many = len(order) > MAX_CELLS
     shown = [n for n in order if not many or counts[n].any() or counts[:, n].any()]
     large = len(shown) > MAX_CELLS
     ordered = counts[np.ix_(shown, shown)]
     names, ticks = [classes[n] for n in shown], tick_names(classes, shown)
     there = np.argwhere(ordered > 0)
-    words = [f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} pictures" for i, j in there]
+    words = [f"{rows} {names[i]}<br>{columns} {names[j]}<br>{ordered[i, j]} images" for i, j in there]
     if large:  # cells would be smaller than a pixel: a mark for each, the larger the more
         marker = {
             "size": [5 + 3 * np.log2(ordered[i, j]) for i, j in there],
@@ -178,7 +176,7 @@ def confusion_plot(
         selection_mode="points",
         config={**CONFIG, "scrollZoom": large},
         theme="streamlit",
-        alt=f"Confusion matrix, {rows} by {columns}: {hits} of {int(ordered.sum())} pictures on the diagonal",
+        alt=f"Confusion matrix, {rows} by {columns}: {hits} of {int(ordered.sum())} images on the diagonal",
     )
     save_menu(partial(confusion_figure, ordered, ticks, rows, columns), key, "confusion")
     for point in event["selection"]["points"]:
@@ -223,13 +221,13 @@ def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
     return bool(curves(findings, classifier))
 
 
-def _by_attack(found: Sequence[Curve]) -> list[list[Curve]]:
-    names = list(dict.fromkeys(curve.attack for curve in found))
-    return [[curve for curve in found if curve.attack == name] for name in names]
+def _by_attack(result: Sequence[Curve]) -> list[list[Curve]]:
+    names = list(dict.fromkeys(curve.attack for curve in result))
+    return [[curve for curve in result if curve.attack == name] for name in names]
 
 
-def times_plot(findings: Metrics, classifier: int, *, key: str) -> None:
-    """What each defense takes for one picture, on a logarithmic axis (LGS, figure 3)."""
+def times_plot(findings: Findings, classifier: int, *, key: str) -> None:
+    """What each defense takes for one image, on a logarithmic axis (LGS, figure 3)."""
     plan = findings.plan
     seconds = {plan.defense_title(n): findings.seconds(n, classifier) for n in range(len(plan.defenses))}
     ranked = sorted((s, title) for title, s in seconds.items() if np.isfinite(s) and s > 0)

@@ -16,7 +16,7 @@ from core.figures.feature_noise import Line, feature_noise_figure, labeled, shor
 
 
 def feature_noise_plot(stages: Sequence[str], lines: Sequence[Line], at: int, *, key: str) -> None:
-    """Relative noise against depth, one line a picture; the chosen layer is marked."""
+    """Relative noise against depth, one line an image; the chosen layer is marked."""
     figure = go.Figure()
     places = list(range(len(stages)))
     for name, values, colour, dash in lines:

@@ -1,4 +1,4 @@
-"""The ground around a picture on the screen: a surface that turns, regions of a plane, spectra."""
+"""The ground around an image on the screen: a surface that turns, regions of a plane, spectra."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from core.recipe.surroundings import Regions
 
 
 def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = "/255", key: str) -> None:
-    """The loss over two directions, in the domain's unit, as a surface that turns; the picture itself stands in the middle."""
+    """The loss over two directions, in the domain's unit, as a surface that turns; the image itself stands in the middle."""
     scale, form = (255, ".1f") if unit == "/255" else (1, ".3g")
     across, down = grid.across * scale, grid.down * scale
     names = np.array([classes[int(number)] for number in grid.predicted.ravel()]).reshape(grid.predicted.shape)
@@ -51,7 +51,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
                 z=[float(grid.loss[middle])],
                 mode="markers+text",
                 marker={"size": 5, "color": BLUE},
-                text=["the picture"],
+                text=["the image"],
                 textposition="top center",
                 hoverinfo="skip",
             ),
@@ -72,16 +72,16 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
     )
     wrong = float((grid.predicted != label).mean())
     alt = (
-        f"Loss from {grid.loss.min():.2f} to {grid.loss.max():.2f}, {grid.loss[middle]:.2f} at the picture; "
+        f"Loss from {grid.loss.min():.2f} to {grid.loss.max():.2f}, {grid.loss[middle]:.2f} at the image; "
         f"{per_cent(wrong)} of the plane is not seen as {classes[label]}"
     )
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
     save_menu(partial(surface_figure, grid, unit), key, "loss_surface")
 
 
-def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
-    """The classes that the classifier sees on the plane, and where the three pictures lie."""
-    grid = found.grid
+def regions_plot(result: Regions, classes: Sequence[str], *, key: str) -> None:
+    """The classes that the classifier sees on the plane, and where the three images lie."""
+    grid = result.grid
     present, places = region_classes(grid)
     count = max(2, len(present))
     colours = [_css(n) for n in range(count)]
@@ -112,11 +112,11 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
                 marker=square,
             )
         )
-    titles = ("clean", "adversarial", found.third_title)
+    titles = ("clean", "adversarial", result.third_title)
     figure.add_trace(
         go.Scatter(
-            x=[place[0] for place in found.plane.places],
-            y=[place[1] for place in found.plane.places],
+            x=[place[0] for place in result.plane.places],
+            y=[place[1] for place in result.plane.places],
             mode="markers+text",
             text=[f"<b>{title}</b>" for title in titles],
             textposition="top center",
@@ -129,10 +129,10 @@ def regions_plot(found: Regions, classes: Sequence[str], *, key: str) -> None:
     style(figure, height=460)
     figure.update_layout(legend={"y": -0.18})
     figure.update_xaxes(title="from clean to adversarial (L2)", showgrid=False, zeroline=False)
-    figure.update_yaxes(title=f"toward {found.third_title} (L2)", showgrid=False, zeroline=False)
+    figure.update_yaxes(title=f"toward {result.third_title} (L2)", showgrid=False, zeroline=False)
     alt = "Decision regions: " + ", ".join(classes[number] for number in present)
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    save_menu(partial(regions_figure, found, tuple(classes)), key, "decision_regions")
+    save_menu(partial(regions_figure, result, tuple(classes)), key, "decision_regions")
 
 
 def _css(n: int) -> str:

@@ -167,7 +167,9 @@ def _evaluate(
                 evaluate(run, classifiers=load, on_progress=on_progress, device_lock=turn, should_stop=should_stop)
     except BadInput as error:
         made.error = str(error)
-    except Exception:
+    except (
+        Exception
+    ):  # broad: nobody reads the future of the thread, so any other error would be lost, and the page say nothing
         if not _ending.is_set():  # else the pools take no more work
             log.exception("An evaluation failed: %s", made.name)
         made.error = "Something went wrong inside Mirage; the details are in the server's log. What was done is kept."

@@ -160,14 +160,12 @@ def _run(job: Job, work: Work) -> None:
         job.state = "done"  # without a result
     except BadInput as error:
         job.error, job.state = str(error), "failed"
-    except Exception:
-        if (
-            not job.cancel.is_set()
-        ):  # else nobody waits for it any more: the user has left, or the server is being stopped
+    except (
+        Exception
+    ):  # broad: nobody reads the future of the thread, so any other error would be lost, and the page wait for ever
+        if not job.cancel.is_set():  # else nobody waits for it: the user has left, or the server is being stopped
             log.exception("A job failed: %s", job.text)
-        job.error, job.state = (
-            "Something went wrong inside Mirage; the details are in the server's log. Try again.",
-            "failed",
-        )
+        job.error = "Something went wrong inside Mirage; the details are in the server's log. Try again."
+        job.state = "failed"
     finally:
         job.finished.set()

@@ -21,9 +21,9 @@ from core.recipe import AttackOutcome, Example, cost
 
 
 def show_progress(kind: Kind | None, *, picture: bool = True) -> bool:
-    """Progress and a Stop button, if this visitor's job computes that kind of result (None: any); True while it runs.
+    """Progress and a Stop button, if this user's job computes that kind of result (None: any); True while it runs.
 
-    Without `picture`, the picture so far is left to `live_preview`, at another place.
+    Without `image`, the image so far is left to `live_preview`, at another place.
     """
     if background.poll_jobs():
         st.rerun()  # it ended between the look for its result and this one
@@ -92,35 +92,35 @@ def status_text(key: AnyKey, working: str, what: str) -> str:
 
 
 def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
-    """The picture and what the recipe's attack makes of it; until they are there, the page shows how far the attack is.
+    """The image and what the recipe's attack makes of it; until they are there, the page shows how far the attack is.
 
     Args:
         known: take the column that the recipe's attacker knows: the attack is made on that system, which is the example's classifier.
     """
-    scene = examples.current()
-    if scene is None:
+    example = examples.current()
+    if example is None:
         show_unavailable()
         st.stop()
-    assert scene is not None
+    assert example is not None
     recipe = session.recipe()
     session.sync_query_params()
     key = result_keys.known_attack(recipe) if known else result_keys.attack(recipe)
     if results.get(key) is None:
-        (attacker.start_attack if known else recipe_jobs.start_attack)(recipe, scene)
-    base = results.get(key)
-    if base is None:
+        (attacker.start_attack if known else recipe_jobs.start_attack)(recipe, example)
+    attack_outcome = results.get(key)
+    if attack_outcome is None:
         verdict(status_text(key, "The attack is running.", "The attack"))
         if not show_progress(Kind.ATTACK):
             retry_button(key)
         st.stop()
-    assert base is not None
-    if base.stopped:  # the page says so, and nothing that takes time begins by itself
+    assert attack_outcome is not None
+    if attack_outcome.stopped:  # the page says so, and nothing that takes time begins by itself
         retry_button(key)
     system = recipe.built_known_system() if known else None
     if system is not None:
-        judge = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
-        scene = replace(scene, classifier=judge, clean_prediction=base.clean_prediction or scene.clean_prediction)
-    return scene, base
+        judge = system.classifier(example.load, recipe.backward, seed=recipe.seed)
+        example = replace(example, classifier=judge, before=attack_outcome.before or example.before)
+    return example, attack_outcome
 
 
 def run_cached(key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None]) -> T | None:
@@ -175,7 +175,7 @@ def _progress(slot: str) -> None:
 
 @fragment(run_every=0.4)
 def live_preview() -> None:
-    """The attack's newest picture and what the classifier sees in it, in a place that keeps its size."""
+    """The attack's newest image and what the classifier sees in it, in a place that keeps its size."""
     with st.container(key="live_slot"):
         _show_newest()
 
@@ -185,9 +185,7 @@ def _show_newest() -> None:
     if job is None or job.frame is None or job.predicted is None:
         return
     with st.container(key=crisp_key("live", job.frame)):
-        st.image(
-            job.frame, width=max(200, job.frame.shape[1]), output_format="PNG", alt="The adversarial picture so far"
-        )
+        st.image(job.frame, width=max(200, job.frame.shape[1]), output_format="PNG", alt="The adversarial image so far")
     classes = domains.get(session.recipe().domain).classes
     sees = plain(classes[job.predicted[0]]) if job.predicted[0] < len(classes) else ""
     first = "" if job.first_success is None else f"; fooled first at step {job.first_success:,}"

@@ -109,7 +109,7 @@ def page_run() -> Iterator[None]:
     try:
         yield
     except RerunException:
-        raise  # the next run follows at once; what a visitor presses until then is for the fragments that stand there
+        raise  # the next run follows at once; what a user presses until then is for the fragments that stand there
     except BaseException:
         context = get_script_run_ctx()
         assert context is not None

@@ -38,14 +38,14 @@ def _attacker_changed() -> None:
         session.update_recipe(attacker="adaptive", known_defense=number)
 
 
-def start_attack(recipe: Recipe, scene: Example) -> None:
+def start_attack(recipe: Recipe, example: Example) -> None:
     """Begin the attack; whatever else this user had running is stopped."""
     system = recipe.built_known_system()
     title = recipe.built_attack().title + (f" on {system.title}" if system else "")
     background.start(
         result_keys.known_attack(recipe),
         title,
-        lambda watch: craft(recipe, scene, system=system, backward=recipe.backward, on_progress=watch),
+        lambda watch: craft(recipe, example, system=system, backward=recipe.backward, watch=watch),
         seconds=cost.attack_seconds(recipe, system),
     )
 
@@ -57,10 +57,10 @@ def attacker_knowledge(attack: AttackOutcome) -> str:
     return f"knows the defense {attack.known} (adaptive, backward: {attack.backward})"
 
 
-def attack_target(recipe: Recipe, scene: Example) -> str:
+def attack_target(recipe: Recipe, example: Example) -> str:
     """What the attack is made on: the classifier, or the system that the attacker knows."""
     known_system = recipe.built_known_system()
     if known_system is None:
-        return scene.classifier.title
+        return example.classifier.title
     words = known_system.described()
-    return f"{scene.classifier.title} behind {words}" if known_system.defense else words
+    return f"{example.classifier.title} behind {words}" if known_system.defense else words

@@ -20,7 +20,7 @@ from core.recipe.defense_grid import defense_grid
 N_IMAGES = 4
 
 
-def show_defense_grid(recipe: Recipe, scene: Example, *, waits: bool) -> None:
+def show_defense_grid(recipe: Recipe, example: Example, *, waits: bool) -> None:
     """A button that makes the figure, and the figure; it `waits` while the comparison runs, because a user has one job at a time."""
     st.subheader("Several images", anchor=False)
     key = result_keys.defense_grid(recipe, N_IMAGES)
@@ -34,7 +34,7 @@ def show_defense_grid(recipe: Recipe, scene: Example, *, waits: bool) -> None:
         key,
         "several images",
         lambda watch: defense_grid(
-            recipe, N_IMAGES, classifier=scene.classifier, classifiers=scene.load, on_progress=watch
+            recipe, N_IMAGES, classifier=example.classifier, classifiers=example.load, on_progress=watch
         ),
     )
     if outcomes is None:
@@ -43,7 +43,8 @@ def show_defense_grid(recipe: Recipe, scene: Example, *, waits: bool) -> None:
         row(tiles(outcome), key=f"grid_{number}", label=f"Image {number + 1} and every defense", width=110)
     save_menu(partial(defense_grid_figure, outcomes), "defense_grid_figure", "defenses")
     st.caption(
-        f"{theme.plain(outcomes[0].attacked.method)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}, the first images of the "
+        f"{theme.plain(outcomes[0].attacked.method)} on {theme.plain(example.classifier.title)}, seed {recipe.seed}, "
+        "the first images of the "
         f"gallery of {domains.get(recipe.domain).title}. The attacker does not know the defenses (grey box)."
     )
 

@@ -20,59 +20,67 @@ from core.recipe import AttackOutcome, Example, Progress, Recipe
 N_CALIBRATION = 200  # clean images that a threshold is chosen on
 
 
-def detectors(scene: Example) -> dict[str, Detector]:
+def detectors(example: Example) -> dict[str, Detector]:
     """What there is to ask for this classifier, by name."""
-    names = detector_methods.names(domains.get(scene.classifier.domain))
-    return {name: detector_methods.get(name)(scene.classifier) for name in names}
+    result: list[Detector] = []
+    for kind in get_args(masks.Kind):  # of each kind that with the middle β
+        names = [name for name in masks.names(example.classifier.domain) if masks.card(name).architecture == kind]
+        if names:
+            attention = masks.load(names[len(names) // 2], str(example.classifier.device))
+            result.append(MaskDisagreement(example.classifier, attention))
+    result.append(FeatureSqueezing(example.classifier))
+    return {detector.name: detector for detector in result}
 
 
-def clean_scores(recipe: Recipe, scene: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
-    """The detector's scores of clean pictures that have no part in anything else, and where they come from."""
+def clean_scores(recipe: Recipe, example: Example, detector: Detector) -> tuple[np.ndarray, str] | None:
+    """The detector's scores of clean images that have no part in anything else, and where they come from."""
     domain = domains.get(recipe.domain)
     if not domain.splits():
         items = domain.gallery()
         batch = torch.cat(
             [
                 images.to_tensor(
-                    images.fit(domain.gallery_pixels(i.name), scene.classifier.size, scene.classifier.channels, "crop")
+                    images.fit(
+                        domain.gallery_pixels(i.name), example.classifier.size, example.classifier.channels, "crop"
+                    )
                 )
                 for i in items
             ]
         )
-        words = f"the {plural(len(items), 'picture')} of the gallery"
+        words = f"the {plural(len(items), 'image')} of the gallery"
     else:
         split = "train" if "train" in domain.splits() else domain.splits()[0]
         count = min(N_CALIBRATION, domain.count(split))
         batch, _ = domain.sample(count, split=split, seed=recipe.seed + 1)
-        words = f"{count} clean pictures of {split!r}"
+        words = f"{count} clean images of {split!r}"
 
     def work(watch: progress.Reports) -> np.ndarray | None:
         parts = []
         for start in range(0, len(batch), 10):
-            if watch(Progress(f"{detector.title} on clean pictures", start, len(batch))):
+            if watch(Progress(f"{detector.title} on clean images", start, len(batch))):
                 return None
             with torch.no_grad():
                 parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())
         return np.concatenate(parts)
 
     scores = progress.run_cached(
-        result_keys.clean_scores(recipe, detector.title), f"{detector.title} on clean pictures", work
+        result_keys.clean_scores(recipe, detector.title), f"{detector.title} on clean images", work
     )
     return None if scores is None else (scores, words)
 
 
 @torch.no_grad()
 def evidence(
-    detector: Detector, scene: Example, base: AttackOutcome, threshold: float
+    detector: Detector, example: Example, attack_outcome: AttackOutcome, threshold: float
 ) -> tuple[list[Row], dict[str, list[Tile]]]:
-    """What the detector makes of the clean and of the attacked picture, and what it goes by."""
+    """What the detector makes of the clean and of the attacked image, and what it goes by."""
     rows: list[Row] = []
     lines: dict[str, list[Tile]] = {}
-    classes = scene.classifier.classes
-    for name, pixels in (("clean", scene.clean), ("adversarial", base.adversarial)):
-        image = images.to_tensor(pixels).to(scene.classifier.device)
+    classes = example.classifier.classes
+    for name, pixels in (("clean", example.clean), ("adversarial", attack_outcome.adversarial)):
+        image = images.to_tensor(pixels).to(example.classifier.device)
         score = float(detector.score(image))
-        seen = classes[int(scene.classifier(image).argmax())]
+        seen = classes[int(example.classifier(image).argmax())]
         words = score_words(score, threshold)
         entry: Row = {
             "": name,
@@ -82,7 +90,7 @@ def evidence(
             "verdict": "flagged" if score > threshold else "passes",
         }
         tone: Role = "clean" if name == "clean" else "adversarial"
-        title = name if name == "clean" else attacked_title(base)
+        title = name if name == "clean" else attacked_title(attack_outcome)
         tiles = [Tile(pixels, title, f"sees {seen}", tone, file_name=f"{name}.png")]
         if isinstance(detector, MaskDisagreement):
             mask = detector.attention.mask(image)

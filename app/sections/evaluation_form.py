@@ -1,4 +1,4 @@
-"""Setting up an evaluation: what is to be run on which pictures."""
+"""Setting up an evaluation: what is to be run on which images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.recipe import Method, Recipe
 from core.recipe.columns import ColumnSpec
 from core.recipe.recipe import Attacker, describe_attack
 
-DEFAULT_IMAGES = 50  # pictures, where there are as many
+DEFAULT_IMAGES = 50  # images, where there are as many
 
 
 def evaluation_form(recipe: Recipe) -> Plan | None:
@@ -22,7 +22,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
     domain = domains.get(recipe.domain)
     splits = domain.splits()
     if not splits:
-        st.info(plain(domain.missing() or "There are no labelled pictures here."))
+        st.info(plain(domain.missing() or "There are no labelled images here."))
         return None
     names = domain.classifier_names()
     here = recipe.classifier or names[0]
@@ -43,7 +43,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
             st.error(plain(str(error)))
             return None
         count = st.number_input(
-            "Pictures",
+            "Images",
             1,
             most,
             min(most, DEFAULT_IMAGES),
@@ -89,7 +89,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
             format_func=lambda name: detectors.get(name).title,
             key=f"ev_detectors_{recipe.domain}",
             wrap=True,
-            help="How many images each one flags, at its paper's threshold or at 5 % false positives on clean images.",
+            help="How many images the detector calls attacked, at 5 % false positives on clean ones.",
         )
     needed = {"a classifier": bool(classifiers), "an attack or a defense": bool(chosen_attacks or chosen_defenses)}
     missing = [word for word, there in needed.items() if not there]

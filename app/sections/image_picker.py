@@ -1,9 +1,6 @@
-"""Choosing a picture: from the gallery, from a data set, or one of the visitor's own; and how it is fitted."""
+"""Choosing an image: from the gallery, from a data set, or one of the user's own; and how it is fitted."""
 
 from __future__ import annotations
-
-import base64
-import binascii
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +8,8 @@ import streamlit as st
 
 from app.components.image_row import data_uri
 from app.runtime import examples
-from app.runtime.streamlit_adapter import file_numbers, take_files
-from app.state import session, uploads
+from app.sections.upload_picker import upload_picker
+from app.state import session
 from app.theme import crisp_key, plain
 from core import domains, images
 from core.inputs import BadInput
@@ -22,7 +19,7 @@ _SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Yours"}
 
 _GALLERY = st.components.v2.component(
     "mirage_gallery",
-    html="""<div id="g" role="radiogroup" aria-label="Picture"></div>""",
+    html="""<div id="g" role="radiogroup" aria-label="Image"></div>""",
     css="""
 #g{display:grid;grid-template-columns:repeat(4,1fr);gap:6px}
 button{padding:0;border:2px solid transparent;border-radius:6px;background:#777;cursor:pointer;line-height:0;overflow:hidden;aspect-ratio:1}
@@ -46,32 +43,13 @@ export default function ({ data, parentElement, setStateValue }) {
 """,
 )
 
-_PASTE = st.components.v2.component(
-    "mirage_paste",
-    html="""<div id="p" tabindex="0" role="button">Click here, then paste a picture (Ctrl+V)</div>""",
-    css="""#p{font:.9rem var(--st-font);color:var(--st-text-color);border:1px dashed var(--st-border-color);border-radius:6px;padding:10px;
-text-align:center;cursor:pointer}#p:focus{outline:3px solid var(--st-primary-color);outline-offset:2px}""",
-    js="""
-export default function ({ parentElement, setTriggerValue }) {
-  const p = parentElement.querySelector('#p');
-  p.onpaste = (event) => {
-    const item = [...event.clipboardData.items].find((i) => i.type.startsWith('image/'));
-    if (!item) { p.textContent = 'There is no picture on the clipboard.'; return; }
-    const reader = new FileReader();
-    reader.onload = () => setTriggerValue('picture', reader.result);
-    reader.readAsDataURL(item.getAsFile());
-  };
-}
-""",
-)
-
 
 def image_picker(domain: domains.Domain, recipe: Recipe) -> None:
-    """The picture of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
+    """The image of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
     if st.session_state.get("side_source") not in _SOURCES:
         st.session_state.side_source = recipe.picture.kind
     source = st.segmented_control(
-        "Picture",
+        "Image",
         list(_SOURCES),
         format_func=_SOURCES.__getitem__,
         key="side_source",
@@ -83,20 +61,16 @@ def image_picker(domain: domains.Domain, recipe: Recipe) -> None:
     elif source == "dataset":
         _from_data_set(domain, recipe)
     else:
-        _from_user()
+        upload_picker()
     _preview(recipe)
 
 
 def _source_changed() -> None:
-    """The data set's first picture comes at once; of the others nobody knows yet which one."""
+    """The data set's first image comes at once; of the others nobody knows yet which one."""
     recipe = session.recipe()
     splits = domains.get(recipe.domain).splits()
     if st.session_state.side_source == "dataset" and recipe.picture.kind != "dataset" and splits:
-        _set_image(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
-
-
-def _set_image(picture: Picture) -> None:
-    session.update_recipe(picture=picture, target="")
+        session.set_image(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
 
 
 def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
@@ -106,7 +80,7 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
     def chosen() -> None:
         name = st.session_state[key]["chosen"]
         if name:
-            _set_image(Picture(name=name, fit=session.recipe().picture.fit))
+            session.set_image(Picture(name=name, fit=session.recipe().picture.fit))
 
     items = _thumbnails(domain.name, domain.missing())
     # The style sheet keeps a place for so many rows of four, so that what stands below does not move when they come.
@@ -123,8 +97,8 @@ def _gallery_name(recipe: Recipe) -> str:
     """The name of the gallery's image that the recipe is about, also where it is the default; '' for an image from elsewhere."""
     if recipe.picture.kind != "gallery" or recipe.picture.name:
         return recipe.picture.name if recipe.picture.kind == "gallery" else ""
-    scene = examples.current()
-    return scene.picture.name if scene is not None else ""
+    example = examples.current()
+    return example.picture.name if example is not None else ""
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -143,7 +117,7 @@ def _thumbnails(domain: str, _missing: str | None) -> list[dict[str, str]]:
 
 
 def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
-    """One picture of a split, by class and by its number within that class; what the recipe names and is not here stands empty."""
+    """One image of a split, by class and by its number within that class; what the recipe names and is not here stands empty."""
     splits = domain.splits()
     if not splits:
         st.caption(plain(domain.missing() or "This domain has no data set."))
@@ -178,7 +152,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
         fitting = of_class()
         current = session.recipe().picture
         if current.index not in fitting:
-            _set_image(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
+            session.set_image(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
 
     st.selectbox(
         "Class",
@@ -194,7 +168,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
         number = st.session_state[number_key]
         if number is not None:
             fit = session.recipe().picture.fit
-            _set_image(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
+            session.set_image(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
 
     session.set_widget(number_key, int(np.searchsorted(fitting, held.index)) if held and inside else None)
     st.number_input(
@@ -212,70 +186,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
 def _split_changed() -> None:
     split = st.session_state.set_split
     if split is not None:
-        _set_image(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
-
-
-def _from_user() -> None:
-    """Upload, paste or photograph; every file that cannot be used gets one sentence, the last good one is taken."""
-
-    def uploaded() -> None:
-        # A browser sends many files in several steps, and each step brings those of the steps before.
-        listed = st.session_state["uploaded"]
-        kept, numbers = st.session_state.get("uploads_refused", {}), file_numbers(listed)
-        refused = {number: sentence for number, sentence in kept.items() if number in numbers}
-        for file in take_files(listed):
-            if error := _store_upload(file.data, file.name):
-                refused[file.number] = f"{plain(file.name, 80)}: {plain(error)}"
-        st.session_state.uploads_refused = refused
-
-    st.file_uploader(
-        "Upload pictures",
-        accept_multiple_files=True,
-        key="uploaded",
-        on_change=uploaded,
-        help=f"{images.KINDS}, up to {images.MAX_BYTES // 10**6} MB each.",
-    )
-    for sentence in st.session_state.get("uploads_refused", {}).values():
-        st.error(sentence)
-
-    def pasted() -> None:
-        word = st.session_state["paste"]["picture"]
-        if word:
-            _store_or_report(_from_uri(word), "pasted.png")
-
-    _PASTE(key="paste", on_picture_change=pasted)
-    if st.toggle("Use the camera", key="camera_on"):
-
-        def photographed() -> None:
-            for file in take_files([st.session_state["camera"]]):
-                _store_or_report(file.data, "photograph.png")
-
-        st.camera_input("Photograph", key="camera", label_visibility="collapsed", on_change=photographed)
-
-
-def _from_uri(word: str) -> bytes:
-    try:
-        return base64.b64decode(word.partition(",")[2], validate=True)
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _store_or_report(data: bytes, name: str) -> None:
-    error = _store_upload(data, name)
-    if error:
-        session.report_error(error)
-
-
-def _store_upload(data: bytes, name: str) -> str:
-    """Make the file the recipe's picture; the sentence that says why not, where it cannot be."""
-    try:
-        digest = uploads.add(data)
-    except BadInput as error:
-        return str(error)
-    session.update_recipe(
-        picture=Picture(kind="upload", name=name[-80:], digest=digest, fit=session.recipe().picture.fit), target=""
-    )
-    return ""
+        session.set_image(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
 
 
 def _fit_changed() -> None:
@@ -283,7 +194,7 @@ def _fit_changed() -> None:
 
 
 def _preview(recipe: Recipe) -> None:
-    """How the picture is fitted, and what the classifier will see of it."""
+    """How the image is fitted, and what the classifier will see of it."""
     session.set_widget("side_fit", recipe.picture.fit)
     st.segmented_control(
         "Fitted by",
@@ -294,18 +205,18 @@ def _preview(recipe: Recipe) -> None:
         on_change=_fit_changed,
         help="Cut the long side, put grey beside the short one, or distort.",
     )
-    scene = examples.current()
-    if scene is None:
+    example = examples.current()
+    if example is None:
         return
-    with st.container(key=crisp_key("preview", scene.clean)):
-        st.image(scene.clean, width=150, output_format="PNG", alt="The picture as the classifier gets it")
-    st.caption(f"What the classifier gets: {scene.clean.shape[1]}×{scene.clean.shape[0]} pixels")
-    _true_class(domains.get(recipe.domain), session.recipe(), scene)
+    with st.container(key=crisp_key("preview", example.clean)):
+        st.image(example.clean, width=150, output_format="PNG", alt="The image as the classifier gets it")
+    st.caption(f"What the classifier gets: {example.clean.shape[1]}×{example.clean.shape[0]} pixels")
+    _true_class(domains.get(recipe.domain), session.recipe(), example)
 
 
-def _true_class(domain: domains.Domain, recipe: Recipe, scene: Example) -> None:
+def _true_class(domain: domains.Domain, recipe: Recipe, example: Example) -> None:
     """A field for the true class of an image whose class the domain does not know."""
-    if domain.true_label(scene.picture) is not None:
+    if domain.true_label(example.picture) is not None:
         return
     key = f"side_true_class_{domain.name}"
     session.set_widget(key, recipe.true_class)

@@ -1,4 +1,4 @@
-"""A universal patch by itself: printed, kept, and stuck onto the picture at hand."""
+"""A universal patch by itself: printed, kept, and stuck onto the image at hand."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from core.recipe import Example, Outcome, PrintedPatch, stick_on, sticker
 
 
 def stored_patch() -> PrintedPatch | None:
-    """The patch that this visitor keeps."""
-    found: PrintedPatch | None = st.session_state.get("kept_patch")
-    return found
+    """The patch that this user keeps."""
+    result: PrintedPatch | None = st.session_state.get("kept_patch")
+    return result
 
 
 def print_section(outcome: Outcome) -> None:
-    """The universal patch by itself, to save, to print and to keep for other pictures."""
+    """The universal patch by itself, to save, to print and to keep for other images."""
     attacked = outcome.attacked
     patch = attacked.patch
     assert patch is not None
@@ -57,7 +57,7 @@ def print_section(outcome: Outcome) -> None:
 
 
 def keep_button(outcome: Outcome) -> None:
-    """The button that keeps an outcome's patch for other pictures."""
+    """The button that keeps an outcome's patch for other images."""
     patch = sticker(outcome)
     held = stored_patch()
     same = patch is not None and held is not None and patch.patch.tobytes() == held.patch.tobytes()
@@ -67,7 +67,7 @@ def keep_button(outcome: Outcome) -> None:
         st.session_state.pop("stick_size", None)
 
     st.button(
-        "Kept" if same else "Keep it for other pictures",
+        "Kept" if same else "Keep it for other images",
         icon=":material/check:" if same else ":material/push_pin:",
         key="keep_patch",
         disabled=patch is None or same,
@@ -75,17 +75,17 @@ def keep_button(outcome: Outcome) -> None:
     )
 
 
-def patch_on_image(scene: Example) -> None:
-    """The kept patch on the picture at hand: where, how large and how turned it lies, and what the classifier says."""
+def patch_on_image(example: Example) -> None:
+    """The kept patch on the image at hand: where, how large and how turned it lies, and what the classifier says."""
     patch = stored_patch()
     if patch is None:
         return
-    side, width = patch.patch.shape[0], min(scene.clean.shape[:2])
+    side, width = patch.patch.shape[0], min(example.clean.shape[:2])
     with st.container(border=True, key="sticking"):
-        st.markdown("**The kept patch, on this picture**")
+        st.markdown("**The kept patch, on this image**")
         st.caption(
             f"Made to be seen as {theme.plain(a(patch.target))} by {patch.classifier}. "
-            "Choose any other picture in the sidebar, or bring your own."
+            "Choose any other image in the sidebar, or bring your own."
         )
         spot: tuple[float, float] = st.session_state.setdefault("stick_spot", (0.1, 0.1))
 
@@ -99,24 +99,24 @@ def patch_on_image(scene: Example) -> None:
             )
             angle = st.slider("Turn (°)", -180, 180, 0, 5, key="stick_angle")
             pick_location(
-                scene.clean, size / 100, spot, key=f"stick_place_{result_keys.example(session.recipe())}", put=put
+                example.clean, size / 100, spot, key=f"stick_place_{result_keys.example(session.recipe())}", put=put
             )
         own = abs(size - 100 * side / width) < 0.5  # its own size, copied pixel by pixel
         try:
-            stuck = stick_on(patch, scene, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)
+            stuck = stick_on(patch, example, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)
         except BadInput as error:
             look.error(theme.plain(str(error)))
             return
         with look:
-            words = prediction(stuck.prediction, scene.classifier.classes, scene.known_label)
+            words = prediction(stuck.verdict, example.classifier.classes, example.known_label)
             row(
                 [Tile(stuck.picture, "with the patch", words, "adversarial", file_name="patched.png")],
                 key="stuck",
-                label="The picture with the patch",
+                label="The image with the patch",
             )
             aim = theme.plain(a(patch.target))
             seen = f"Seen as {aim}, as the patch wants" if stuck.reached else f"Not seen as {aim}"
-            st.markdown(f"{seen}; it covers {per_cent(stuck.covered)} of the picture.")
+            st.markdown(f"{seen}; it covers {per_cent(stuck.covered)} of the image.")
         if st.button("Let it go", icon=":material/close:", key="drop_patch", help="Forget the kept patch."):
             del st.session_state.kept_patch
             st.rerun()

@@ -112,7 +112,7 @@ def _title(one: run_index.RunSummary) -> str:
         return quoted(one.name)
     domain = domains.get(one.plan.domain)
     what = ", ".join(dict.fromkeys(a.title for a in one.plan.built_attacks)) or "no attack"
-    return f"{domain.title}, {plural(one.plan.n_images, 'picture')}: {what} · {short}"
+    return f"{domain.title}, {plural(one.plan.n_images, 'image')}: {what} · {short}"
 
 
 def key_of(name: str) -> str:
@@ -178,7 +178,7 @@ def _run_row(one: run_index.RunSummary, shown: str) -> None:
 @st.dialog("Delete this run?")
 def confirm_delete(name: str) -> None:
     """Nothing is lost by one click."""
-    st.write("Its numbers and pictures go for good.")
+    st.write("Its numbers and images go for good.")
     if st.button("Delete it", type="primary", key="ev_sure", on_click=_delete, args=(name,)):
         st.rerun()
 

@@ -1,4 +1,4 @@
-"""The sidebar of every page: domain, classifier, picture, device, seed."""
+"""The sidebar of every page: domain, classifier, image, device, seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sidebar() -> None:
             format_func=lambda name: domains.get(name).title,
             key="side_domain",
             on_change=_domain_chosen,
-            help="Classes, pictures and classifiers that belong together.",
+            help="Classes, images and classifiers that belong together.",
         )
         st.caption(domain.note)
         offer_data_set(domain)
@@ -66,8 +66,8 @@ def sidebar() -> None:
             )
 
 
-def offer_data_set(domain: domains.Domain, key: str = "fetch") -> None:
-    """What to do where the domain's pictures are not on this machine: a sentence, and a button called `key`."""
+def _data_set(domain: domains.Domain) -> None:
+    """What to do where the domain's images are not on this machine."""
     sentence = domain.missing()
     if sentence is None:
         return

@@ -1,4 +1,4 @@
-"""One visitor's work: the recipe, mirrored into the address, and what was computed for it."""
+"""One user's work: the recipe, mirrored into the address, and what was computed for it."""
 
 from __future__ import annotations
 
@@ -79,6 +79,11 @@ def update_recipe(**changes: Any) -> None:
         st.session_state.recipe = now
         if now.picture.kind != before.picture.kind and st.session_state.get("side_source") != now.picture.kind:
             st.session_state.side_source = now.picture.kind
+
+
+def set_image(image: Picture) -> None:
+    """Make another image the recipe's; a target was chosen for the one before."""
+    update_recipe(picture=image, target="")
 
 
 def update_view(**changes: Any) -> None:

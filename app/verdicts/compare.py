@@ -108,13 +108,13 @@ def table_of_attacks(results: Comparison, classes: tuple[str, ...], label: int |
     return rows
 
 
-def table_of_transfer(found: TransferMatrix, titles: dict[str, str], classes: tuple[str, ...]) -> list[Row]:
+def table_of_transfer(result: TransferMatrix, titles: dict[str, str], classes: tuple[str, ...]) -> list[Row]:
     """One row a classifier that the attack was made on, one column a classifier that it was tried on; dashes where it was stopped."""
     rows: list[Row] = []
-    for number, made in enumerate(found.names):
-        said = found.said[number] if number < len(found.said) else None
+    for number, made in enumerate(result.names):
+        said = result.said[number] if number < len(result.said) else None
         row: Row = {"Made on": titles[made]}
-        for n, tried in enumerate(found.names):
-            row[titles[tried]] = "–" if said is None else prediction(said[n], classes, found.label)
+        for n, tried in enumerate(result.names):
+            row[titles[tried]] = "–" if said is None else prediction(said[n], classes, result.label)
         rows.append(row)
     return rows

@@ -8,14 +8,14 @@ from app.text import named, per_cent
 from core.recipe.denoising import Denoising
 
 
-def denoiser_verdict(found: Denoising, classes: Sequence[str], label: int, known: bool) -> str:
+def denoiser_verdict(result: Denoising, classes: Sequence[str], label: int, known: bool) -> str:
     """What the denoiser gave back and what it removed.
 
     Args:
         label: the true class; where `known` is False, what the classifier says of the clean image.
     """
-    after, before = found.adversarial.after.label, found.adversarial.before.label
-    if found.removed is None:
+    after, before = result.adversarial.after.label, result.adversarial.before.label
+    if result.removed is None:
         return "The attack changed nothing, so there is no perturbation to remove."
     if after == label:
         kept = "keeps" if before == label else "restores"
@@ -24,11 +24,11 @@ def denoiser_verdict(found: Denoising, classes: Sequence[str], label: int, known
         sentence = f"The denoiser fails: still {classes[after]}"
     else:
         sentence = f"The denoiser fails: now {classes[after]}"
-    if found.removed >= 0:
-        size = f"it removes {per_cent(found.removed)} of the perturbation's energy"
+    if result.removed >= 0:
+        size = f"it removes {per_cent(result.removed)} of the perturbation's energy"
     else:
         size = "its image is farther from the clean one than the attacked image is"
     spoiled = ""
-    if found.clean.before.label == label != found.clean.after.label:
-        spoiled = f" It spoils the clean image, which becomes {classes[found.clean.after.label]}."
+    if result.clean.before.label == label != result.clean.after.label:
+        spoiled = f" It spoils the clean image, which becomes {classes[result.clean.after.label]}."
     return f"{sentence}; {size}.{spoiled}"

@@ -10,12 +10,12 @@ from core.recipe import ClassMap
 ADVICE = "Choose another layer, or another method such as LayerCAM."
 
 
-def cam_verdict(found: tuple[ClassMap, ...], classes: tuple[str, ...], label: int, known: bool = True) -> str:
+def cam_verdict(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int, known: bool = True) -> str:
     """Where the classifier's attention went, and which defense brings most of it back.
 
     `label` is the true class; where it is not `known`, the prediction of the clean image.
     """
-    clean, attacked, *defended = found
+    clean, attacked, *defended = result
     if attacked.shift is None:
         return f"{_empty(clean, attacked, classes)} {ADVICE}"
     if (clean.pixels == attacked.pixels).all():
@@ -69,11 +69,11 @@ def map_words(one: ClassMap) -> str:
     return f"{per_cent(one.shift.inside[1])} inside the patch"
 
 
-def shift_table(found: tuple[ClassMap, ...], classes: tuple[str, ...]) -> list[Row]:
+def shift_table(result: tuple[ClassMap, ...], classes: tuple[str, ...]) -> list[Row]:
     """One row an image that was changed; dashes where a map is empty and nothing can be compared."""
     rows: list[Row] = []
-    patch = any(one.shift is not None and one.shift.inside is not None for one in found)
-    for one in found[1:]:
+    patch = any(one.shift is not None and one.shift.inside is not None for one in result)
+    for one in result[1:]:
         moved = one.shift
         entry: Row = {
             "": one.title,

@@ -40,17 +40,17 @@ def _loss(value: float) -> str:
     return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def regions_verdict(found: Regions, attacked: AttackOutcome, before: Prediction, classes: tuple[str, ...]) -> str:
+def regions_verdict(result: Regions, attacked: AttackOutcome, before: Prediction, classes: tuple[str, ...]) -> str:
     """How far the attack went and to what, how far the third image is, and how many classes lie on their plane."""
-    (_, _), (far, _), (along, aside) = found.plane.places
-    seen = len(np.unique(found.grid.predicted))
-    now = a(classes[attacked.prediction.label])
+    (_, _), (far, _), (along, aside) = result.plane.places
+    seen = len(np.unique(result.grid.predicted))
+    now = a(classes[attacked.verdict.label])
     went = f"The attack went {far:.2g} (L2)"
     went += f" and is still seen as {now}" if attacked.prediction.label == before.label else f" and is seen as {now}"
     lie = f"{seen} {'class lies' if seen == 1 else 'classes lie'} on this plane."
     distance = f"{float(np.hypot(along, aside)):.2g}"
-    if found.third_title in classes:
-        return f"{went}; the image of {a(found.third_title)} is {distance} away from the clean one. {lie}"
+    if result.third_title in classes:
+        return f"{went}; the image of {a(result.third_title)} is {distance} away from the clean one. {lie}"
     return f"{went}; the plane goes through a random change of {distance}, too. {lie}"
 
 

@@ -22,7 +22,7 @@ class _APGD(Attack):
     """The search that APGD-CE and APGD-T share (Croce and Hein 2020, algorithm 1 with the published schedule)."""
 
     eps: Real = number(
-        8 / 255, 0, 10, help="The radius of the ball around the picture.", step=1 / 255, usual=32 / 255, unit="/255"
+        8 / 255, 0, 10, help="The radius of the ball around the image.", step=1 / 255, usual=32 / 255, unit="/255"
     )
     iterations: int = number(100, 5, 1000, help="Gradient steps of one run.", step=5, usual=200, alias="steps")
     norm: Literal["linf", "l2"] = choice(

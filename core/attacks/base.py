@@ -114,12 +114,12 @@ class Attack(Declared, ABC):
     A subclass declares its parameters as fields, names itself with the class variables of `Declared`, and writes `iterate`.
     The number of iterations is a field called `iterations` with the alias `steps`, because `steps` is this class's method:
     `PGD(steps=40).steps(...)`. `smallest` is True where the attack has no budget but looks for the smallest change: where it
-    fails, the clean picture is returned, for half a change means nothing.
+    fails, the clean image is returned, for half a change means nothing.
     """
 
     smallest: ClassVar[bool] = False
     instant: ClassVar[bool] = False  # over in a moment, so that a screen may run it at every change of a slider
-    universal: ClassVar[bool] = False  # makes one change for all pictures, so it wants to be trained on several
+    universal: ClassVar[bool] = False  # makes one change for all images, so it wants to be trained on several
     access: ClassVar[Literal["gradient", "logits", "nothing"]] = "gradient"  # what the attacker sees of the classifier
 
     @classmethod
@@ -266,7 +266,7 @@ def _inputs(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal |
         check_labels(goal.targets, len(images), classes, what="targets")
         targets = owned(goal.targets, device, torch.int64)
         if bool((targets == labels).any()):
-            raise BadInput("A target equals the true class of its picture; choose another class as the target.")
+            raise BadInput("A target equals the true class of its image; choose another class as the target.")
         goal = Goal(targets)
     with torch.inference_mode(False):
         return owned(images, device, torch.float32).clamp(0, 1), labels, goal

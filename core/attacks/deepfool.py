@@ -28,9 +28,9 @@ class DeepFool(Attack):
     smallest: ClassVar[bool] = True
 
     iterations: int = number(50, 1, 1000, help="Steps at most.", step=1, usual=100, alias="steps")
-    overshoot: Real = number(0.02, 0, 1, help="How much farther than the boundary the picture is carried.", step=0.01)
+    overshoot: Real = number(0.02, 0, 1, help="How much farther than the boundary the image is carried.", step=0.01)
     candidates: int = number(10, 2, 1000, help="How many of the likeliest classes are weighed.", step=1, usual=20)
-    rounding: bool = flag(True, help="Go on until the picture fools as an 8-bit file too.")
+    rounding: bool = flag(True, help="Go on until the image fools as an 8-bit file too.")
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
@@ -46,7 +46,7 @@ class DeepFool(Attack):
                 graph = classifier(leaf)
             logits = graph.detach()
             source = logits.gather(1, labels[:, None])
-            if rivals is None:  # the likeliest classes of the clean picture, as in the paper's own code
+            if rivals is None:  # the likeliest classes of the clean image, as in the paper's own code
                 if goal.targets is not None:
                     rivals = goal.targets[:, None]
                 else:

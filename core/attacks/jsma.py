@@ -40,7 +40,7 @@ class JSMA(Attack):
         "probabilities",
         help="What the map is made of: probabilities need fewer values, logits are the map of two halves.",
     )
-    rounding: bool = flag(True, help="Go on until the picture fools as an 8-bit file too.")
+    rounding: bool = flag(True, help="Go on until the image fools as an 8-bit file too.")
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator

@@ -21,7 +21,7 @@ from core.random_streams import RandomStreams
 
 @dataclass(frozen=True)
 class Place:
-    """Where the square patch of `side` pixels lies on each picture: its top row and left column, int64 N."""
+    """Where the square patch of `side` pixels lies on each image: its top row and left column, int64 N."""
 
     top: Tensor
     left: Tensor
@@ -39,10 +39,10 @@ class LaVAN(Attack):
     """A patch of free pixels that replaces a small square: x' = (1-m)⊙x + m⊙δ (Karmon et al. 2018; LGS, equations 2 and 3).
 
     Each iteration climbs the target's logit and descends the source's together. Without a goal the target is a random other
-    class. A picture is left alone once its target's confidence reaches `confidence`.
+    class. An image is left alone once its target's confidence reaches `confidence`.
 
     Raises:
-        BadInput: the patch does not fit the picture.
+        BadInput: the patch does not fit the image.
     """
 
     name: ClassVar[str] = "lavan"
@@ -50,7 +50,7 @@ class LaVAN(Attack):
     summary: ClassVar[str] = "A small visible patch of free pixels, away from the object."
     paper: ClassVar[str] = "Karmon, Zoran and Goldberg 2018; LGS equations 2-3"
 
-    area: Real = number(0.09, 0.002, 0.5, help="The share of the picture that the patch covers.", step=0.005)
+    area: Real = number(0.09, 0.002, 0.5, help="The share of the image that the patch covers.", step=0.005)
     iterations: int = number(200, 1, 1000, help="Gradient steps at most.", step=10, alias="steps")
     step_size: Real = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
     confidence: Real = number(0.9, 0.1, 1, help="Stop when the target is this sure.", step=0.01)
@@ -61,11 +61,11 @@ class LaVAN(Attack):
     column: Real = number(0.0, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
 
     def side(self, height: int, width: int) -> int:
-        """The patch's side in pixels on a picture of height×width."""
+        """The patch's side in pixels on an image of height×width."""
         side = round(sqrt(self.area * height * width))
         if side < 1 or side > min(height, width):
             raise BadInput(
-                f"A patch of {self.area:.1%} is {side}×{side} pixels and does not fit a picture of {width}×{height}; "
+                f"A patch of {self.area:.1%} is {side}×{side} pixels and does not fit an image of {width}×{height}; "
                 "choose another area."
             )
         return side
@@ -100,7 +100,7 @@ class LaVAN(Attack):
         goal: Goal,
         streams: RandomStreams,
     ) -> Iterator[Step]:
-        """The attack with each picture's patch at its own place; the rest as in `iterate`."""
+        """The attack with each image's patch at its own place; the rest as in `iterate`."""
         count, channels, height, width = images.shape
         device = images.device
         mask = Place(place.top.to(device), place.left.to(device), place.side).mask(height, width)

@@ -22,7 +22,7 @@ class BIM(Attack):
 
     name: ClassVar[str] = "bim"
     title: ClassVar[str] = "BIM"
-    summary: ClassVar[str] = "FGSM again and again in small steps, from the picture itself."
+    summary: ClassVar[str] = "FGSM again and again in small steps, from the image itself."
     paper: ClassVar[str] = "Kurakin, Goodfellow and Bengio 2017, section 2.2"
 
     eps: Real = number(

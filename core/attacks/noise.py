@@ -39,7 +39,7 @@ class _Noise(Attack):
             x_adv = (images + self.draw(images.shape[1:], streams).to(images)).clamp(0, 1)
             points = batch.evaluate(x_adv, margin)
             better = points.loss > batch.best.loss
-            # The first draw replaces the clean picture whatever it did: the control is noise, not no noise.
+            # The first draw replaces the clean image whatever it did: the control is noise, not no noise.
             batch.merge(points, None if step_index == 1 else better)
             yield batch.step(step_index, self.trials)
 

@@ -1,4 +1,4 @@
-"""The universal adversarial patch: one print that works on any picture, at any place."""
+"""The universal adversarial patch: one print that works on any image, at any place."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Shape = Literal["disc", "square"]
 
 @dataclass(frozen=True)
 class Placing:
-    """How the patch lies on each of N pictures: the row and column of its middle in pixels, its angle in radians counter-clockwise,
-    the length of a patch pixel in picture pixels, and a factor on its brightness; each a float tensor N."""
+    """How the patch lies on each of N images: the row and column of its middle in pixels, its angle in radians counter-clockwise,
+    the length of a patch pixel in image pixels, and a factor on its brightness; each a float tensor N."""
 
     row: Tensor
     column: Tensor
@@ -50,10 +50,10 @@ def stencil(side: int, shape: Shape) -> Tensor:
 def stick(images: Tensor, patch: Tensor, mask: Tensor, how: Placing) -> tuple[Tensor, Tensor]:
     """The patch (C×S×S, printed where mask 1×S×S is 1) stuck onto images N×C×H×W (Brown et al. 2017, the operator A(p, x, l, t)).
 
-    At 0, 90 and 180 degrees, scale 1 and whole places, patch pixels fall on picture pixels and are copied exactly.
+    At 0, 90 and 180 degrees, scale 1 and whole places, patch pixels fall on image pixels and are copied exactly.
 
     Returns:
-        the pictures, and how far each pixel is covered: N×1×H×W in [0, 1].
+        the images, and how far each pixel is covered: N×1×H×W in [0, 1].
     """
     n, _, height, width = images.shape
     side = patch.shape[-1]
@@ -62,7 +62,7 @@ def stick(images: Tensor, patch: Tensor, mask: Tensor, how: Placing) -> tuple[Te
     across = torch.arange(width, device=images.device).view(1, 1, -1) - how.column.view(-1, 1, 1)
     turn = [value.view(-1, 1, 1) / how.scale.view(-1, 1, 1) for value in (cos, sin)]
     middle = (side - 1) / 2
-    # From the picture back to the patch: the turn undone.
+    # From the image back to the patch: the turn undone.
     rows = turn[0] * down + turn[1] * across + middle
     columns = -turn[1] * down + turn[0] * across + middle
     both = torch.cat([patch, mask]).expand(n, -1, -1, -1)
@@ -80,23 +80,23 @@ def _clean(value: Tensor) -> Tensor:
 
 
 class UniversalPatch(Attack):
-    """One patch for all pictures, places and angles: max E[log p(target | A(p, x, l, t))] (Brown et al. 2017; LGS, equation 4).
+    """One patch for all images, places and angles: max E[log p(target | A(p, x, l, t))] (Brown et al. 2017; LGS, equation 4).
 
-    The pictures handed in are the ones it is trained on; each comes back with the patch at a place of its own. It can then be
-    stuck onto any other picture with `stick(images, result.extras['patch'], result.extras['stencil'], ...)`. Without a goal
+    The images handed in are the ones it is trained on; each comes back with the patch at a place of its own. It can then be
+    stuck onto any other image with `stick(images, result.extras['patch'], result.extras['stencil'], ...)`. Without a goal
     the target is a random class that is none of the pictures'.
 
     Raises:
-        BadInput: different targets for different pictures; a patch larger than the picture.
+        BadInput: different targets for different images; a patch larger than the image.
     """
 
     name: ClassVar[str] = "universal_patch"
     title: ClassVar[str] = "Adversarial patch"
-    summary: ClassVar[str] = "One printable patch for every picture and place, trained over random transformations."
+    summary: ClassVar[str] = "One printable patch for every image and place, trained over random transformations."
     paper: ClassVar[str] = "Brown et al. 2017; LGS equation 4"
     universal: ClassVar[bool] = True
 
-    area: Real = number(0.1, 0.005, 0.5, help="The share of the picture that the patch covers.", step=0.005)
+    area: Real = number(0.1, 0.005, 0.5, help="The share of the image that the patch covers.", step=0.005)
     iterations: int = number(200, 1, 5000, help="Gradient steps.", step=10, usual=1000, alias="steps")
     shape: Literal["disc", "square"] = choice("disc", help="The outline of the patch.")
     step_size: Real = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
@@ -111,18 +111,18 @@ class UniversalPatch(Attack):
     column: Real = number(0.5, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
 
     def side(self, height: int, width: int) -> int:
-        """The patch's side in pixels, so that its printed part covers `area` of a height×width picture."""
+        """The patch's side in pixels, so that its printed part covers `area` of a height×width image."""
         covered = self.area * height * width * (4 / pi if self.shape == "disc" else 1)
         side = round(sqrt(covered))
         if side < 2 or side > min(height, width):
             raise BadInput(
-                f"A {self.shape} of {self.area:.1%} would be {side} pixels wide and does not fit a picture of {width}×{height}; "
+                f"A {self.shape} of {self.area:.1%} would be {side} pixels wide and does not fit an image of {width}×{height}; "
                 "choose another area."
             )
         return side
 
     def placings(self, side: int, height: int, width: int, streams: RandomStreams) -> Placing:
-        """A random transformation a stream as in training, the patch's middle inside the picture by half its side where it fits."""
+        """A random transformation a stream as in training, the patch's middle inside the image by half its side where it fits."""
         angle = _uniform(-self.max_rotation, self.max_rotation, streams) * (pi / 180)
         scale = _uniform(-1, 1, streams)
         scale = torch.tensor(self.max_scale).log().mul(scale).exp().clamp(max=min(height, width) / side)
@@ -133,7 +133,7 @@ class UniversalPatch(Attack):
         return Placing(row, column, angle, scale, brightness)
 
     def final(self, side: int, height: int, width: int, streams: RandomStreams) -> Placing:
-        """Upright, at true size and light: where the patch lies on the pictures that are returned."""
+        """Upright, at true size and light: where the patch lies on the images that are returned."""
         free = torch.tensor([height - side, width - side])
         if self.place == "given":
             spot = (free * torch.tensor([self.row, self.column])).round().expand(len(streams), 2)
@@ -153,7 +153,7 @@ class UniversalPatch(Attack):
         adam = Adam(patch)
         where = _moved(self.final(side, height, width, RandomStreams.of(images, generator)), device)
         training = RandomStreams.numbered(self.batch, generator)
-        # All pictures are judged so seldom that it costs less than the training does, however many there are.
+        # All images are judged so seldom that it costs less than the training does, however many there are.
         every = max(1, count // 4)
         judged = self._judged(0, classifier, images, labels, goal, patch, mask, where, target)
         for step_index in range(self.iterations + 1):
@@ -183,7 +183,7 @@ class UniversalPatch(Attack):
         where: Placing,
         target: int,
     ) -> Step:
-        """What the patch does on the pictures that it is trained on."""
+        """What the patch does on the images that it is trained on."""
         with torch.no_grad():
             shown, cover = stick(images, patch, mask, where)
             logits = classifier(shown)
@@ -203,7 +203,7 @@ class UniversalPatch(Attack):
 def _one_target(goal: Goal, labels: Tensor, classes: int, generator: torch.Generator) -> int:
     if goal.targets is not None:
         if bool((goal.targets != goal.targets[0]).any()):
-            raise BadInput("A universal patch has one target for all pictures; hand in the same class for each.")
+            raise BadInput("A universal patch has one target for all images; hand in the same class for each.")
         return int(goal.targets[0])
     own = set(labels.tolist())
     free = [label for label in range(classes) if label not in own] or list(range(classes))

@@ -19,7 +19,7 @@ from core.random_streams import RandomStreams
 
 
 class PGD(Attack):
-    """Steps along the gradient, each projected onto the ball around the picture (Madry et al. 2018, equation 2.1 and below).
+    """Steps along the gradient, each projected onto the ball around the image (Madry et al. 2018, equation 2.1 and below).
 
     x_{k+1} = Π(x_k + step_size·sign(∇L)) for L∞, and along ∇L/‖∇L‖₂ for L2.
 
@@ -33,7 +33,7 @@ class PGD(Attack):
     paper: ClassVar[str] = "Madry et al. 2018, equation 2.1"
 
     eps: Real = number(
-        8 / 255, 0, 10, help="The radius of the ball around the picture.", step=1 / 255, usual=32 / 255, unit="/255"
+        8 / 255, 0, 10, help="The radius of the ball around the image.", step=1 / 255, usual=32 / 255, unit="/255"
     )
     iterations: int = number(40, 1, 1000, help="Gradient steps.", step=1, usual=200, alias="steps")
     step_size: Real | None = number(

@@ -23,7 +23,7 @@ _HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queri
 class Square(Attack):
     """Black box: a square of ±eps at a random place, kept where the margin rises (Andriushchenko et al. 2020, algorithms 1 and 2).
 
-    It starts from vertical stripes of ±eps; the squares cover the share p of the picture at first and less and less later.
+    It starts from vertical stripes of ±eps; the squares cover the share p of the image at first and less and less later.
     """
 
     name: ClassVar[str] = "square"
@@ -43,7 +43,7 @@ class Square(Attack):
         step=100,
         usual=5000,
     )
-    p_init: Real = number(0.8, 0.01, 1, help="The share of the picture that the first squares cover (p).", step=0.05)
+    p_init: Real = number(0.8, 0.01, 1, help="The share of the image that the first squares cover (p).", step=0.05)
     early_stop: bool = flag(
         False, help="Stop an image at its first success, 8-bit rounding included: faster, and at the decision boundary."
     )
@@ -78,7 +78,7 @@ class Square(Attack):
             yield batch.step(self.queries, self.queries)
 
     def _squares(self, now: Tensor, clean: Tensor, side: int, streams: RandomStreams) -> Tensor:
-        """`now` with a square of clean ± eps in each picture, each at its own place."""
+        """`now` with a square of clean ± eps in each image, each at its own place."""
         _, channels, height, width = now.shape
         device = now.device
         drawn = streams.rand(2 + channels).to(device)  # one draw an image and query: the place, then a sign a channel

@@ -22,7 +22,7 @@ from core.sampling import variation, warp
 class StAdv(Attack):
     """Finds a smooth flow that moves pixels until the class changes: min L_adv + τ·L_flow (Xiao et al. 2018; LAN, equations 4-6 and 14).
 
-    L_adv is the lead of the right logit, L_flow the flow's total variation. τ is searched in [0, 1000] for each picture:
+    L_adv is the lead of the right logit, L_flow the flow's total variation. τ is searched in [0, 1000] for each image:
     where the search fails it is lowered, where it succeeds it is raised. In the bounded form τ weighs max(L_flow - max_tv, 0)
     (LAN, equation 14), and only a flow within the bound counts. Adam's step falls along half a cosine, because total variation
     never settles under steps of one size. The flow returned is the smoothest that fooled; where none did it is zero.
@@ -35,7 +35,7 @@ class StAdv(Attack):
     smallest: ClassVar[bool] = True
 
     iterations: int = number(100, 1, 2000, help="Iterations of each search.", step=10, usual=500, alias="steps")
-    binary_search_steps: int = number(4, 1, 12, help="Values of τ tried for each picture.", step=1)
+    binary_search_steps: int = number(4, 1, 12, help="Values of τ tried for each image.", step=1)
     tau: Real = number(0.005, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
     step_size: Real = number(0.1, 0.001, 2, help="Adam's first step on the flow.", step=0.01, unit=" px")
     constraint: Literal["weighted", "bounded"] = choice(
@@ -45,7 +45,7 @@ class StAdv(Attack):
     max_tv: Real = number(
         7.0, 0, 1e5, help="The bounded form's largest total variation.", step=0.5, usual=200, unit=" px"
     )
-    rounding: bool = flag(True, help="Count a flow only if the picture fools as an 8-bit file too.")
+    rounding: bool = flag(True, help="Count a flow only if the image fools as an 8-bit file too.")
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator

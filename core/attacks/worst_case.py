@@ -18,7 +18,7 @@ from core.models.classifier import Classifier
 
 
 class WorstCase(Attack):
-    """APGD-CE, then APGD-T, then Square, each on the pictures that resisted so far (Croce and Hein 2020, AutoAttack without FAB).
+    """APGD-CE, then APGD-T, then Square, each on the images that resisted so far (Croce and Hein 2020, AutoAttack without FAB).
 
     It measures robust accuracy, whether an image can be fooled at all, so each image is left alone at its first success: its
     images lie at the decision boundary, and a defense undoes them more easily than those of an attack that runs on.

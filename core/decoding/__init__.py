@@ -24,7 +24,7 @@ def decode(data: bytes) -> Pixels:
         BadInput: empty, too large, damaged, too costly, or no image of the accepted formats.
     """
     if not data:
-        raise BadInput(f"This file is empty; hand in a {KINDS} picture.")
+        raise BadInput(f"This file is empty; hand in a {KINDS} image.")
     if len(data) > MAX_BYTES:
         raise BadInput(f"This file has {len(data) / 1e6:.0f} MB; Mirage takes files up to {MAX_BYTES // 10**6} MB.")
     kind = headers.kind_of(data)
@@ -62,7 +62,7 @@ def decode_png(data: bytes) -> Pixels:
     return pixels
 
 
-_HEIC = f"HEIC pictures cannot be read here; save it as a {KINDS} picture."
+_HEIC = f"HEIC images cannot be read here; save it as a {KINDS} image."
 
 
 def _unknown(data: bytes) -> str:
@@ -70,11 +70,11 @@ def _unknown(data: bytes) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"heim"):
         return _HEIC
     if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in head:
-        return f"An SVG is a drawing, not pixels; save it as a {KINDS} picture."
+        return f"An SVG is a drawing, not pixels; save it as a {KINDS} image."
     for kind, beginning in (("PNG", b"\x89PNG"), ("GIF", b"GIF8")):
         if data.startswith(beginning):
             return pillow.damaged(kind)
-    return f"This file is no picture that Mirage can read; hand in a {KINDS} picture."
+    return f"This file is no image that Mirage can read; hand in a {KINDS} image."
 
 
 __all__ = ["KINDS", "MAX_BYTES", "MAX_PIXELS", "Pixels", "decode", "decode_png"]

@@ -26,7 +26,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]  # H×W×C, C = 3 or 1
 KINDS = "PNG, JPEG, WebP, BMP, GIF, AVIF or TIFF"
 MAX_PIXELS = 40_000_000
 MIN_SIDE, MAX_SIDE = 8, 10_000
-LIMITS = f"Mirage takes pictures up to {MAX_PIXELS // 10**6} megapixels with sides between {MIN_SIDE} and {MAX_SIDE}."
+LIMITS = f"Mirage takes images up to {MAX_PIXELS // 10**6} megapixels with sides between {MIN_SIDE} and {MAX_SIDE}."
 
 CPU_SECONDS = 8  # for one image, in the process
 BASE_MEMORY, MEMORY_PER_PIXEL = (
@@ -71,7 +71,7 @@ def read(data: bytes, kind: str, orientation: int | None = None) -> Pixels:
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=(kind,))  # reads the header only
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refused(f"This picture unpacks to more than {MAX_PIXELS // 10**6} megapixels; {LIMITS}") from None
+        raise Refused(f"This image unpacks to more than {MAX_PIXELS // 10**6} megapixels; {LIMITS}") from None
     except MemoryError:
         raise
     except Exception:  # Pillow's plugins raise whatever a broken header makes them raise
@@ -114,7 +114,7 @@ def check_size(width: int, height: int) -> None:
         Refused: it is.
     """
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE or min(width, height) < MIN_SIDE:
-        raise Refused(f"This picture is {width} × {height} pixels; {LIMITS}")
+        raise Refused(f"This image is {width} × {height} pixels; {LIMITS}")
 
 
 def damaged(kind: str) -> str:
@@ -135,7 +135,7 @@ def _upright(image: Image.Image, orientation: int | None) -> Image.Image:
             orientation = image.getexif().get(_ORIENTATION, 1)
         except MemoryError:
             raise
-        except Exception:
+        except Exception:  # Pillow's EXIF reader raises whatever a broken block makes it raise; the pixels are whole
             orientation = 1
     turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)

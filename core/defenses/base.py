@@ -134,7 +134,7 @@ def odd(window: int) -> int:
 
 
 def fit_window(title: str, window: int, images: Tensor) -> None:
-    """Refuse a window that is larger than the picture.
+    """Refuse a window that is larger than the image.
 
     Raises:
         BadInput: it is.
@@ -142,7 +142,7 @@ def fit_window(title: str, window: int, images: Tensor) -> None:
     height, width = images.shape[2:]
     if window > min(height, width):
         raise BadInput(
-            f"{title}: the window is {window}×{window} and the picture {height}×{width}; choose a smaller window."
+            f"{title}: the window is {window}×{window} and the image {height}×{width}; choose a smaller window."
         )
 
 

@@ -17,7 +17,7 @@ from core.declaration import Real, number
 from core.defenses.base import Defense, fit_window, odd
 from core.threads import spread
 
-CACHED = 1 << 17  # values worked on at once on a CPU: the pictures, their sums and a weight stay in its cache
+CACHED = 1 << 17  # values worked on at once on a CPU: the images, their sums and a weight stay in its cache
 
 
 class Bilateral(Defense):
@@ -27,12 +27,12 @@ class Bilateral(Defense):
     N×C×H×W in [0, 1] → the same shape and type. Differentiable.
 
     Raises:
-        BadInput: the window is even, or larger than the picture.
+        BadInput: the window is even, or larger than the image.
     """
 
     name: ClassVar[str] = "bilateral"
     title: ClassVar[str] = "Bilateral filter"
-    summary: ClassVar[str] = "Blurs the picture where it is even and stops at its edges."
+    summary: ClassVar[str] = "Blurs the image where it is even and stops at its edges."
     paper: ClassVar[str] = (
         "Tomasi and Manduchi 1998, equations 3-5; Naseer, Khan and Porikli 2019, Table 1 (BF, window 5)"
     )
@@ -47,7 +47,7 @@ class Bilateral(Defense):
         2,
         step=0.01,
         usual=0.5,
-        help="σr: how far in colour; unset is the picture's own standard deviation.",
+        help="σr: how far in colour; unset is the image's own standard deviation.",
     )
 
     _odd = field_validator("window")(odd)
@@ -57,7 +57,7 @@ class Bilateral(Defense):
         return _Filter.apply(images, -0.5 / self._spread(images) ** 2, self.window // 2, self.sigma_spatial)  # type: ignore[no-any-return]
 
     def _spread(self, images: Tensor) -> Tensor:
-        """σr: the one given, or each picture's standard deviation, N×1×1×1 (any where it is flat, for there all are alike)."""
+        """σr: the one given, or each image's standard deviation, N×1×1×1 (any where it is flat, for there all are alike)."""
         if self.sigma_range is not None:
             return torch.full_like(images[:, :1, :1, :1], self.sigma_range)
         variance = images.var((1, 2, 3), unbiased=False, keepdim=True)

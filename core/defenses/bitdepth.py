@@ -31,7 +31,7 @@ class BitDepth(Defense):
         if images.device.type != "cpu" or images.requires_grad or images.dtype != torch.float32:
             return (images * levels).round_().div_(levels)
         # NumPy on one thread: a wait for the other threads costs more than the arithmetic, and its fresh memory comes in
-        # large pages. A picture at a time stays in the cache.
+        # large pages. An image at a time stays in the cache.
         given = images.detach().numpy()
         result = np.empty(given.shape, np.float32)
         scale = np.float32(levels)

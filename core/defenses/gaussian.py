@@ -19,12 +19,12 @@ class Gaussian(Defense):
     N×C×H×W in [0, 1] → the same shape and type. Differentiable.
 
     Raises:
-        BadInput: the window is even, or larger than the picture.
+        BadInput: the window is even, or larger than the image.
     """
 
     name: ClassVar[str] = "gaussian"
     title: ClassVar[str] = "Gaussian filter"
-    summary: ClassVar[str] = "Blurs the picture with a Gaussian window."
+    summary: ClassVar[str] = "Blurs the image with a Gaussian window."
     paper: ClassVar[str] = (
         "Naseer, Khan and Porikli 2019, Local Gradients Smoothing, Table 1 (GF, window 5): G(u) ∝ exp(−u²/2σ²)"
     )

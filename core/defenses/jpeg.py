@@ -26,7 +26,7 @@ class JPEG(Defense):
 
     name: ClassVar[str] = "jpeg"
     title: ClassVar[str] = "JPEG"
-    summary: ClassVar[str] = "Compresses the picture as a JPEG file and opens it again."
+    summary: ClassVar[str] = "Compresses the image as a JPEG file and opens it again."
     paper: ClassVar[str] = "Dziugaite, Ghahramani and Roy 2016, A study of the effect of JPG compression, section 3"
     differentiable: ClassVar[bool] = False
 
@@ -37,13 +37,13 @@ class JPEG(Defense):
         result = torch.empty_like(given, memory_format=torch.contiguous_format)
         few = max(1, len(given) // (4 * torch.get_num_threads()))
         parts = [range(len(given))[start : start + few] for start in range(0, len(given), few)]
-        # The codec takes one picture at a time and lets go of the interpreter; so each core takes some.
+        # The codec takes one image at a time and lets go of the interpreter; so each core takes some.
         spread(lambda indices: _through_files(given.numpy(), result.numpy(), indices, self.quality), parts)
         return result.to(images.device)
 
 
 def _through_files(given: Floats, result: Floats, indices: range, quality: int) -> None:
-    """Write the pictures `indices` of `given` (N×C×H×W) as files and read them into `result`."""
+    """Write the images `indices` of `given` (N×C×H×W) as files and read them into `result`."""
     channels, height, width = given.shape[1:]
     # Half of the time goes to memory, not to the codec; so it is touched as rarely as can be, and laid out as the codec wants.
     planes = np.empty((channels, height, width), np.uint8)

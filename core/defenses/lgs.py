@@ -18,7 +18,7 @@ from core.kernels import compiled
 from core.threads import spread
 
 CACHED = 1 << 20  # values worked on at once on a CPU
-AT_ONCE = 4  # pictures that a thread takes at a time
+AT_ONCE = 4  # images that a thread takes at a time
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's mode L
 
 
@@ -59,12 +59,12 @@ class LGS(Defense):
     a row or column is shifted inward, so that the border is covered (Naseer, Khan and Porikli 2019, equations 5-8).
 
     Raises:
-        BadInput: the overlap is no smaller than the window, or the window is larger than the picture.
+        BadInput: the overlap is no smaller than the window, or the window is larger than the image.
     """
 
     name: ClassVar[str] = "lgs"
     title: ClassVar[str] = "Local gradients smoothing"
-    summary: ClassVar[str] = "Darkens the windows of the picture whose gradients are strong, where a patch would be."
+    summary: ClassVar[str] = "Darkens the windows of the image whose gradients are strong, where a patch would be."
     paper: ClassVar[str] = "Naseer, Khan and Porikli 2019, equations 5-8: T(x) = x ⊙ (1 − clip(λ·ĝ, 0, 1))"
 
     strength: Real = number(2.3, 0, 10, step=0.1, alias="lambda", help="λ: how strongly gradients are suppressed.")
@@ -76,7 +76,7 @@ class LGS(Defense):
         5, 0, 63, step=1, unit=" px", help="o: overlap of neighbouring windows; less than the window."
     )
     per_channel: bool = flag(
-        False, help="Each colour channel has its own gradients, instead of those of the grey picture."
+        False, help="Each colour channel has its own gradients, instead of those of the grey image."
     )
 
     @model_validator(mode="after")
@@ -122,7 +122,7 @@ class LGS(Defense):
         """Defend images N×C×H×W in [0, 1] and keep every step; `apply` is this function's result.
 
         Raises:
-            BadInput: the window is larger than the picture.
+            BadInput: the window is larger than the image.
         """
         fit_window(self.title, self.window, images)
         height, width = images.shape[2:]
@@ -138,7 +138,7 @@ class LGS(Defense):
         with torch.no_grad():
             means = self._window_means(normalised.mean(1, keepdim=True) if normalised.shape[1] > 1 else normalised)
             kept = means > self.threshold
-            # A pixel row is covered by a window row or not: two small matrices spread the kept windows over the picture.
+            # A pixel row is covered by a window row or not: two small matrices spread the kept windows over the image.
             rows = self._cover(tops, height, images)  # H×R
             columns = self._cover(lefts, width, images)  # W×C
             region = ((rows @ kept.to(images.dtype) @ columns.T) > 0).unsqueeze(1)
@@ -203,7 +203,7 @@ class LGS(Defense):
 
 
 def luma(images: Tensor) -> Tensor:
-    """The grey picture N×1×H×W of N×C×H×W."""
+    """The grey image N×1×H×W of N×C×H×W."""
     if images.shape[1] == 1:
         return images
     # Product by product: fused multiply-adds would round differently at the ends of a row, and flat would not be flat.

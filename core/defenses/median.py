@@ -23,7 +23,7 @@ class Median(Defense):
     N×C×H×W in [0, 1] → the same shape and type. Differentiable: the gradient goes to the pixels whose value was chosen.
 
     Raises:
-        BadInput: the window is even, or larger than the picture.
+        BadInput: the window is even, or larger than the image.
     """
 
     name: ClassVar[str] = "median"
@@ -77,7 +77,7 @@ class _Median(torch.autograd.Function):
 
 
 def _pulled_back(padded: Tensor, middle: Tensor, window: int, slope: Tensor) -> Tensor:
-    """The gradient of Σ slope ⊙ middle by the padded pictures, in operations that a GPU has too; equals share alike."""
+    """The gradient of Σ slope ⊙ middle by the padded images, in operations that a GPU has too; equals share alike."""
     height, width = middle.shape[2:]
     corners = [(top, left) for top in range(window) for left in range(window)]
     equal = torch.zeros_like(middle)

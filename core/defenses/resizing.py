@@ -16,13 +16,13 @@ from core.sampling import bilinear
 class RandomResizePad(Defense):
     """Shrink each image to a random size and lay it at a random place on black (Xie et al. 2018, section 3; Defendr).
 
-    N×C×H×W in [0, 1] → the same shape. The paper enlarges to a fixed size of its own; here the picture keeps its size, so that
+    N×C×H×W in [0, 1] → the same shape. The paper enlarges to a fixed size of its own; here the image keeps its size, so that
     any classifier can stand behind it. `apply` makes the draw that `seed` names; `drawn` makes a new one.
     """
 
     name: ClassVar[str] = "random_resize"
     title: ClassVar[str] = "Random resize and pad"
-    summary: ClassVar[str] = "Shrinks the picture a little, by chance, and lays it somewhere on black."
+    summary: ClassVar[str] = "Shrinks the image a little, by chance, and lays it somewhere on black."
     paper: ClassVar[str] = "Xie et al. 2018, section 3; Defendr"
 
     min_scale: Real = number(0.85, 0.1, 1, help="The smallest share of the side that is left.", step=0.01)
@@ -32,7 +32,7 @@ class RandomResizePad(Defense):
         return self.drawn(images, None)
 
     def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        if generator is None:  # one draw for all, so that a picture's does not depend on its neighbours in the batch
+        if generator is None:  # one draw for all, so that a image's does not depend on its neighbours in the batch
             chance = torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(self.seed)).expand(3, len(images), 1)
         else:
             chance = torch.rand(3, len(images), 1, generator=generator)
@@ -58,9 +58,9 @@ class RandomResizePad(Defense):
 
 
 def _along(side: int, share: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each pixel of a line of `side` comes from (float N×side), and which lie on the picture (bool N×side).
+    """Where each pixel of a line of `side` comes from (float N×side), and which lie on the image (bool N×side).
 
-    `share` and `place`, both N×1 in [0, 1]: how much of the side the picture takes, and how far along the rest it lies.
+    `share` and `place`, both N×1 in [0, 1]: how much of the side the image takes, and how far along the rest it lies.
     """
     length = (share * side).round().clamp(1, side)
     start = (place * (side - length + 1)).floor().clamp(max=side - length)

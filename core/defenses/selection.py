@@ -1,4 +1,4 @@
-"""The median of every window of a picture, by minima and maxima of whole shifted pictures.
+"""The median of every window of an image, by minima and maxima of whole shifted images.
 
 The column of a window is sorted once for all windows that hold it; sorted neighbours are merged into pairs, fours and
 eights, again once for all; the last two lists need no merging, because the middle of their union is a minimum of maxima
@@ -180,7 +180,7 @@ def _program(window: int) -> Program:
 def median_of_windows(padded: Tensor, window: int) -> Tensor:
     """Medians N×C×(H−w+1)×(W−w+1) of all windows that fit into N×C×H×W; no gradient."""
     flat, (height, width) = padded.detach().contiguous().view(-1), padded.shape[2:]
-    # All pictures lie end to end; windows that run over an edge are computed like the others and cut away.
+    # All images lie end to end; windows that run over an edge are computed like the others and cut away.
     total = len(flat) - (window - 1) * (width + 1)
     medians = compiled("medians", flat)
     if medians is None:

@@ -19,7 +19,7 @@ class SpatialSmoothing(Defense):
     Qi 2018, section III-B). N×C×H×W in [0, 1] → the same shape and type. Differentiable.
 
     Raises:
-        BadInput: the window is larger than the picture.
+        BadInput: the window is larger than the image.
     """
 
     name: ClassVar[str] = "spatial"

@@ -1,4 +1,4 @@
-"""Total-variation denoising: the closest picture with little variation."""
+"""Total-variation denoising: the closest image with little variation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TotalVariation(Defense):
 
     name: ClassVar[str] = "tv"
     title: ClassVar[str] = "Total variation"
-    summary: ClassVar[str] = "Finds the closest picture with little total variation: flat areas, sharp edges."
+    summary: ClassVar[str] = "Finds the closest image with little total variation: flat areas, sharp edges."
     paper: ClassVar[str] = "Chambolle 2004, equation 9; Rudin, Osher and Fatemi 1992: min ½‖u − x‖² + weight·Σ|∇u|"
 
     weight: Real = number(
@@ -51,11 +51,11 @@ class TVM(Defense):
 
     name: ClassVar[str] = "tvm"
     title: ClassVar[str] = "Total variance minimisation"
-    summary: ClassVar[str] = "Total variation with the papers' weight, which holds on to the picture: more is lighter."
+    summary: ClassVar[str] = "Total variation with the papers' weight, which holds on to the image: more is lighter."
     paper: ClassVar[str] = "Naseer, Khan and Porikli 2019, section 4.2.3 (TVM); Guo et al. 2018, section 4.3"
 
     weight: Real = number(
-        10, 1, 100, step=1, help="Weight of the likeness against the variation; more stays closer to the picture."
+        10, 1, 100, step=1, help="Weight of the likeness against the variation; more stays closer to the image."
     )
 
     def apply(self, images: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def _next(p: Tensor, planes: Tensor, weight: float) -> Tensor:
     down = torch.nn.functional.pad(out[:, 1:] - out[:, :-1], (0, 0, 0, 1))
     right = torch.nn.functional.pad(out[:, :, 1:] - out[:, :, :-1], (0, 1))
     g = torch.stack((down, right))
-    norm = torch.linalg.vector_norm(g, dim=0)  # its gradient is 0 where the picture is flat, where a root's is infinite
+    norm = torch.linalg.vector_norm(g, dim=0)  # its gradient is 0 where the image is flat, where a root's is infinite
     moved: Tensor = (p - TAU * g) / (1 + TAU / weight * norm)
     return moved
 

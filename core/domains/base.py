@@ -1,4 +1,4 @@
-"""The contract of a domain: classes, picture size, pictures and classifiers that belong together."""
+"""The contract of a domain: classes, image size, images and classifiers that belong together."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class GalleryItem:
-    """One picture of a gallery; the label is None where the domain has no class for it."""
+    """One image of a gallery; the label is None where the domain has no class for it."""
 
     name: str
     title: str
@@ -50,7 +50,7 @@ class GalleryItem:
 
 
 class Domain(ABC):
-    """Classes, picture size, pictures and classifiers that belong together."""
+    """Classes, image size, images and classifiers that belong together."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -134,15 +134,15 @@ class Domain(ABC):
         own = {p.name: p.default for p in self.attack_parameters(method, params) if p.default != declared[p.name]}
         return {**own, **params}
 
-    # Pictures
+    # Images
 
     @abstractmethod
     def gallery(self) -> tuple[GalleryItem, ...]:
-        """Pictures to choose from at a glance."""
+        """Images to choose from at a glance."""
 
     @abstractmethod
     def gallery_pixels(self, name: str) -> Pixels:
-        """One picture of the gallery as it is stored, H×W×C."""
+        """One image of the gallery as it is stored, H×W×C."""
 
     def splits(self) -> tuple[str, ...]:
         """The parts of the data set that is on this machine; empty where it is not."""
@@ -150,11 +150,11 @@ class Domain(ABC):
 
     @abstractmethod
     def labels(self, split: str) -> npt.NDArray[np.int64]:
-        """The classes of all pictures of a split, in order; read only."""
+        """The classes of all images of a split, in order; read only."""
 
     @abstractmethod
     def pixels(self, split: str, index: int) -> Pixels:
-        """One picture of a split as it is stored, H×W×C; read only where it is kept in memory."""
+        """One image of a split as it is stored, H×W×C; read only where it is kept in memory."""
 
     def count(self, split: str) -> int:
         return len(self.labels(split))
@@ -190,30 +190,30 @@ class Domain(ABC):
         raise BadInput(f"{self.title} has no data set to download.")
 
     def sample(self, count: int, split: str = "test", seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Pictures drawn without replacement: float32 N×C×H×W in [0, 1] of this domain's size, and int64 N.
+        """Images drawn without replacement: float32 N×C×H×W in [0, 1] of this domain's size, and int64 N.
 
         Raises:
-            BadInput: the split is not here or holds fewer pictures.
+            BadInput: the split is not here or holds fewer images.
         """
         chosen = self.drawn(count, split, seed)
         batch = [images.to_tensor(images.fit(self.pixels(split, i), self.size, self.channels, "crop")) for i in chosen]
         return torch.cat(batch), torch.from_numpy(self.labels(split)[chosen])
 
     def drawn(self, count: int, split: str = "test", seed: int = 0) -> npt.NDArray[np.int64]:
-        """The numbers of pictures drawn without replacement, in the order of `sample`.
+        """The numbers of images drawn without replacement, in the order of `sample`.
 
         Raises:
-            BadInput: the split is not here or holds fewer pictures.
+            BadInput: the split is not here or holds fewer images.
         """
         labels = self._split_labels(split)
         if not 1 <= count <= len(labels):
             raise BadInput(
-                f"{self.title} has {len(labels)} labelled pictures in {quoted(split)}; ask for 1 to {len(labels)}."
+                f"{self.title} has {len(labels)} labelled images in {quoted(split)}; ask for 1 to {len(labels)}."
             )
         return torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].numpy()
 
     def picture(self, chosen: Picture, uploads: Mapping[str, Pixels]) -> tuple[Pixels, int | None]:
-        """The picture that a recipe names and its class, None where nobody knows it.
+        """The image that a recipe names and its class, None where nobody knows it.
 
         Raises:
             BadInput: it is not here.
@@ -221,7 +221,7 @@ class Domain(ABC):
         label = self.true_label(chosen)
         if chosen.kind == "upload":
             if chosen.digest not in uploads:
-                raise BadInput("This recipe is about a picture that somebody uploaded; upload it here to go on.")
+                raise BadInput("This recipe is about an image that somebody uploaded; upload it here to go on.")
             return uploads[chosen.digest], label
         if chosen.kind == "gallery":
             return self.gallery_pixels(chosen.name or self.gallery()[0].name), label
@@ -239,7 +239,7 @@ class Domain(ABC):
             return self.gallery_item(chosen.name or self.gallery()[0].name).label
         labels = self._split_labels(chosen.split)
         if chosen.index >= len(labels):
-            raise BadInput(f"{chosen.split} holds the pictures 0 to {len(labels) - 1}; there is no {chosen.index}.")
+            raise BadInput(f"{chosen.split} holds the images 0 to {len(labels) - 1}; there is no {chosen.index}.")
         label = int(labels[chosen.index])
         return label if label >= 0 else None
 
@@ -268,7 +268,7 @@ class Domain(ABC):
         for item in self.gallery():
             if item.name == name:
                 return item
-        raise BadInput(f"The gallery of {self.title} has no picture called {name[:60]!r}.")
+        raise BadInput(f"The gallery of {self.title} has no image called {name[:60]!r}.")
 
     def class_number(self, word: str) -> int:
         """The class of that name or number; where names differ in nothing but case, the one that is spelled so.

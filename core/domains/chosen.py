@@ -1,4 +1,4 @@
-"""Naming one picture of a domain, as plain data."""
+"""Naming one image of a domain, as plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Picture(BaseModel):
-    """Which picture: one of the domain's gallery, one of its data set, or one that a visitor brought (by its digest)."""
+    """Which image: one of the domain's gallery, one of its data set, or one that a user brought (by its digest)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009): 60,000 pictures of 32×32, ten classes."""
+"""CIFAR-10 (Krizhevsky 2009): 60,000 images of 32×32, ten classes."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def _arrays(root: Path, train: bool, _stamp: files.Stamp) -> stored.Arrays | str
 
 
 class Cifar10(Domain):
-    """Ten classes of small pictures; the data set is downloaded once, a photograph stands in until then."""
+    """Ten classes of small images; the data set is downloaded once, a photograph stands in until then."""
 
     name: ClassVar[str] = "cifar10"
     title: ClassVar[str] = "CIFAR-10"
-    note: ClassVar[str] = "Ten classes of 32×32 pictures: animals and vehicles."
+    note: ClassVar[str] = "Ten classes of 32×32 images: animals and vehicles."
     size: ClassVar[int] = 32
     dataset: ClassVar[str] = "CIFAR-10"
     l2: ClassVar[Budget] = Budget(0.5, 3.0, 0.05)

@@ -8,7 +8,7 @@ from core.domains.base import Domain, GalleryItem
 
 
 def one_of_each_class(domain: Domain, split: str = "test") -> tuple[GalleryItem, ...]:
-    """The first picture of each class, named by its index in the split."""
+    """The first image of each class, named by its index in the split."""
     labels = domain.labels(split)
     classes, first = np.unique(labels, return_index=True)
     return tuple(

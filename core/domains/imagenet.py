@@ -1,4 +1,4 @@
-"""ImageNet (Russakovsky et al. 2015): 1000 classes, torchvision's published classifiers, pictures of the user's own."""
+"""ImageNet (Russakovsky et al. 2015): 1000 classes, torchvision's published classifiers, images of the user's own."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _opened: dict[Path, ImageFolder] = {}
 
 
 class ImageNet(Domain):
-    """1000 classes; published weights are downloaded on first use, pictures come from the user."""
+    """1000 classes; published weights are downloaded on first use, images come from the user."""
 
     name: ClassVar[str] = "imagenet"
     title: ClassVar[str] = "ImageNet"
     note: ClassVar[str] = (
         "1000 classes and torchvision's published classifiers, downloaded on first use. "
-        "Put pictures of yours into the folder 'imagenet' of Mirage's data folder to find them here."
+        "Put images of yours into the folder 'imagenet' of Mirage's data folder to find them here."
     )
     size: ClassVar[int] = 224
 
@@ -93,9 +93,7 @@ class ImageNet(Domain):
     def missing(self) -> str | None:
         if self.splits():
             return None
-        return (
-            f"No pictures of yours are here yet; put some into {files.shown(data_root() / 'imagenet')}, or upload one."
-        )
+        return f"No images of yours are here yet; put some into {files.shown(data_root() / 'imagenet')}, or upload one."
 
     def notices(self) -> tuple[Notice, ...]:
         taken = (

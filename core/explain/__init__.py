@@ -1,1 +1,1 @@
-"""Pictures of a decision: class maps, feature maps, attention masks, loss surfaces."""
+"""Images of a decision: class maps, feature maps, attention masks, loss surfaces."""

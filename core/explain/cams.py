@@ -22,7 +22,7 @@ from core.models.copying import twin
 Maps = npt.NDArray[np.float32]
 Watch = Callable[[int, int], bool | None]  # passes through the network done, and in all; True stops
 
-BATCH = 32  # pictures a pass, where a method needs a pass a channel
+BATCH = 32  # images a pass, where a method needs a pass a channel
 MOST = 2_000_000_000  # bytes that such a method may take for its inputs
 POSITIONS = 4096  # places of a map that an eigenvector is looked for in
 
@@ -36,7 +36,7 @@ class Method:
     summary: str
     paper: str
     passes: bool = False  # one pass through the network for each channel of the layer: slow
-    anywhere: bool = False  # looks at the picture itself, whatever layer is chosen
+    anywhere: bool = False  # looks at the image itself, whatever layer is chosen
 
 
 METHODS = {
@@ -81,7 +81,7 @@ METHODS = {
         Method(
             "scorecam",
             "Score-CAM",
-            "Weighs each channel by the score of the picture seen through it; slow.",
+            "Weighs each channel by the score of the image seen through it; slow.",
             "Wang et al. 2020",
             passes=True,
         ),
@@ -95,7 +95,7 @@ METHODS = {
         Method(
             "guided",
             "Guided backprop",
-            "The gradient at the picture, of which only what is positive passes each ReLU.",
+            "The gradient at the image, of which only what is positive passes each ReLU.",
             "Springenberg et al. 2015",
             anywhere=True,
         ),
@@ -116,9 +116,9 @@ def class_maps(
     layer: Layer,
     watch: Watch | None = None,
 ) -> Maps:
-    """Where the classifier looks for `classes[n]` in picture n of N×C×H×W in [0, 1]: N×H×W, each map scaled to [0, 1].
+    """Where the classifier looks for `classes[n]` in image n of N×C×H×W in [0, 1]: N×H×W, each map scaled to [0, 1].
 
-    Works on a twin of the classifier: no hook and no gradient is left behind, and two visitors never mix. A map that is nowhere
+    Works on a twin of the classifier: no hook and no gradient is left behind, and two users never mix. A map that is nowhere
     positive is all zero.
 
     Raises:
@@ -197,7 +197,7 @@ def _methods() -> Any:
     from pytorch_grad_cam import ablation_cam, score_cam
     from pytorch_grad_cam.ablation_layer import AblationLayer
 
-    # They draw a progress bar for every picture into the server's log.
+    # They draw a progress bar for every image into the server's log.
     quiet = SimpleNamespace(tqdm=lambda steps: steps)
     ablation_cam.tqdm = score_cam.tqdm = quiet
 

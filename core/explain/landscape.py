@@ -1,4 +1,4 @@
-"""The ground around a picture: the loss over two directions, the decision regions of a plane, the spectrum of a change."""
+"""The ground around an image: the loss over two directions, the decision regions of a plane, the spectrum of a change."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from core.threads import spread
 
 Values = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
-Watch = Callable[[int, int], bool | None]  # pictures done, and in all; True stops
+Watch = Callable[[int, int], bool | None]  # images done, and in all; True stops
 
-BATCH = {"cpu": 16}  # pictures a pass: small enough for a processor's cache
+BATCH = {"cpu": 16}  # images a pass: small enough for a processor's cache
 LARGE = 256
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What a classifier says over a plane of pictures: row i is `down[i]`, column j is `across[j]`."""
+    """What a classifier says over a plane of images: row i is `down[i]`, column j is `across[j]`."""
 
     across: Values  # J, in units of the first direction
     down: Values  # I, in units of the second direction
@@ -35,7 +35,7 @@ class Grid:
 
 
 def directions(classifier: Classifier, image: Tensor, label: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The sign of the loss's gradient at a picture 1×C×H×W, and random signs: of the same size in L∞ and nearly so in L2."""
+    """The sign of the loss's gradient at an image 1×C×H×W, and random signs: of the same size in L∞ and nearly so in L2."""
     with torch.inference_mode(False), torch.enable_grad():
         x = owned(image, classifier.device, torch.float32).clone().requires_grad_(True)
         loss = F.cross_entropy(classifier(x), torch.tensor([label], device=x.device))
@@ -58,7 +58,7 @@ def surface(
 ) -> Grid | None:
     """What the classifier says of image + a·first + d·second, all 1×C×H×W, for a of `across` and d of `down`.
 
-    Pictures are cut to [0, 1], as every picture is that a classifier gets to see; a plane through given pictures is not (`clip`).
+    Images are cut to [0, 1], as every image is that a classifier gets to see; a plane through given images is not (`clip`).
     None where `watch` stopped it.
     """
     place = classifier.device
@@ -96,15 +96,15 @@ def surface(
 
 @dataclass(frozen=True)
 class Plane:
-    """A plane through three pictures: two directions of length 1 at a right angle, and where the three lie on it."""
+    """A plane through three images: two directions of length 1 at a right angle, and where the three lie on it."""
 
     first: Tensor
     second: Tensor
-    places: tuple[tuple[float, float], ...]  # of clean, adversarial and the third picture: across, down
+    places: tuple[tuple[float, float], ...]  # of clean, adversarial and the third image: across, down
 
 
 def plane(clean: Tensor, adversarial: Tensor, third: Tensor) -> Plane:
-    """The plane through three pictures 1×C×H×W; the first direction goes from clean to adversarial (Gram and Schmidt).
+    """The plane through three images 1×C×H×W; the first direction goes from clean to adversarial (Gram and Schmidt).
 
     Raises:
         BadInput: two of them are the same, or all three lie on one line.
@@ -112,13 +112,13 @@ def plane(clean: Tensor, adversarial: Tensor, third: Tensor) -> Plane:
     toward, aside = (adversarial - clean).double(), (third - clean).double()
     length = float(toward.norm())
     if length == 0:
-        raise BadInput("The attack changed nothing, so there is no plane through both pictures.")
+        raise BadInput("The attack changed nothing, so there is no plane through both images.")
     first = toward / length
     along = float((aside * first).sum())
     rest = aside - along * first
     height = float(rest.norm())
     if height < 1e-6 * max(1.0, float(aside.norm())):
-        raise BadInput("The third picture lies on the line through the other two; choose another one.")
+        raise BadInput("The third image lies on the line through the other two; choose another one.")
     second = rest / height
     return Plane(first.float(), second.float(), ((0.0, 0.0), (length, 0.0), (along, height)))
 

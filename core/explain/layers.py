@@ -1,4 +1,4 @@
-"""The layers of a classifier that can be looked at, and what they say of pictures, without a trace left in the classifier."""
+"""The layers of a classifier that can be looked at, and what they say of images, without a trace left in the classifier."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAVES = (nn.Conv2d, nn.LayerNorm, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hard
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: its dotted name inside the network, and the maps it makes of one picture."""
+    """One layer: its dotted name inside the network, and the maps it makes of one image."""
 
     name: str
     kind: str  # the class of its module: Conv2d, ReLU, SEBlock
@@ -49,7 +49,7 @@ def as_maps(output: Tensor) -> Tensor:
 
 
 def channels_last(output: Tensor) -> bool:
-    """Whether an output lists its channels behind its places, as transformers do; pictures are square."""
+    """Whether an output lists its channels behind its places, as transformers do; images are square."""
     if output.dim() == 3:
         return True
     return output.shape[1] == output.shape[2] != output.shape[3]
@@ -110,7 +110,7 @@ def _fill_zero_weights(network: nn.Module) -> None:
 
 
 def by_depth(found: Sequence[Layer]) -> tuple[Layer, ...]:
-    """The layers from the picture to the logits, shortcuts left out: convolutions, or a transformer's norms."""
+    """The layers from the image to the logits, shortcuts left out: convolutions, or a transformer's norms."""
     convolutions = tuple(
         layer
         for layer in found
@@ -133,7 +133,7 @@ def layer(found: Sequence[Layer], name: str) -> Layer:
 
 @torch.no_grad()
 def feature_maps(classifier: Classifier, names: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-    """What each of those layers makes of pictures N×C×H×W in [0, 1]: N×channels×h×w by the layer's name, on the CPU.
+    """What each of those layers makes of images N×C×H×W in [0, 1]: N×channels×h×w by the layer's name, on the CPU.
 
     Raises:
         BadInput: a layer makes no maps.

@@ -1,7 +1,7 @@
 """Attention masks: the latent attention network (Grimm et al. 2017; Nguyen 2018, equations 8 and 9) and who reads its masks.
 
-The generator says how much of each value of a picture can be replaced by noise before the classifier changes its mind. What is
-shown is the rest: an attention mask, bright where the classifier needs the picture.
+The generator says how much of each value of an image can be replaced by noise before the classifier changes its mind. What is
+shown is the rest: an attention mask, bright where the classifier needs the image.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Convolutional(nn.Module):
 
     N×C×H×W in [0, 1] to A of the same shape in [0, 1]. What stands before each pooling is read side by side (hypercolumns; Hariharan et al.
     2015), as the masks of Dabkowski and Gal (2017) read a classifier. A network of convolutions that saw the pixels alone gave up one
-    side of CIFAR-10's pictures whatever was in them: the edge told it where it was.
+    side of CIFAR-10's images whatever was in them: the edge told it where it was.
 
     Raises:
         BadInput: the classifier's convolutions are not one sequence.
@@ -138,11 +138,11 @@ class Attention(nn.Module):
         return corruption
 
     def mask(self, images: Tensor) -> Tensor:
-        """The attention mask 1 − A(x), N×C×H×W: bright where the classifier needs the picture."""
+        """The attention mask 1 − A(x), N×C×H×W: bright where the classifier needs the image."""
         return 1 - self.corruption(images)
 
     def read(self, images: Tensor) -> Tensor:
-        """f2's logits N×K on the masks of pictures N×C×H×W."""
+        """f2's logits N×K on the masks of images N×C×H×W."""
         logits: Tensor = self.reader(self.mask(images))
         return logits
 
@@ -174,7 +174,7 @@ def squared(outputs: Tensor, clean: Tensor) -> Tensor:
 def attention_loss(
     outputs: Tensor, clean: Tensor, corruption: Tensor, beta: float, distance: Distance = cross_entropy
 ) -> Tensor:
-    """L_F(F(x̃), F(x)) − β·mean(A) of each picture, N (equation 9 for one draw of the noise)."""
+    """L_F(F(x̃), F(x)) − β·mean(A) of each image, N (equation 9 for one draw of the noise)."""
     return distance(outputs, clean) - beta * corruption.flatten(1).mean(1)
 
 

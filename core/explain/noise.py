@@ -1,4 +1,4 @@
-"""Feature noise: how a change that is hard to see in the picture grows on its way through the classifier (FL, figure 3)."""
+"""Feature noise: how a change that is hard to see in the image grows on its way through the classifier (FL, figure 3)."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def relative_noise(clean: Tensor, other: Tensor) -> float:
 def noise_by_depth(
     classifier: Classifier, names: Sequence[str], clean: Tensor, others: Mapping[str, Tensor]
 ) -> dict[str, list[float]]:
-    """The relative noise of each picture 1×C×H×W of `others` against `clean` in the picture, each layer, and the logits.
+    """The relative noise of each image 1×C×H×W of `others` against `clean` in the image, each layer, and the logits.
 
-    NaN where what the clean picture gives is all zero.
+    NaN where what the clean image gives is all zero.
 
     Raises:
         BadInput: a layer makes no maps.

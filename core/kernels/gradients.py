@@ -1,4 +1,4 @@
-"""Local gradients smoothing, compiled: two passes over a picture, and between them one over the sums of its strips."""
+"""Local gradients smoothing, compiled: two passes over an image, and between them one over the sums of its strips."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def steepness(
     bits: Places,
     strips: Values,
 ) -> tuple[np.floating, bool]:
-    """Write the gradient magnitude H×W of a picture C×H×W (LGS, equation 5), and S×W its sums over the rows from one of the S + 1 `cuts`
-    to the next; 1 / its largest value, or 1, and whether the picture lies in [0, 1].
+    """Write the gradient magnitude H×W of an image C×H×W (LGS, equation 5), and S×W its sums over the rows from one of the S + 1 `cuts`
+    to the next; 1 / its largest value, or 1, and whether the image lies in [0, 1].
 
     The far corner has no gradient, so that the least value is 0 and equation 6 is a product.
 
-    `words` and `bits` are the picture's and the magnitude's bits as integers: of numbers that are not negative the larger one has the
+    `words` and `bits` are the image's and the magnitude's bits as integers: of numbers that are not negative the larger one has the
     larger bits, NaN more than all, and integers are compared eight at a time.
     """
     height, width = magnitude.shape
@@ -118,7 +118,7 @@ def darken(
     out: Values,
 ) -> None:
     """Write ĝ = magnitude·scale (equation 6), the union of the kept windows, inside it clip(λ·ĝ, 0, 1), and what that leaves of
-    a picture C×H×W (equation 8); where `suppression` has one row, each row of it takes the last one's place and the other two are
+    an image C×H×W (equation 8); where `suppression` has one row, each row of it takes the last one's place and the other two are
     left alone."""
     height, width = magnitude.shape
     kind = image.dtype.type
@@ -174,8 +174,8 @@ def smooth(
     suppression: Values,
     out: Values,
 ) -> bool:
-    """All of it for pictures N×C×H×W into `out`, and whether they lie in [0, 1]; what is computed on the way is kept for each of N
-    pictures, or for the last of them. `region` begins as False."""
+    """All of it for images N×C×H×W into `out`, and whether they lie in [0, 1]; what is computed on the way is kept for each of N
+    images, or for the last of them. `region` begins as False."""
     cuts = np.unique(np.concatenate((tops, tops + window)))
     strips = np.empty((len(cuts) - 1, images.shape[3]), images.dtype)
     fine = True

@@ -20,7 +20,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> nn.Conv2
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by what the whole picture says of it (Hu et al. 2018, equations 2-4): global context."""
+    """Scales each channel by what the whole image says of it (Hu et al. 2018, equations 2-4): global context."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class WhitenedResNet(nn.Module):
 
     @torch.no_grad()
     def set_whitening(self, pictures: Tensor) -> None:
-        """Fix the first layer to the whitening of 2×2 patches of normalised pictures N×3×H×W, each direction with both signs."""
+        """Fix the first layer to the whitening of 2×2 patches of normalised images N×3×H×W, each direction with both signs."""
         patches = pictures.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double()
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (values + 5e-4).sqrt()).T.reshape(12, 3, 2, 2).float()
@@ -143,7 +143,7 @@ class VGG(nn.Module):
 
 
 class AlexNet(nn.Module):
-    """AlexNet for small pictures (Krizhevsky et al. 2012): 5 convolutions, 3 fully connected layers; N×3×32×32 to N×10.
+    """AlexNet for small images (Krizhevsky et al. 2012): 5 convolutions, 3 fully connected layers; N×3×32×32 to N×10.
 
     The widths are those of one of its two columns; the first convolution is 5×5 without a stride, since 32 pixels have none to spare.
     """

@@ -1,4 +1,4 @@
-"""A classifier as the rest of the house knows it: pictures in [0, 1] to logits, frozen, in eval mode."""
+"""A classifier as the rest of the house knows it: images in [0, 1] to logits, frozen, in eval mode."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Classifier(nn.Module):
         name, title: as in a recipe and as on the screen.
         domain: the domain it belongs to; empty for a network of one's own.
         classes: the class names in the order of the logits.
-        size, channels: of the pictures it takes, size×size.
+        size, channels: of the images it takes, size×size.
         cam_layer: the dotted name of the layer that Grad-CAM looks at; empty where there is none.
     """
 

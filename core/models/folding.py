@@ -33,7 +33,7 @@ def fold(network: nn.Module, example: Tensor) -> nn.Module:
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
     """The names of each convolution and of the batch norm that takes what it says. Hooks, not torch.fx: that changes every module
-    of the process while it looks, also those that another visitor's attack is using."""
+    of the process while it looks, also those that another user's attack is using."""
     said: list[tuple[str, Tensor]] = []
     pairs: list[tuple[str, str]] = []
 

@@ -1,4 +1,4 @@
-"""One way through the house: Recipe → picture → classifier → attack → defenses → Outcome."""
+"""One way through the house: Recipe → image → classifier → attack → defenses → Outcome."""
 
 from core.domains.chosen import Picture
 from core.progress import Progress

@@ -1,4 +1,4 @@
-"""Several attacks on one picture at the same budget, and one attack on classifiers that it was not made on."""
+"""Several attacks on one image at the same budget, and one attack on classifiers that it was not made on."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ComparisonRow:
 
     @property
     def trial(self) -> Trial:
-        """The same as a trial of one picture."""
-        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.lost_to_quantization))
+        """The same as a trial of one image."""
+        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.flips_back))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def compare_attacks(recipe: Recipe, scene: Example, *, on_progress: OnProgress |
 class TransferMatrix:
     """One attack crafted on each of some classifiers and shown to all of them (black-box transfer).
 
-    `said[i][j]` is what classifier j says of the picture crafted on classifier i, as an 8-bit file.
+    `said[i][j]` is what classifier j says of the image crafted on classifier i, as an 8-bit file.
     """
 
     names: tuple[str, ...]
@@ -115,7 +115,7 @@ def transfer(
     """The recipe's attack crafted on the classifier of every scene and tried on all others.
 
     Args:
-        scenes: the same picture in front of each classifier, by the classifier's name; made when its turn comes.
+        scenes: the same image in front of each classifier, by the classifier's name; made when its turn comes.
     """
     made = {name: make() for name, make in scenes.items()}
     first = next(iter(made.values()))

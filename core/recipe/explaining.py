@@ -1,4 +1,4 @@
-"""The class maps of one recipe: of the clean picture, of the attacked one, and of each defended one."""
+"""The class maps of one recipe: of the clean image, of the attacked one, and of each defended one."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ About = str  # 'predicted', 'true', 'target', or a class by name or number
 
 @dataclass(frozen=True)
 class ClassMap:
-    """One picture, what the classifier says of it, and where it looks for one class.
+    """One image, what the classifier says of it, and where it looks for one class.
 
     Attributes:
         kind: 'clean', 'adversarial' or 'defended'. number: the class that is explained.
-        map: H×W in [0, 1]. shift: from the clean picture's map to this one; None for the clean picture, and where one of the two
+        map: H×W in [0, 1]. shift: from the clean image's map to this one; None for the clean image, and where one of the two
             maps is empty.
     """
 
@@ -49,7 +49,7 @@ class ClassMap:
 
 @dataclass(frozen=True)
 class _Picture:
-    """A picture to explain, and the classifier that looks at it."""
+    """An image to explain, and the classifier that looks at it."""
 
     title: str
     kind: str
@@ -58,7 +58,7 @@ class _Picture:
 
 
 def _pictures(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> list[_Picture]:
-    """The clean picture, the attacked one, and that behind each member of each column of the recipe (grey box)."""
+    """The clean image, the attacked one, and that behind each member of each column of the recipe (grey box)."""
     title = "adversarial (stopped)" if attacked.stopped else "adversarial"
     own = scene.classifier
     found = [_Picture("clean", "clean", scene.clean, own), _Picture(title, "adversarial", attacked.adversarial, own)]
@@ -81,7 +81,7 @@ def explain(
     about: About = "predicted",
     on_progress: OnProgress | None = None,
 ) -> tuple[ClassMap, ...] | None:
-    """Where the classifier looks in each picture; None where `on_progress` stopped it.
+    """Where the classifier looks in each image; None where `watch` stopped it.
 
     Raises:
         BadInput: the method cannot work on the layer, or there is no such class.
@@ -96,14 +96,14 @@ def explain(
     maps: dict[int, npt.NDArray[np.float32]] = {}
     before: dict[
         int, npt.NDArray[np.float32]
-    ] = {}  # the clean picture's map, by the same classifier and of the same class
+    ] = {}  # the clean image's map, by the same classifier and of the same class
     try:
         for classifier in dict.fromkeys(one.classifier for one in pictures):
             mine = [n for n, one in enumerate(pictures) if one.classifier is classifier]
             own = classifier is scene.classifier
             batch = [images.to_tensor(pictures[n].pixels) for n in mine]
             about_classes = [numbers[n] for n in mine]
-            if not own:  # how its map moved is seen against its own map of the clean picture
+            if not own:  # how its map moved is seen against its own map of the clean image
                 batch.append(scene.images)
                 clean = predict(classifier, scene.images, scene.label)
                 about_classes.append(_class(about, recipe, scene, attacked, clean))

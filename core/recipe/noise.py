@@ -22,7 +22,7 @@ SHUFFLED = "the same change, shuffled"
 def feature_noise(
     recipe: Recipe, scene: Example, attacked: Mapping[str, Pixels], names: Sequence[str]
 ) -> dict[str, list[float]]:
-    """Relative noise by depth (picture, the layers `names`, logits) of each attacked picture and of it behind each defense.
+    """Relative noise by depth (image, the layers `names`, logits) of each attacked image and of it behind each defense.
 
     The first attack's change with its pixels in another order stands beside them: as large, but of no design.
     """
@@ -59,7 +59,7 @@ def layer_maps(scene: Example, name: str, other: Pixels) -> LayerMaps:
 
 
 def shuffled(clean: Pixels, other: Pixels, seed: int) -> Pixels:
-    """The clean picture H×W×C with the other's change at other pixels; cut to 8 bits, so it may be a little smaller."""
+    """The clean image H×W×C with the other's change at other pixels; cut to 8 bits, so it may be a little smaller."""
     change = (other.astype(np.int16) - clean).reshape(-1, clean.shape[2])
     moved = np.random.default_rng(seed).permutation(change).reshape(clean.shape)
     result: Pixels = np.clip(clean + moved, 0, 255).astype(np.uint8)

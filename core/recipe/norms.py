@@ -1,4 +1,4 @@
-"""How far two pictures are apart."""
+"""How far two images are apart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def lengths(clean: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> tuple
 
 
 def norms(clean: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> Norms:
-    """L0 (pixels changed in any channel), L2, L∞ in units of [0, 1], and SSIM, of two 8-bit pictures H×W×C."""
+    """L0 (pixels changed in any channel), L2, L∞ in units of [0, 1], and SSIM, of two 8-bit images H×W×C."""
     l2, linf = lengths(clean, other)
     window = min(7, *clean.shape[:2])
     similarity = structural_similarity(

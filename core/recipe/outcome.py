@@ -1,4 +1,4 @@
-"""What a recipe leads to, as plain data: pictures of 8 bits and numbers."""
+"""What a recipe leads to, as plain data: images of 8 bits and numbers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Plain(BaseModel):
 
 
 class Prediction(_Plain):
-    """What the classifier says of one picture."""
+    """What the classifier says of one image."""
 
     label: int  # the class it names
     confidence: float  # of that class, 0 to 1
@@ -68,7 +68,7 @@ class Prediction(_Plain):
 
 
 class Norms(_Plain):
-    """How far two 8-bit pictures are apart, in units of [0, 1]."""
+    """How far two 8-bit images are apart, in units of [0, 1]."""
 
     l0: int  # pixels that differ in any channel
     l2: float
@@ -84,16 +84,16 @@ class Trace(_Plain):
     confidence: tuple[float, ...] = ()  # of the true class
     runner_up_confidence: tuple[float, ...] = ()  # of the likeliest other class, or of the target where there is one
     predicted: tuple[int, ...] = ()
-    snapshot_steps: tuple[int, ...] = ()  # the steps of which an image was stored
-    snapshots: tuple[Pixels, ...] = ()
+    frame_numbers: tuple[int, ...] = ()  # the steps of which an image was kept
+    frames: tuple[Pixels, ...] = ()
 
 
 class AttackOutcome(_Plain):
-    """One attack on one picture."""
+    """One attack on one image."""
 
     method: str  # the attack with the parameters that differ from its defaults
     adversarial: Pixels
-    prediction: Prediction  # of the adversarial picture after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
+    verdict: Prediction  # of the adversarial image after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
     success: bool
     steps_to_success: int  # steps until fooled; all that were run where it never was
     iterations: int
@@ -106,8 +106,8 @@ class AttackOutcome(_Plain):
         ""  # the defense that the attacker knew and that the prediction is behind; empty for the bare classifier
     )
     backward: str = "none"  # the gradient of that defense which the attacker used
-    clean_prediction: Prediction | None = None  # of the clean image behind that defense
-    gradients: int = 0  # how often the attacker looked at the picture for a gradient
+    before: Prediction | None = None  # of the clean image behind that defense
+    gradients: int = 0  # how often the attacker looked at the image for a gradient
     queries: int = 0  # and for logits alone
     gradient: Slope | None = (
         None  # what the attacker's gradient was like before the first step; None for an attack without
@@ -115,33 +115,29 @@ class AttackOutcome(_Plain):
     trace: Trace
     flow: Floats | None = None  # 2×H×W, pixels: each pixel took the value at its own place plus this (rows, columns)
     patch: Pixels | None = None  # what there is to print, on white
-    mask: Pixels | None = None  # H×W×1, 255 where a local attack may change the picture
-    universal_success: tuple[int, int] | None = (
-        None  # of a universal attack: how many other pictures it fooled, of how many
-    )
+    mask: Pixels | None = None  # H×W×1, 255 where a local attack may change the image
+    others: tuple[int, int] | None = None  # of a universal attack: how many other images it fooled, of how many
 
 
 class DefendedPrediction(_Plain):
-    """One attacked picture behind one defense."""
+    """One attacked image behind one defense."""
 
     defended: Pixels
-    prediction: Prediction
-    recovered: (
-        bool  # the defended picture gets the true label; where that is unknown, the prediction of the clean image
-    )
+    verdict: Prediction
+    recovered: bool  # the defended image gets the true label; where that is unknown, the prediction of the clean image
     attack: AttackOutcome | None = None  # the attack made for this very column, where the attacker knows the defense
     backward: str = "none"  # the gradient that attacker used
 
 
 class DefenseOutcome(_Plain):
-    """One defense: what it does to the clean picture, to the attack that does not know it, and to the one that does."""
+    """One defense: what it does to the clean image, to the attack that does not know it, and to the one that does."""
 
     defense: str
-    short_title: str
-    clean: DefendedPrediction  # the defense on the clean picture: the price
+    short: str
+    clean: DefendedPrediction  # the defense on the clean image: the price
     grey: DefendedPrediction | None  # the attack on the bare classifier
     adaptive: DefendedPrediction | None
-    seconds: float  # one pass of the defense over one picture
+    seconds: float  # one pass of the defense over one image
 
 
 class Outcome(_Plain):
@@ -153,7 +149,7 @@ class Outcome(_Plain):
     classes: tuple[str, ...]
     device: str
     versions: str
-    label: int  # the true class; where nobody knows it, what the classifier says of the clean picture
+    label: int  # the true class; where nobody knows it, what the classifier says of the clean image
     label_known: bool
     clean: Pixels
     clean_prediction: Prediction
@@ -169,7 +165,7 @@ class Outcome(_Plain):
         return self.classes[number]
 
     def to_json(self) -> str:
-        """The whole outcome; pictures as base64 PNG."""
+        """The whole outcome; images as base64 PNG."""
         return self.model_dump_json(indent=2)
 
     @classmethod

@@ -20,7 +20,7 @@ from core.recipe.running import Example, check_target
 class LocationMap:
     """What LaVAN reached at each place of a grid, from the top left corner to the bottom right one.
 
-    `reached[i][j]` and `confidence[i][j]`: whether the 8-bit picture is the target's, and how sure the classifier is of it.
+    `reached[i][j]` and `confidence[i][j]`: whether the 8-bit image is the target's, and how sure the classifier is of it.
     `rows` and `columns` are the places as the attack's own parameters, 0 to 1.
     """
 

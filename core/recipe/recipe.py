@@ -1,4 +1,4 @@
-"""What a visitor does, as plain data: the recipe that names a picture, a classifier, an attack and defenses."""
+"""What a user does, as plain data: the recipe that names an image, a classifier, an attack and defenses."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class JsonSpec(Plain):
 
 
 class Recipe(JsonSpec):
-    """One experiment on one picture; JSON in and out, and small enough for a link.
+    """One experiment on one image; JSON in and out, and small enough for a link.
 
     `defenses` is a tuple of columns. A column is a chain of methods before the recipe's classifier, or a `SystemSpec`: another
     classifier, or members that vote. `attacker` says whether the attack on each column knows the

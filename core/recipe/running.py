@@ -30,14 +30,14 @@ from core.recipe.recipe import Recipe
 from core.systems import Backward, System
 from core.systems.system import Loader
 
-MAX_SNAPSHOTS = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
+FRAMES = 120  # images kept of an attack at most; a longer one keeps every second, fourth, ... step
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Example:
-    """The picture and the classifier of a recipe, ready to be attacked."""
+    """The image and the classifier of a recipe, ready to be attacked."""
 
     classifier: Classifier
     clean: Pixels  # size×size×channels
@@ -54,7 +54,7 @@ class Example:
 
     @property
     def images(self) -> Tensor:
-        """The clean picture as a batch of one, 1×C×H×W."""
+        """The clean image as a batch of one, 1×C×H×W."""
         return images.to_tensor(self.clean)
 
     @property
@@ -74,15 +74,15 @@ def load_example(
     classifiers: Loader | None = None,
     uploads: Mapping[str, Pixels] | None = None,
 ) -> Example:
-    """The recipe's picture, fitted, and its classifier. Where the recipe names no picture, it is the domain's default for this classifier.
+    """The recipe's image, fitted, and its classifier. Where the recipe names no image, it is the domain's default for this classifier.
 
     Args:
         classifier: the recipe's classifier where the caller has it loaded already.
         classifiers: gives other classifiers of the domain by name, where the caller keeps them loaded.
-        uploads: pictures that visitors brought (H×W×3, 8 bits), by their digest.
+        uploads: images that users brought (H×W×3, 8 bits), by their digest.
 
     Raises:
-        BadInput: the picture is not here, or data or weights are missing.
+        BadInput: the image is not here, or data or weights are missing.
     """
     domain = domains.get(recipe.domain)
     if classifier is None:
@@ -207,7 +207,7 @@ def check_target(scene: Example, target: int) -> None:
     if target != scene.label:
         return
     if scene.label_known:
-        raise BadInput("The target is the picture's own class; choose another class as the target.")
+        raise BadInput("The target is the image's own class; choose another class as the target.")
     raise BadInput(
         f"The classifier sees {scene.classifier.classes[target]!r} in the clean image already; choose another class as the target."
     )
@@ -224,7 +224,7 @@ def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
 def evaluate_defenses(
     recipe: Recipe, scene: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
 ) -> tuple[DefenseOutcome, ...]:
-    """Every defense of the recipe on the clean and on the attacked picture, one column each; stopped, those that are whole."""
+    """Every defense of the recipe on the clean and on the attacked image, one column each; stopped, those that are whole."""
     columns: list[DefenseOutcome] = []
     systems = recipe.built_systems()
     with suppress(Cancelled):
@@ -247,7 +247,7 @@ def run(
     uploads: Mapping[str, Pixels] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Outcome:
-    """Run a whole recipe; the same recipe on the same device gives the same pictures and numbers.
+    """Run a whole recipe; the same recipe on the same device gives the same images and numbers.
 
     Raises:
         BadInput: something in the recipe is not to be had; the sentence says what to do.
@@ -297,7 +297,7 @@ def sweep(
     *,
     on_progress: OnProgress | None = None,
 ) -> tuple[SweepPoint, ...] | None:
-    """One defense at several values of one parameter, on the clean and on the attacked picture (grey box).
+    """One defense at several values of one parameter, on the clean and on the attacked image (grey box).
 
     None where `on_progress` stopped it.
 
@@ -361,7 +361,7 @@ def _prediction(probabilities: Tensor, label: int) -> Prediction:
 
 
 class _Recorder:
-    """Keeps what a view needs of every step and a bounded number of pictures, and passes the step on."""
+    """Keeps what a view needs of every step and a bounded number of images, and passes the step on."""
 
     def __init__(self, label: int, text: str, on_progress: OnProgress | None) -> None:
         self.label, self.text, self.on_progress = label, text, on_progress

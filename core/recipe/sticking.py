@@ -1,4 +1,4 @@
-"""A universal patch that is kept: stuck onto any picture, anywhere, turned and sized as one likes."""
+"""A universal patch that is kept: stuck onto any image, anywhere, turned and sized as one likes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PrintedPatch:
 
 @dataclass(frozen=True)
 class PatchedImage:
-    """A picture with a patch on it, how much of it the patch covers, and what the classifier says of it."""
+    """An image with a patch on it, how much of it the patch covers, and what the classifier says of it."""
 
     picture: Pixels
     covered: float
@@ -59,27 +59,25 @@ def stick_on(
     angle: float = 0.0,
     size: float | None = None,
 ) -> PatchedImage:
-    """The patch on the scene's picture, as an 8-bit picture.
+    """The patch on the scene's image, as an 8-bit image.
 
     Args:
         row, column: where it lies, 0 to 1 from the top and from the left, as in the attack's own parameters.
         angle: counter-clockwise, in degrees.
-        size: its side as a share of the picture's; the size it was made for without it.
+        size: its side as a share of the image's; the size it was made for without it.
 
     Raises:
-        BadInput: a value is out of range, or the patch and the picture are not both grey or both in colour.
+        BadInput: a value is out of range, or the patch and the image are not both grey or both in colour.
     """
     side, channels = kept.patch.shape[0], kept.patch.shape[2]
     height, width, colours = scene.clean.shape
     if channels != colours:
         kinds = {1: "grey", 3: "in colour"}
-        raise BadInput(
-            f"The patch is {kinds[channels]} and the picture {kinds[colours]}; choose a picture of its domain."
-        )
+        raise BadInput(f"The patch is {kinds[channels]} and the image {kinds[colours]}; choose an image of its domain.")
     if not (0 <= row <= 1 and 0 <= column <= 1):
         raise BadInput(f"The place is row {row:g}, column {column:g}; both must lie between 0 and 1.")
     if size is not None and not 0.02 <= size <= 1:
-        raise BadInput(f"The size is {size:g} of the picture's side; choose 0.02 to 1.")
+        raise BadInput(f"The size is {size:g} of the image's side; choose 0.02 to 1.")
     scale = 1.0 if size is None else size * min(height, width) / side
     # The top left corner on a whole pixel, so that at its own size the patch is copied and not blurred.
     corner = [torch.tensor([share * (free - side * scale)]).round() for share, free in ((row, height), (column, width))]

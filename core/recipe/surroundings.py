@@ -1,4 +1,4 @@
-"""The ground around one recipe's picture: its loss surface, and the decision regions of a plane through it and its attacked form."""
+"""The ground around one recipe's image: its loss surface, and the decision regions of a plane through it and its attacked form."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Pixels = npt.NDArray[np.uint8]
 STEPS = 41
 
 
-def loss_surface(recipe: Recipe, scene: Example, reach: float, *, on_progress: OnProgress | None = None) -> Grid | None:
-    """The loss up to `reach` (in [0, 1] a value) from the clean picture, toward the gradient's sign and random signs.
+def loss_surface(recipe: Recipe, scene: Example, reach: float, *, watch: Watch | None = None) -> Grid | None:
+    """The loss up to `reach` (in [0, 1] a value) from the clean image, toward the gradient's sign and random signs.
 
     None where `on_progress` stopped it.
     """
@@ -43,7 +43,7 @@ def loss_surface(recipe: Recipe, scene: Example, reach: float, *, on_progress: O
 
 @dataclass(frozen=True)
 class Regions:
-    """The decision regions of a plane, and the three pictures it goes through: clean, adversarial, and a third one."""
+    """The decision regions of a plane, and the three images it goes through: clean, adversarial, and a third one."""
 
     grid: Grid
     plane: Plane
@@ -54,9 +54,9 @@ class Regions:
 def decision_regions(
     recipe: Recipe, scene: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
 ) -> Regions | None:
-    """The plane through the clean picture, the attacked one, and one of the class it was pushed toward.
+    """The plane through the clean image, the attacked one, and one of the class it was pushed toward.
 
-    Where there is no picture of that class, a random change as long as the attack's stands in. None where `on_progress` stopped it.
+    Where there is no image of that class, a random change as long as the attack's stands in. None where `watch` stopped it.
 
     Raises:
         BadInput: the attack changed nothing.
@@ -80,7 +80,7 @@ def decision_regions(
 
 
 def _third(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
-    """A picture of the target, or of the class that the attacked picture is taken for."""
+    """An image of the target, or of the class that the attacked image is taken for."""
     domain, classifier = domains.get(recipe.domain), scene.classifier
     wanted = attacked.target if attacked.target is not None else attacked.prediction.label
     name = classifier.classes[wanted]

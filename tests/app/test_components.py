@@ -1,4 +1,4 @@
-"""Tables, plots, pictures and jobs."""
+"""Tables, plots, images and jobs."""
 
 from __future__ import annotations
 

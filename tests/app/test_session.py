@@ -1,4 +1,4 @@
-"""What a visitor keeps, and what happens to downloads, stops and failures."""
+"""What a user keeps, and what happens to downloads, stops and failures."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def test_keys_depend_on_what_the_stage_depends_on() -> None:
 
 
 def test_a_shelf_keeps_the_classifiers_used_last() -> None:
-    shelf = model_cache.ModelCache(capacity=1)
+    cache = model_cache.ModelCache(capacity=1)
     photos, digits = (("photos", "photonet", "cpu", ""), ("mnist", "digits", "cpu", ""))
-    first = shelf.load(photos)
-    assert shelf.load(photos) is first
-    shelf.load(digits)
-    assert shelf.get(photos) is None and list(shelf.kept) == [digits]
+    first = cache.load(photos)
+    assert cache.load(photos) is first
+    cache.load(digits)
+    assert cache.get(photos) is None and list(cache.models) == [digits]
 
 
 def test_a_stop_before_its_turn_is_not_begun_again() -> None:
@@ -68,7 +68,7 @@ def test_a_stop_before_its_turn_is_not_begun_again() -> None:
         job.cancel.set()
     assert job.finished.wait(5)
     settled(app.run())
-    assert verdict(app) == "Press Run to attack this picture."
+    assert verdict(app) == "Press Run to attack this image."
     app.button(key="run").click()
     settled(app.run())
     assert "the classifier sees" in verdict(app)

@@ -26,7 +26,7 @@ def test_every_bad_file_gets_its_sentence_and_the_last_good_one_is_taken() -> No
         [
             ("empty.png", b"", "image/png"),
             ("noise.png", images.png(NOISE), "image/png"),
-            ("<b>text*.jpg", b"not a picture", "image/jpeg"),
+            ("<b>text*.jpg", b"not an image", "image/jpeg"),
             ("small.webp", turned.getvalue(), "image/webp"),
         ]
     ).run()
@@ -69,7 +69,7 @@ def test_the_fit_changes_what_the_classifier_gets() -> None:
     for fit in ("crop", "pad", "stretch"):
         app.segmented_control(key="side_fit").set_value(fit).run()
         assert app.session_state["recipe"].picture.fit == fit
-        seen.add(tiles(app, "The picture")[0]["src"])
+        seen.add(tiles(app, "The image")[0]["src"])
     assert len(seen) == 3
 
 

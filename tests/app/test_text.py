@@ -16,7 +16,7 @@ from core.recipe.norms import norms
 
 
 @pytest.mark.parametrize(
-    ("share", "text"),
+    ("share", "expected"),
     [
         (None, "–"),
         (float("nan"), "–"),
@@ -30,15 +30,15 @@ from core.recipe.norms import norms
         (0.012, "1 %"),
     ],
 )
-def test_confidences(share: float | None, text: str) -> None:
-    assert text.per_cent(share) == text
+def test_confidences(share: float | None, expected: str) -> None:
+    assert text.per_cent(share) == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0008, "0.8 ms"), (0.042, "42 ms"), (3.21, "3.2 s"), (42.3, "42 s"), (125, "2 min 5 s")]
+    ("seconds", "expected"), [(0.0008, "0.8 ms"), (0.042, "42 ms"), (3.21, "3.2 s"), (42.3, "42 s"), (125, "2 min 5 s")]
 )
-def test_durations(seconds: float, text: str) -> None:
-    assert text.duration(seconds) == text
+def test_durations(seconds: float, expected: str) -> None:
+    assert text.duration(seconds) == expected
 
 
 def test_small_words() -> None:
@@ -67,7 +67,7 @@ def test_articles(name: str, phrase: str) -> None:
 def test_a_patch_is_told_by_its_area() -> None:
     recipe = Recipe(attack=Method(name="lavan", params={"area": 0.25, "steps": 60}), defenses=())
     outcome = run(recipe, device="cpu")
-    assert text.change(outcome) == "changing 25 % of the picture"
+    assert text.change(outcome) == "changing 25 % of the image"
 
 
 def test_verdicts_of_the_odd_cases() -> None:
@@ -127,7 +127,7 @@ RANDOM = Trace(numbers=(0,), snapshot_steps=(0,), snapshots=(np.ones((8, 8, 3), 
 
 
 @pytest.mark.parametrize(
-    ("outcome", "text"),
+    ("outcome", "expected"),
     [
         (
             _outcome(0, 1),
@@ -187,9 +187,9 @@ RANDOM = Trace(numbers=(0,), snapshot_steps=(0,), snapshots=(np.ones((8, 8, 3), 
     ],
 )
 def test_the_headline_says_what_was_seen_before_when_it_was_fooled_and_what_is_seen_now(
-    outcome: Outcome, text: str
+    outcome: Outcome, expected: str
 ) -> None:
-    assert text.attack_verdict(outcome) == text
+    assert text.attack_verdict(outcome) == expected
 
 
 def test_where_the_true_class_is_unknown_nothing_is_marked() -> None:

@@ -148,7 +148,7 @@ def server(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def browse(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Open an address as a new visitor without cookies: browse(address, theme="light", size=DESKTOP, motion=True).
+    """Open an address as a new user without cookies: browse(address, theme="light", size=DESKTOP, motion=True).
 
     Afterwards: not one request may have left this machine, no exception box may stand on a page, none of the page's own
     programs may have failed, and a failed test leaves a screenshot.

@@ -80,7 +80,7 @@ def test_one_step_back_leaves_a_page(server: str, browse: Open) -> None:
     assert recipe(page).seed == 7
     gone(page, "back")
     assert "/compare" not in page.url and recipe(page).seed == 7
-    page.get_by_role("button", name="Attack this picture").click()
+    page.get_by_role("button", name="Attack this image").click()
     page.wait_for_url("**/attack*")
     finished(page)
     gone(page, "back")

@@ -1,4 +1,4 @@
-"""The Attack screen, as a visitor uses it."""
+"""The Attack screen, as a user uses it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def link(server: str, where: str, **recipe: Any) -> str:
 
 
 def saved(page: Any, label: str, folder: Path) -> bytes:
-    """What the Save link of that picture puts on the visitor's disk."""
+    """What the Save link of that image puts on the user's disk."""
     with page.expect_download() as download:
         page.get_by_role("link", name=label).click()
     path = folder / download.value.suggested_filename
@@ -34,9 +34,9 @@ def saved(page: Any, label: str, folder: Path) -> bytes:
 def test_three_doors_lead_on(server: str, browse: Open) -> None:
     page = browse(server)
     assert "cat" in verdict(page)
-    for door in ("Attack this picture", "Compare defenses", "Use a picture of yours"):
+    for door in ("Attack this image", "Compare defenses", "Use an image of yours"):
         assert page.get_by_role("button", name=door).is_visible()
-    page.get_by_role("button", name="Attack this picture").click()
+    page.get_by_role("button", name="Attack this image").click()
     page.wait_for_url("**/attack*")
     finished(page)
     assert "cat" in verdict(page)
@@ -135,7 +135,7 @@ def test_a_moved_slider_gives_a_new_picture_at_once(server: str, browse: Open, r
         )
         took.append(time.perf_counter() - began)
         settle(page)
-    print("slider to picture:", *(f"{t:.2f} s" for t in took))
+    print("slider to image:", *(f"{t:.2f} s" for t in took))
     record_property("slider_to_picture_s", round(sorted(took)[1], 2))
     assert min(took) < 3  # the target is 0.5 s on a quiet machine
 
@@ -183,7 +183,7 @@ def test_another_attack_from_the_list(server: str, browse: Open) -> None:
     finished(page)
     first = verdict(page)
     chooser = page.get_by_role("combobox", name="Attack", exact=True)
-    for title, words in (("FGSM", "After 1 step, "), ("LaVAN patch", "changing 9 % of the picture"), ("PGD", first)):
+    for title, words in (("FGSM", "After 1 step, "), ("LaVAN patch", "changing 9 % of the image"), ("PGD", first)):
         chooser.fill(title)  # the list is long: whoever knows the name types it
         page.get_by_role("option", name=title, exact=True).click()
         settle(page)
@@ -221,7 +221,7 @@ def test_a_kept_patch_goes_onto_the_next_picture_where_it_is_put(server: str, br
     page = browse(f"{server}/attack?recipe={recipe.to_link()}")
     finished(page)
     page.get_by_role("tab", name="Print").click()
-    page.get_by_role("button", name="Keep it for other pictures").click()
+    page.get_by_role("button", name="Keep it for other images").click()
     patched = page.get_by_role("img", name=re.compile("^with the patch"))
     patched.wait_for()
     settle(page)
@@ -233,6 +233,6 @@ def test_a_kept_patch_goes_onto_the_next_picture_where_it_is_put(server: str, br
     settle(page)
     second = patched.get_attribute("src")
     page.get_by_role("radio", name="7 (stand-in)").click()
-    page.get_by_text("Press Run to attack this picture").wait_for()
+    page.get_by_text("Press Run to attack this image").wait_for()
     settle(page)
     assert len({first, second, patched.get_attribute("src")}) == 3

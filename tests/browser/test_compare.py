@@ -1,4 +1,4 @@
-"""The Compare screen, as a visitor uses it."""
+"""The Compare screen, as a user uses it."""
 
 from __future__ import annotations
 

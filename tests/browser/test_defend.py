@@ -1,4 +1,4 @@
-"""The Defend screen, as a visitor uses it."""
+"""The Defend screen, as a user uses it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.browser.conftest import Open, finished, verdict
 def test_columns_for_both_attackers(server: str, browse: Open) -> None:
     page = browse(f"{server}/defend")
     finished(page)
-    columns = page.get_by_role("list", name="Defended pictures").get_by_role("listitem")
+    columns = page.get_by_role("list", name="Defended images").get_by_role("listitem")
     assert columns.count() >= 4  # no defense, and three
     for picture in columns.get_by_role("img").all():
         assert picture.evaluate("image => image.complete && image.naturalWidth") == 160
@@ -57,7 +57,7 @@ def test_a_sweep_over_one_parameter(server: str, browse: Open) -> None:
 def test_a_column_more_and_a_column_less(server: str, browse: Open) -> None:
     page = browse(f"{server}/defend")
     finished(page)
-    columns = page.get_by_role("list", name="Defended pictures").get_by_role("listitem")
+    columns = page.get_by_role("list", name="Defended images").get_by_role("listitem")
     before = columns.count()
     opened(page)
     page.get_by_role("button", name="Add a column").click()

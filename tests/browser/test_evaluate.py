@@ -1,4 +1,4 @@
-"""The Evaluate screen, as a visitor uses it."""
+"""The Evaluate screen, as a user uses it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_from_the_first_run_to_a_picture_in_another_screen(alone: str, browse: O
     page.mouse.click(grid["x"] + 300, grid["y"] + 90)  # the attack's row, the first defense
     expect(page.get_by_role("heading", level=3).first).to_contain_text("FGSM, JPEG (not known)")
     finished(page)
-    pictures = page.get_by_role("list", name="Pictures of the cell").get_by_role("listitem")
+    pictures = page.get_by_role("list", name="Images of the cell").get_by_role("listitem")
     assert pictures.count() == 12
     # The box: plotly puts new elements into it when the page's width changes.
     page.locator("[class*=st-key-ev_confusion]").first.scroll_into_view_if_needed()
@@ -47,7 +47,7 @@ def test_from_the_first_run_to_a_picture_in_another_screen(alone: str, browse: O
     expect(page.get_by_text(re.compile(r"true class \w+, prediction \w+")).first).to_be_visible()
     assert 1 <= pictures.count() < 12
     with page.context.expect_page() as opened:
-        pictures.first.get_by_role("link", name=re.compile("in Windows")).click()
+        pictures.first.get_by_role("link", name=re.compile("in Gradient windows")).click()
     other = opened.value
     finished(other)
     assert "/windows" in other.url and "stand" in verdict(other)
@@ -74,7 +74,7 @@ def test_stop_keeps_what_is_done_and_go_on_finishes_it(alone: str, browse: Open)
     finished(page)
     go_on.click()
     page.get_by_role("button", name="Stop", exact=True).wait_for()
-    page.reload()  # it goes on without its visitor, and is found again
+    page.reload()  # it goes on without its user, and is found again
     page.get_by_role("button", name="Stop", exact=True).wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
     finished(page)
@@ -92,8 +92,8 @@ def test_the_matrix_fills_by_itself_for_everybody_and_keeps_what_was_chosen(alon
     expect(other.get_by_role("button", name="Stop", exact=True)).to_be_visible(timeout=60_000)
     page.locator("[data-testid=stDataFrame]").first.wait_for(timeout=90_000)
     box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 55)  # the clean pictures behind some defense
-    expect(page.get_by_role("heading", level=3).first).to_contain_text("Clean pictures, ", timeout=60_000)
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 55)  # the clean images behind some defense
+    expect(page.get_by_role("heading", level=3).first).to_contain_text("Clean images, ", timeout=60_000)
     chosen = page.get_by_role("heading", level=3).first.inner_text()
     before = verdict(page)
     for seen in (page, other):  # nobody presses anything

@@ -1,4 +1,4 @@
-"""The first visitor of a fresh server, with the network cut off: every address opens, at once and whole."""
+"""The first user of a fresh server, with the network cut off: every address opens, at once and whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_first_session_opens_every_address(
         page = browse(f"{address}/{where}", wait=False)
         page.wait_for_selector("[data-testid=stMain] img, [data-testid=stMain] canvas, .st-key-ev_run", timeout=60_000)
         first = time.perf_counter() - began
-        print(f"/{where}: first picture after {first:.1f} s")
+        print(f"/{where}: first image after {first:.1f} s")
         record_property("first_picture_s", round(first, 2))
         settle(page)
         assert page.get_by_role("dialog").count() == 0, page.get_by_role("dialog").all_inner_texts()

@@ -1,4 +1,4 @@
-"""The pictures of the README: MIRAGE_SCREENSHOTS=1 puts them into assets/screenshots, otherwise they are only looked at."""
+"""The images of the README: MIRAGE_SCREENSHOTS=1 puts them into assets/screenshots, otherwise they are only looked at."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_screens(where: str, server: str, browse: Open) -> None:
     page = browse(f"{server}/{'' if where == 'start' else where}{query}", size=SIZE)
     finished(page)
     if where == "evaluate" and not verdict(page).startswith("PGD"):
-        page.get_by_role("spinbutton", name="Pictures").fill("16" if KEPT else "4")
+        page.get_by_role("spinbutton", name="Images").fill("16" if KEPT else "4")
         page.get_by_placeholder("or 2, 4, 8").fill("2, 4, 8")
         page.keyboard.press("Tab")
         finished(page)

@@ -1,4 +1,4 @@
-"""The screens that show why, as a visitor uses them."""
+"""The screens that show why, as a user uses them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_heat_maps_follow_the_method_and_the_opacity(server: str, browse: Open, 
     page = browse(f"{server}/gradcam?recipe={PATCH}", size=TALL)
     finished(page)
     assert re.search(r"\d % of the classifier's attention lies inside the patch", verdict(page)), verdict(page)
-    heat = page.get_by_role("list", name="Heat maps over the pictures").get_by_role("img")
+    heat = page.get_by_role("list", name="Heat maps over the images").get_by_role("img")
     maps = page.get_by_role("list", name="Class maps in grey").get_by_role("img")
     assert heat.count() == maps.count() == 3
     before, grey = heat.nth(1).get_attribute("src"), maps.nth(1).get_attribute("src")
@@ -120,7 +120,7 @@ def test_masks_by_beta_and_on_to_the_detector(server: str, browse: Open) -> None
     page.get_by_role("main").get_by_role("button", name="MNIST").click()
     expect(page.get_by_role("heading", name="By β")).to_be_visible(timeout=60_000)
     finished(page)
-    shown = page.get_by_role("list", name=re.compile("The adversarial picture, its mask")).get_by_role("img")
+    shown = page.get_by_role("list", name=re.compile("The adversarial image, its mask")).get_by_role("img")
     before = shown.nth(1).get_attribute("src")
     page.get_by_role("slider", name="β").focus()
     page.keyboard.press("ArrowRight")
@@ -139,10 +139,10 @@ def test_a_trial_of_the_detector_by_both_attackers(server: str, browse: Open) ->
     page = browse(f"{server}/detect?recipe={DIGIT}", size=TALL)
     finished(page)
     assert "flags the attacked image" in verdict(page) or "does not notice" in verdict(page)
-    page.get_by_role("spinbutton", name="Pictures").fill("25")
+    page.get_by_role("spinbutton", name="Images").fill("25")
     page.keyboard.press("Tab")
     finished(page)
-    page.get_by_role("button", name="Attack 25 pictures, twice").click()
+    page.get_by_role("button", name="Attack 25 images, twice").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Known to the attacker", timeout=90_000)
     finished(page)
     before = verdict(page)
@@ -154,4 +154,4 @@ def test_a_trial_of_the_detector_by_both_attackers(server: str, browse: Open) ->
     expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile(r"flags 0 of"))
     page.get_by_role("radio", name="Feature squeezing").click()
     finished(page)
-    assert page.get_by_text("of 200 clean pictures").count() == 1
+    assert page.get_by_text("of 200 clean images").count() == 1

@@ -1,4 +1,4 @@
-"""A row of pictures by itself: its program, given one row after another."""
+"""A row of images by itself: its program, given one row after another."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def item(server: str, name: str, title: str, words: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "rows",
     [
-        ["A one", "B two"],  # the same tiles, other pictures
-        ["C one", "B new"],  # a picture moves out of a tile that stays into a new one
+        ["A one", "B two"],  # the same tiles, other images
+        ["C one", "B new"],  # an image moves out of a tile that stays into a new one
         ["B one", "B new"],  # ... and is still shown in the old one
-        ["A one", "A one", "A new"],  # the same picture three times
+        ["A one", "A one", "A new"],  # the same image three times
         ["C one", "B two", "D three"],
         ["D three", "C one"],  # each moves
         ["B two"],

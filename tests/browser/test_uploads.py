@@ -11,7 +11,7 @@ from tests.browser.conftest import Open, finished, verdict
 def test_hostile_files_get_one_sentence_each(server: str, browse: Open, tmp_path: Path) -> None:
     paths = malformed_images.write(tmp_path)
     page = browse(server)
-    page.get_by_role("button", name="Use a picture of yours").click()
+    page.get_by_role("button", name="Use an image of yours").click()
     chooser = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader] input[type=file]")
     chooser.wait_for(state="attached")
     chooser.set_input_files(list(paths.values()))
@@ -28,16 +28,16 @@ def test_hostile_files_get_one_sentence_each(server: str, browse: Open, tmp_path
     for name in malformed_images.refused():
         assert sum(text.startswith(f"{name}: ") for text in told) == 1, name
     assert page.locator("[data-testid=stException]").count() == 0
-    assert "true class of this image is unknown" in verdict(page)  # the last good picture is on the table
+    assert "true class of this image is unknown" in verdict(page)  # the last good image is on the table
 
 
 def test_odd_pictures_reach_the_table(server: str, browse: Open, tmp_path: Path) -> None:
     paths = malformed_images.write(tmp_path)
     page = browse(server)
-    page.get_by_role("button", name="Use a picture of yours").click()
+    page.get_by_role("button", name="Use an image of yours").click()
     chooser = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader] input[type=file]")
     chooser.wait_for(state="attached")
-    picture = page.get_by_role("list", name="The picture").get_by_role("img")
+    picture = page.get_by_role("list", name="The image").get_by_role("img")
     before = picture.get_attribute("src")
     for name in ("cmyk.jpg", "rgba.png", "turned.jpg"):
         chooser.set_input_files(paths[name])

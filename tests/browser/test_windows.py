@@ -1,4 +1,4 @@
-"""The Windows screen, as a visitor uses it."""
+"""The Windows screen, as a user uses it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.recipe.running import predict
 from tests.browser.conftest import TALL, Open, finished, verdict
 
 LINK = Recipe(attack=Method(name="lavan", params={"steps": 60})).to_link()
-ROW = "Gradients smoothing of the attacked picture"
+ROW = "Gradients smoothing of the attacked image"
 
 
 def gamma(page: Any) -> float:
@@ -26,7 +26,7 @@ def gamma(page: Any) -> float:
 
 
 def attacked_here() -> tuple[Example, Tensor]:
-    """The picture of the link and what its attack makes of it, computed beside the page."""
+    """The image of the link and what its attack makes of it, computed beside the page."""
     recipe = Recipe.from_link(LINK)
     scene = load_example(recipe, device="cpu")
     return scene, images.to_tensor(craft(recipe, scene).adversarial)
@@ -46,7 +46,7 @@ def test_hovering_tells_a_windows_mean_and_a_click_isolates_it(server: str, brow
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
     assert re.search(r"windows? stands? out; (they hold|it holds) \d+ % of the patch", verdict(page)), verdict(page)
-    board = page.get_by_role("application", name=re.compile("The attacked picture"))
+    board = page.get_by_role("application", name=re.compile("The attacked image"))
     box = board.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     words = page.locator("output", has_text=re.compile(r"Window \d+, \d+, .*mean 0\.\d{4} [>≤] γ"))

@@ -80,7 +80,7 @@ def test_an_image_file_of_the_users_and_its_recipe(tmp_path: Path) -> None:
     file.write_bytes(images.png(domains.get("photos").gallery_pixels("rocket")))
     assert main(["attack", str(file), "--attack", "fgsm", "--device", "cpu", "--out", str(tmp_path / "a")]) == 0
     again = ["run", str(tmp_path / "a" / "recipe.json"), "--device", "cpu", "--out", str(tmp_path / "b")]
-    assert main(again) == 2  # the recipe cannot carry the picture
+    assert main(again) == 2  # the recipe cannot carry the image
     assert main([*again, "--picture", str(file)]) == 0
     assert (tmp_path / "a" / "adversarial.png").read_bytes() == (tmp_path / "b" / "adversarial.png").read_bytes()
 
@@ -149,9 +149,9 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
         ("folder", "is a folder; name a file"),
         ("pipe", "is a pipe or a device"),
         ("gone", "no such file or directory"),
-        ("latin", "is not|no picture"),
+        ("latin", "is not|no image"),
         ("huge", "MB"),
-        (b"caf\xe9\xff".decode("utf-8", "surrogateescape"), "is not|no picture"),
+        (b"caf\xe9\xff".decode("utf-8", "surrogateescape"), "is not|no image"),
     ],
 )
 def test_files_that_cannot_be_read_are_one_sentence(

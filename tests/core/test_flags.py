@@ -121,5 +121,5 @@ def test_every_flag_tells_when_what_and_what_to_do() -> None:
 
 
 def test_more_fooled_than_there_were_is_refused() -> None:
-    with pytest.raises(BadInput, match="more pictures than it had"):
+    with pytest.raises(BadInput, match="more images than it had"):
         raised([trial(PGD(), 11)])

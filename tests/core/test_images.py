@@ -1,4 +1,4 @@
-"""Pictures in and out: exact where they can be, one sentence where they cannot."""
+"""Images in and out: exact where they can be, one sentence where they cannot."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def test_no_pictures_get_one_sentence(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("20000x10.png", "This picture is 20000 × 10 pixels; Mirage takes pictures up to 40 megapixels with sides"),
-        ("1x1.png", "This picture is 1 × 1 pixels"),
-        ("smaller bomb.png", "This picture is 11000 × 9000 pixels"),
+        ("20000x10.png", "This image is 20000 × 10 pixels; Mirage takes images up to 40 megapixels with sides"),
+        ("1x1.png", "This image is 1 × 1 pixels"),
+        ("smaller bomb.png", "This image is 11000 × 9000 pixels"),
         ("bomb.png", "megapixels"),
         ("truncated.jpeg", "This JPEG file is damaged or incomplete"),
         ("truncated.webp", "This WebP file is damaged or incomplete"),
@@ -135,7 +135,7 @@ def test_a_png_keeps_every_value(channels: int, level: int, size: tuple[int, int
     pixels = np.random.default_rng(1).integers(0, 256, (*size, channels), dtype=np.uint8)
     data = images.png(pixels, level)
     np.testing.assert_array_equal(images.from_png(data), pixels)
-    if min(size) >= 8:  # what a visitor may hand in
+    if min(size) >= 8:  # what a user may hand in
         np.testing.assert_array_equal(images.decode(data), np.broadcast_to(pixels, (*size, 3)))
 
 
@@ -232,7 +232,7 @@ def test_a_film_of_webp_keeps_every_colour() -> None:
 
 
 def test_a_film_of_nothing_is_refused() -> None:
-    with pytest.raises(BadInput, match="at least one picture"):
+    with pytest.raises(BadInput, match="at least one image"):
         images.animation([], "gif")
 
 

@@ -1,4 +1,4 @@
-"""A kept patch on other pictures: the very patch, at that place, and what the classifier says of it."""
+"""A kept patch on other images: the very patch, at that place, and what the classifier says of it."""
 
 from __future__ import annotations
 
@@ -83,5 +83,5 @@ def test_another_attack_leaves_nothing_to_keep() -> None:
 def test_nonsense_is_refused(how: dict[str, float], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         stick_on(kept(), scene(), **how)
-    with pytest.raises(BadInput, match="The patch is grey and the picture in colour"):
+    with pytest.raises(BadInput, match="The patch is grey and the image in colour"):
         stick_on(kept(), load_example(Recipe(), device="cpu"))

@@ -152,7 +152,7 @@ def test_a_link_that_many_open_is_attacked_once_but_never_half(monkeypatch: pyte
         app.switch_page("pages/attack.py").run()
         app.session_state["job"].cancel.set()
         settled(app)
-    assert begun == [4711, 4712, 4713, 4713], "what one visitor stopped is no answer for another"
+    assert begun == [4711, 4712, 4713, 4713], "what one user stopped is no answer for another"
 
 
 def test_stop_keeps_what_was_found() -> None:
@@ -181,12 +181,12 @@ def test_a_lost_upload_is_said_in_one_sentence_and_stays_in_the_recipe() -> None
     app = visit("attack", Recipe(picture=lost).to_link())
     assert verdict(app) == "This image cannot be shown."
     assert [error.value for error in app.error] == [
-        "This recipe is about a picture that somebody uploaded; upload it here to go on."
+        "This recipe is about an image that somebody uploaded; upload it here to go on."
     ]
     assert app.session_state["recipe"].picture == lost
     app.button(key="first_image").click()
     settled(app.run())
-    # Padded, PhotoNet takes the cat for a coffee: that is said, and of the right picture.
+    # Padded, PhotoNet takes the cat for a coffee: that is said, and of the right image.
     assert re.match(
         r"The classifier was wrong before any attack: it took this cat for an? \w+ \(.*\)\. \S", verdict(app)
     )

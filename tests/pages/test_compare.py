@@ -21,7 +21,7 @@ def test_attacks_stand_beside_each_other_without_a_click() -> None:
     assert all(re.match("[✓✗] ", tile["caption"]) for tile in made)
     table = app.dataframe[0].value.set_index("Attack")
     assert table.loc["FGSM", "Gradients"] == 1 and table.loc["Square", "Gradients"] == 0
-    assert table.loc["Square", "Queries"] == 42  # 40, the clean picture, and the verdict
+    assert table.loc["Square", "Queries"] == 42  # 40, the clean image, and the verdict
     assert table.loc["JSMA", "L0"] < table.loc["DeepFool", "L0"] < table.loc["FGSM", "L0"]
     assert table.loc["PGD", "L∞"] == "8/255"
 

@@ -9,7 +9,7 @@ from core.recipe import Method
 from tests.core.test_plugins import plugins  # noqa: F401  (a fixture)
 from tests.pages.visits import settled, tiles, verdict, visit
 
-ROW = "Defended pictures"
+ROW = "Defended images"
 
 
 def test_three_defenses_stand_beside_the_bare_classifier() -> None:

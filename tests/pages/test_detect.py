@@ -44,7 +44,7 @@ def test_squeezing_has_a_threshold_from_clean_pictures() -> None:
     calm, _ = domains.get("mnist").sample(200, split="train", seed=1)
     threshold = FeatureSqueezing(classifier).threshold(calm)
     assert app.dataframe[0].value.iloc[0]["threshold"] == f"{threshold:.2f}"
-    assert any("at most 5 % of 200 clean pictures of 'train'" in caption.value for caption in app.caption)
+    assert any("at most 5 % of 200 clean images of 'train'" in caption.value for caption in app.caption)
     app.slider(key="detect_share").set_value(0.3)
     settled(app.run())
     assert float(app.dataframe[0].value.iloc[0]["threshold"]) <= threshold

@@ -61,7 +61,7 @@ def waited(app: AppTest) -> AppTest:
 
 def test_the_first_visit_says_what_to_do_and_a_run_fills_it() -> None:
     app = visit("evaluate")
-    assert verdict(app) == "Choose attacks and defenses, and see what they do to many pictures."
+    assert verdict(app) == "Choose attacks and defenses, and see what they do to many images."
     assert app.number_input(key="ev_count_photos_test").value == 17
     app.multiselect(key=next(w.key for w in app.multiselect if str(w.key).startswith("ev_attacks"))).set_value(["FGSM"])
     app.run()
@@ -91,15 +91,20 @@ def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
     assert (
         heading.startswith("FGSM (eps 0.3137), Median filter (known)") and f"{(said == labels).sum()} of 30" in heading
     )
-    shown = tiles(app, "Pictures of the cell")
+    shown = tiles(app, "Images of the cell")
     assert len(shown) == 12
     first = shown[0]
     assert first["title"] == f"{labels[0]}, test {numbers[0]}"
-    word = dict(first["links"])["Windows"]
+    word = dict(first["links"])["Gradient windows"]
     recipe = Recipe.from_link(word.split("recipe=")[1])
     assert recipe.picture.index == numbers[0] and recipe.attack.params["eps"] == pytest.approx(80 / 255)
     assert recipe.defenses == ((Method(name="median"),),) and recipe.attacker == "adaptive"
-    assert word.startswith("windows?") and {t for t, _ in first["links"]} == {"Attack", "Defend", "Windows", "Grad-CAM"}
+    assert word.startswith("windows?") and {t for t, _ in first["links"]} == {
+        "Attack",
+        "Defend",
+        "Gradient windows",
+        "Grad-CAM",
+    }
     wrong = next(n for n in range(30) if said[n] != labels[n])
     chosen = {
         "points": [{"customdata": [int(labels[wrong]), int(said[wrong]), 1]}],
@@ -111,7 +116,7 @@ def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
     app.session_state[chart] = {"selection": chosen}
     app.run()
     alike = [n for n in range(30) if labels[n] == labels[wrong] and said[n] == said[wrong]]
-    assert [tile["title"] for tile in tiles(app, "Pictures of the cell")] == [
+    assert [tile["title"] for tile in tiles(app, "Images of the cell")] == [
         f"{labels[n]}, test {numbers[n]}" for n in alike[:12]
     ]
 

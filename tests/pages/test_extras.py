@@ -1,4 +1,4 @@
-"""What some attacks show beyond the adversarial picture: a flow, a patch to print, a blink."""
+"""What some attacks show beyond the adversarial image: a flow, a patch to print, a blink."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def test_a_kept_patch_is_stuck_onto_another_picture() -> None:
     app.button(key="keep_patch").click()
     settled(app.run())
     assert app.button(key="keep_patch").disabled
-    (first,) = tiles(app, "The picture with the patch")
+    (first,) = tiles(app, "The image with the patch")
     app.slider(key="stick_angle").set_value(90)
     settled(app.run())
-    (turned,) = tiles(app, "The picture with the patch")
+    (turned,) = tiles(app, "The image with the patch")
     assert turned["src"] != first["src"]
     other = domains.get("mnist").gallery()[4].name
     app.session_state["recipe"] = app.session_state["recipe"].but(picture=Picture(name=other))
     settled(app.run())
-    (moved,) = tiles(app, "The picture with the patch")
+    (moved,) = tiles(app, "The image with the patch")
     assert moved["src"] != turned["src"]
-    assert any("Press Run" in title.value for title in app.title), "another picture trains no new patch by itself"
+    assert any("Press Run" in title.value for title in app.title), "another image trains no new patch by itself"
     app.button(key="drop_patch").click()
     settled(app.run())
     assert "kept_patch" not in app.session_state and not app.exception

@@ -36,7 +36,7 @@ def test_it_shows_the_maps_of_every_picture_and_what_moved() -> None:
     for n in range(2):
         grey = pixels(shown[n]["src"])[..., 0].astype(int)
         assert np.abs(grey - levels(wanted[n])[..., 0].astype(int)).max() <= 1
-    assert [tile["caption"] for tile in tiles(app, "Heat maps over the pictures")][:2] == [
+    assert [tile["caption"] for tile in tiles(app, "Heat maps over the images")][:2] == [
         f"explains {classifier.classes[number]}" for number in seen
     ]
     assert attacked.mask is not None
@@ -48,7 +48,7 @@ def test_it_shows_the_maps_of_every_picture_and_what_moved() -> None:
         row["top fifths overlap"] == f"{100 * moved.overlap:.0f} %" and row["centre moved"] == f"{moved.moved:.1f} px"
     )
     assert f"{100 * moved.inside[1]:.0f} % of the classifier's attention lies inside the patch" in verdict(app)
-    assert len(tiles(app, "What moved against the clean picture")) == 3, "the scale, the attacked one, the defended one"
+    assert len(tiles(app, "What moved against the clean image")) == 3, "the scale, the attacked one, the defended one"
 
 
 def test_methods_layers_and_classes_are_chosen() -> None:
@@ -70,7 +70,7 @@ def test_methods_layers_and_classes_are_chosen() -> None:
     settled(app.run())
     app.selectbox(key="cam_class_mnist").select(7)
     settled(app.run())
-    assert [tile["caption"] for tile in tiles(app, "Heat maps over the pictures")] == ["explains 7", "explains 7"]
+    assert [tile["caption"] for tile in tiles(app, "Heat maps over the images")] == ["explains 7", "explains 7"]
 
 
 def test_a_method_that_cannot_work_here_says_why() -> None:

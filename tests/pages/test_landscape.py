@@ -1,4 +1,4 @@
-"""The screen of the ground around a picture."""
+"""The screen of the ground around an image."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_decision_regions_go_through_three_pictures() -> None:
     assert present[0] == scene.label and places.shape == found.grid.predicted.shape
     names = [line["name"] for line in chart(app) if line.get("name")]
     assert names == [scene.classifier.classes[n] for n in present]
-    corners = tiles(app, "The three pictures that the plane goes through")
+    corners = tiles(app, "The three images that the plane goes through")
     assert [tile["title"] for tile in corners] == ["clean", "adversarial", found.third_title]
     assert f"{len(present)} classes lie on this plane" in verdict(app)
 

@@ -8,7 +8,7 @@ from core import Recipe
 from tests.core.defenses.test_learned import BLUR, denoiser, folder  # noqa: F401  (fixtures)
 from tests.pages.visits import settled, tiles, visit
 
-ROW = "Defended pictures"
+ROW = "Defended images"
 
 
 @pytest.mark.usefixtures("denoiser")

@@ -19,7 +19,7 @@ def test_it_shows_what_the_mask_leaves_and_what_is_read() -> None:
     attention = masks.load("mnist_a_fc_3")
     classes = scene.classifier.classes
     for name, pixels in (("clean", scene.clean), ("adversarial", attacked.adversarial)):
-        shown = tiles(app, f"The {name} picture, its mask, and what the mask leaves")
+        shown = tiles(app, f"The {name} image, its mask, and what the mask leaves")
         x = images.to_tensor(pixels)
         with torch.no_grad():
             read = classes[int(attention.read(x).argmax())]
@@ -37,7 +37,7 @@ def test_it_shows_what_the_mask_leaves_and_what_is_read() -> None:
 
 def test_beta_kind_and_noise_change_what_is_shown() -> None:
     app = visit("masks", RECIPE.to_link())
-    label = "The clean picture, its mask, and what the mask leaves"
+    label = "The clean image, its mask, and what the mask leaves"
     before = [tile["src"] for tile in tiles(app, label)]
     app.slider(key="masks_draw").set_value(7)
     settled(app.run())

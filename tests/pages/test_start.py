@@ -10,7 +10,7 @@ from tests.pages.visits import tiles, verdict, visit
 def test_the_first_screen_has_a_picture_a_classifier_an_attack_and_three_defenses() -> None:
     app = visit()
     assert verdict(app).startswith("The classifier sees a cat (")
-    assert [tile["title"] for tile in tiles(app, "The picture")] == ["The picture"]
+    assert [tile["title"] for tile in tiles(app, "The image")] == ["The image"]
     glance = tiles(app, "One attack and the defenses against it")
     assert len(glance) == 4
     assert "PGD" in glance[0]["title"]

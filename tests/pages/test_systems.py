@@ -16,7 +16,7 @@ VOTE = SystemSpec(members=(MemberSpec(), MemberSpec(classifier="b", defenses=(Me
 PGD = Method(name="pgd", params={"eps": 0.3, "steps": 5})
 RECIPE = Recipe(domain="mnist", classifier="a", attack=PGD, defenses=((Method(name="median"),), OTHER, VOTE))
 TITLE = domains.get("mnist").classifier_title("b")
-ROW = "Defended pictures"
+ROW = "Defended images"
 
 
 def test_defend_puts_a_classifier_and_a_vote_beside_a_defense() -> None:
@@ -86,7 +86,7 @@ def test_the_attacker_may_know_a_system(page: str) -> None:
 
 def test_grad_cam_explains_every_member_with_its_own_classifier() -> None:
     app = visit("gradcam", RECIPE.to_link())
-    titles = [tile["title"] for tile in tiles(app, "Pictures")]
+    titles = [tile["title"] for tile in tiles(app, "Images")]
     assert len(titles) == 2 + 1 + 1 + 2
     assert titles[3] == TITLE and titles[5].startswith(f"{TITLE} behind")
     maps = [tile["src"] for tile in tiles(app, "Class maps in grey")]

@@ -24,7 +24,7 @@ def test_a_link_restores_the_class_map() -> None:
     assert app.selectbox(key="cam_method").value == "layercam"
     assert next(box for box in app.selectbox if str(box.key).startswith("cam_layer")).value == "features.2"
     assert app.selectbox(key="cam_class_mnist").value == 7
-    assert [tile["caption"] for tile in tiles(app, "Heat maps over the pictures")] == ["explains 7", "explains 7"]
+    assert [tile["caption"] for tile in tiles(app, "Heat maps over the images")] == ["explains 7", "explains 7"]
     assert app.session_state["recipe"].view == view
     app.selectbox(key="cam_method").select("gradcam")
     settled(app.run())

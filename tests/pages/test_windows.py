@@ -21,7 +21,7 @@ from tests.pages.visits import settled, tiles, verdict, visit
 
 CLASSES = domains.get("photos").classes
 PATCH = Recipe(attack=Method(name="lavan", params={"steps": 60}))
-ROWS = tuple(f"Gradients smoothing of the {name} picture" for name in ("clean", "attacked"))
+ROWS = tuple(f"Gradients smoothing of the {name} image" for name in ("clean", "attacked"))
 
 
 def component(app: AppTest, word: str) -> dict[str, object]:
@@ -38,7 +38,7 @@ def pixels(source: str) -> images.Pixels:
 
 
 def late(app: AppTest, box: str) -> str:
-    """The caption that follows the row in that box; it is meant for the pictures that were sent."""
+    """The caption that follows the row in that box; it is meant for the images that were sent."""
     sent = [json.loads(e.proto.json) for e in app.get("bidi_component") if e.proto.json]
     (words,) = [data for data in sent if data.get("box") == box]
     tokens = [data["token"] for data in sent if "items" in data and data.get("token") == words["token"]]
@@ -107,7 +107,7 @@ def test_sliders_change_the_recipe_and_the_pictures() -> None:
 def test_a_window_larger_than_the_picture_gets_a_sentence() -> None:
     large = Recipe(domain="mnist", attack=Method(name="fgsm"), defenses=((Method(name="lgs", params={"window": 40}),),))
     app = visit("windows", large.to_link())
-    assert "40×40 and the picture 28×28" in app.error[0].value
+    assert "40×40 and the image 28×28" in app.error[0].value
     assert verdict(app) == "These windows do not fit."
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def visit(page: str = "", recipe: str = "") -> AppTest:
-    """A new visitor on that page, once everything that runs by itself is done."""
+    """A new user on that page, once everything that runs by itself is done."""
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     if recipe:
         app.query_params["recipe"] = recipe
@@ -40,7 +40,7 @@ def verdict(app: AppTest) -> str:
 
 
 def tiles(app: AppTest, label: str) -> list[dict[str, Any]]:
-    """The pictures of the row with that label."""
+    """The images of the row with that label."""
     for element in app.get("bidi_component"):
         data = json.loads(element.proto.json) if getattr(element.proto, "json", "") else {}
         if isinstance(data, dict) and data.get("label") == label:

@@ -1,4 +1,4 @@
-"""Tiny classifiers whose gradients are known, and pictures for them."""
+"""Tiny classifiers whose gradients are known, and images for them."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def streams_of(images: Tensor, seed: int) -> RandomStreams:
 
 
 def pictures(count: int = 6, seed: int = 0) -> Tensor:
-    """8-bit pictures 3×8×8 in [0, 1]."""
+    """8-bit images 3×8×8 in [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, 3, 8, 8), generator=generator) / 255

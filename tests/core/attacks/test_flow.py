@@ -79,7 +79,7 @@ def test_what_comes_back_is_the_picture_moved_by_the_flow(form: str) -> None:
     assert bool(result.success.any())
     flow = result.extras["flow"]
     assert torch.allclose(warp(x, flow).clamp(0, 1), result.images, atol=1e-6)
-    assert bool((flow[result.success].abs().amax((1, 2, 3)) > 1e-3).all()), "an unmoved picture is no success"
+    assert bool((flow[result.success].abs().amax((1, 2, 3)) > 1e-3).all()), "an unmoved image is no success"
     assert torch.equal(flow[~result.success], torch.zeros_like(flow[~result.success]))
     assert bool((result.images[result.success].mean((1, 2, 3)) > 0.1).all()), "black is no success"
     if form == "bounded":

@@ -188,7 +188,7 @@ def test_same_seed_same_result_and_other_seed_another() -> None:
         (pictures()[:, :2], None, None, "1 or 3 channels"),
         (pictures()[:0], torch.zeros(0, dtype=torch.int64), None, "empty"),
         (None, torch.tensor([0, 1, 2, 3, 4, 0]), None, "4 is no class"),
-        (None, torch.tensor([0, 1]), None, "6 pictures and 2 labels"),
+        (None, torch.tensor([0, 1]), None, "6 images and 2 labels"),
         (None, torch.zeros(6), None, "int64"),
         (None, None, "same", "target equals the true class"),
         (None, None, torch.full((6,), 9), "9 is no class"),

@@ -118,7 +118,7 @@ def test_what_cannot_be_attacked_gets_a_sentence(attack: Attack) -> None:
         (model, x, y.float(), None, "one class number"),
         (model, x, y.tolist(), None, "one class number"),
         (model, x, y[:, None], None, "one class number"),
-        (model, x, y[:2], None, "6 pictures and 2 labels"),
+        (model, x, y[:2], None, "6 images and 2 labels"),
         (model, x, y - 5, None, "is no class"),
         (model, x, y.to(torch.uint8) + 250, None, "is no class"),
         (model, x, y, Goal((y + 1).float()), "targets must be"),

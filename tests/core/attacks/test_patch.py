@@ -91,7 +91,7 @@ def test_one_patch_moves_every_picture_toward_the_target() -> None:
     with torch.no_grad():
         after = model(result.images).log_softmax(1)
     assert float((after - before)[:, target].mean()) > 0.3
-    # The same print on pictures that it never saw.
+    # The same print on images that it never saw.
     fresh = pictures(8, seed=99)
     how = attack.final(patch.shape[-1], 8, 8, RandomStreams.of(fresh, torch.Generator().manual_seed(0)))
     with torch.no_grad():
@@ -118,12 +118,12 @@ def test_nonsense_is_refused_in_a_sentence() -> None:
         y = model(x).argmax(1)
     with pytest.raises(BadInput, match="one target for all"):
         UniversalPatch(iterations=1)(model, x, y, Goal((y + torch.tensor([1, 2, 3])) % 4))
-    with pytest.raises(BadInput, match="does not fit a picture of 20×4"):
+    with pytest.raises(BadInput, match="does not fit an image of 20×4"):
         UniversalPatch(area=0.5).side(4, 20)
 
 
 def test_training_can_be_watched_and_stopped_at_every_step() -> None:
-    """All pictures are judged seldom, but a sign of life comes at every step."""
+    """All images are judged seldom, but a sign of life comes at every step."""
     x = pictures(24)
     target = 2
     y = torch.zeros(24, dtype=torch.int64)

@@ -23,7 +23,7 @@ THOROUGH = {"binary_search_steps": 9, "iterations": 200, "learning_rate": 0.01, 
 
 
 def two_sided(seed: int = 0, lead: float = 0.3) -> tuple[Classifier, Tensor, Tensor]:
-    """Two classes, Z = ±(w·x - b)/2, and grey pictures on the side of class 0 at equal distance from the boundary."""
+    """Two classes, Z = ±(w·x - b)/2, and grey images on the side of class 0 at equal distance from the boundary."""
     torch.manual_seed(seed)
     layer = nn.Linear(192, 2)
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_cw_searches_c_for_each_picture_by_itself() -> None:
 
 
 def test_cw_is_its_algorithm_written_out() -> None:
-    """One picture, with torch's own Adam and a search over c by tens and then halves, each from where the last one ended."""
+    """One image, with torch's own Adam and a search over c by tens and then halves, each from where the last one ended."""
     model, x = curved(seed=1), pictures(1, seed=5)
     with torch.no_grad():
         y = model(x).argmax(1)

@@ -44,7 +44,7 @@ def test_bim_is_its_formula() -> None:
 
 
 def test_mifgsm_is_its_formula() -> None:
-    # Logits that grow make a picture's gradients of very different lengths, so that what they are divided by shows.
+    # Logits that grow make a image's gradients of very different lengths, so that what they are divided by shows.
     model, x, eps = curved(), pictures(), 0.4
     model.network[-1].weight.data.mul_(8)  # type: ignore[index, union-attr, operator]
     y, now, g = labels_of(model, x), x, torch.zeros_like(x)
@@ -65,7 +65,7 @@ def test_mifgsm_without_memory_is_bim() -> None:
 
 
 def written_out(model: Classifier, x: Tensor, y: Tensor, eps: float, steps: int, seed: int) -> Tensor:
-    """APGD-CE on one picture, line by line from algorithm 1 of Croce and Hein 2020; the best point's loss after each step."""
+    """APGD-CE on one image, line by line from algorithm 1 of Croce and Hein 2020; the best point's loss after each step."""
     noise = streams_of(x, seed).rand(*x.shape[1:]) * 2 - 1
 
     def inside(z: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ def test_a_square_that_does_not_help_is_taken_back() -> None:
         better = leads(model, tried, y).amax(1) > lead
         now = torch.where(better.view(-1, 1, 1, 1), tried, now)
         lead = torch.maximum(lead, leads(model, tried, y).amax(1))
-    # The clean picture is what there is until something leads more.
+    # The clean image is what there is until something leads more.
     clean = leads(model, x, y).amax(1)
     assert torch.allclose(leads(model, last.images, y).amax(1), torch.maximum(lead, clean), atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""What holds for every defense: shapes, types, the caller's tensors, flat pictures, gradients, sentences."""
+"""What holds for every defense: shapes, types, the caller's tensors, flat images, gradients, sentences."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_one_pixel_works_or_gets_one_sentence(defense: Defense, channels: int) -
     try:
         assert defense(image).shape == image.shape
     except BadInput as error:
-        assert "the picture 1×1" in str(error) and "\n" not in str(error)
+        assert "the image 1×1" in str(error) and "\n" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_wrong_parameter_gets_a_sentence(name: str, values: dict[str, Any], wo
 @pytest.mark.parametrize("defense", [Median(window=15), Gaussian(window=15), Bilateral(window=15), LGS()], ids=named)
 def test_a_window_larger_than_the_picture_gets_a_sentence(defense: Defense) -> None:
     assert defense(pictures(1, 3, 15, 15)).shape == (1, 3, 15, 15)
-    with pytest.raises(BadInput, match="window is 15×15 and the picture 14×30"):
+    with pytest.raises(BadInput, match="window is 15×15 and the image 14×30"):
         defense(pictures(1, 3, 14, 30))
 
 

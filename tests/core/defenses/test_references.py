@@ -36,7 +36,7 @@ def noise(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Ten
 
 
 def scene(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """A smooth picture with a noisy square in it, so that some windows are kept and others not."""
+    """A smooth image with a noisy square in it, so that some windows are kept and others not."""
     rows, columns = torch.meshgrid(torch.arange(shape[2]), torch.arange(shape[3]), indexing="ij")
     images = (0.5 + 0.3 * torch.sin(rows / 9) * torch.cos(columns / 7)).to(dtype).expand(shape).clone()
     side = min(shape[2:]) // 2
@@ -151,7 +151,7 @@ def test_bilateral_is_the_naive_loop(
 ) -> None:
     for size in ((window, window), (13, 19)):
         images = noise(2, channels, *size, dtype=torch.float64)
-        images[1] *= 0.4  # a picture of another spread
+        images[1] *= 0.4  # an image of another spread
         ours = Bilateral(window=window, sigma_spatial=sigma_spatial, sigma_range=sigma_range)(images)
         for image, result in zip(images.numpy(), ours.numpy(), strict=True):
             theirs = naive_bilateral(image, window, sigma_spatial, sigma_range or float(image.std()))
@@ -208,7 +208,7 @@ def energy(result: np.ndarray, image: np.ndarray, weight: float) -> float:
 @pytest.mark.parametrize("weight", [0.05, 0.3])
 def test_total_variation_is_scikit_images(size: tuple[int, int], weight: float) -> None:
     images = scene(3, 3, *size, dtype=torch.float64) if min(size) > 1 else noise(3, 3, *size, dtype=torch.float64)
-    images[1] *= 0.3  # a picture that settles at another time
+    images[1] *= 0.3  # an image that settles at another time
     ours = TotalVariation(weight=weight)(images).numpy()
     for image, result in zip(images.numpy(), ours, strict=True):
         theirs = skimage.restoration.denoise_tv_chambolle(image, weight=weight, channel_axis=0)

@@ -83,7 +83,7 @@ def score(toy: Classifier, activations: Tensor, number: int) -> float:
 
 
 def formula(method: str, toy: Classifier, images: Tensor, classes: list[int]) -> np.ndarray:
-    """The papers' own words, one picture and one channel at a time."""
+    """The papers' own words, one image and one channel at a time."""
     a, g, scores = parts(toy, images, classes)
     result = torch.zeros(len(images), SIZE, SIZE)
     for n in range(len(images)):

@@ -1,4 +1,4 @@
-"""The ground around a picture: every point of it is what the classifier says there."""
+"""The ground around an image: every point of it is what the classifier says there."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.core.attacks.networks import curved, pictures
             Square(queries=7, early_stop=False),
             0,
             56,
-        ),  # the one picture that is fooled: its first file, and its best one
+        ),  # the one image that is fooled: its first file, and its best one
     ],
     ids=["fgsm", "pgd", "square"],
 )

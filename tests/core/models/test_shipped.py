@@ -18,7 +18,7 @@ from core.models.classifier import Classifier
 from core.training import PLANS
 
 SHIPPED = sorted(path.stem for path in artifacts.WEIGHTS.glob("*.json"))
-LEAST = {  # of the test pictures that each one has to get right
+LEAST = {  # of the test images that each one has to get right
     "photos_photonet": 1.0,
     "mnist_a": 0.99,
     "mnist_b": 0.99,
@@ -92,7 +92,7 @@ def test_a_file_loads_strictly_and_fits_its_card(key: str) -> None:
 
 @pytest.mark.parametrize("key", SHIPPED)
 def test_what_runs_says_what_the_network_in_the_file_says(key: str) -> None:
-    """Fewer layers and another memory layout: the same logits, one picture or several, and the same gradient."""
+    """Fewer layers and another memory layout: the same logits, one image or several, and the same gradient."""
     model, card = shipped(key), card_of(key)
     in_file = written(key)
     state = load_file(artifacts.WEIGHTS / f"{key}.safetensors")
