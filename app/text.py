@@ -109,10 +109,10 @@ def attack_verdict(outcome: Outcome) -> str:
 
 def _attack_verdict(outcome: Outcome) -> str:
     attacked = outcome.attacked
-    sees = f"{a(outcome.classes[attacked.verdict.label])} ({per_cent(attacked.verdict.confidence)})"
-    before = before_words(outcome.before, outcome.classes, outcome.label, outcome.label_known)
-    wrong = outcome.label_known and outcome.before.label != outcome.label
-    if attacked.flips_back:
+    sees = f"{a(outcome.classes[attacked.prediction.label])} ({per_cent(attacked.prediction.confidence)})"
+    before = before_words(outcome.clean_prediction, outcome.classes, outcome.label, outcome.label_known)
+    wrong = outcome.label_known and outcome.clean_prediction.label != outcome.label
+    if attacked.lost_to_quantization:
         fooled = f"It fooled the classifier until the image was rounded to 8 bits; the saved file is seen as {sees}."
         return f"{before} {fooled}" if wrong else fooled
     if attacked.success:

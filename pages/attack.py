@@ -31,7 +31,7 @@ def clean_tile(pixels: Pixels, before: Prediction, classes: tuple[str, ...], lab
 
 def equation(example: Example, outcome: Outcome | None, dimmed: bool, live_now: bool) -> None:
     """Clean plus change is adversarial; while an attack runs, its newest image stands where the adversarial one will."""
-    tiles = [clean_tile(example.clean, example.before, example.classifier.classes, example.known_label)]
+    tiles = [clean_tile(example.clean, example.clean_prediction, example.classifier.classes, example.known_label)]
     if outcome is not None:
         attacked, unit = outcome.attacked, domains.get(outcome.domain).linf.unit
         change, factor = magnified_difference(outcome.clean, attacked.adversarial)
@@ -110,7 +110,7 @@ with head:
     if shown is not None:
         theme.verdict(attack_verdict(shown))
     else:
-        sees = start_verdict(example.before, classes, example.known_label)
+        sees = start_verdict(example.clean_prediction, classes, example.known_label)
         number = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
         aim = "something else" if number is None else a(classes[number])
         looking = f"{recipe.built_attack().title} is looking for a change that makes it see {aim}."

@@ -187,7 +187,10 @@ with head:
     if shown is not None:
         unit = domains.get(recipe.domain).linf.unit
         # Of the clean image, by whatever was attacked.
-        before = next((e.attacked.before for e in shown[1].entries if e.attacked.before is not None), example.before)
+        before = next(
+            (e.attacked.clean_prediction for e in shown[1].entries if e.attacked.clean_prediction is not None),
+            example.clean_prediction,
+        )
         theme.verdict(
             compare_verdict(shown[1], example.classifier.classes, before, example.label, example.label_known, unit)
         )

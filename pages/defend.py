@@ -111,7 +111,7 @@ def sweeping(recipe: Recipe, example: Example, attacked: AttackOutcome, *, waits
     result = progress.run_cached(
         key,
         f"{defenses.get(name).title} over {word}",
-        lambda watch: sweep(recipe, example, attacked, name, word, values, watch=watch),
+        lambda watch: sweep(recipe, example, attacked, name, word, values, on_progress=watch),
     )
     if result is None:
         return
@@ -120,7 +120,7 @@ def sweeping(recipe: Recipe, example: Example, attacked: AttackOutcome, *, waits
         Tile(
             point.attacked.defended,
             f"{word} {shown(point.value, parameters[word].unit if parameters[word].unit == '/255' else '')}",
-            f"{prediction(point.attacked.verdict, classes, example.known_label)} · {_clean_words(point, example)}",
+            f"{prediction(point.attacked.prediction, classes, example.known_label)} · {_clean_words(point, example)}",
             "defended",
             file_name=f"sweep_{number}.png",
         )

@@ -24,8 +24,10 @@ from core.recipe import Example, Recipe
 MOST = 1000
 
 
-def many(recipe: Recipe, example: Example, detector: Detector, threshold: float) -> tuple[Trial, float] | None:
-    """The trial on many images, and the threshold as the user moved it."""
+def many(
+    recipe: Recipe, scene: Example, detector: Detector, threshold: float
+) -> tuple[DetectorBenchmark, float] | None:
+    """The trial on many pictures, and the threshold as the visitor moved it."""
     domain = domains.get(recipe.domain)
     attack = recipe.built_attack()
     if not domain.splits():
@@ -145,7 +147,7 @@ if recipe.view.detector not in ("", name):
         f"This classifier has no detector of the kind {theme.plain(recipe.view.detector)}; {detector.title} is shown."
     )
 st.caption(f"{detector.summary} {detector.paper}.")
-if detector.rule is None:
+if detector.default_threshold is None:
     quiet = clean_scores(recipe, example, detector)
     if quiet is None:
         with head:
@@ -166,7 +168,10 @@ if detector.rule is None:
         st.stop()
     source = f"Threshold: exceeded by at most {per_cent(share)} of {quiet[1]}."
 else:
-    threshold, source = detector.rule, "Threshold: the paper's rule, at which classifier and mask reader disagree."
+    threshold, source = (
+        detector.default_threshold,
+        "Threshold: the paper's rule, at which classifier and mask reader disagree.",
+    )
 rows, lines = evidence(detector, example, attack_outcome, threshold)
 for half, (name, tiles) in zip(st.columns(2, gap="large"), lines.items(), strict=True):
     with half:
@@ -178,7 +183,7 @@ trial = many(recipe, example, detector, threshold)
 with head:
     flags = [entry["verdict"] == "flagged" for entry in rows]
     if trial is None:
-        seen = (example.before, attack_outcome.verdict)
+        seen = (example.clean_prediction, attack_outcome.prediction)
         said = detect_verdict(
             detector.title, (flags[0], flags[1]), seen, example.classifier.classes, example.label, example.label_known
         )

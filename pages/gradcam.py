@@ -188,7 +188,9 @@ with st.container():
     result = progress.run_cached(
         key,
         METHODS[method].title,
-        lambda watch: explain(recipe, example, attack_outcome, method=method, layer=chosen, about=about, watch=watch),
+        lambda watch: explain(
+            recipe, example, attack_outcome, method=method, layer=chosen, about=about, on_progress=watch
+        ),
     )
 if result is None:
     with head:

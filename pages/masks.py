@@ -142,7 +142,7 @@ calm, read = (
 )
 with head:
     said = masks_verdict(
-        example.before, attack_outcome.verdict, (calm, read), classes, example.label, example.label_known
+        example.clean_prediction, attack_outcome.prediction, (calm, read), classes, example.label, example.label_known
     )
     theme.verdict(stop_note(attack_outcome) + said)
 for tone in TONES:

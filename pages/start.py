@@ -30,7 +30,9 @@ def glance(recipe: Recipe, example: Example) -> None:
         return
     classes, label = example.classifier.classes, example.known_label
     title = attacked_title(attack_outcome, attack_outcome.method)
-    tiles = [Tile(attack_outcome.adversarial, title, prediction(attack_outcome.verdict, classes, label), "adversarial")]
+    tiles = [
+        Tile(attack_outcome.adversarial, title, prediction(attack_outcome.prediction, classes, label), "adversarial")
+    ]
     for column in columns:
         assert column.grey is not None
         tiles.append(
@@ -64,7 +66,7 @@ assert example is not None
 recipe = session.recipe()
 classes = example.classifier.classes
 
-theme.verdict(start_verdict(example.before, classes, example.known_label))
+theme.verdict(start_verdict(example.clean_prediction, classes, example.known_label))
 picture, words = st.columns([1, 1.6], gap="large")
 with picture:
     alt = f"The image: {classes[example.label]}" if example.label_known else "The image"
@@ -74,7 +76,7 @@ with picture:
         label="The image",
     )
 with words:
-    for number, share in example.before.top[:3]:
+    for number, share in example.clean_prediction.top[:3]:
         true = " ✓" if number == example.known_label else ""
         st.progress(share, text=f"{theme.plain(classes[number])}{true} · {per_cent(share)}")
     note = domains.get(recipe.domain).classifier_note(example.classifier.name)

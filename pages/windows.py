@@ -134,7 +134,10 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
     given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
-    pictures, before = (example.clean, attack_outcome.adversarial), (example.before, attack_outcome.verdict)
+    pictures, before = (
+        (example.clean, attack_outcome.adversarial),
+        (example.clean_prediction, attack_outcome.prediction),
+    )
     classifier, label = example.classifier, example.label
     trace, found, problem = None, dict[int, list[Map]](), ""
     try:
@@ -197,7 +200,7 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
     recall = None if shares is None else float(shares.recall[1])
     with head:
         kept = int(trace.kept[1].sum())
-        seen = (example.before, before[1], after[1])
+        seen = (example.clean_prediction, before[1], after[1])
         said = windows_verdict(kept, recall, seen, classifier.classes, label, example.label_known)
         theme.verdict(stop_note(attack_outcome) + said)
     left, right = st.columns(2, gap="large")

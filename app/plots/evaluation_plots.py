@@ -36,8 +36,10 @@ def matrix_columns(plan: Plan, classifier: int = 0) -> list[CellKey]:
     return cell_keys(plan, classifier)[-1]
 
 
-def results_matrix(findings: Findings, classifier: int, measure: Measure, *, key: str) -> Place | None:
-    """Attacks by defenses, shaded by the share, with count and interval; the cell that the user chose, if any."""
+def results_matrix(
+    findings: Metrics, classifier: int, measure: Measure, detector: int = 0, *, key: str
+) -> CellKey | None:
+    """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
     plan = findings.plan
     columns = matrix_columns(plan, classifier)
     heads = [column_title(plan, place) for place in columns]
@@ -46,9 +48,9 @@ def results_matrix(findings: Findings, classifier: int, measure: Measure, *, key
     for line in cell_keys(plan, classifier):
         attack = line[0].attack
         there = [_cell_key(place, attack) for place in columns]
-        result = [findings.share(place, measure) for place in there]
-        shares.append(result)
-        words = [_cell_text(findings, place, share) for place, share in zip(there, result, strict=True)]
+        found = [findings.proportion(place, measure, detector=detector) for place in there]
+        shares.append(found)
+        words = [_cell_text(findings, place, share) for place, share in zip(there, found, strict=True)]
         text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
     frame = pd.DataFrame(text)
     colours = pd.DataFrame("", index=frame.index, columns=frame.columns)
@@ -226,8 +228,8 @@ def _by_attack(result: Sequence[Curve]) -> list[list[Curve]]:
     return [[curve for curve in result if curve.attack == name] for name in names]
 
 
-def times_plot(findings: Findings, classifier: int, *, key: str) -> None:
-    """What each defense takes for one image, on a logarithmic axis (LGS, figure 3)."""
+def times_plot(findings: Metrics, classifier: int, *, key: str) -> None:
+    """What each defense takes for one picture, on a logarithmic axis (LGS, figure 3)."""
     plan = findings.plan
     seconds = {plan.defense_title(n): findings.seconds(n, classifier) for n in range(len(plan.defenses))}
     ranked = sorted((s, title) for title, s in seconds.items() if np.isfinite(s) and s > 0)

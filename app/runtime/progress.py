@@ -119,7 +119,9 @@ def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     system = recipe.built_known_system() if known else None
     if system is not None:
         judge = system.classifier(example.load, recipe.backward, seed=recipe.seed)
-        example = replace(example, classifier=judge, before=attack_outcome.before or example.before)
+        example = replace(
+            example, classifier=judge, clean_prediction=attack_outcome.clean_prediction or example.clean_prediction
+        )
     return example, attack_outcome
 
 

@@ -36,12 +36,12 @@ def attack_evidence(outcome: Outcome) -> None:
     attacked, classes = outcome.attacked, outcome.classes
     true, label = _followed_class(outcome), outcome.known_label
     unit = domains.get(outcome.domain).linf.unit
-    first = attacked.first if attacked.success else None
+    first = attacked.steps_to_success if attacked.success else None
     start = "" if first != 0 else " (clean image)" if starts_clean(outcome) else " (random start)"
     numbers = [
         (
             "Steps until fooled",
-            f"{attacked.first:,}{start}" if attacked.success else "– (stopped)" if attacked.stopped else "–",
+            f"{attacked.steps_to_success:,}{start}" if attacked.success else "– (stopped)" if attacked.stopped else "–",
         ),
         ("L0", f"{attacked.norms.l0:,} px"),
         ("L2", f"{attacked.norms.l2:.2f}"),
@@ -68,8 +68,8 @@ def attack_evidence(outcome: Outcome) -> None:
             outcome.clean,
             attacked.adversarial,
             (
-                f"clean: {prediction(outcome.before, classes, label)}",
-                f"adversarial: {prediction(attacked.verdict, classes, label)}",
+                f"clean: {prediction(outcome.clean_prediction, classes, label)}",
+                f"adversarial: {prediction(attacked.prediction, classes, label)}",
             ),
             key="blink",
         )
@@ -88,21 +88,21 @@ def attack_evidence(outcome: Outcome) -> None:
             at = {number: k for k, number in enumerate(trace.numbers)}
             captions = [
                 _frame_text(trace, at[number], frame, outcome, true, rival)
-                for number, frame in zip(trace.frame_numbers, trace.frames, strict=True)
+                for number, frame in zip(trace.snapshot_steps, trace.snapshots, strict=True)
             ]
-            tick = next((k for k, n in enumerate(trace.frame_numbers) if first is not None and n >= first), None)
+            tick = next((k for k, n in enumerate(trace.snapshot_steps) if first is not None and n >= first), None)
             playback(
-                trace.frames,
+                trace.snapshots,
                 captions,
                 key="playback",
                 identity=str(result_keys.known_attack(outcome.recipe)),
                 first=tick,
             )
-            save_animation(trace.frames, key="animation", name=outcome.recipe.attack.name)
+            save_animation(trace.snapshots, key="animation", name=outcome.recipe.attack.name)
         with curves:
             trace_plot(trace, true, rival, targeted=attacked.target is not None, first=first, key="trace")
     with before_after:
-        top_classes_plot(outcome.before, attacked.verdict, classes, label, key="top5")
+        top_classes_plot(outcome.clean_prediction, attacked.prediction, classes, label, key="top5")
 
 
 def _followed_class(outcome: Outcome) -> str:
@@ -139,12 +139,12 @@ def _frame_text(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: st
     which = f"step {number}"
     if not number:
         which += " (the clean image)" if starts_clean(outcome) else " (the random start)"
-    if outcome.attacked.success and number == outcome.attacked.first:
+    if outcome.attacked.success and number == outcome.attacked.steps_to_success:
         which += ", fooled first"
     unit = domains.get(outcome.domain).linf.unit
     return (
         f"{which}: {said} · {true} {per_cent(trace.confidence[at])}, "
-        f"{rival} {per_cent(trace.strongest[at])} · objective {trace.loss[at]:.3g} · L2 {l2:.2f}, L∞ {budget(linf, unit)}"
+        f"{rival} {per_cent(trace.runner_up_confidence[at])} · objective {trace.loss[at]:.3g} · L2 {l2:.2f}, L∞ {budget(linf, unit)}"
     )
 
 
@@ -169,12 +169,12 @@ def attack_details(outcome: Outcome) -> None:
             {"": "attack", "value": attacked.method},
             {"": "attacker", "value": attacker.attacker_knowledge(attacked)},
             {"": "true class", "value": classes[outcome.label] if outcome.label_known else "unknown"},
-            {"": "prediction before", "value": prediction(outcome.before, classes, outcome.known_label)},
+            {"": "prediction before", "value": prediction(outcome.clean_prediction, classes, outcome.known_label)},
             {
                 "": "prediction after 8-bit rounding",
-                "value": prediction(attacked.verdict, classes, outcome.known_label),
+                "value": prediction(attacked.prediction, classes, outcome.known_label),
             },
-            {"": "flips back when rounded", "value": "yes" if attacked.flips_back else "no"},
+            {"": "flips back when rounded", "value": "yes" if attacked.lost_to_quantization else "no"},
             {"": "steps run", "value": str(attacked.iterations)},
             {"": "looks for a gradient, for logits", "value": f"{attacked.gradients:,}, {attacked.queries:,}"},
             {

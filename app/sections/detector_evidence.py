@@ -22,14 +22,8 @@ N_CALIBRATION = 200  # clean images that a threshold is chosen on
 
 def detectors(example: Example) -> dict[str, Detector]:
     """What there is to ask for this classifier, by name."""
-    result: list[Detector] = []
-    for kind in get_args(masks.Kind):  # of each kind that with the middle β
-        names = [name for name in masks.names(example.classifier.domain) if masks.card(name).architecture == kind]
-        if names:
-            attention = masks.load(names[len(names) // 2], str(example.classifier.device))
-            result.append(MaskDisagreement(example.classifier, attention))
-    result.append(FeatureSqueezing(example.classifier))
-    return {detector.name: detector for detector in result}
+    names = detector_methods.names(domains.get(example.classifier.domain))
+    return {name: detector_methods.get(name)(example.classifier) for name in names}
 
 
 def clean_scores(recipe: Recipe, example: Example, detector: Detector) -> tuple[np.ndarray, str] | None:

@@ -108,7 +108,7 @@ def patch_on_image(example: Example) -> None:
             look.error(theme.plain(str(error)))
             return
         with look:
-            words = prediction(stuck.verdict, example.classifier.classes, example.known_label)
+            words = prediction(stuck.prediction, example.classifier.classes, example.known_label)
             row(
                 [Tile(stuck.picture, "with the patch", words, "adversarial", file_name="patched.png")],
                 key="stuck",

@@ -23,7 +23,7 @@ def add_command(commands: Commands) -> None:
         help="attack one image; each parameter of the attack is a flag (see list)",
         epilog="Parameters of the attack follow as flags: --eps 8/255 --steps 40. See `python -m core list`.",
     )
-    parser.add_argument("picture", help="an image file, or the name of an image in the domain's gallery")
+    parser.add_argument("image", help="an image file, or the name of an image in the domain's gallery")
     parser.add_argument("--attack", default="pgd", choices=attacks.names())
     parser.add_argument("--defense", action="append", default=[], metavar=COLUMN, help=COLUMN_HELP)
     parser.add_argument("--domain", default="photos", choices=domains.names())

@@ -27,8 +27,8 @@ class ComparisonRow:
 
     @property
     def trial(self) -> Trial:
-        """The same as a trial of one image."""
-        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.flips_back))
+        """The same as a trial of one picture."""
+        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.lost_to_quantization))
 
 
 @dataclass(frozen=True)

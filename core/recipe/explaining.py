@@ -81,7 +81,7 @@ def explain(
     about: About = "predicted",
     on_progress: OnProgress | None = None,
 ) -> tuple[ClassMap, ...] | None:
-    """Where the classifier looks in each image; None where `watch` stopped it.
+    """Where the classifier looks in each picture; None where `on_progress` stopped it.
 
     Raises:
         BadInput: the method cannot work on the layer, or there is no such class.

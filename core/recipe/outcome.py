@@ -84,8 +84,8 @@ class Trace(_Plain):
     confidence: tuple[float, ...] = ()  # of the true class
     runner_up_confidence: tuple[float, ...] = ()  # of the likeliest other class, or of the target where there is one
     predicted: tuple[int, ...] = ()
-    frame_numbers: tuple[int, ...] = ()  # the steps of which an image was kept
-    frames: tuple[Pixels, ...] = ()
+    snapshot_steps: tuple[int, ...] = ()  # the steps of which an image was stored
+    snapshots: tuple[Pixels, ...] = ()
 
 
 class AttackOutcome(_Plain):
@@ -93,7 +93,7 @@ class AttackOutcome(_Plain):
 
     method: str  # the attack with the parameters that differ from its defaults
     adversarial: Pixels
-    verdict: Prediction  # of the adversarial image after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
+    prediction: Prediction  # of the adversarial picture after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
     success: bool
     steps_to_success: int  # steps until fooled; all that were run where it never was
     iterations: int
@@ -106,8 +106,8 @@ class AttackOutcome(_Plain):
         ""  # the defense that the attacker knew and that the prediction is behind; empty for the bare classifier
     )
     backward: str = "none"  # the gradient of that defense which the attacker used
-    before: Prediction | None = None  # of the clean image behind that defense
-    gradients: int = 0  # how often the attacker looked at the image for a gradient
+    clean_prediction: Prediction | None = None  # of the clean image behind that defense
+    gradients: int = 0  # how often the attacker looked at the picture for a gradient
     queries: int = 0  # and for logits alone
     gradient: Slope | None = (
         None  # what the attacker's gradient was like before the first step; None for an attack without
@@ -115,16 +115,20 @@ class AttackOutcome(_Plain):
     trace: Trace
     flow: Floats | None = None  # 2×H×W, pixels: each pixel took the value at its own place plus this (rows, columns)
     patch: Pixels | None = None  # what there is to print, on white
-    mask: Pixels | None = None  # H×W×1, 255 where a local attack may change the image
-    others: tuple[int, int] | None = None  # of a universal attack: how many other images it fooled, of how many
+    mask: Pixels | None = None  # H×W×1, 255 where a local attack may change the picture
+    universal_success: tuple[int, int] | None = (
+        None  # of a universal attack: how many other pictures it fooled, of how many
+    )
 
 
 class DefendedPrediction(_Plain):
     """One attacked image behind one defense."""
 
     defended: Pixels
-    verdict: Prediction
-    recovered: bool  # the defended image gets the true label; where that is unknown, the prediction of the clean image
+    prediction: Prediction
+    recovered: (
+        bool  # the defended picture gets the true label; where that is unknown, the prediction of the clean image
+    )
     attack: AttackOutcome | None = None  # the attack made for this very column, where the attacker knows the defense
     backward: str = "none"  # the gradient that attacker used
 
@@ -133,8 +137,8 @@ class DefenseOutcome(_Plain):
     """One defense: what it does to the clean image, to the attack that does not know it, and to the one that does."""
 
     defense: str
-    short: str
-    clean: DefendedPrediction  # the defense on the clean image: the price
+    short_title: str
+    clean: DefendedPrediction  # the defense on the clean picture: the price
     grey: DefendedPrediction | None  # the attack on the bare classifier
     adaptive: DefendedPrediction | None
     seconds: float  # one pass of the defense over one image

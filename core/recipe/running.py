@@ -30,7 +30,7 @@ from core.recipe.recipe import Recipe
 from core.systems import Backward, System
 from core.systems.system import Loader
 
-FRAMES = 120  # images kept of an attack at most; a longer one keeps every second, fourth, ... step
+MAX_SNAPSHOTS = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
 
 Pixels = npt.NDArray[np.uint8]
 
