@@ -113,7 +113,7 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "no tasks": instead("tasks", ""),
     "no meta": instead("meta", ""),
     "no predictions": instead("predictions", ""),
-    "no images": instead("images", ""),
+    "no table of images": instead("images", ""),
     "an endless view": instead(
         "tasks", f"CREATE VIEW tasks AS {ENDLESS} i AS key, 0 AS classifier, 0 AS attack FROM n;"
     ),
