@@ -111,9 +111,9 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_bytes(b"these are no results " * 100),
     "no tasks": instead("tasks", ""),
-    "no about": instead("about", ""),
-    "no answers": instead("answers", ""),
-    "no pictures": instead("pictures", ""),
+    "no meta": instead("meta", ""),
+    "no predictions": instead("predictions", ""),
+    "no table of images": instead("images", ""),
     "an endless view": instead(
         "tasks", f"CREATE VIEW tasks AS {ENDLESS} i AS key, 0 AS classifier, 0 AS attack FROM n;"
     ),
