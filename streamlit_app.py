@@ -37,6 +37,7 @@ if __name__ == "__main__":
                         ("windows", "Gradient windows", "window", "Gradients smoothing, step by step."),
                         ("detect", "Detect", "troubleshoot", "Tell attacked images from clean ones."),
                         ("evaluate", "Evaluate", "grid_on", "Attacks and defenses on many images."),
+                        ("training", "Training", "model_training", "Train classifiers, denoisers and attention masks."),
                     )
                 ),
             ],

@@ -53,6 +53,6 @@ def test_the_figure_has_a_row_for_each_image_and_a_column_for_each_defense() -> 
     assert titles[0] == "clean" and "Median" in titles[2]
     shown = figure.axes[4].images[0].get_array()
     assert np.array_equal(np.asarray(shown), outcomes[1].clean.squeeze())
-    right = outcomes[0].before.label == outcomes[0].label
+    right = outcomes[0].clean_prediction.label == outcomes[0].label
     assert figure.axes[0].get_xlabel().startswith("✓" if right else "✗")
     assert render(lambda: defense_grid_figure(outcomes), "svg").count(b"<image") == 8

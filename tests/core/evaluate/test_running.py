@@ -199,7 +199,7 @@ def test_a_universal_attack_without_a_target_gets_a_sentence(tmp_path: Path) -> 
 
 
 def test_more_images_than_there_are_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="17 labelled pictures in 'test'"):
+    with pytest.raises(BadInput, match="17 labelled images in 'test'"):
         RunStore.create(Plan(n_images=18), "cpu", tmp_path / "r.sqlite")
     assert not list(tmp_path.iterdir())
 
@@ -210,7 +210,7 @@ def test_an_attack_that_does_not_fit_gets_a_sentence_and_the_rest_stays(tmp_path
     )
     with (
         RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run,
-        pytest.raises(BadInput, match="31×31 and the picture 28×28"),
+        pytest.raises(BadInput, match="31×31 and the image 28×28"),
     ):
         evaluate(run, device="cpu")
 
