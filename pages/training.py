@@ -7,7 +7,15 @@ from app.runtime.streamlit_adapter import fragment
 from app.sections import training_form
 from app.sections.sidebar import offer_data_set
 from app.sections.training_list import begin, chosen, training_list
-from app.sections.training_run import find, headline, result, saves, show_training_progress, views
+from app.sections.training_run import (
+    find,
+    headline,
+    save_buttons,
+    show_figures,
+    show_result,
+    show_training_progress,
+    views,
+)
 from app.state import session
 from app.verdicts.training import training_verdict
 from core import domains
@@ -87,10 +95,11 @@ else:
         st.warning(theme.plain(opened.problem))
     if opened.status.error:
         st.error(theme.plain(opened.status.error))
-    result(opened)
+    show_result(opened)
     with st.container(key="tr_growing"):  # the style sheet keeps it from fading each time
         growing(views)(shown)
     if opened.plan is not None:
-        saves(opened)
+        show_figures(opened)
+        save_buttons(opened)
 st.subheader("Trainings", anchor=False)
 training_list(listed, shown)

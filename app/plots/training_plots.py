@@ -12,12 +12,14 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.plots.attack_plots import CONFIG, save_menu, style
+from app.theme import plain
 from core.figures.evaluation import COLORS
 from core.figures.training import curve_name, curves_figure, is_logarithmic
 from core.training.learning_curves import LearningCurve
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 GAP = 4  # pixels between two sample images
+SAMPLES = 16  # of a row, at most
 SHOWN = 84  # pixels to which a smaller sample image is enlarged at least
 
 
@@ -70,12 +72,18 @@ def _plot(curves: Sequence[LearningCurve], title: str, *, key: str) -> None:
 
 def samples_view(samples: Mapping[str, Any], *, key: str) -> None:
     """The sample images, a row for each thing that they show; the same image stands in the same column of every row."""
-    for number, (words, images) in enumerate(samples.items()):
-        strip = sample_strip(images.numpy())
+    for number, words in enumerate(sorted(samples, key=_first_what_is_given)):
+        images = samples[words].numpy()[:SAMPLES]
+        st.caption(plain(words, 80))
         with st.container(key=f"px_{key}_{number}"):
-            st.image(
-                strip, width="stretch", output_format="PNG", caption=words, alt=f"{len(images)} sample images: {words}"
-            )
+            alt = f"{len(images)} sample images: {words[:80]}"
+            st.image(sample_strip(images), width="stretch", output_format="PNG", alt=alt)
+
+
+def _first_what_is_given(words: str) -> tuple[int, str]:
+    """The order of the rows: what a network gets comes before what it makes of it."""
+    given = ("clean", "image", "training images", "adversarial")
+    return given.index(words) if words in given else len(given), words
 
 
 def sample_strip(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

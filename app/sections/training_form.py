@@ -105,9 +105,12 @@ def _own() -> TrainingPlan | None:
 
 def _uploaded() -> None:
     """Take over the file; a plan that is refused leaves a sentence."""
-    for word in ("tr_own", "tr_own_problem"):
-        st.session_state.pop(word, None)
-    for file in take_files([st.session_state["tr_upload"]]):
+    held = st.session_state["tr_upload"]
+    taken = take_files([held])
+    if held is None or taken:  # else the widget tells again of the file that was taken
+        for word in ("tr_own", "tr_own_problem"):
+            st.session_state.pop(word, None)
+    for file in taken:
         try:
             if len(file.data) > MAX_PLAN:
                 raise BadInput(f"A plan has at most {MAX_PLAN // 1000} kB; this file has {len(file.data) // 1000} kB.")
@@ -211,7 +214,7 @@ def _stage(stage: Stage, key: str) -> dict[str, Any]:
     if not declared:
         return values
     with st.expander(f"Objective: {stage.objective.name.replace('_', ' ')}"):
-        st.caption(plain(inspect.getdoc(function) or "", 1200))
+        st.caption(plain((inspect.getdoc(function) or "").replace("`", ""), 1200))
         params = dict(stage.objective.params)
         with st.grid(4, min_column_width=130):
             for parameter in declared:

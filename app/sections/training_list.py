@@ -38,7 +38,7 @@ def training_list(listed: list[TrainingRun], shown: str) -> None:
 def _line(run: TrainingRun, shown: str) -> None:
     name, status, mine = key_of(run.name), run.status, owner.may_manage(run.owner)
     busy = status.state == "running"
-    with st.container(horizontal=True, vertical_alignment="center", key=f"training_{name}"):
+    with st.container(horizontal=True, vertical_alignment="center", key=f"training_row_{name}"):
         if run.plan is None:
             st.markdown(f"✗ {theme.plain(quoted(run.name))}: {theme.plain(run.problem)}", width="stretch")
         else:

@@ -78,9 +78,9 @@ def _unit(run: TrainingRun) -> str:
 def headline(name: str) -> None:
     """The run in one sentence."""
     run = find(name)
-    made = None if run is None or run.plan is None else card(run.plan)
-    done = run is not None and run.status.state == "done"
-    theme.verdict(training_verdict(run, made.figures() if made is not None and done else ""))
+    made = card(run.plan) if run is not None and run.plan is not None and run.status.state == "done" else None
+    first = made.metrics[0] if made is not None and made.metrics else None
+    theme.verdict(training_verdict(run, f"{first.what} {first.text}" if first is not None else ""))
 
 
 def views(name: str) -> None:
@@ -91,7 +91,8 @@ def views(name: str) -> None:
     shown = runs.samples(run)
     if shown:
         samples_view(shown, key=f"tr_sample_{run.name}")
-        st.caption("The first images of the training part, after the last whole epoch.")
+        since = ", after the last whole epoch" if len(shown) > 1 else ""
+        st.caption(f"The first images of the training part{since}.")
     lines = learning_curves(run)
     if lines:
         curves_plots(lines, [stage.trains for stage in run.plan.stages], key=f"tr_curve_{run.name}")
@@ -101,22 +102,27 @@ def views(name: str) -> None:
         st.caption("This training ended before its first step was recorded.")
 
 
-def result(run: TrainingRun) -> None:
-    """What a run that is done made, and where it is used."""
+def show_result(run: TrainingRun) -> None:
+    """Where what a run made is used, once it is done."""
     plan = run.plan
     if plan is None or run.status.state != "done":
         return
-    made = card(plan)
-    if made is None:
-        st.warning("The artifact that this training made is gone or was changed; what its card says is not shown.")
+    if card(plan) is None:
+        st.warning("What this training made is gone: there is no such artifact any more.")
         return
-    rows: list[Row] = [{"Measured": metric.what, "Value": metric.text} for metric in made.metrics]
     lists, label, page, recipe = _use(plan)
-    st.success(f"It is in the list of {lists} now.", icon=":material/check:")
-    st.page_link(
-        f"pages/{page}.py", label=label, icon=":material/arrow_forward:", query_params={"recipe": recipe.to_link()}
-    )
-    if rows:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/check: It is in the list of {lists} now.", width="content")
+        st.page_link(
+            f"pages/{page}.py", label=label, icon=":material/arrow_forward:", query_params={"recipe": recipe.to_link()}
+        )
+
+
+def show_figures(run: TrainingRun) -> None:
+    """What the card of the result says of how good it is."""
+    made = None if run.plan is None or run.status.state != "done" else card(run.plan)
+    if made is not None and made.metrics:
+        rows: list[Row] = [{"measured": metric.what, "value": metric.text} for metric in made.metrics]
         table(rows, key="tr_card", name=run.name)
 
 
@@ -143,7 +149,7 @@ def card(plan: TrainingPlan) -> Card | None:
         return None
 
 
-def saves(run: TrainingRun) -> None:
+def save_buttons(run: TrainingRun) -> None:
     """The run's plan and curves as files."""
     assert run.plan is not None
     with st.container(horizontal=True, key="tr_saves"):

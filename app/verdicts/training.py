@@ -6,8 +6,8 @@ from app.text import duration
 from core.training.runs import TrainingRun
 
 
-def training_verdict(run: TrainingRun | None, figures: str = "") -> str:
-    """Where the run stands; `figures` are those of the card of what it made."""
+def training_verdict(run: TrainingRun | None, figure: str = "") -> str:
+    """Where the run stands; `figure` is the first on the card of what it made."""
     if run is None:
         return "Train a classifier, a denoiser or attention masks, and use what comes of it at once."
     if run.plan is None:
@@ -21,7 +21,7 @@ def training_verdict(run: TrainingRun | None, figures: str = "") -> str:
             left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
             return f"{name} is {share} through its {_phase(run)}{left}."
         case "done":
-            return f"{name} is trained{f': {figures}' if figures else ''}."
+            return f"{name} is trained{f': {figure}' if figure else ''}."
         case "failed":
             return f"{name} failed."
         case "stopped":

@@ -90,7 +90,18 @@ ODD = Recipe(
 
 def test_no_page_rewrites_what_its_controls_cannot_reach() -> None:
     app = visit("", ODD.to_link())
-    for page in ("attack", "compare", "defend", "windows", "gradcam", "features", "landscape", "evaluate", "start"):
+    for page in (
+        "attack",
+        "compare",
+        "defend",
+        "windows",
+        "gradcam",
+        "features",
+        "landscape",
+        "evaluate",
+        "training",
+        "start",
+    ):
         settled(app.switch_page(f"pages/{page}.py").run())
         assert app.session_state["recipe"] == ODD, page
         assert Recipe.from_link(app.query_params["recipe"]) == ODD, page

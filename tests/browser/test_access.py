@@ -11,7 +11,20 @@ from core.recipe import Recipe
 from tests.browser.conftest import PHONE, SHOTS, TALL, Open, finished, verdict
 
 PAGES = (
-    *("", "attack", "compare", "defend", "windows", "detect", "evaluate", "gradcam", "features", "masks", "landscape"),
+    *(
+        "",
+        "attack",
+        "compare",
+        "defend",
+        "windows",
+        "detect",
+        "evaluate",
+        "training",
+        "gradcam",
+        "features",
+        "masks",
+        "landscape",
+    ),
     "masks?recipe=" + Recipe(domain="mnist", classifier="a").to_link(),
 )
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")

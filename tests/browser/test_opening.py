@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser.conftest import Open, serving, settle
 
-PAGES = ("", "attack", "compare", "defend", "windows", "evaluate", "gradcam", "detect")
+PAGES = ("", "attack", "compare", "defend", "windows", "evaluate", "training", "gradcam", "detect")
 
 
 @pytest.mark.parametrize("where", PAGES)
@@ -21,7 +21,9 @@ def test_the_first_session_opens_every_address(
     with serving(tmp_path) as address:
         began = time.perf_counter()
         page = browse(f"{address}/{where}", wait=False)
-        page.wait_for_selector("[data-testid=stMain] img, [data-testid=stMain] canvas, .st-key-ev_run", timeout=60_000)
+        page.wait_for_selector(
+            "[data-testid=stMain] img, [data-testid=stMain] canvas, .st-key-ev_run, .st-key-tr_start", timeout=60_000
+        )
         first = time.perf_counter() - began
         print(f"/{where}: first image after {first:.1f} s")
         record_property("first_picture_s", round(first, 2))

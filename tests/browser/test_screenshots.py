@@ -16,7 +16,20 @@ SIZE = {"width": 1500, "height": 1050}
 
 
 @pytest.mark.parametrize(
-    "where", ["start", "attack", "compare", "defend", "windows", "evaluate", "gradcam", "landscape", "masks", "detect"]
+    "where",
+    [
+        "start",
+        "attack",
+        "compare",
+        "defend",
+        "windows",
+        "evaluate",
+        "training",
+        "gradcam",
+        "landscape",
+        "masks",
+        "detect",
+    ],
 )
 def test_screens(where: str, server: str, browse: Open) -> None:
     patch = Method(name="lavan", params={"steps": 200})
