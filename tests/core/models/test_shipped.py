@@ -151,7 +151,7 @@ def test_the_digits_card_is_reproduced_to_the_picture() -> None:
 
 @pytest.mark.parametrize("key", [key for key in SHIPPED if key not in ("photos_photonet", "mnist_digits")])
 def test_a_card_is_reproduced_on_a_sample(data: Path, key: str) -> None:
-    domain, name = key.split("_", 1)
+    domain = card_of(key).domain
     count = 150 if domain == "imagenette" else 400
     images, labels = domains.get(domain).sample(count, seed=3)
     share = card_of(key).metrics[0].value
