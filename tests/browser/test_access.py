@@ -20,6 +20,7 @@ PAGES = (
         "detect",
         "evaluate",
         "training",
+        "denoisers",
         "gradcam",
         "features",
         "masks",

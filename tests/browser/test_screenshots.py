@@ -25,6 +25,7 @@ SIZE = {"width": 1500, "height": 1050}
         "windows",
         "evaluate",
         "training",
+        "denoisers",
         "gradcam",
         "landscape",
         "masks",
@@ -38,6 +39,7 @@ def test_screens(where: str, server: str, browse: Open) -> None:
         "defend": Recipe(attacker="adaptive"),
         "windows": Recipe(attack=patch),
         "gradcam": Recipe(attack=patch, defenses=((Method(name="lgs"),), (Method(name="median"),))),
+        "denoisers": digit.but(defenses=()),
         "masks": digit,
         "detect": digit,
     }.get(where)

@@ -1,0 +1,52 @@
+"""The denoisers that ship do what their cards say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from core import Guarded, attacks, defenses, domains
+from core.models import artifacts
+from core.models.artifacts import Artifact
+from core.reproduce.cards import attacks_for
+
+SHIPPED = [artifact for artifact in artifacts.list_artifacts("denoiser") if artifact.shipped]
+GREY = {
+    "dkn_mnist_a": {"FGSM": 0.95, "PGD-20": 0.90}
+}  # of the test images that each one has to get right in the grey box
+
+
+def test_each_card_has_clean_grey_and_adaptive_numbers_with_counts() -> None:
+    assert {artifact.name for artifact in SHIPPED} == set(GREY)
+    for artifact in SHIPPED:
+        found = {metric.what: metric for metric in artifact.card.metrics}
+        names = attacks_for(artifact.card.domain, artifact.card.trained_against)
+        wanted = {f"{name}, {who}" for name in names for who in ("no defense", "grey box", "adaptive")}
+        assert wanted <= set(found) and all(metric.correct is not None for metric in found.values())
+        for name, least in GREY[artifact.name].items():
+            assert found[f"{name}, grey box"].value >= least and found[f"{name}, grey box"].count >= 1000
+        cost = found["clean test images, right without it"].value - found["clean test images, right behind it"].value
+        assert cost <= 0.01
+
+
+@pytest.mark.parametrize("artifact", SHIPPED, ids=lambda artifact: artifact.name)
+def test_a_card_is_reproduced_on_a_sample(data: Path, artifact: Artifact) -> None:
+    card = artifact.card
+    name, _, weights = artifact.name.partition("_")
+    domain = domains.get(card.domain)
+    images, labels = domain.sample(200, seed=3)
+    classifier = domain.classifier(card.trained_against, "cpu")
+    behind = Guarded(classifier, defenses.build(name, {"weights": weights}), backward="true")
+    methods = attacks_for(card.domain, card.trained_against)
+    found = {metric.what: metric.value for metric in card.metrics}
+    for title in ("FGSM", *(title for title in methods if title.startswith("PGD"))):
+        attack = attacks.build(methods[title].name, methods[title].params)
+        grey, known = attack(classifier, images, labels).rounded, attack(behind, images, labels).rounded
+        for words, attacked in (("grey box", grey), ("adaptive", known)):
+            with torch.no_grad():
+                share = float((behind(attacked).argmax(1) == labels).float().mean())
+            expected = found[f"{title}, {words}"]
+            spread = (expected * (1 - expected) / 200) ** 0.5
+            assert share == pytest.approx(expected, abs=4 * spread + 0.02), (title, words)
