@@ -27,7 +27,7 @@ MOST = 1000
 def many(
     recipe: Recipe, scene: Example, detector: Detector, threshold: float
 ) -> tuple[DetectorBenchmark, float] | None:
-    """The trial on many pictures, and the threshold as the visitor moved it."""
+    """The trial on many images, and the threshold as the user moved it."""
     domain = domains.get(recipe.domain)
     attack = recipe.built_attack()
     if not domain.splits():

@@ -229,7 +229,7 @@ def _by_attack(result: Sequence[Curve]) -> list[list[Curve]]:
 
 
 def times_plot(findings: Metrics, classifier: int, *, key: str) -> None:
-    """What each defense takes for one picture, on a logarithmic axis (LGS, figure 3)."""
+    """What each defense takes for one image, on a logarithmic axis (LGS, figure 3)."""
     plan = findings.plan
     seconds = {plan.defense_title(n): findings.seconds(n, classifier) for n in range(len(plan.defenses))}
     ranked = sorted((s, title) for title, s in seconds.items() if np.isfinite(s) and s > 0)

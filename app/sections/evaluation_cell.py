@@ -29,7 +29,7 @@ def cell_view(findings: Metrics, place: CellKey, classes: tuple[str, ...]) -> No
     """One cell of the matrix: its confusion matrix, its best and worst classes, its images."""
     plan = findings.plan
     share = findings.proportion(place)
-    attack = "Clean pictures" if place.attack == NO_ATTACK else plan.attack_title(place.attack)
+    attack = "Clean images" if place.attack == NO_ATTACK else plan.attack_title(place.attack)
     what = attack if place.defense == NO_DEFENSE else f"{attack}, {reports.column_title(plan, place)}"
     st.subheader(theme.plain(f"{what}: {share}"), anchor=False)
     views = st.columns([3, 2], gap="large")
@@ -82,11 +82,11 @@ def cell_view(findings: Metrics, place: CellKey, classes: tuple[str, ...]) -> No
 
 
 def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: str, classes: tuple[str, ...]) -> None:
-    """Pictures of a cell as they were attacked, each with links that open it elsewhere."""
-    st.markdown(f"**{theme.plain(words)}**: {plural(len(positions), 'picture')}")
+    """Images of a cell as they were attacked, each with links that open it elsewhere."""
+    st.markdown(f"**{theme.plain(words)}**: {plural(len(positions), 'image')}")
     if not positions:
         known = bool(findings.cell(place).evaluated.any())
-        st.caption("No picture is here." if known else "Nothing of this cell is known yet.")
+        st.caption("No image is here." if known else "Nothing of this cell is known yet.")
         return
     try:
         findings.run.check_images()
@@ -120,13 +120,13 @@ def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: s
                 shown,
                 f"{classes[label]}, {plan.split} {number}",
                 f"{mark(said == label)} {classes[said]} {per_cent(float(cell.confidence[position]))}{was}"
-                + ("" if kept or place.attack == NO_ATTACK else f" (the clean picture; the attacked one {lost})"),
+                + ("" if kept or place.attack == NO_ATTACK else f" (the clean image; the attacked one {lost})"),
                 "adversarial" if kept else "clean",
                 file_name=f"{plan.split}_{number}.png",
                 links=links(plan, place, number),
             )
         )
-    row(tiles, key="ev_pictures", label="Pictures of the cell", width=150)
+    row(tiles, key="ev_pictures", label="Images of the cell", width=150)
     if place.attack != NO_ATTACK and plan.target:
         st.caption("An image of the target's own class is not attacked; it does not open on other pages.")
 

@@ -1,4 +1,4 @@
-"""How well a score tells attacked pictures from clean ones: the ROC curve, the area under it, and its interval."""
+"""How well a score tells attacked images from clean ones: the ROC curve, the area under it, and its interval."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_a_trial_of_both_attackers_and_a_threshold_that_moves() -> None:
         assert rows.iloc[n]["true positive"] == str(trial.true_positive(side, 0.0))
         assert rows.iloc[n]["fooled and unnoticed"] == str(trial.evasion_rate(side, 0.0))
     known = trial.true_positive(trial.adaptive, 0.0)
-    assert f"Known to the attacker, {known.hits} of {known.count}" in verdict(app)
+    assert f"Known to the attacker, {known.successes} of {known.count}" in verdict(app)
     assert any("does not hold" in warning.value for warning in app.warning)
     slider = next(s for s in app.slider if str(s.key).startswith("detect_threshold"))
     slider.set_value(slider.max)

@@ -57,7 +57,7 @@ def test_two_workers_find_the_same_though_one_is_killed(alone: RunStore, tmp_pat
             for process in Path("/proc").iterdir():
                 try:
                     words = (process / "cmdline").read_bytes()
-                    if process.name.isdecimal() and b"ray::_task" in words:
+                    if process.name.isdecimal() and b"ray::_compute" in words:
                         os.kill(int(process.name), signal.SIGKILL)
                         killed.append(int(process.name))
                         break

@@ -45,5 +45,5 @@ def test_the_tables_count_what_their_words_say(data: Path, tmp_path: Path, monke
     ):
         assert f"({int(hits.sum())} of {count};" in cells[key], key
     readable = fooled & (read == labels)
-    key = ("4: AlexNet, only pictures whose clean mask is read right", "FGSM", "true class restored")
+    key = ("4: AlexNet, only images whose clean mask is read right", "FGSM", "true class restored")
     assert f"({int((readable & (reread == labels)).sum())} of {int(readable.sum())};" in cells[key]
