@@ -168,10 +168,17 @@ except BadInput as error:
         theme.verdict("This denoiser cannot be used.")
     st.error(theme.plain(str(error)))
     st.stop()
+card = defense.artifact().card
 with head:
     theme.verdict(
         stop_note(attack_outcome)
         + denoiser_verdict(result, example.classifier.classes, example.label, example.label_known)
+    )
+if domain.missing() and card.data:
+    st.caption(
+        theme.plain(
+            f"These weights were trained on {card.data}. Other images stand in for it here, so the denoiser does worse."
+        )
     )
 limit = max(
     float(np.abs(values.mean(2)).max())
@@ -209,7 +216,6 @@ if st.button(
     help="Defend, with the defenses of Hao et al. 2019: bit depth, JPEG, spatial smoothing and total variation.",
 ):
     compare(method)
-card = defense.artifact().card
 with st.expander("About these weights"):
     st.write(theme.plain(f"{card.title}. {card.figures()}."))
     st.write(

@@ -104,6 +104,11 @@ def test_the_page_shows_what_is_removed_and_the_kernels() -> None:
     assert np.abs(added - maps.contributions).max() <= data["add"] / 32767
 
 
+def test_images_that_stand_in_for_the_training_data_are_named() -> None:
+    app = visit("denoisers", RECIPE.but(defenses=((Method(name="dkn", params={"weights": "mnist_a"}),),)).to_link())
+    assert any("trained on MNIST. Other images stand in for it" in caption.value for caption in app.caption)
+
+
 def test_another_denoiser_is_kept_in_the_recipe_and_the_link() -> None:
     app = visit("denoisers", RECIPE.to_link())
     app.selectbox(key="denoiser").select("Guided denoiser (HGD), mnist_digits")
