@@ -115,7 +115,7 @@ def pictures(count: int, classifier: Classifier) -> tuple[Tensor, Tensor, str]:
     images = pixels.float() / 255
     with torch.no_grad():
         labels = classifier(images).argmax(1)
-    return images, labels, "MIRAGE_DATA has no CIFAR-10: seeded random pictures, labelled as the classifier sees them"
+    return images, labels, "MIRAGE_DATA has no CIFAR-10: seeded random pictures, labeled as the classifier sees them"
 
 
 def in_turns(compared: dict[str, Work], rounds: int, seconds: float) -> dict[str, float]:

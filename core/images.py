@@ -35,7 +35,7 @@ def fit(pixels: Pixels, size: int, channels: int, how: Fit) -> Pixels:
         pixels: uint8 H×W×3 or H×W×1.
         size: side of the result.
         channels: 3 for RGB, 1 for luma (ITU-R 601-2).
-        how: `crop` cuts the long side around the centre, `pad` puts mid-grey beside the short side, `stretch` neither.
+        how: `crop` cuts the long side around the center, `pad` puts mid-grey beside the short side, `stretch` neither.
 
     Returns:
         uint8 size×size×channels; the same values where nothing had to be resampled.
@@ -101,7 +101,7 @@ def quantise(images: Tensor) -> Tensor:
 def png(pixels: Pixels, level: int = 6, palette: Pixels | None = None) -> bytes:
     """A PNG file of an image, uint8 H×W×3 or H×W×1, every value kept; `level` 0 is not compressed and written at once, 9 is smallest.
 
-    With a `palette` (uint8 256×3) the values of an H×W×1 image stand for its colours.
+    With a `palette` (uint8 256×3) the values of an H×W×1 image stand for its colors.
     """
     if level == 0:
         return _stored(pixels, palette)
@@ -120,8 +120,8 @@ def _stored(pixels: Pixels, palette: Pixels | None) -> bytes:
     height, width, channels = pixels.shape
     rows = np.zeros((height, 1 + width * channels), np.uint8)  # a row begins with its filter, which is none
     rows[:, 1:] = pixels.reshape(height, -1)
-    colour = 3 if palette is not None else 2 if channels == 3 else 0
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))]
+    color = 3 if palette is not None else 2 if channels == 3 else 0
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))]
     if palette is not None:
         chunks.append((b"PLTE", palette.tobytes()))
     chunks += [(b"IDAT", zlib.compress(rows.tobytes(), 0)), (b"IEND", b"")]

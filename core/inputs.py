@@ -38,7 +38,7 @@ def check_images(images: Tensor) -> None:
             raise BadInput("Images contain NaN or infinite values; every value must lie in [0, 1].")
         raise BadInput(
             f"Images must lie in [0, 1]; these lie in [{low:.3g}, {high:.3g}]: "
-            "divide 8-bit values by 255, and leave the normalisation to the classifier."
+            "divide 8-bit values by 255, and leave the normalization to the classifier."
         )
 
 

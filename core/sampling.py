@@ -38,9 +38,9 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
 
 
 def variation(flow: Tensor) -> Tensor:
-    """Total variation of flow N×2×H×W, N: the sum over neighbours of the length of the flow's difference (LAN, equation 6).
+    """Total variation of flow N×2×H×W, N: the sum over neighbors of the length of the flow's difference (LAN, equation 6).
 
-    Each pair of neighbours counts once. The root is kept differentiable at zero.
+    Each pair of neighbors counts once. The root is kept differentiable at zero.
     """
     down, across = flow.diff(dim=2), flow.diff(dim=3)
     tiny = 1e-12

@@ -159,7 +159,7 @@ def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | No
         return  # a map is empty, and there is nothing to compare
     row(
         [
-            Tile(SCALE, "shift", "suppressed −1 · shared 0 · emphasised 1", palette=DIVERGING, file_name="scale.png"),
+            Tile(SCALE, "shift", "suppressed −1 · shared 0 · emphasized 1", palette=DIVERGING, file_name="scale.png"),
             *(
                 Tile(
                     signed(one.map - result[0].map, 1.0),
@@ -202,7 +202,7 @@ with head:
 maps(result, classes, example.known_label)
 table(shift_table(result, classes), key="cam_numbers", name="class_maps")
 st.caption(
-    "Of everything that either map marks, *suppressed* is what only the clean image's map has, *emphasised* what only the other has. "
+    "Of everything that either map marks, *suppressed* is what only the clean image's map has, *emphasized* what only the other has. "
     "Each map is scaled to its own maximum, so the strengths of two maps cannot be compared, only their places. "
     f"{theme.plain(attack_outcome.method)} on {theme.plain(example.classifier.title)}, seed {recipe.seed}"
     + ("; an attacker who does not know the defenses (grey box)" if recipe.defenses else "")

@@ -125,9 +125,9 @@ def spectrum_view(recipe: Recipe, example: Example, attack_outcome: AttackOutcom
             )
         )
     row(tiles, key="landscape_spectra", label="Spectra, frequency 0 in the middle, in logarithms", width=170)
-    colours = (BLUE, VERMILION, GRAY)
+    colors = (BLUE, VERMILION, GRAY)
     spectrum_plot(
-        [(name, *radial(power), colour) for (name, power), colour in zip(powers.items(), colours, strict=True)],
+        [(name, *radial(power), color) for (name, power), color in zip(powers.items(), colors, strict=True)],
         key="landscape_spectrum",
     )
     table(

@@ -155,7 +155,7 @@ if about.trained_against != example.classifier.name:
     )
     st.info(f"These masks were learnt on {other}; for {this} they are a transfer, as in the paper's table 3.")
 st.caption(
-    "Bright is what the classifier needs: 1 − A of equation 8, the mean over the colours. Everywhere else the image may turn to noise; "
+    "Bright is what the classifier needs: 1 − A of equation 8, the mean over the colors. Everywhere else the image may turn to noise; "
     "the corrupted image shows it, and what the classifier says of it. f2 is a LeNet that only gets to see the mask."
 )
 st.subheader("By β", anchor=False)

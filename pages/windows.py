@@ -87,8 +87,8 @@ Map = tuple[str, Pixels, str, Pixels | None]  # its title, its values, what is s
 
 def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
     """What the defense computed on one image, from its gradients to what is left; encoded already."""
-    magnitude, normalised, suppression = (
-        getattr(trace, part)[which].mean(0).numpy() for part in ("magnitude", "normalised", "suppression")
+    magnitude, normalized, suppression = (
+        getattr(trace, part)[which].mean(0).numpy() for part in ("magnitude", "normalized", "suppression")
     )
     region, top = trace.region[which, 0].numpy(), float(trace.magnitude.max())
     kept, total = int(trace.kept[which].sum()), trace.kept[which].numel()
@@ -96,7 +96,7 @@ def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
     shares = f"{kept} of {total} windows, {share}"
     made: list[Map] = [
         ("magnitude", levels(magnitude, top), f"0 to {top:.2f}", CIVIDIS),
-        ("normalised", levels(normalised), f"mean {normalised.mean():.3f}", CIVIDIS),
+        ("normalized", levels(normalized), f"mean {normalized.mean():.3f}", CIVIDIS),
         ("region", highlight_region(pixels, region), shares, None),
         ("suppression", levels(suppression), f"mean {suppression.mean():.3f}", CIVIDIS),
         ("result", images.to_pixels(trace.result[which]), "", None),

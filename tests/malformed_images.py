@@ -40,7 +40,7 @@ def works() -> dict[str, bytes]:
         "plain.gif": _save(rgb, "GIF"),
         "plain.tiff": _save(rgb, "TIFF"),
         "plain.avif": _save(rgb, "AVIF"),
-        "mislabelled.jpg": _save(rgb, "PNG"),
+        "mislabeled.jpg": _save(rgb, "PNG"),
         "a name; $(rm -rf ~) & <b>ü<b> *猫*.png": _save(rgb, "PNG"),
         "cmyk.jpg": _save(rgb.convert("CMYK"), "JPEG", quality=95),
         "progressive.jpg": _save(rgb, "JPEG", progressive=True),
@@ -49,14 +49,14 @@ def works() -> dict[str, bytes]:
         "deep grey.png": _save(Image.fromarray(np.full((40, 48), 32768, np.uint16)), "PNG"),
         "deep ramp.png": _save(Image.fromarray(ramp), "PNG"),
         "deep ramp.tiff": _save(Image.fromarray(ramp), "TIFF"),
-        "deep colours.png": _deep_png(scene()),
+        "deep colors.png": _deep_png(scene()),
         "float.tiff": _save(Image.fromarray((scene()[..., 0] / 255).astype(np.float32)), "TIFF"),
         "rgba.png": _save(alpha, "PNG"),
         "la.png": _save(alpha.convert("LA"), "PNG"),
         "rgba.webp": _save(alpha, "WEBP", lossless=True, exact=True),
         "palette.png": _save(palette, "PNG"),
         "palette with a hole.png": _save(palette, "PNG", transparency=0),
-        "key colour.png": _save(rgb, "PNG", transparency=tuple(int(v) for v in scene()[0, 0])),
+        "key color.png": _save(rgb, "PNG", transparency=tuple(int(v) for v in scene()[0, 0])),
         "turned.jpg": _save(rgb, "JPEG", quality=95, exif=exif),
         "turned.png": _save(rgb, "PNG", exif=exif),
         "turned.webp": _save(rgb, "WEBP", lossless=True, exif=exif),
@@ -187,8 +187,8 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def _png_head(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+def _png_head(width: int, height: int, depth: int = 8, color: int = 2) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
 
 
 def _bomb(width: int, height: int) -> bytes:
@@ -196,7 +196,7 @@ def _bomb(width: int, height: int) -> bytes:
     packer = zlib.compressobj(9)
     row = bytes(1 + (width + 7) // 8)
     body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
-    return _png_head(width, height, depth=1, colour=0) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    return _png_head(width, height, depth=1, color=0) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 
 def _text_bomb(kind: bytes = b"zTXt", megabytes: int = 200) -> bytes:

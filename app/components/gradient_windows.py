@@ -1,4 +1,4 @@
-"""Gradient windows on the screen: maps as colours, windows to hover and isolate, the threshold as a line to drag."""
+"""Gradient windows on the screen: maps as colors, windows to hover and isolate, the threshold as a line to drag."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ export default function ({ data, parentElement }) {
 
 
 def explorer(trace: LGSTrace, which: int, gamma: float, *, key: str, label: str) -> None:
-    """The normalised map of one image with its windows: hover tells a window's mean, click or Enter isolates it, arrows move."""
-    values = trace.normalised[which].mean(0).numpy()
+    """The normalized map of one image with its windows: hover tells a window's mean, click or Enter isolates it, arrows move."""
+    values = trace.normalized[which].mean(0).numpy()
     kept = int(trace.kept[which].sum())
     _WINDOWS(
         key=key,
@@ -211,7 +211,7 @@ def histogram(trace: LGSTrace, gamma: float, *, key: str, moved: Callable[[float
     top = max(0.05, 1.15 * float(trace.means.max()), 1.1 * gamma)
     counts = [np.histogram(means.numpy(), BINS, (0, top))[0] for means in trace.means]
 
-    def told() -> None:
+    def report_threshold() -> None:
         value = st.session_state[key]["gamma"]
         if value is not None:
             moved(float(value))
@@ -226,6 +226,6 @@ def histogram(trace: LGSTrace, gamma: float, *, key: str, moved: Callable[[float
             "label": f"Histogram of window means, {int(trace.kept[1].sum())} of the attacked image's lie above γ",
         },
         default={"gamma": None},
-        on_gamma_change=told,
+        on_gamma_change=report_threshold,
     )
     save_menu(partial(window_means_figure, trace.means.numpy(), gamma, top), key, "window_means")

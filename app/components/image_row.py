@@ -59,8 +59,8 @@ def _png_file(pixels: Pixels, palette: Pixels | None, level: int = 0) -> tuple[s
 @lru_cache(maxsize=96)
 def _encoded(data: bytes, shape: tuple[int, ...], palette: bytes, level: int) -> tuple[str, bytes]:
     pixels = np.frombuffer(data, np.uint8).reshape(shape)
-    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3) if palette else None
-    file = images.png(pixels, level, colours)
+    colors = np.frombuffer(palette, np.uint8).reshape(-1, 3) if palette else None
+    file = images.png(pixels, level, colors)
     return hashlib.blake2b(file, digest_size=12).hexdigest(), file
 
 
@@ -112,7 +112,7 @@ export default function ({ data, parentElement }) {
   const before = new Map(old.filter((_, number) => !stays[number]).map((image) => [image.getAttribute('src'), image]));
   const made = (item, number) => {
     const figure = document.createElement('figure'); figure.setAttribute('role', 'listitem');
-    figure.style.setProperty('--tone', item.colour); figure.style.setProperty('--ratio', item.ratio);
+    figure.style.setProperty('--tone', item.color); figure.style.setProperty('--ratio', item.ratio);
     const head = document.createElement('div'); head.className = 'head';
     const title = document.createElement('b');
     if (item.sign) { const s = document.createElement('span'); s.className = 'sign'; s.textContent = item.sign; title.append(s); }
@@ -234,7 +234,7 @@ def prepare(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, di
             "src": address,
             "title": tile.title,
             "caption": tile.caption,
-            "colour": COLORS[tile.role],
+            "color": COLORS[tile.role],
             "sign": tile.sign,
             "file": tile.file_name,
             "alt": tile.alt or (tile.title if tile.deferred_caption else f"{tile.title}. {tile.caption}"),

@@ -88,8 +88,8 @@ def save_animation(frames: Sequence[npt.NDArray[np.uint8]], *, key: str, name: s
     """A small menu that makes the attack into one moving image, only when asked."""
     with st.popover("Save as a film", key=f"{key}_saves"):
         kinds: tuple[tuple[Literal["gif", "webp"], str], ...] = (
-            ("webp", "WebP (every colour)"),
-            ("gif", "GIF (256 colours)"),
+            ("webp", "WebP (every color)"),
+            ("gif", "GIF (256 colors)"),
         )
         for kind, words in kinds:
             st.download_button(

@@ -51,9 +51,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
 def sortable_list(titles: Sequence[str], *, key: str, label: str, moved: Callable[[tuple[int, ...]], None]) -> None:
     """The titles, to be dragged; `moved` gets the numbers of the items in their new order."""
 
-    def told() -> None:
+    def report_order() -> None:
         chosen = st.session_state[key].get("order")
         if chosen and sorted(chosen) == list(range(len(titles))):
             moved(tuple(int(number) for number in chosen))
 
-    _LIST(key=key, data={"items": list(titles), "label": label}, on_order_change=told)
+    _LIST(key=key, data={"items": list(titles), "label": label}, on_order_change=report_order)

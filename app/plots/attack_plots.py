@@ -32,9 +32,9 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, first: i
     Args:
         first: the step at which the classifier was fooled first, marked by a line; None where it never was.
     """
-    colour = TARGET if targeted else ADVERSARIAL
+    color = TARGET if targeted else ADVERSARIAL
     figure = make_subplots(1, 2, subplot_titles=("Confidence", "Attacker's objective"), horizontal_spacing=0.12)
-    series = ((trace.confidence, label, CLEAN, "solid"), (trace.runner_up_confidence, rival, colour, "dash"))
+    series = ((trace.confidence, label, CLEAN, "solid"), (trace.runner_up_confidence, rival, color, "dash"))
     for values, name, tone, dash in series:
         line = {"color": tone, "dash": dash, "width": 2}
         figure.add_trace(
@@ -72,7 +72,7 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, first: i
         alt=f"Confidence of {label} and of {rival}, and the objective, by step"
         + ("" if first is None else f"; {first_success_text(first)}"),
     )
-    save_menu(partial(trace_figure, trace, label, rival, colour, first), key, "trace")
+    save_menu(partial(trace_figure, trace, label, rival, color, first), key, "trace")
 
 
 def top_classes_plot(

@@ -53,17 +53,17 @@ def results_matrix(
         words = [_cell_text(findings, place, share) for place, share in zip(there, found, strict=True)]
         text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
     frame = pd.DataFrame(text)
-    colours = pd.DataFrame("", index=frame.index, columns=frame.columns)
+    colors = pd.DataFrame("", index=frame.index, columns=frame.columns)
     for row, values in enumerate(shares):
         for head, share in zip(heads, values, strict=True):
             if share is not None and share.count:
-                colours.loc[row, head] = cell_style(share.value)
+                colors.loc[row, head] = cell_style(share.value)
     done, total = findings.run.progress()
     width = (
         200 if done == total or plan.n_images <= plan.batch else 290
     )  # pixels for what its cells will say, so that it keeps its shape while it fills
     event = st.dataframe(
-        frame.style.apply(lambda _: colours, axis=None),
+        frame.style.apply(lambda _: colors, axis=None),
         hide_index=True,
         width="stretch",
         column_config=dict.fromkeys(heads, st.column_config.TextColumn(width=width)),
@@ -95,12 +95,12 @@ def _cell_text(findings: Metrics, place: CellKey, share: Proportion | None) -> s
 
 
 def cell_style(value: float) -> str:
-    """The cell's colour in cividis, and a text colour that can be read on it."""
+    """The cell's color in cividis, and a text color that can be read on it."""
     rgb = CIVIDIS[min(255, int(256 * value))] / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     bright = float(linear @ (0.2126, 0.7152, 0.0722)) > 0.179  # where black and white can be read equally well (WCAG)
-    colour = "".join(f"{round(255 * part):02x}" for part in rgb)
-    return f"background-color: #{colour}; color: {'#000000' if bright else '#ffffff'}"
+    color = "".join(f"{round(255 * part):02x}" for part in rgb)
+    return f"background-color: #{color}; color: {'#000000' if bright else '#ffffff'}"
 
 
 def confusion_plot(

@@ -19,14 +19,14 @@ def feature_noise_plot(stages: Sequence[str], lines: Sequence[Line], at: int, *,
     """Relative noise against depth, one line an image; the chosen layer is marked."""
     figure = go.Figure()
     places = list(range(len(stages)))
-    for name, values, colour, dash in lines:
+    for name, values, color, dash in lines:
         figure.add_trace(
             go.Scatter(
                 x=places,
                 y=values,
                 name=name,
                 mode="lines+markers",
-                line={"color": colour, "dash": dash, "width": 2},
+                line={"color": color, "dash": dash, "width": 2},
                 marker={"size": 5},
                 customdata=[[stage, per_cent(value)] for stage, value in zip(stages, values, strict=True)],
                 hovertemplate="%{customdata[0]}: %{customdata[1]}<extra>" + name + "</extra>",

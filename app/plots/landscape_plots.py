@@ -84,8 +84,8 @@ def regions_plot(result: Regions, classes: Sequence[str], *, key: str) -> None:
     grid = result.grid
     present, places = region_classes(grid)
     count = max(2, len(present))
-    colours = [_css(n) for n in range(count)]
-    scale = [[bound / count, colour] for n, colour in enumerate(colours) for bound in (n, n + 1)]
+    colors = [_css(n) for n in range(count)]
+    scale = [[bound / count, color] for n, color in enumerate(colors) for bound in (n, n + 1)]
     said = zip(grid.predicted.ravel(), grid.confidence.ravel(), strict=True)
     words = np.array([f"{classes[int(number)]} {per_cent(float(share))}" for number, share in said])
     figure = go.Figure(
@@ -102,7 +102,7 @@ def regions_plot(result: Regions, classes: Sequence[str], *, key: str) -> None:
         )
     )
     for n, number in enumerate(present):
-        square = {"size": 12, "symbol": "square", "color": colours[n]}
+        square = {"size": 12, "symbol": "square", "color": colors[n]}
         figure.add_trace(
             go.Scatter(
                 x=[None],
@@ -140,16 +140,16 @@ def _css(n: int) -> str:
 
 
 def spectrum_plot(lines: Sequence[Spectrum], *, key: str) -> None:
-    """Power by frequency, each line's name, frequencies, powers and colour; both axes' scales as a spectrum is read."""
+    """Power by frequency, each line's name, frequencies, powers and color; both axes' scales as a spectrum is read."""
     figure = go.Figure()
-    for name, frequencies, powers, colour in lines:
+    for name, frequencies, powers, color in lines:
         figure.add_trace(
             go.Scatter(
                 x=frequencies[1:],
                 y=positive(powers[1:]),
                 name=name,
                 mode="lines",
-                line={"color": colour, "width": 2},
+                line={"color": color, "width": 2},
                 hovertemplate="%{x:.2f} cycles a pixel: %{y:.3g}<extra>" + name + "</extra>",
             )
         )

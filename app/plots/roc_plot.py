@@ -28,14 +28,14 @@ def roc_plot(curves: Mapping[str, Roc], threshold: float, *, key: str) -> None:
         )
     )
     for name, curve in curves.items():
-        colour, dash, _ = STYLES[name]
+        color, dash, _ = STYLES[name]
         figure.add_trace(
             go.Scatter(
                 x=curve.false_positives,
                 y=curve.true_positives,
                 name=f"{name}: {area_text(curve)}",
                 mode="lines",
-                line={"color": colour, "dash": dash, "width": 2},
+                line={"color": color, "dash": dash, "width": 2},
                 customdata=curve.thresholds,
                 hovertemplate="threshold %{customdata:.3g}: %{y:.0%} of the attacked, %{x:.0%} of the clean<extra></extra>",
             )
@@ -46,7 +46,7 @@ def roc_plot(curves: Mapping[str, Roc], threshold: float, *, key: str) -> None:
                 x=[x],
                 y=[y],
                 mode="markers",
-                marker={"size": 11, "color": colour, "symbol": "circle-open", "line": {"width": 3}},
+                marker={"size": 11, "color": color, "symbol": "circle-open", "line": {"width": 3}},
                 showlegend=False,
                 hoverinfo="skip",
             )

@@ -79,10 +79,10 @@ def shift_table(result: tuple[ClassMap, ...], classes: tuple[str, ...]) -> list[
             "": one.title,
             "explains": classes[one.number],
             "top fifths overlap": per_cent(moved.overlap if moved else None),
-            "centre moved": f"{moved.moved:.1f} px" if moved else "–",
+            "center moved": f"{moved.moved:.1f} px" if moved else "–",
             "suppressed": per_cent(moved.suppressed if moved else None),
             "shared": per_cent(moved.shared if moved else None),
-            "emphasised": per_cent(moved.emphasised if moved else None),
+            "emphasized": per_cent(moved.emphasized if moved else None),
         }
         if patch:
             inside = moved.inside if moved and moved.inside else (None, None)

@@ -41,7 +41,7 @@ class CW(Attack):
 
     name: ClassVar[str] = "cw"
     title: ClassVar[str] = "C&W L2"
-    summary: ClassVar[str] = "The shortest change that fools, by optimisation with a search over the trade-off c."
+    summary: ClassVar[str] = "The shortest change that fools, by optimization with a search over the trade-off c."
     paper: ClassVar[str] = "Carlini and Wagner 2017, section V"
     smallest: ClassVar[bool] = True
 

@@ -69,8 +69,8 @@ def stick(images: Tensor, patch: Tensor, mask: Tensor, how: Placing) -> tuple[Te
     sampled = bilinear(both, rows, columns, outside=0.0)
     # Dividing by the cover undoes the mixing with the nothing beyond the edge.
     cover = sampled[:, -1:]
-    colour = sampled[:, :-1] / cover.clamp(min=1e-6)
-    lit = (colour * how.brightness.view(-1, 1, 1, 1)).clamp(0, 1)
+    color = sampled[:, :-1] / cover.clamp(min=1e-6)
+    lit = (color * how.brightness.view(-1, 1, 1, 1)).clamp(0, 1)
     return images * (1 - cover) + lit * cover, cover
 
 

@@ -18,7 +18,7 @@ def project(images: Tensor, center: Tensor, eps: float, norm: Norm) -> Tensor:
         return torch.minimum(torch.maximum(images, center - eps), center + eps).clamp(0, 1)
     change = images - center
     length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    # The box holds the centre, so cutting by it afterwards only brings a point nearer: the ball still holds.
+    # The box holds the center, so cutting by it afterwards only brings a point nearer: the ball still holds.
     inside: Tensor = center + change * (eps / length.clamp(min=1e-12)).clamp(max=1)
     return inside.clamp(0, 1)
 

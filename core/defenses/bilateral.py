@@ -21,9 +21,9 @@ CACHED = 1 << 17  # values worked on at once on a CPU: the images, their sums an
 
 
 class Bilateral(Defense):
-    """The mean of a window, weighted by nearness in place and in colour (Tomasi and Manduchi 1998, equations 3-5).
+    """The mean of a window, weighted by nearness in place and in color (Tomasi and Manduchi 1998, equations 3-5).
 
-    w(p, q) = exp(−‖p − q‖² / 2σs²) · exp(−‖x(p) − x(q)‖² / 2σr²), the colour distance over all channels; the border is mirrored.
+    w(p, q) = exp(−‖p − q‖² / 2σs²) · exp(−‖x(p) − x(q)‖² / 2σr²), the color distance over all channels; the border is mirrored.
     N×C×H×W in [0, 1] → the same shape and type. Differentiable.
 
     Raises:
@@ -47,7 +47,7 @@ class Bilateral(Defense):
         2,
         step=0.01,
         usual=0.5,
-        help="σr: how far in colour; unset is the image's own standard deviation.",
+        help="σr: how far in color; unset is the image's own standard deviation.",
     )
 
     _odd = field_validator("window")(odd)

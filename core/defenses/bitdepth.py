@@ -20,11 +20,11 @@ class BitDepth(Defense):
 
     name: ClassVar[str] = "bitdepth"
     title: ClassVar[str] = "Bit-depth reduction"
-    summary: ClassVar[str] = "Keeps only the highest bits of each colour value."
+    summary: ClassVar[str] = "Keeps only the highest bits of each color value."
     paper: ClassVar[str] = "Xu, Evans and Qi 2018, Feature Squeezing, section III-A: round(x·(2^d − 1)) / (2^d − 1)"
     differentiable: ClassVar[bool] = False
 
-    bits: int = number(3, 1, 8, step=1, unit=" bit", help="Bits kept of each colour value; fewer bits remove more.")
+    bits: int = number(3, 1, 8, step=1, unit=" bit", help="Bits kept of each color value; fewer bits remove more.")
 
     def apply(self, images: Tensor) -> Tensor:
         levels = float(2**self.bits - 1)

@@ -28,10 +28,10 @@ class LGSTrace:
 
     Attributes:
         magnitude: gradient magnitude, N×M×H×W.
-        normalised: the same, min-max normalised per image to [0, 1], N×M×H×W.
+        normalized: the same, min-max normalized per image to [0, 1], N×M×H×W.
         tops, lefts: the first row of each of R rows of windows, the first column of each of C columns of windows.
         window: the side of a window.
-        means: the mean normalised gradient of each window, N×R×C.
+        means: the mean normalized gradient of each window, N×R×C.
         kept: which windows exceed the threshold, bool N×R×C.
         region: the union of the kept windows, bool N×1×H×W.
         suppression: what is taken away, clip(λ·ĝ, 0, 1), N×M×H×W.
@@ -39,7 +39,7 @@ class LGSTrace:
     """
 
     magnitude: Tensor
-    normalised: Tensor
+    normalized: Tensor
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
     window: int
@@ -51,7 +51,7 @@ class LGSTrace:
 
 
 class LGS(Defense):
-    """T(x) = x ⊙ (1 − clip(λ·ĝ, 0, 1)), ĝ the normalised gradient magnitude inside windows whose mean exceeds γ.
+    """T(x) = x ⊙ (1 − clip(λ·ĝ, 0, 1)), ĝ the normalized gradient magnitude inside windows whose mean exceeds γ.
 
     N×C×H×W in [0, 1] → the same shape and type. Differentiable; the choice of windows counts as a constant.
 
@@ -69,14 +69,12 @@ class LGS(Defense):
 
     strength: Real = number(2.3, 0, 10, step=0.1, alias="lambda", help="λ: how strongly gradients are suppressed.")
     threshold: Real = number(
-        0.1, 0, 1, step=0.01, help="γ: a window is kept when its mean normalised gradient exceeds this."
+        0.1, 0, 1, step=0.01, help="γ: a window is kept when its mean normalized gradient exceeds this."
     )
     window: int = number(15, 2, 64, step=1, unit=" px", help="τ: side of a window.")
-    overlap: int = number(
-        5, 0, 63, step=1, unit=" px", help="o: overlap of neighbouring windows; less than the window."
-    )
+    overlap: int = number(5, 0, 63, step=1, unit=" px", help="o: overlap of neighboring windows; less than the window.")
     per_channel: bool = flag(
-        False, help="Each colour channel has its own gradients, instead of those of the grey image."
+        False, help="Each color channel has its own gradients, instead of those of the grey image."
     )
 
     @model_validator(mode="after")
@@ -133,18 +131,18 @@ class LGS(Defense):
             assert trace is not None
             return trace
         magnitude = gradient_magnitude(images if self.per_channel else luma(images))
-        normalised = min_max(magnitude)
+        normalized = min_max(magnitude)
         tops, lefts = self._starts(height), self._starts(width)
         with torch.no_grad():
-            means = self._window_means(normalised.mean(1, keepdim=True) if normalised.shape[1] > 1 else normalised)
+            means = self._window_means(normalized.mean(1, keepdim=True) if normalized.shape[1] > 1 else normalized)
             kept = means > self.threshold
             # A pixel row is covered by a window row or not: two small matrices spread the kept windows over the image.
             rows = self._cover(tops, height, images)  # H×R
             columns = self._cover(lefts, width, images)  # W×C
             region = ((rows @ kept.to(images.dtype) @ columns.T) > 0).unsqueeze(1)
-        suppression = (normalised * region * self.strength).clamp(0, 1)
+        suppression = (normalized * region * self.strength).clamp(0, 1)
         result = images * (1 - suppression)
-        return LGSTrace(magnitude, normalised, tops, lefts, self.window, means, kept, region, suppression, result)
+        return LGSTrace(magnitude, normalized, tops, lefts, self.window, means, kept, region, suppression, result)
 
     def _kernels(self, images: Tensor) -> Any:
         """The compiled loops, where they can take these images: without a graph, too."""
@@ -161,7 +159,7 @@ class LGS(Defense):
         # NumPy's, which cost a tenth of torch's: threads that prepare their work wait for each other.
         room, rows = (len(given), height) if whole else (1, 1)
         magnitude = np.empty((room, height, width), given.dtype)
-        normalised, suppression = np.empty((2, room, rows, width), given.dtype)
+        normalized, suppression = np.empty((2, room, rows, width), given.dtype)
         means = np.empty((room, len(tops), len(lefts)), given.dtype)
         kept, region = np.empty(means.shape, np.bool_), np.zeros(suppression.shape, np.bool_)
         fine = kernels.smooth(
@@ -169,12 +167,12 @@ class LGS(Defense):
             tuple(map(given.dtype.type, LUMA)),
             *(np.array(tops), np.array(lefts), self.window, self.threshold, float(self.strength)),
             *(magnitude, magnitude.view(f"i{given.itemsize}")),
-            *(normalised, means, kept, region, suppression, result.numpy()),
+            *(normalized, means, kept, region, suppression, result.numpy()),
         )
         if not whole:
             return None, fine
         steep, even, union, taken = (
-            torch.from_numpy(part[:, None]) for part in (magnitude, normalised, region, suppression)
+            torch.from_numpy(part[:, None]) for part in (magnitude, normalized, region, suppression)
         )
         shares, strong = torch.from_numpy(means), torch.from_numpy(kept)
         return LGSTrace(steep, even, tops, lefts, self.window, shares, strong, union, taken, result), fine

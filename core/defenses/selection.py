@@ -1,6 +1,6 @@
 """The median of every window of an image, by minima and maxima of whole shifted images.
 
-The column of a window is sorted once for all windows that hold it; sorted neighbours are merged into pairs, fours and
+The column of a window is sorted once for all windows that hold it; sorted neighbors are merged into pairs, fours and
 eights, again once for all; the last two lists need no merging, because the middle of their union is a minimum of maxima
 (after Adams 2021, Fast median filters using separable sorting networks). What the median does not need is not computed.
 """

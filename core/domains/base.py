@@ -208,7 +208,7 @@ class Domain(ABC):
         labels = self._split_labels(split)
         if not 1 <= count <= len(labels):
             raise BadInput(
-                f"{self.title} has {len(labels)} labelled images in {quoted(split)}; ask for 1 to {len(labels)}."
+                f"{self.title} has {len(labels)} labeled images in {quoted(split)}; ask for 1 to {len(labels)}."
             )
         return torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].numpy()
 

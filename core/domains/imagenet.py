@@ -21,7 +21,7 @@ from core.models import pretrained
 from core.models.artifacts import Artifact
 from core.models.classifier import Classifier
 
-LABELLED = {"cat": 281, "coffee": 967, "rocket": 657, "officer": 652, "temple": 698}  # tabby, espresso, missile, ...
+LABELED = {"cat": 281, "coffee": 967, "rocket": 657, "officer": 652, "temple": 698}  # tabby, espresso, missile, ...
 
 
 @lru_cache(maxsize=1)
@@ -67,16 +67,16 @@ class ImageNet(Domain):
         return pretrained.load(name, data_root(), device=str(pick(device)), watch=watch)
 
     def gallery(self) -> tuple[GalleryItem, ...]:
-        return tuple(GalleryItem(name, name, label) for name, label in LABELLED.items())
+        return tuple(GalleryItem(name, name, label) for name, label in LABELED.items())
 
     def gallery_pixels(self, name: str) -> Pixels:
         self.gallery_item(name)
         return photograph(name)
 
     def splits(self) -> tuple[str, ...]:
-        """The user's folder: the images with a known class first, as 'test'; the others as 'unlabelled'."""
+        """The user's folder: the images with a known class first, as 'test'; the others as 'unlabeled'."""
         folder = self._folder()
-        return tuple(name for name, found in (("test", folder.labeled), ("unlabelled", folder.unlabeled)) if found)
+        return tuple(name for name, found in (("test", folder.labeled), ("unlabeled", folder.unlabeled)) if found)
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
         folder = self._folder()

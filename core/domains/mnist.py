@@ -45,7 +45,7 @@ def stand_in(train: bool) -> stored.Arrays:
 
 
 class Mnist(Domain):
-    """Handwritten digits; without the data set, scikit-learn's smaller ones, labelled so."""
+    """Handwritten digits; without the data set, scikit-learn's smaller ones, labeled so."""
 
     name: ClassVar[str] = "mnist"
     title: ClassVar[str] = "MNIST"

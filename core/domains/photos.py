@@ -61,7 +61,7 @@ class Photos(Domain):
     title: ClassVar[str] = "Photographs"
     note: ClassVar[str] = (
         "Seventeen photographs that ship with the Python libraries, one class each. "
-        "The classifier recognises these images and nothing else."
+        "The classifier recognizes these images and nothing else."
     )
     size: ClassVar[int] = 160
 

@@ -63,7 +63,7 @@ METHODS = {
         Method(
             "xgradcam",
             "XGrad-CAM",
-            "Scales the gradients by the normalised activations.",
+            "Scales the gradients by the normalized activations.",
             "Fu et al. 2020",
         ),
         Method(

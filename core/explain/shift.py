@@ -16,8 +16,8 @@ class Shift:
 
     Attributes:
         overlap: of the top fifths of both, what they share of what they cover (intersection over union).
-        moved: pixels between the centres of mass.
-        suppressed, shared, emphasised: of everything either map marks, what only the first has, what both have, what only the
+        moved: pixels between the centers of mass.
+        suppressed, shared, emphasized: of everything either map marks, what only the first has, what both have, what only the
             second has; together 1.
         inside: the share of each map that lies in a known region; None without one.
     """
@@ -26,13 +26,13 @@ class Shift:
     moved: float
     suppressed: float
     shared: float
-    emphasised: float
+    emphasized: float
     inside: tuple[float, float] | None
 
 
 def shift(before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, top: float = 0.2) -> Shift | None:
     """Compare two maps H×W; `region`, H×W, is where a patch lies. None where a map is empty: then there is nothing to compare."""
-    here, there = centre(before), centre(after)
+    here, there = center(before), center(after)
     if here is None or there is None:
         return None
     first, second = top_share(before, top), top_share(after, top)
@@ -43,14 +43,14 @@ def shift(before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, 
         float(np.minimum(before, after).sum()),
         float(np.maximum(after - before, 0).sum()),
     )
-    suppressed, shared, emphasised = (part / either for part in parts)
+    suppressed, shared, emphasized = (part / either for part in parts)
     inside = None if region is None else (share_inside(before, region), share_inside(after, region))
     return Shift(
         overlap=int((first & second).sum()) / union,
         moved=float(np.hypot(here[0] - there[0], here[1] - there[1])),
         suppressed=suppressed,
         shared=shared,
-        emphasised=emphasised,
+        emphasized=emphasized,
         inside=None if inside is None or inside[0] is None or inside[1] is None else (inside[0], inside[1]),
     )
 
@@ -68,8 +68,8 @@ def top_share(values: Map, share: float) -> npt.NDArray[np.bool_]:
     return chosen.reshape(values.shape)
 
 
-def centre(values: Map) -> tuple[float, float] | None:
-    """The centre of mass of a map H×W in pixels, row and column; None where it is empty."""
+def center(values: Map) -> tuple[float, float] | None:
+    """The center of mass of a map H×W in pixels, row and column; None where it is empty."""
     total = float(values.sum())
     if total <= 0:
         return None

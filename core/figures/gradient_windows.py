@@ -27,6 +27,6 @@ def window_means_figure(means: npt.NDArray[np.floating], gamma: float, top: floa
     axes.annotate(
         f"γ {gamma:.3f}", (gamma, 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points"
     )
-    axes.set(xlabel="mean normalised gradient of a window", ylabel="windows")
+    axes.set(xlabel="mean normalized gradient of a window", ylabel="windows")
     axes.legend(frameon=False)
     return figure

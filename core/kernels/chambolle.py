@@ -47,9 +47,9 @@ def solve(image: Plane, weight: float, tolerance: float, iterations: int, tau: f
                 for k in range(width):
                     u[size + k] = u[size - width + k]
             else:
-                stop -= 1  # its neighbour below is not there yet
+                stop -= 1  # its neighbor below is not there yet
             # The field of these rows is needed no more as it was. At a row's end the loop takes the next row's pixel for a
-            # neighbour; that is put right behind it.
+            # neighbor; that is put right behind it.
             for i in range(done, stop):
                 edge[i - done] = down[(i + 2) * width - 1]
             here, there = done * width, stop * width

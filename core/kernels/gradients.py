@@ -112,7 +112,7 @@ def darken(
     window: int,
     kept: Mask,
     strength: float,
-    normalised: Values,
+    normalized: Values,
     region: Mask,
     suppression: Values,
     out: Values,
@@ -146,7 +146,7 @@ def darken(
                 for j in range(width):
                     after[j] = before[j] * (one - taken[j])
             if whole:
-                even = normalised[i]
+                even = normalized[i]
                 for j in range(width):
                     even[j] = given[j] * by
         if whole:
@@ -167,7 +167,7 @@ def smooth(
     strength: float,
     magnitude: Values,
     bits: Places,
-    normalised: Values,
+    normalized: Values,
     means: Values,
     kept: Mask,
     region: Mask,
@@ -186,7 +186,7 @@ def smooth(
         predict(strips, scale, tops, lefts, cuts, window, threshold, means[at], kept[at])
         darken(
             *(image, steep, scale, tops, lefts, cuts, window, kept[at], strength),
-            *(normalised[at], region[at], suppression[at], out[number]),
+            *(normalized[at], region[at], suppression[at], out[number]),
         )
         fine &= inside
     return fine

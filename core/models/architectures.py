@@ -110,7 +110,7 @@ class WhitenedResNet(nn.Module):
 
     @torch.no_grad()
     def set_whitening(self, pictures: Tensor) -> None:
-        """Fix the first layer to the whitening of 2×2 patches of normalised images N×3×H×W, each direction with both signs."""
+        """Fix the first layer to the whitening of 2×2 patches of normalized images N×3×H×W, each direction with both signs."""
         patches = pictures.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double()
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (values + 5e-4).sqrt()).T.reshape(12, 3, 2, 2).float()
@@ -215,7 +215,7 @@ class SmallCNN(nn.Module):
 
 
 def _to_32(x: Tensor) -> Tensor:
-    """Pad 28×28 to 32×32 with the darkest value there is, as DKN pads with zeros before normalisation."""
+    """Pad 28×28 to 32×32 with the darkest value there is, as DKN pads with zeros before normalization."""
     return F.pad(x, (2, 2, 2, 2), value=float(-0.1307 / 0.3081))
 
 

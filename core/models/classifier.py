@@ -17,7 +17,7 @@ from core.random_streams import AttackLooks
 
 
 class Classifier(nn.Module):
-    """From float32 N×C×H×W in [0, 1] to logits N×K; the normalisation is inside, the mode and the weights never change.
+    """From float32 N×C×H×W in [0, 1] to logits N×K; the normalization is inside, the mode and the weights never change.
 
     It keeps a copy of the network: the caller's stays as it was, and later changes to it change nothing here.
 

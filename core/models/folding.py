@@ -1,4 +1,4 @@
-"""Batch normalisation as a part of the convolution before it: the same function in fewer passes over memory."""
+"""Batch normalization as a part of the convolution before it: the same function in fewer passes over memory."""
 
 from __future__ import annotations
 

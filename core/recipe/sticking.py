@@ -67,13 +67,13 @@ def stick_on(
         size: its side as a share of the image's; the size it was made for without it.
 
     Raises:
-        BadInput: a value is out of range, or the patch and the image are not both grey or both in colour.
+        BadInput: a value is out of range, or the patch and the image are not both grey or both in color.
     """
     side, channels = kept.patch.shape[0], kept.patch.shape[2]
-    height, width, colours = scene.clean.shape
-    if channels != colours:
-        kinds = {1: "grey", 3: "in colour"}
-        raise BadInput(f"The patch is {kinds[channels]} and the image {kinds[colours]}; choose an image of its domain.")
+    height, width, colors = scene.clean.shape
+    if channels != colors:
+        kinds = {1: "grey", 3: "in color"}
+        raise BadInput(f"The patch is {kinds[channels]} and the image {kinds[colors]}; choose an image of its domain.")
     if not (0 <= row <= 1 and 0 <= column <= 1):
         raise BadInput(f"The place is row {row:g}, column {column:g}; both must lie between 0 and 1.")
     if size is not None and not 0.02 <= size <= 1:

@@ -97,7 +97,7 @@ DATASETS = {
     ),
     "imagenette": Dataset(
         "imagenette",
-        "7,500 training pictures of Imagenette 2 (750 a class)",
+        "7,500 training images of Imagenette 2 (750 a class)",
         "Imagenette is Apache 2.0, its images under ImageNet's terms",
         partial(_of_domain, "imagenette"),
         slow=True,

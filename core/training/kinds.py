@@ -89,7 +89,7 @@ def _export_classifier(
     classifier = load_classifier(artifact, domains.get(plan.domain).classes)
     correct = sum(int((classifier(x).argmax(1) == y).sum()) for x, y in _batches(test))
     count = len(test[1])
-    metric = Metric(what="right on the test pictures", value=correct / count, correct=correct, count=count)
+    metric = Metric(what="right on the test images", value=correct / count, correct=correct, count=count)
     return write_card(artifact, metrics=(metric,))
 
 
@@ -120,8 +120,8 @@ def _export_masks(plan: TrainingPlan, networks: Networks, test: Data, folder: Pa
         corrupted += float(found.corruption(images).mean()) * len(images)
     count = len(test[1])
     metrics = (
-        Metric(what="masks of test pictures that f2 reads right", value=right / count, correct=right, count=count),
-        Metric(what="corrupted test pictures that keep f1's class", value=kept / count, correct=kept, count=count),
+        Metric(what="masks of test images that f2 reads right", value=right / count, correct=right, count=count),
+        Metric(what="corrupted test images that keep f1's class", value=kept / count, correct=kept, count=count),
         Metric(what="values that may be noise, the mean of A", value=corrupted / count, count=count),
     )
     return write_card(artifact, metrics=metrics)

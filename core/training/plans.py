@@ -306,7 +306,7 @@ _IMAGENETTE_CROP = {"size": 128, "first_size": 96, "min_scale": 0.3, "max_rotati
 
 _ALL = (
     _classifier(
-        *("photos_photonet", "PhotoNet", "photonet", "stages.3", "It recognises these 17 pictures and nothing else."),
+        *("photos_photonet", "PhotoNet", "photonet", "stages.3", "It recognizes these 17 images and nothing else."),
         {
             **{**_PHOTO, "augment": {"name": "crop", "params": _PHOTO_CROP}, "epochs": 20, "repeats_per_epoch": 47},
             **{"batch": 40, "max_lr": 4e-3, "weight_decay": 0.05},

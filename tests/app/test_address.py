@@ -186,12 +186,12 @@ def test_an_image_that_cannot_be_shown_leaves_the_page_at_rest(folder: Path) -> 
     settled(app.run())
     app.segmented_control(key="side_source").set_value("dataset").run()
     assert verdict(app) == "This image cannot be shown." and "a.jpg: " in app.error[0].value
-    number = "set_number_imagenet_unlabelled_any class"
+    number = "set_number_imagenet_unlabeled_any class"
     app.number_input(key=number).set_value(1).run()
     assert "b.png: " in app.error[0].value and "9000 × 5000" in app.error[0].value
     app.number_input(key=number).set_value(2).run()
     assert not app.error and "sees" in verdict(settled(app))
-    assert app.session_state["recipe"].picture == Picture(kind="dataset", split="unlabelled", index=2)
+    assert app.session_state["recipe"].picture == Picture(kind="dataset", split="unlabeled", index=2)
 
 
 def test_the_fault_recipes_of_users(data: Path) -> None:

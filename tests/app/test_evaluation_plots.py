@@ -1,4 +1,4 @@
-"""The matrices of Evaluate: colours that can be read on, and confusion matrices of any size."""
+"""The matrices of Evaluate: colors that can be read on, and confusion matrices of any size."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.plots.evaluation_plots import MAX_TICKS, cell_style
 from core.figures.evaluation import MAX_NAME
 
 
-def luminance(colour: str) -> float:
-    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+def luminance(color: str) -> float:
+    parts = [int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @pytest.mark.parametrize("value", np.linspace(0, 1, 41).round(3).tolist())
-def test_a_shares_words_can_be_read_on_its_colour(value: float) -> None:
+def test_a_shares_words_can_be_read_on_its_color(value: float) -> None:
     words = dict(part.split(": ") for part in cell_style(value).split("; "))
     light, dark = sorted((luminance(words["color"]), luminance(words["background-color"])), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5

@@ -16,7 +16,7 @@ PROGRAM = re.search(r'js="""(.*?)"""', inspect.getsource(image_row), re.DOTALL)[
 
 def item(server: str, name: str, title: str, words: str) -> dict[str, Any]:
     plain = {
-        "colour": "#888",
+        "color": "#888",
         "sign": "",
         "file": "x.png",
         "deferred": False,

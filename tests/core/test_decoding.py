@@ -18,7 +18,7 @@ from tests import malformed_images
 WORKS, BOMBS = malformed_images.works(), malformed_images.bombs()
 HARMLESS = {"frames.gif", "comments.gif", "tags.jpg", "chunks.png"}  # the first frame is small, and no metadata is read
 COSTLY_CLAIMS = set(BOMBS) - HARMLESS
-PLAIN = {name for name in WORKS if name.endswith((".png", ".jpg"))} - {"mislabelled.jpg"}
+PLAIN = {name for name in WORKS if name.endswith((".png", ".jpg"))} - {"mislabeled.jpg"}
 
 
 def kind(data: bytes) -> str:

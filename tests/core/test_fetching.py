@@ -54,7 +54,7 @@ def md5() -> str:
     return hashlib.md5(CONTENT).hexdigest()
 
 
-def kept(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
@@ -67,7 +67,7 @@ def test_a_file_arrives_whole_is_unpacked_and_counts_to_its_end(server: str, tmp
 
     file = RemoteFile([f"{server}/file"], path, md5())
     download([file], tmp_path, len(CONTENT), "MNIST", watch, unpack=lambda: unpacked.append(path.read_bytes()))
-    assert unpacked == [CONTENT] and kept(tmp_path) == [path]
+    assert unpacked == [CONTENT] and files_in(tmp_path) == [path]
     assert reports[-1] == (len(CONTENT), len(CONTENT))
 
 
@@ -85,13 +85,13 @@ def test_a_file_with_another_hash_is_not_kept(server: str, tmp_path: Path, wrong
     file = RemoteFile([f"{server}/file"], tmp_path / "data.bin", **wrong)
     with pytest.raises(BadInput, match=r"MNIST could not be downloaded \(ValueError\)"):
         download([file], tmp_path, len(CONTENT), "MNIST", None)
-    assert kept(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 def test_the_first_digits_of_a_hash_are_enough(server: str, tmp_path: Path) -> None:
     prefix = hashlib.sha256(CONTENT).hexdigest()[:8]
     download([RemoteFile([f"{server}/file"], tmp_path / "net.pth", None, prefix)], tmp_path, 1, "The weights", None)
-    assert kept(tmp_path) == [tmp_path / "net.pth"]
+    assert files_in(tmp_path) == [tmp_path / "net.pth"]
 
 
 @pytest.mark.parametrize("way", ["slow", "stalled"])
@@ -107,10 +107,10 @@ def test_a_stop_ends_the_download_within_a_second_and_leaves_nothing(server: str
     file = RemoteFile([f"{server}/{way}"], tmp_path / "data.bin", md5())
     with pytest.raises(BadInput, match="The download of MNIST was stopped"):
         download([file], tmp_path, len(CONTENT), "MNIST", watch, unpack=lambda: unpacked.append(1))
-    while kept(tmp_path) and time.perf_counter() - asked < 1:
+    while files_in(tmp_path) and time.perf_counter() - asked < 1:
         time.sleep(0.02)
     assert time.perf_counter() - asked < 1
-    assert kept(tmp_path) == [] and unpacked == []
+    assert files_in(tmp_path) == [] and unpacked == []
     while any(thread.name.startswith("download") for thread in threading.enumerate()):
         assert time.perf_counter() - asked < 1
         time.sleep(0.02)

@@ -37,7 +37,7 @@ def found(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): label for path, label in opened.labeled}
 
 
-def told(problem: bool | None = None) -> str:
+def notices_of(problem: bool | None = None) -> str:
     return " ".join(n.text for n in domains.get("imagenet").notices() if problem is None or n.problem == problem)
 
 
@@ -76,7 +76,7 @@ WRITTEN = {
 def test_a_table_of_labels_as_programs_and_people_write_it(folder: Path, how: str) -> None:
     (folder / "labels.csv").write_bytes(WRITTEN[how].encode())
     assert found(folder) == {"a.png": 1, "b.png": 2}
-    assert told() == "labels.csv names 2 of 2 images."
+    assert notices_of() == "labels.csv names 2 of 2 images."
     assert domains.get("imagenet").sample(2)[1].sort()[0].tolist() == [1, 2]
 
 
@@ -116,13 +116,13 @@ def test_composed_and_decomposed_names_are_the_same(folder: Path, stored: str, w
 )
 def test_what_is_wrong_with_a_table_is_counted_and_said(folder: Path, text: str, sentence: str) -> None:
     (folder / "labels.csv").write_text(text)
-    assert re.search(sentence, told(problem=True)), told()
+    assert re.search(sentence, notices_of(problem=True)), notices_of()
 
 
 def test_what_nobody_knows_is_no_problem(folder: Path) -> None:
     (folder / "labels.csv").write_text("file,label\na.png,\nb.png,2\n")
     assert found(folder) == {"b.png": 2}
-    assert told() == "labels.csv names 1 of 2 images." and not told(problem=True)
+    assert notices_of() == "labels.csv names 1 of 2 images." and not notices_of(problem=True)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_what_nobody_knows_is_no_problem(folder: Path) -> None:
 )
 def test_a_table_of_rubbish_takes_nothing_down(folder: Path, data: bytes) -> None:
     (folder / "labels.csv").write_bytes(data)
-    assert found(folder) == {} and "names 0 of 2 images" in told(problem=True)
-    assert domains.get("imagenet").splits() == ("unlabelled",)
+    assert found(folder) == {} and "names 0 of 2 images" in notices_of(problem=True)
+    assert domains.get("imagenet").splits() == ("unlabeled",)
 
 
 def test_an_edit_in_place_is_noticed(folder: Path) -> None:
     domain = domains.get("imagenet")
-    assert domain.splits() == ("unlabelled",)
+    assert domain.splits() == ("unlabeled",)
     (folder / "labels.csv").write_text("file,label\na.png,1\n")
     assert domain.labels("test").tolist() == [1]
     for label in (2, 3, 4):  # as long as before, and within the same moment
@@ -145,7 +145,7 @@ def test_an_edit_in_place_is_noticed(folder: Path) -> None:
             file.write(str(label))
         assert domain.labels("test").tolist() == [label]
     (folder / "labels.csv").unlink()
-    assert domain.splits() == ("unlabelled",)
+    assert domain.splits() == ("unlabeled",)
 
 
 def test_an_unchanged_folder_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,11 +164,11 @@ def test_class_folders_by_name_and_number(folder: Path) -> None:
         (folder / name / "c.png").write_bytes(PNG)
     wanted = {"tabby/c.png": 281, "281/c.png": 281, "golden_retriever/c.png": 207, "mine/goldfish/c.png": 1}
     assert found(folder) == wanted
-    assert domains.get("imagenet").count("unlabelled") == 4  # a, b, mine/c and n02123045/c
-    assert "4 of 8 images have a known class" in told() and "WordNet IDs (n02123045)" in told(problem=True)
+    assert domains.get("imagenet").count("unlabeled") == 4  # a, b, mine/c and n02123045/c
+    assert "4 of 8 images have a known class" in notices_of() and "WordNet IDs (n02123045)" in notices_of(problem=True)
     (folder / "labels.csv").write_text("file,label\ntabby/c.png,2\nmine/c.png,3\nc.png,4\n")
     assert found(folder) == wanted | {"tabby/c.png": 2, "mine/c.png": 3}
-    assert "line 4: 'c.png' may be any of 6 images" in told(problem=True)
+    assert "line 4: 'c.png' may be any of 6 images" in notices_of(problem=True)
 
 
 def test_every_kind_that_an_upload_may_be(folder: Path) -> None:
@@ -177,8 +177,8 @@ def test_every_kind_that_an_upload_may_be(folder: Path) -> None:
     (folder / ".hidden.png").write_bytes(PNG)
     (folder / "._a.png").write_bytes(b"of a Macintosh")
     (folder / "notes.txt").write_text("no image")
-    assert domains.get("imagenet").count("unlabelled") == 2 + len(images.EXTENSIONS)
-    assert "add labels.csv" in told(problem=False)
+    assert domains.get("imagenet").count("unlabeled") == 2 + len(images.EXTENSIONS)
+    assert "add labels.csv" in notices_of(problem=False)
 
 
 def test_what_is_no_image_file_is_named_and_left_out(folder: Path) -> None:
@@ -189,8 +189,8 @@ def test_what_is_no_image_file_is_named_and_left_out(folder: Path) -> None:
     (folder / "self.png").symlink_to(folder / "self.png")
     os.mkfifo(folder / "labels.csv")
     domain = domains.get("imagenet")
-    assert domain.count("unlabelled") == 2
-    text = told(problem=True)
+    assert domain.count("unlabeled") == 2
+    text = notices_of(problem=True)
     assert "gone.png (a broken link)" in text and "labels.csv (a pipe or a device)" in text and "and 1 more" in text
 
 
@@ -200,17 +200,17 @@ def test_a_folder_that_cannot_be_listed(folder: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(image_folder.os, "scandir", refuse)
     assert domains.get("imagenet").splits() == ()
-    assert "(permission denied)" in told(problem=True)
+    assert "(permission denied)" in notices_of(problem=True)
 
 
 def test_a_damaged_image_is_named(folder: Path) -> None:
     (folder / "b.png").write_bytes(PNG[:45])
     domain = domains.get("imagenet")
     with pytest.raises(BadInput, match=r"imagenet/b\.png: This PNG file is damaged"):
-        domain.pixels("unlabelled", 1)
+        domain.pixels("unlabeled", 1)
     (folder / "b.png").unlink()
     with pytest.raises(BadInput, match="holds the images 0 to 0 now"):
-        domain.pixels("unlabelled", 1)
+        domain.pixels("unlabeled", 1)
 
 
 def test_an_image_that_goes_or_becomes_a_pipe_after_the_folder_was_listed(folder: Path) -> None:
@@ -228,9 +228,9 @@ def test_a_name_that_is_not_utf_8(folder: Path) -> None:
     with open(raw, "wb") as file:
         file.write(PNG[:45])
     (folder / "labels.csv").write_bytes(b"file,label\na.png,1\n")
-    assert domains.get("imagenet").count("unlabelled") == 2
+    assert domains.get("imagenet").count("unlabeled") == 2
     with pytest.raises(BadInput, match="damaged") as refused:
-        domains.get("imagenet").pixels("unlabelled", 1)
+        domains.get("imagenet").pixels("unlabeled", 1)
     str(refused.value).encode()  # a browser gets UTF-8
 
 

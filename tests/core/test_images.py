@@ -20,9 +20,9 @@ WORKS, REFUSED = malformed_images.works(), malformed_images.refused()
 SCENE = malformed_images.scene()
 LOSSY = {"plain.jpg", "plain.avif", "cmyk.jpg", "progressive.jpg", "broken exif.jpg", "turned.jpg"}
 TURNED = {"turned.jpg", "turned.png", "turned.webp", "turned.tiff"}
-RECOLOURED = {"plain.gif", "grey.png", "bilevel.png", "palette.png", "palette with a hole.png", "key colour.png"}
-RECOLOURED |= {"animated.gif", "deep grey.png", "deep ramp.png", "deep ramp.tiff", "float.tiff"}
-RECOLOURED |= {"rgba.png", "rgba.webp", "la.png"}
+RECOLORED = {"plain.gif", "grey.png", "bilevel.png", "palette.png", "palette with a hole.png", "key color.png"}
+RECOLORED |= {"animated.gif", "deep grey.png", "deep ramp.png", "deep ramp.tiff", "float.tiff"}
+RECOLORED |= {"rgba.png", "rgba.webp", "la.png"}
 
 
 @pytest.mark.parametrize("name", WORKS)
@@ -32,7 +32,7 @@ def test_odd_pictures_work(name: str) -> None:
     assert pixels.dtype == np.uint8 and pixels.shape == wanted.shape and pixels.flags.writeable
     if name in LOSSY:
         assert np.abs(pixels.astype(int) - wanted).mean() < 12
-    elif name not in RECOLOURED:
+    elif name not in RECOLORED:
         np.testing.assert_array_equal(pixels, wanted)
 
 
@@ -89,8 +89,8 @@ def test_transparency_lies_over_white(name: str) -> None:
         np.testing.assert_array_equal(pixels[:, 24:], SCENE[:, 24:])
 
 
-def test_the_key_colour_is_transparent() -> None:
-    pixels = images.decode(WORKS["key colour.png"])
+def test_the_key_color_is_transparent() -> None:
+    pixels = images.decode(WORKS["key color.png"])
     assert (pixels[0, 0] == 255).all()
     np.testing.assert_array_equal(pixels[1:], SCENE[1:])
 
@@ -140,7 +140,7 @@ def test_a_png_keeps_every_value(channels: int, level: int, size: tuple[int, int
 
 
 @pytest.mark.parametrize("level", [0, 6])
-def test_the_values_of_a_map_stand_for_their_palettes_colours(level: int) -> None:
+def test_the_values_of_a_map_stand_for_their_palettes_colors(level: int) -> None:
     generator = np.random.default_rng(2)
     palette, values = (generator.integers(0, 256, shape, dtype=np.uint8) for shape in ((256, 3), (40, 31, 1)))
     with Image.open(io.BytesIO(images.png(values, level, palette))) as picture:
@@ -225,7 +225,7 @@ def test_a_film_plays_every_frame_in_order(kind: Literal["webp", "gif"], shape: 
             assert np.abs(shown.astype(int) - int(frame[0, 0, 0])).max() <= (0 if kind == "webp" else 2)
 
 
-def test_a_film_of_webp_keeps_every_colour() -> None:
+def test_a_film_of_webp_keeps_every_color() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     with Image.open(io.BytesIO(images.animation([frame, frame[::-1]], "webp"))) as film:
         assert np.array_equal(np.asarray(film.convert("RGB"))[::6, ::6], frame)

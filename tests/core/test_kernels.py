@@ -20,9 +20,9 @@ print(float(Median(window=7)(x).mean()), float(TotalVariation()(x).mean()))
 
 
 def test_everything_works_where_numba_is_not_installed() -> None:
-    def said(program: str) -> list[float]:
+    def printed_numbers(program: str) -> list[float]:
         ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, cwd=ROOT)
         return [float(word) for word in ended.stdout.split()]
 
-    without, with_it = said(WITHOUT), said(WITHOUT.replace('sys.modules["numba"] = None', ""))
+    without, with_it = printed_numbers(WITHOUT), printed_numbers(WITHOUT.replace('sys.modules["numba"] = None', ""))
     assert max(abs(a - b) for a, b in zip(without, with_it, strict=True)) < 1e-5

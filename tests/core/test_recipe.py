@@ -57,7 +57,7 @@ def test_json_and_link_give_the_same_recipe_back() -> None:
         ({"picture": {"kind": "file", "name": "/etc/passwd"}}, "kind"),
         ({"picture": {"name": "nobody"}}, "nobody"),
         ({"seed": -1}, "seed"),
-        ({"colour": "red"}, "colour"),
+        ({"color": "red"}, "color"),
     ],
 )
 def test_what_is_not_in_the_registries_is_refused_in_words(values: dict[str, object], words: str) -> None:

@@ -19,7 +19,7 @@ def trained(shape: str = "square") -> Outcome:
     return run(Recipe(domain="mnist", attack=Method(name="universal_patch", params=params)), device="cpu")
 
 
-def kept(shape: str = "square") -> PrintedPatch:
+def printed_patch(shape: str = "square") -> PrintedPatch:
     found = sticker(trained(shape))
     assert found is not None
     return found
@@ -32,7 +32,7 @@ def scene(name: str = ""):  # type: ignore[no-untyped-def]
 
 
 def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
-    patch, on = kept(), scene()
+    patch, on = printed_patch(), scene()
     side = patch.patch.shape[0]
     for row, column in ((0.0, 0.0), (0.5, 0.25), (1.0, 1.0)):
         stuck = stick_on(patch, on, row=row, column=column)
@@ -49,18 +49,18 @@ def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
 
 
 def test_a_half_turn_turns_it_and_its_size_is_a_share_of_the_side() -> None:
-    patch, on = kept(), scene()
+    patch, on = printed_patch(), scene()
     side = patch.patch.shape[0]
     stuck = stick_on(patch, on, row=0, column=0, angle=180)
     assert np.array_equal(stuck.picture[:side, :side], patch.patch[::-1, ::-1])
     large = stick_on(patch, on, row=0, column=0, size=0.8)
     assert large.covered == pytest.approx(0.64, abs=0.05)
-    disc = stick_on(kept("disc"), on, size=0.8)
+    disc = stick_on(printed_patch("disc"), on, size=0.8)
     assert disc.covered == pytest.approx(0.64 * 3.14 / 4, abs=0.05)
 
 
 def test_a_trained_patch_reaches_its_target_on_a_picture_that_it_never_saw() -> None:
-    patch = kept()
+    patch = printed_patch()
     domain_scene = scene()
     other = 255 - domain_scene.clean  # a negative: nothing of the gallery looks like it
     on = replace(domain_scene, clean=other)
@@ -82,6 +82,6 @@ def test_another_attack_leaves_nothing_to_keep() -> None:
 )
 def test_nonsense_is_refused(how: dict[str, float], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
-        stick_on(kept(), scene(), **how)
-    with pytest.raises(BadInput, match="The patch is grey and the image in colour"):
-        stick_on(kept(), load_example(Recipe(), device="cpu"))
+        stick_on(printed_patch(), scene(), **how)
+    with pytest.raises(BadInput, match="The patch is grey and the image in color"):
+        stick_on(printed_patch(), load_example(Recipe(), device="cpu"))

@@ -45,7 +45,7 @@ def test_it_shows_the_maps_of_every_picture_and_what_moved() -> None:
     row = app.dataframe[0].value.iloc[0]
     assert row["its map inside"] == f"{100 * moved.inside[1]:.0f} %"
     assert (
-        row["top fifths overlap"] == f"{100 * moved.overlap:.0f} %" and row["centre moved"] == f"{moved.moved:.1f} px"
+        row["top fifths overlap"] == f"{100 * moved.overlap:.0f} %" and row["center moved"] == f"{moved.moved:.1f} px"
     )
     assert f"{100 * moved.inside[1]:.0f} % of the classifier's attention lies inside the patch" in verdict(app)
     assert len(tiles(app, "What moved against the clean image")) == 3, "the scale, the attacked one, the defended one"
@@ -83,7 +83,7 @@ def test_a_method_that_cannot_work_here_says_why() -> None:
     assert len(tiles(app, "Class maps in grey")) == 2
 
 
-def test_colours_say_what_they_should() -> None:
+def test_colors_say_what_they_should() -> None:
     values = np.array([[-1.0, 0.0, 1.0]])
     assert signed(values, 1.0)[0, :, 0].tolist() == [0, 128, 255] and signed(values, 0.0)[0, :, 0].tolist() == [128] * 3
     grey = np.full((1, 1, 1), 100, np.uint8)

@@ -90,6 +90,6 @@ def test_an_empty_map_is_told_and_nothing_is_computed_from_it(data: Path) -> Non
     assert "empty: no place" in verdict(app) and "Choose another layer" in verdict(app)
     assert any("the map is empty" in tile["caption"] for tile in tiles(app, "Heat maps over the images"))
     row = app.dataframe[0].value.iloc[0]
-    assert {row[head] for head in ("top fifths overlap", "centre moved", "suppressed", "shared", "emphasised")} == {"–"}
+    assert {row[head] for head in ("top fifths overlap", "center moved", "suppressed", "shared", "emphasized")} == {"–"}
     with pytest.raises(AssertionError, match="no row called"):
         tiles(app, "What moved against the clean image")

@@ -55,7 +55,7 @@ def field(app: AppTest, word: str) -> Any:
     return next(c for c in controls if str(c.key).startswith("tr_") and str(c.key).endswith(word))
 
 
-def kept(state: Status, name: str = "mnist_tiny", owner: str = "", **changes: Any) -> Path:
+def write_run(state: Status, name: str = "mnist_tiny", owner: str = "", **changes: Any) -> Path:
     """The folder of a run that stands there."""
     folder = runs.runs_folder() / name
     folder.mkdir(parents=True)
@@ -65,7 +65,7 @@ def kept(state: Status, name: str = "mnist_tiny", owner: str = "", **changes: An
     return folder
 
 
-def said(app: AppTest) -> str:
+def sentences(app: AppTest) -> str:
     """All sentences of the page."""
     elements = (*app.error, *app.warning, *app.info, *app.caption, *app.markdown, *app.success)
     return "\n".join(str(element.value) for element in elements).replace("\\", "")
@@ -74,7 +74,7 @@ def said(app: AppTest) -> str:
 def test_the_first_visit_says_what_to_do() -> None:
     app = arrive()
     assert verdict(app) == "Train a classifier, a denoiser or attention masks, and use what comes of it at once."
-    assert "choose a plan and press Start" in said(app) and "No training is kept yet" in said(app)
+    assert "choose a plan and press Start" in sentences(app) and "No training is kept yet" in sentences(app)
     box = app.selectbox(key="tr_plan_classifier_mnist")
     titles = list(box.options)
     assert titles[0].startswith("MNIST: ") and any(title.startswith("CIFAR-10: ") for title in titles)
@@ -84,7 +84,7 @@ def test_the_first_visit_says_what_to_do() -> None:
 
 def test_a_tiny_training_is_started_watched_stopped_resumed_and_used() -> None:
     app = opened(epochs=400)
-    text = said(app)
+    text = sentences(app)
     assert "Trains a classifier of MNIST, with the architecture tiny" in text
     assert "It takes 400 epochs over 1,437 images: 4,800 steps of 128 images" in text
     app.button(key="tr_start").click().run()
@@ -93,7 +93,7 @@ def test_a_tiny_training_is_started_watched_stopped_resumed_and_used() -> None:
     app.run()
     assert verdict(app).startswith("mnist_tiny is ") and "through its training" in verdict(app)
     assert len(app.get("plotly_chart")) == 2 and len(app.image) >= 1
-    assert app.button(key="tr_start").disabled and "'mnist_tiny' is running" in said(app)
+    assert app.button(key="tr_start").disabled and "'mnist_tiny' is running" in sentences(app)
     assert field(app, "_name").value == "mnist_tiny_2"
     assert "steps" in app.get("progress")[0].proto.text
     app.button(key="stop").click().run()
@@ -112,14 +112,14 @@ def test_a_tiny_training_is_started_watched_stopped_resumed_and_used() -> None:
     field(app, "_epochs").set_value(2)
     field(app, "_name").set_value("mnist_mine")
     app.run()
-    assert "It takes 2 epochs" in said(app)
+    assert "It takes 2 epochs" in sentences(app)
     app.button(key="tr_start").click().run()
     done = wait_for("mnist_mine", lambda run: run.status.state == "done")
     app.run()
     assert done.plan is not None and done.plan.title == "Tiny (mnist_mine)" and done.plan.stages[0].epochs == 2
     figures = artifacts.find_artifact("classifier", "mnist_mine").card.figures()
     assert verdict(app) == f"mnist_mine is trained: {figures}."
-    assert "It is in the list of classifiers now." in said(app)
+    assert "It is in the list of classifiers now." in sentences(app)
     link = app.get("page_link")[0].proto
     assert Recipe.from_link(link.query_string.split("recipe=")[1]) == Recipe(domain="mnist", classifier="mine")
     assert "mine" in domains.get("mnist").classifier_names()
@@ -130,7 +130,7 @@ def test_parameters_become_the_plan() -> None:
     app.segmented_control(key="tr_kind").set_value("denoiser").run()
     box = app.selectbox(key="tr_plan_denoiser_mnist")
     box.set_value("hgd_cifar10_vgg").run()
-    text = said(app)
+    text = sentences(app)
     assert "It stands before the classifier VGG, which stays as it is" in text
     assert "First FGSM and PGD attack all training images once" in text and "CIFAR-10 is not on this machine" in text
     assert app.button(key="tr_start").disabled and app.button(key="fetch_for_training").label.startswith("Download")
@@ -187,7 +187,7 @@ def test_a_plan_that_needs_weights_which_are_not_here_says_so(
     ],
 )
 def test_a_name_that_is_refused_gets_a_sentence(name: str, sentence: str) -> None:
-    kept(Status("stopped"), "mnist_kept")
+    write_run(Status("stopped"), "mnist_kept")
     app = opened()
     field(app, "_name").set_value(name).run()
     assert not app.exception and sentence in app.error[0].value.replace("\\", "")
@@ -225,17 +225,17 @@ def test_a_hostile_plan_gets_a_sentence(content: bytes, sentence: str) -> None:
 
 
 def test_a_plan_that_failed_says_why_and_can_be_resumed_or_deleted() -> None:
-    kept(Status("failed", "", 5, 10, 1.7e9, 1.7e9, "A loss of mnist_tiny is no number; lower the plan's max_lr."))
+    write_run(Status("failed", "", 5, 10, 1.7e9, 1.7e9, "A loss of mnist_tiny is no number; lower the plan's max_lr."))
     app = arrive()
-    assert verdict(app) == "mnist_tiny failed." and "lower the plan's max" in said(app)
+    assert verdict(app) == "mnist_tiny failed." and "lower the plan's max" in sentences(app)
     assert not app.button(key="go_mnist_tiny").disabled and not app.button(key="delete_mnist_tiny").disabled
 
 
 def test_a_run_whose_process_died_is_interrupted() -> None:
-    kept(Status("running", "classifier, epoch 1 of 3", 5, 10, 1.7e9, 1.7e9))
+    write_run(Status("running", "classifier, epoch 1 of 3", 5, 10, 1.7e9, 1.7e9))
     app = arrive()
     assert verdict(app).startswith("mnist_tiny was interrupted at 50 %: its process ended. Resume goes on")
-    assert "interrupted at 50 %" in said(app)
+    assert "interrupted at 50 %" in sentences(app)
 
 
 def test_damaged_folders_are_lines_that_can_be_deleted() -> None:
@@ -244,7 +244,7 @@ def test_damaged_folders_are_lines_that_can_be_deleted() -> None:
         (root / name).mkdir(parents=True)
         (root / name / "curves.jsonl").write_bytes(b'{"losses": {"a": NaN}, "stage": -1}\n\x00{')
     (root / "broken" / "plan.json").write_text('{"name": 1}')
-    folder = kept(Status("done", "", 3, 3, 1.7e9, 1.7e9))
+    folder = write_run(Status("done", "", 3, 3, 1.7e9, 1.7e9))
     (folder / "samples.safetensors").write_bytes(b"\x00" * 40)
     hostile = [
         {"losses": {"a": 1, "b": "x", "c": True}, "stage": 0, "epoch": 1, "step": 1, "metrics": 5},
@@ -254,7 +254,7 @@ def test_damaged_folders_are_lines_that_can_be_deleted() -> None:
     ]
     (folder / "curves.jsonl").write_text("\n".join(map(json.dumps, hostile)))
     app = arrive()
-    assert verdict(app).startswith("mnist_tiny is trained") and "is gone: there is no such artifact" in said(app)
+    assert verdict(app).startswith("mnist_tiny is trained") and "is gone: there is no such artifact" in sentences(app)
     lines = [str(m.value) for m in app.markdown if str(m.value).startswith("✗")]
     assert len(lines) == 3 and all(len(line) < 800 for line in lines)
     app.query_params["training"] = "broken"
@@ -289,11 +289,11 @@ def test_where_nothing_can_be_written_the_page_says_so(monkeypatch: pytest.Monke
 
 def test_another_browsers_training_can_only_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_RUNS", "own")
-    kept(Status("stopped", "", 5, 10, 1.7e9, 1.7e9), owner="somebody")
+    write_run(Status("stopped", "", 5, 10, 1.7e9, 1.7e9), owner="somebody")
     app = arrive()
-    assert "started by somebody else" in said(app) and verdict(app).startswith("mnist_tiny was stopped")
+    assert "started by somebody else" in sentences(app) and verdict(app).startswith("mnist_tiny was stopped")
     assert not [b for b in app.button if b.key in ("go_mnist_tiny", "delete_mnist_tiny", "stop")]
-    folder = kept(Status("running", "starting", 0, 0, 1.7e9, 4e9), "mnist_other", owner="somebody")
+    folder = write_run(Status("running", "starting", 0, 0, 1.7e9, 4e9), "mnist_other", owner="somebody")
     app.run()
     assert app.button(key="stop").disabled and not (folder / "stop").exists()
     assert not [b for b in app.button if b.key == "stop_mnist_other"]

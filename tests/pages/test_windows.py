@@ -54,7 +54,7 @@ def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
     trace = LGS().trace(batch)
     for which, label in enumerate(ROWS):
         shown = tiles(app, label)
-        assert [tile["title"] for tile in shown][1:] == ["magnitude", "normalised", "region", "suppression", "result"]
+        assert [tile["title"] for tile in shown][1:] == ["magnitude", "normalized", "region", "suppression", "result"]
         result = images.to_pixels(LGS()(batch[which : which + 1]))[0]
         assert np.array_equal(pixels(shown[5]["src"]), result)
         kept = int(trace.kept[which].sum())

@@ -27,15 +27,15 @@ EQUAL = {
 
 @pytest.fixture
 def cifar(data: Path) -> tuple[Classifier, Tensor, Tensor]:
-    return recognised("cifar10", "resnet", 24)
+    return recognized("cifar10", "resnet", 24)
 
 
 @pytest.fixture
 def digits(data: Path) -> tuple[Classifier, Tensor, Tensor]:
-    return recognised("mnist", "a", 16)
+    return recognized("mnist", "a", 16)
 
 
-def recognised(name: str, classifier: str, count: int) -> tuple[Classifier, Tensor, Tensor]:
+def recognized(name: str, classifier: str, count: int) -> tuple[Classifier, Tensor, Tensor]:
     """A classifier and pictures that it gets right; an attack on the others proves nothing."""
     domain = domains.get(name)
     missing = domain.missing()
@@ -110,7 +110,7 @@ def test_cw_on_mnist_is_no_longer_than_cleverhanss(name: str, attack: CW, data: 
     pytest.importorskip("cleverhans", reason=f"cleverhans is {WHY}")
     from cleverhans.torch.attacks.carlini_wagner_l2 import carlini_wagner_l2
 
-    model, x, y = recognised("mnist", name, 40)
+    model, x, y = recognized("mnist", name, 40)
     theirs = carlini_wagner_l2(
         model, x, 10, y=y, lr=RATE, binary_search_steps=SEARCHES, max_iterations=STEPS, initial_const=FIRST
     )

@@ -14,7 +14,7 @@ CLEAN = np.zeros((8, 8, 3), np.uint8)
 MOVED = np.full((8, 8, 3), 8, np.uint8)
 
 
-def said(label: int, confidence: float = 0.6) -> Prediction:
+def prediction_of(label: int, confidence: float = 0.6) -> Prediction:
     return Prediction(label=label, confidence=confidence, top=((label, confidence),), true_confidence=0.1)
 
 
@@ -23,7 +23,7 @@ def attacked(label: int, *, success: bool | None = None, moved: np.ndarray = MOV
     given: dict[str, Any] = {
         "method": "PGD",
         "adversarial": moved,
-        "prediction": said(label),
+        "prediction": prediction_of(label),
         "success": label != 0 if success is None else success,
         "steps_to_success": 3,
         "iterations": 40,
@@ -38,7 +38,7 @@ def attacked(label: int, *, success: bool | None = None, moved: np.ndarray = MOV
 
 
 def guard(label: int, attack: AttackOutcome | None = None, true: int = 0) -> DefendedPrediction:
-    return DefendedPrediction(defended=MOVED, prediction=said(label), recovered=label == true, attack=attack)
+    return DefendedPrediction(defended=MOVED, prediction=prediction_of(label), recovered=label == true, attack=attack)
 
 
 def column(
@@ -68,7 +68,7 @@ def outcome(
         label=0,
         label_known=known,
         clean=CLEAN,
-        clean_prediction=said(before),
+        clean_prediction=prediction_of(before),
         attacked=after,
         columns=columns,
     )

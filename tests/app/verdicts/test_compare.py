@@ -9,7 +9,7 @@ from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_tra
 from core import attacks
 from core.recipe import AttackOutcome, Comparison, TransferMatrix
 from core.recipe.comparison import ComparisonRow
-from tests.app.verdicts.made import CLASSES, CLEAN, attacked, said
+from tests.app.verdicts.made import CLASSES, CLEAN, attacked, prediction_of
 
 FAR = np.full((8, 8, 3), 20, np.uint8)
 WRONG = "The classifier was wrong before any attack: it took this cat for an astronaut (60 %)."
@@ -99,7 +99,7 @@ FAILED, CW = entry("bim", attacked(0)), entry("cw", attacked(1))
     ],
 )
 def test_the_headline_counts_what_ran(found: Comparison, before: int, known: bool, text: str) -> None:
-    assert compare_verdict(found, CLASSES, said(before), 0, known) == text
+    assert compare_verdict(found, CLASSES, prediction_of(before), 0, known) == text
 
 
 def test_a_stopped_comparison_has_a_row_for_each_attack_and_says_how_far_it_came() -> None:
@@ -121,7 +121,7 @@ def test_a_stopped_comparison_warns_of_nothing_that_was_not_finished() -> None:
 
 
 def test_a_stopped_transfer_has_dashes() -> None:
-    found = TransferMatrix(("a", "b"), 0, ((said(0), said(1)),))
+    found = TransferMatrix(("a", "b"), 0, ((prediction_of(0), prediction_of(1)),))
     assert table_of_transfer(found, {"a": "A", "b": "B"}, CLASSES) == [
         {"Made on": "A", "A": "✓ cat 60 %", "B": "✗ astronaut 60 %"},
         {"Made on": "B", "A": "–", "B": "–"},

@@ -9,7 +9,7 @@ import pytest
 
 from app.verdicts.detect import detect_verdict, score_words, trial_table, trial_verdict
 from core.evaluate.detector_benchmark import DetectorBenchmark, DetectorScores
-from tests.app.verdicts.made import CLASSES, said
+from tests.app.verdicts.made import CLASSES, prediction_of
 
 WRONG = "The classifier was wrong before any attack: it took this cat for an astronaut (60 %)."
 
@@ -34,7 +34,7 @@ WRONG = "The classifier was wrong before any attack: it took this cat for an ast
     ],
 )
 def test_the_headline_about_one_image(flags: tuple[bool, bool], seen: tuple[int, int], text: str) -> None:
-    assert detect_verdict("D", flags, (said(seen[0]), said(seen[1])), CLASSES, 0) == text
+    assert detect_verdict("D", flags, (prediction_of(seen[0]), prediction_of(seen[1])), CLASSES, 0) == text
 
 
 def judged(scores: list[float], predicted: list[int]) -> DetectorScores:

@@ -41,7 +41,7 @@ def answers(table: dict[tuple[int, int, int], int]) -> Predict:
     return predict
 
 
-def told(tmp_path: Path, made: Plan, predict: Predict, most: int = 10**6, **options: Any) -> str:
+def verdict_of(tmp_path: Path, made: Plan, predict: Predict, most: int = 10**6, **options: Any) -> str:
     path = tmp_path / "run.sqlite"
     target = int(made.target) if made.target else -1
     fill(made, path, predict, most, target)
@@ -145,7 +145,7 @@ BOTH = {(NO_ATTACK, NO_DEFENSE, NO_DEFENSE): 9, (0, NO_DEFENSE, NO_DEFENSE): 2, 
 def test_the_headline_says_what_the_run_found(
     changes: dict[str, Any], table: dict[tuple[int, int, int], int], sentence: str, tmp_path: Path
 ) -> None:
-    assert told(tmp_path, plan(**changes), answers(table)) == sentence
+    assert verdict_of(tmp_path, plan(**changes), answers(table)) == sentence
 
 
 def test_a_target_is_what_the_headline_speaks_of(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_target_is_what_the_headline_speaks_of(tmp_path: Path) -> None:
         return labels if task.attack == NO_ATTACK else np.full_like(labels, 3)
 
     made = plan(target="3")
-    text = told(tmp_path, made, predict)
+    text = verdict_of(tmp_path, made, predict)
     with RunStore(tmp_path / "run.sqlite") as run:
         own = int((run.labels == 3).sum())
     assert 0 < own < 10
@@ -162,7 +162,7 @@ def test_a_target_is_what_the_headline_speaks_of(tmp_path: Path) -> None:
         == f"FGSM (eps 0.1569) turns {10 - own} of {10 - own} into “3” and leaves {own} of 10 right (10 without it)."
     )
     (tmp_path / "run.sqlite").unlink()
-    assert told(tmp_path, made, answers({})).startswith(f"FGSM (eps 0.1569) turns none of {10 - own} into “3”")
+    assert verdict_of(tmp_path, made, answers({})).startswith(f"FGSM (eps 0.1569) turns none of {10 - own} into “3”")
 
 
 def test_of_several_classifiers_the_headline_names_the_one_that_it_speaks_of(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_of_several_classifiers_the_headline_names_the_one_that_it_speaks_of(tmp
         return right(10 if task.attack == NO_ATTACK else 3 + task.classifier, labels, task.batch)
 
     made = plan(classifiers=("a", "b"))
-    first = told(tmp_path, made, predict)
+    first = verdict_of(tmp_path, made, predict)
     with RunStore(tmp_path / "run.sqlite") as run:
         second = evaluate_verdict(Metrics(run), 1)
     assert first.endswith(": FGSM (eps 0.1569) leaves 3 of 10 right (10 without it).")
@@ -194,11 +194,15 @@ def test_an_unfinished_run_says_so_and_compares_the_same_images(tmp_path: Path) 
         ),
         (4, "FGSM (eps 0.1569) leaves 2 of 10 right (10 without it)."),
     ):
-        assert told(tmp_path, plan(), answers(table), most) == words
+        assert verdict_of(tmp_path, plan(), answers(table), most) == words
         (tmp_path / "run.sqlite").unlink()
-    assert told(tmp_path, plan(), answers(table), 0, busy=True) == "The evaluation is at work; nothing is known yet."
+    assert (
+        verdict_of(tmp_path, plan(), answers(table), 0, busy=True) == "The evaluation is at work; nothing is known yet."
+    )
     (tmp_path / "run.sqlite").unlink()
-    assert told(tmp_path, plan(), answers(table), 2, busy=True).startswith("At work, 2 of 4 parts done, numbers over 5")
+    assert verdict_of(tmp_path, plan(), answers(table), 2, busy=True).startswith(
+        "At work, 2 of 4 parts done, numbers over 5"
+    )
 
 
 def test_tables_and_captions_of_an_unfinished_run_say_on_how_many_images(tmp_path: Path) -> None:

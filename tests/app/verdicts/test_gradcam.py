@@ -8,7 +8,7 @@ import pytest
 from app.verdicts.gradcam import ADVICE, cam_verdict, map_words, shift_table
 from core.explain.shift import shift
 from core.recipe import ClassMap
-from tests.app.verdicts.made import CLASSES, CLEAN, MOVED, said
+from tests.app.verdicts.made import CLASSES, CLEAN, MOVED, prediction_of
 
 EMPTY = np.zeros((10, 10), np.float32)
 LEFT, RIGHT = EMPTY.copy(), EMPTY.copy()
@@ -32,7 +32,7 @@ def shown(
             f"JPEG {n - 1}" if n > 1 else kind,
             kind,
             CLEAN if n == 0 else moved,
-            said(seen[n]),
+            prediction_of(seen[n]),
             seen[n],
             values,
             None if n == 0 else shift(clean, values, region),
@@ -127,7 +127,7 @@ def test_an_empty_map_has_dashes_and_says_so() -> None:
     ]
     empty, there = shift_table(found, CLASSES)
     assert empty["explains"] == "astronaut" and set(list(empty.values())[2:]) == {"–"}
-    assert there["shared"] == "0 %" and there["suppressed"] == "50 %" and there["centre moved"] == "8.0 px"
+    assert there["shared"] == "0 %" and there["suppressed"] == "50 %" and there["center moved"] == "8.0 px"
     assert there["clean map inside the patch"] == "0 %" and there["its map inside"] == "100 %"
     assert list(empty) == list(there)
     assert "its map inside" not in shift_table(shown(EMPTY, EMPTY), CLASSES)[0]

@@ -10,7 +10,7 @@ from app.verdicts.landscape import regions_verdict, spectrum_verdict, surface_ve
 from core.explain.landscape import Grid, Plane
 from core.recipe import AttackOutcome
 from core.recipe.surroundings import Regions
-from tests.app.verdicts.made import CLASSES, CLEAN, attacked, said
+from tests.app.verdicts.made import CLASSES, CLEAN, attacked, prediction_of
 
 STEPS = np.array([-8, -4, 0, 4, 8], np.float32) / 255
 
@@ -101,7 +101,7 @@ def regions(third: str, seen: list[int]) -> Regions:
     ],
 )
 def test_the_regions_are_told_as_they_are(found: Regions, done: AttackOutcome, before: int, text: str) -> None:
-    assert regions_verdict(found, done, said(before), CLASSES) == text
+    assert regions_verdict(found, done, prediction_of(before), CLASSES) == text
 
 
 def test_a_spectrum_of_nothing_has_no_share() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.verdicts.masks import masks_verdict
-from tests.app.verdicts.made import CLASSES, said
+from tests.app.verdicts.made import CLASSES, prediction_of
 
 WRONG = "The classifier was wrong before any attack: it took this cat for an astronaut (60 %)."
 FLAGGED = "they disagree, so the image is flagged."
@@ -60,4 +60,4 @@ FLAGGED = "they disagree, so the image is flagged."
     ],
 )
 def test_the_headline_is_true(seen: tuple[int, int], read: tuple[int, int], known: bool, text: str) -> None:
-    assert masks_verdict(said(seen[0]), said(seen[1]), read, CLASSES, 0, known) == text
+    assert masks_verdict(prediction_of(seen[0]), prediction_of(seen[1]), read, CLASSES, 0, known) == text

@@ -7,7 +7,7 @@ from math import nan
 import pytest
 
 from app.verdicts.windows import windows_verdict
-from tests.app.verdicts.made import CLASSES, said
+from tests.app.verdicts.made import CLASSES, prediction_of
 
 WRONG = "The classifier was wrong before any attack: it took this cat for an astronaut (60 %)."
 
@@ -60,5 +60,5 @@ WRONG = "The classifier was wrong before any attack: it took this cat for an ast
 def test_the_headline_is_true(
     kept: int, recall: float | None, seen: tuple[int, int, int], known: bool, text: str
 ) -> None:
-    clean, attacked, smoothed = map(said, seen)
+    clean, attacked, smoothed = map(prediction_of, seen)
     assert windows_verdict(kept, recall, (clean, attacked, smoothed), CLASSES, 0, known) == text

@@ -10,7 +10,7 @@ from core.random_streams import RandomStreams, draw_seed
 
 
 def classifier(network: nn.Module, classes: int, size: int = 8, channels: int = 3) -> Classifier:
-    """A network as a classifier without normalisation."""
+    """A network as a classifier without normalization."""
     return Classifier(
         network,
         name="tiny",

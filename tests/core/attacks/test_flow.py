@@ -13,7 +13,7 @@ from tests.core.attacks.networks import curved, pictures
 
 
 def rough(flow: Tensor) -> float:
-    """Total variation by a loop over neighbours."""
+    """Total variation by a loop over neighbors."""
     total = 0.0
     _, height, width = flow.shape
     for r in range(height):

@@ -286,7 +286,7 @@ def test_deepfool_refuses_nonsense() -> None:
 
 @pytest.fixture(scope="module")
 def digits(data_root: Path) -> Iterator[dict[str, tuple[Classifier, Tensor, Tensor]]]:
-    """MNIST's two classifiers and 200 images that both recognise: backgrounds of exactly 0, strokes of exactly 1."""
+    """MNIST's two classifiers and 200 images that both recognize: backgrounds of exactly 0, strokes of exactly 1."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIRAGE_DATA", str(data_root))
         domain = domains.get("mnist")
@@ -313,7 +313,7 @@ def test_cws_default_fools_images_of_values_at_0_and_1(
 
 @pytest.fixture(scope="module")
 def robust(digits: dict[str, tuple[Classifier, Tensor, Tensor]]) -> tuple[Classifier, Tensor, Tensor]:
-    """A small network trained on the images that PGD makes at 0.3, and images that it recognises."""
+    """A small network trained on the images that PGD makes at 0.3, and images that it recognizes."""
     _, x, y = digits["a"]
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))

@@ -137,8 +137,8 @@ def naive_bilateral(image: np.ndarray, window: int, sigma_spatial: float, sigma_
             for down in range(-reach, reach + 1):
                 for right in range(-reach, reach + 1):
                     other = padded[:, y + reach + down, x + reach + right]
-                    colour = ((other - image[:, y, x]) ** 2).sum()
-                    weight = np.exp(-(down**2 + right**2) / (2 * sigma_spatial**2) - colour / (2 * sigma_range**2))
+                    color = ((other - image[:, y, x]) ** 2).sum()
+                    weight = np.exp(-(down**2 + right**2) / (2 * sigma_spatial**2) - color / (2 * sigma_range**2))
                     total, weights = total + weight * other, weights + weight
             result[:, y, x] = total / weights
     return result
@@ -288,7 +288,7 @@ def naive_lgs(image: np.ndarray, lam: float, gamma: float, tau: int, overlap: in
             down = grey[y + 1, x] - grey[y, x] if y + 1 < height else 0.0
             magnitude[y, x] = np.hypot(across, down)
     span = magnitude.max() - magnitude.min()
-    normalised = (magnitude - magnitude.min()) / span if span > 0 else np.zeros_like(magnitude)
+    normalized = (magnitude - magnitude.min()) / span if span > 0 else np.zeros_like(magnitude)
 
     def starts(side: int) -> list[int]:
         found, at = [], 0
@@ -298,15 +298,15 @@ def naive_lgs(image: np.ndarray, lam: float, gamma: float, tau: int, overlap: in
         return [*found, side - tau]
 
     region = np.zeros(grey.shape, bool)
-    means = np.array([[normalised[y : y + tau, x : x + tau].mean() for x in starts(width)] for y in starts(height)])
+    means = np.array([[normalized[y : y + tau, x : x + tau].mean() for x in starts(width)] for y in starts(height)])
     for row, y in enumerate(starts(height)):
         for column, x in enumerate(starts(width)):
             if means[row, column] > gamma:
                 region[y : y + tau, x : x + tau] = True
-    suppression = np.clip(lam * normalised * region, 0, 1)
+    suppression = np.clip(lam * normalized * region, 0, 1)
     return {
         "magnitude": magnitude[None],
-        "normalised": normalised[None],
+        "normalized": normalized[None],
         "means": means,
         "region": region[None],
         "suppression": suppression[None],
@@ -349,7 +349,7 @@ def test_compiled_lgs_is_that_of_tensors(
     assert 0 < int(wanted.kept[0].sum()) < wanted.kept[0].numel() and not wanted.kept[9].any()
     for name in ("kept", "region", "tops", "lefts"):
         assert np.array_equal(getattr(trace[1], name), getattr(wanted, name)), name
-    for name in ("magnitude", "normalised", "means", "suppression", "result"):
+    for name in ("magnitude", "normalized", "means", "suppression", "result"):
         torch.testing.assert_close(getattr(trace[1], name), getattr(wanted, name), rtol=0, atol=most, msg=name)
 
 

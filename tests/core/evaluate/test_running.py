@@ -199,7 +199,7 @@ def test_a_universal_attack_without_a_target_gets_a_sentence(tmp_path: Path) -> 
 
 
 def test_more_images_than_there_are_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="17 labelled images in 'test'"):
+    with pytest.raises(BadInput, match="17 labeled images in 'test'"):
         RunStore.create(Plan(n_images=18), "cpu", tmp_path / "r.sqlite")
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""The classifier's contract: normalisation inside, eval mode and weights that nothing changes."""
+"""The classifier's contract: normalization inside, eval mode and weights that nothing changes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pictures(count: int = 5) -> Tensor:
     return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_normalisation_inside_is_the_one_by_hand() -> None:
+def test_the_normalization_inside_is_the_one_by_hand() -> None:
     inner, x = network().eval(), pictures()
     by_hand = torch.stack([(x[:, c] - MEAN[c]) / STD[c] for c in range(3)], 1)
     torch.testing.assert_close(classifier(inner)(x), inner(by_hand))

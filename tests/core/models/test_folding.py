@@ -35,7 +35,7 @@ def norms(network: nn.Module) -> int:
 )
 @torch.no_grad()
 def test_a_folded_network_says_the_same_with_fewer_layers(name: str, left: int) -> None:
-    """DenseNet normalises before it convolves: only the norms between two convolutions go."""
+    """DenseNet normalizes before it convolves: only the norms between two convolutions go."""
     torch.manual_seed(0)
     network = unlike_new(get_model(name, weights=None))
     images = torch.rand(2, 3, 64, 64)

@@ -54,7 +54,7 @@ def test_own_weights_come_first_and_say_whose_they_are(own: Path) -> None:
     assert pretrained.title("mobilenet_v2_own") == "MobileNet v2 (your own weights)"
 
 
-def test_own_weights_recognise_real_pictures_with_their_own_normalisation(own: Path, data: Path) -> None:
+def test_own_weights_recognize_real_pictures_with_their_own_normalization(own: Path, data: Path) -> None:
     images, labels = domains.get("imagenet").sample(40, seed=0)
     model = pretrained.load("mobilenet_v2_own", own)
     assert model.mean.flatten().tolist() == [0.5] * 3 and model.size == 224
@@ -63,7 +63,7 @@ def test_own_weights_recognise_real_pictures_with_their_own_normalisation(own: P
     assert right >= 20
 
 
-def test_weights_without_a_sidecar_take_imagenets_normalisation(own: Path) -> None:
+def test_weights_without_a_sidecar_take_imagenets_normalization(own: Path) -> None:
     model = pretrained.load("squeezenet1_0_own", own)
     assert model.mean.flatten().tolist() == pytest.approx(pretrained.MEAN)
     assert model.std.flatten().tolist() == pytest.approx(pretrained.STD)

@@ -68,7 +68,7 @@ def test_a_crop_keeps_at_least_the_share_of_the_area_that_was_asked() -> None:
     assert float((across * down).min()) < 0.75
 
 
-def test_without_colour_a_flat_picture_stays_as_it_is() -> None:
+def test_without_color_a_flat_picture_stays_as_it_is() -> None:
     flat = torch.full((5, 3, 12, 12), 0.3)
     torch.testing.assert_close(
         augment.cropped(flat, generator(), 8, min_scale=0.1, max_rotation=0.3), torch.full((5, 3, 8, 8), 0.3)

@@ -63,7 +63,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"name": "../mnist_x"}, "name"),
     "foreign name": ({"name": "cifar10_x"}, "is named mnist_NAME"),
     "mean": ({"mean": [0, 0, 0]}, "mean must have one number a channel"),
-    "unknown": ({"colour": 1}, "has no parameter 'colour'"),
+    "unknown": ({"color": 1}, "has no parameter 'color'"),
     "masks": ({"kind": "mask_generator", "trains": "generator", "trained_against": "a"}, "'fc' or 'conv'"),
     "masks of nobody": (
         {"kind": "mask_generator", "trains": "generator", "architecture": "fc", "trained_against": "hal"},
