@@ -88,6 +88,13 @@ class Declared(BaseModel):
     title: ClassVar[str]  # as on the screen
     summary: ClassVar[str]  # one line of help
     paper: ClassVar[str]  # authors, year, equation
+    registry: ClassVar[Registry[Any] | None] = None  # which a subclass with a name enters by being defined
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.registry is not None and "name" in cls.__dict__:
+            cls.registry.add(cls)
 
     def __init__(self, /, **values: Any) -> None:
         try:

@@ -19,10 +19,9 @@ from core.defenses import DKN, LearnedDefense
 from core.figures.colormaps import DIVERGING, signed
 from core.inputs import BadInput
 from core.recipe import AttackOutcome, Example, Method, Recipe
-from core.recipe.columns import methods_of
+from core.recipe.columns import methods_of, with_method
 from core.recipe.denoising import DenoisedImage, Denoising, Values, denoise, kernel_maps
 
-MOST = 12  # columns that a recipe can have
 TONES: tuple[Role, Role] = ("clean", "adversarial")
 
 
@@ -52,16 +51,10 @@ def chosen(recipe: Recipe, offered: dict[str, Method]) -> str:
 
 def use(offered: dict[str, Method]) -> None:
     """Keep the denoiser of the list in the recipe: in place of its first learned one, else as a column of its own."""
-    new, columns, done = offered[st.session_state.denoiser], [], False
     names = {method.name for method in offered.values()}
-    for column in session.recipe().defenses:
-        replaced = not done and isinstance(column, tuple) and len(column) == 1 and column[0].name in names
-        columns.append((new,) if replaced else column)
-        done = done or replaced
     with session.report_errors():
-        if not done and len(columns) >= MOST:
-            raise BadInput(f"The recipe has {MOST} defenses already; remove one on the Defend page.")
-        session.update_recipe(defenses=tuple(columns if done else [*columns, (new,)]))
+        columns = with_method(session.recipe().defenses, names, offered[st.session_state.denoiser])
+        session.update_recipe(defenses=columns)
 
 
 def compare(method: Method) -> None:

@@ -31,10 +31,9 @@ from core.defenses.lgs import LGSTrace
 from core.figures.colormaps import CIVIDIS, levels
 from core.inputs import BadInput
 from core.recipe import AttackOutcome, Example, Method, Prediction, Recipe
-from core.recipe.columns import column_of, members_of, methods_of
+from core.recipe.columns import methods_of, with_method
 from core.recipe.running import predict
 
-MOST = 12  # columns that a recipe can have
 NAMES = ("clean", "attacked")
 TONES: tuple[Role, Role] = ("clean", "adversarial")
 
@@ -46,20 +45,8 @@ def held(recipe: Recipe) -> Method:
 
 def change(params: dict[str, object]) -> None:
     """Keep these parameters in the recipe: in place of its first gradients smoothing, else as a column of its own."""
-    columns, new, done = [], Method(name="lgs", params=params), False
-    for column in session.recipe().defenses:
-        members = []
-        for member in members_of(column):
-            chain = []
-            for method in member.defenses:
-                first = method.name == "lgs" and not done
-                chain.append(new if first else method)
-                done = done or first
-            members.append(member.model_copy(update={"defenses": tuple(chain)}))
-        columns.append(column_of(tuple(members)))
-    if not done and len(columns) >= MOST:
-        raise BadInput(f"The recipe has {MOST} defenses already; remove one on the Defend page.")
-    session.update_recipe(defenses=tuple(columns if done else [*columns, (new,)]))
+    new = Method(name="lgs", params=params)
+    session.update_recipe(defenses=with_method(session.recipe().defenses, ("lgs",), new))
 
 
 def moved(gamma: float) -> None:

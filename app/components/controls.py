@@ -6,7 +6,7 @@ that was changed elsewhere (a link, a click on the image, another page) moves th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,34 +35,29 @@ def controls(
         if not some:
             continue
         with shelf or st.expander("More settings"):
-            for parameter in some:
-                value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
-                if value != parameter.default:
-                    chosen[parameter.name] = value
+            chosen.update(_changed(_control, some, held, f"{key}_{method.name}"))
     return chosen
 
 
 def inline_controls(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
     """The same beside each other, all in sight."""
     declared = method.parameters()
-    held, chosen = _all_values(method, params, declared), {}
     with st.container(key=f"{key}_strip", horizontal=True, gap="medium"):
-        for parameter in declared:
-            value = _control(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
-            if value != parameter.default:
-                chosen[parameter.name] = value
-    return chosen
+        return _changed(_control, declared, _all_values(method, params, declared), f"{key}_{method.name}")
 
 
 def current_values(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
     """What `inline_controls` is going to return: where its controls stand, before they are drawn."""
     declared = method.parameters()
-    held, chosen = _all_values(method, params, declared), {}
-    for parameter in declared:
-        value = _current_value(parameter, held[parameter.name], f"{key}_{method.name}_{parameter.name}")
-        if value != parameter.default:
-            chosen[parameter.name] = value
-    return chosen
+    return _changed(_current_value, declared, _all_values(method, params, declared), f"{key}_{method.name}")
+
+
+def _changed(
+    value_of: Callable[[Parameter, Any, str], Any], parameters: Parameters, values: Mapping[str, Any], key: str
+) -> dict[str, Any]:
+    """The values that differ from the defaults, as `value_of` gives them for each parameter, its value and its widget's key."""
+    found = {p.name: value_of(p, values[p.name], f"{key}_{p.name}") for p in parameters}
+    return {p.name: found[p.name] for p in parameters if found[p.name] != p.default}
 
 
 def is_rendered(method: type[Declared], *, key: str) -> bool:

@@ -108,6 +108,9 @@ class AttackResult:
         return quantise(self.images)
 
 
+REGISTRY: Registry[Attack] = Registry("attack")
+
+
 class Attack(Declared, ABC):
     """A way to change images so that a classifier errs.
 
@@ -117,16 +120,12 @@ class Attack(Declared, ABC):
     fails, the clean image is returned, for half a change means nothing.
     """
 
+    registry: ClassVar[Registry[Any] | None] = REGISTRY
+
     smallest: ClassVar[bool] = False
     instant: ClassVar[bool] = False  # over in a moment, so that a screen may run it at every change of a slider
     universal: ClassVar[bool] = False  # makes one change for all images, so it wants to be trained on several
     access: ClassVar[Literal["gradient", "logits", "nothing"]] = "gradient"  # what the attacker sees of the classifier
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        if "name" in cls.__dict__:
-            REGISTRY.add(cls)
 
     @abstractmethod
     def iterate(
@@ -297,6 +296,3 @@ def _stream(iterations: Iterator[Step], looks: AttackLooks, classifier: Classifi
                     check_logits(classifier(images))
         looks.finished(step.number)
         yield step
-
-
-REGISTRY: Registry[Attack] = Registry("attack")

@@ -15,6 +15,8 @@ from core.inputs import BadInput, check_images, full_precision
 from core.random_streams import RandomStreams
 from core.threads import spread
 
+REGISTRY: Registry[Defense] = Registry("defense")
+
 
 class Defense(Declared, ABC):
     """A transformation of the input, applied before the classifier sees it.
@@ -22,13 +24,9 @@ class Defense(Declared, ABC):
     A subclass declares its parameters as fields, names itself with the class variables of `Declared`, and writes `apply`.
     """
 
-    differentiable: ClassVar[bool] = True  # whether autograd through `apply` gives a useful gradient
+    registry: ClassVar[Registry[Any] | None] = REGISTRY
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        if "name" in cls.__dict__:
-            REGISTRY.add(cls)
+    differentiable: ClassVar[bool] = True  # whether autograd through `apply` gives a useful gradient
 
     @classmethod
     def fits(cls, domain: Domain) -> bool:
@@ -144,6 +142,3 @@ def fit_window(title: str, window: int, images: Tensor) -> None:
         raise BadInput(
             f"{title}: the window is {window}×{window} and the image {height}×{width}; choose a smaller window."
         )
-
-
-REGISTRY: Registry[Defense] = Registry("defense")

@@ -20,6 +20,9 @@ from core.models.classifier import Classifier
 Scores = npt.NDArray[np.floating]
 
 
+REGISTRY: Registry[Detector] = Registry("detector")
+
+
 class Detector(Declared, ABC):
     """Scores how suspicious images are to a classifier.
 
@@ -33,6 +36,8 @@ class Detector(Declared, ABC):
         classifier: whose images are scored.
     """
 
+    registry: ClassVar[Registry[Any] | None] = REGISTRY
+
     default_threshold: ClassVar[float | None] = None
 
     _classifier: Classifier | None = PrivateAttr(None)
@@ -42,12 +47,6 @@ class Detector(Declared, ABC):
         if classifier is not None:
             self.check_classifier(classifier)
         self._classifier = classifier
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        if "name" in cls.__dict__:
-            REGISTRY.add(cls)
 
     @classmethod
     def fits(cls, domain: Domain) -> bool:
@@ -109,9 +108,6 @@ class Detector(Declared, ABC):
             return self.default_threshold
         with torch.no_grad():
             return threshold_at(self.score(clean).float().cpu().numpy(), false_positives)
-
-
-REGISTRY: Registry[Detector] = Registry("detector")
 
 
 def threshold_at(scores: Scores, false_positives: float = 0.05) -> float:

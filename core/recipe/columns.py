@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
@@ -13,6 +13,7 @@ from core.inputs import BadInput, quoted
 from core.systems import Backward, Member, System
 
 MOST_METHODS = 6  # in a chain
+MAX_COLUMNS = 12  # of a recipe
 MOST_MEMBERS = 6  # of a vote
 
 
@@ -75,6 +76,31 @@ def column_of(members: tuple[MemberSpec, ...]) -> ColumnSpec:
     if len(members) == 1 and not members[0].classifier and members[0].defenses:
         return members[0].defenses
     return SystemSpec(members=members)
+
+
+def with_method(columns: Columns, names: Container[str], new: Method) -> Columns:
+    """The columns with `new` in place of the first method that is called one of `names`, else with a column of its own.
+
+    Raises:
+        BadInput: there is no such method, and no room for another column.
+    """
+    changed: list[ColumnSpec] = []
+    done = False
+    for column in columns:
+        members = []
+        for member in members_of(column):
+            chain = []
+            for method in member.defenses:
+                first = method.name in names and not done
+                chain.append(new if first else method)
+                done = done or first
+            members.append(member.model_copy(update={"defenses": tuple(chain)}))
+        changed.append(column_of(tuple(members)))
+    if done:
+        return tuple(changed)
+    if len(columns) >= MAX_COLUMNS:
+        raise BadInput(f"The recipe has {MAX_COLUMNS} defenses already; remove one on the Defend page.")
+    return (*columns, (new,))
 
 
 def methods_of(columns: Columns) -> Iterator[Method]:

@@ -14,6 +14,7 @@ from core.declaration import Real, json_fields, readable
 from core.domains.chosen import Picture
 from core.inputs import BadInput, quoted
 from core.recipe.columns import (
+    MAX_COLUMNS,
     Columns,
     ColumnSpec,
     Method,
@@ -131,7 +132,7 @@ class Recipe(JsonSpec):
     true_class: Annotated[str, Field(max_length=80)] = ""
     attack: Method = Method(name="pgd")
     target: Annotated[str, Field(max_length=80)] = ""
-    defenses: Annotated[Columns, Field(max_length=12)] = (
+    defenses: Annotated[Columns, Field(max_length=MAX_COLUMNS)] = (
         (Method(name="jpeg"),),
         (Method(name="median"),),
         (Method(name="lgs"),),

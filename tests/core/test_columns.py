@@ -9,7 +9,16 @@ import pytest
 from core import BadInput, Recipe, domains
 from core.evaluate import Plan
 from core.recipe import Method
-from core.recipe.columns import MemberSpec, SystemSpec, column_of, members_of, methods_of, named_classifiers
+from core.recipe.columns import (
+    MAX_COLUMNS,
+    MemberSpec,
+    SystemSpec,
+    column_of,
+    members_of,
+    methods_of,
+    named_classifiers,
+    with_method,
+)
 from core.recipe.notation import parse_column
 
 JPEG = Method(name="jpeg", params={"quality": "30"})
@@ -96,3 +105,15 @@ def test_naming_and_validating_loads_no_weights(monkeypatch: pytest.MonkeyPatch)
     assert named_classifiers(recipe.defenses) == ("b",)
     assert [method.name for method in methods_of(recipe.defenses)] == ["jpeg"]
     assert column_of(members_of(recipe.defenses[0])) == recipe.defenses[0]
+
+
+def test_a_method_takes_the_place_of_the_first_of_its_names() -> None:
+    old, new, jpeg = Method(name="lgs"), Method(name="median"), Method(name="jpeg")
+    vote = SystemSpec(members=(MemberSpec(defenses=(jpeg, old)), MemberSpec(classifier="vgg", defenses=(old,))))
+    changed = with_method(((jpeg,), vote, (old,)), ("lgs",), new)
+    assert changed[0] == (jpeg,) and changed[2] == (old,)
+    assert [m.defenses for m in members_of(changed[1])] == [(jpeg, new), (old,)], "the first one alone"
+    assert with_method(((jpeg,),), ("lgs",), new) == ((jpeg,), (new,))
+    with pytest.raises(BadInput, match="has 12 defenses already; remove one on the Defend page"):
+        with_method(((jpeg,),) * MAX_COLUMNS, ("lgs",), new)
+    assert with_method(((old,),) * MAX_COLUMNS, ("lgs",), new)[0] == (new,)
