@@ -28,7 +28,7 @@ from core.models.loss_network import LossNetwork
 from core.models.per_pixel import per_pixel_convolution
 from core.training import Trainer, TrainingPlan
 from core.training.objectives import OBJECTIVES, Batch
-from core.training.plans import PLANS
+from core.training.shipped import PLANS
 
 BATCH, STEPS = 64, 4
 CPU = torch.device("cpu")

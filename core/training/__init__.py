@@ -17,7 +17,8 @@ from core.training.crafting import craft_images
 from core.training.data import load_data
 from core.training.kinds import KINDS, Networks, card_fields
 from core.training.parallel import Group, join, leave
-from core.training.plans import PLANS, TrainingPlan, find_plan
+from core.training.plans import TrainingPlan
+from core.training.shipped import PLANS, find_plan
 from core.training.trainer import Trainer, TrainingProgress
 
 SAMPLES = 8  # images shown while a run trains

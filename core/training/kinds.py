@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from core import domains
 from core.explain import masks
-from core.models.architectures import ARCHITECTURES, Shape, WhitenedResNet
+from core.models.architectures import ARCHITECTURES, Shape
 from core.models.artifacts import Artifact, Metric, build_network, load_classifier, load_weights, save, write_card
 from core.models.loss_network import LossNetwork
+from core.models.networks import WhitenedResNet
 from core.training.data import DATASETS, Data
 from core.training.plans import TrainingPlan
 

@@ -18,8 +18,9 @@ from safetensors.torch import save as packed
 from core import BadInput, Recipe, domains
 from core.evaluate import Plan
 from core.models import artifacts
-from core.models.architectures import ARCHITECTURES, DigitB, Shape
+from core.models.architectures import ARCHITECTURES, Shape
 from core.models.artifacts import WEIGHTS, find_artifact, list_artifacts, load_classifier, problems
+from core.models.networks import DigitB
 
 MNIST = domains.get("mnist")
 

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from core import domains
 from core.inputs import BadInput
-from core.models.architectures import ARCHITECTURES, Shape, SmallCNN
+from core.models.architectures import ARCHITECTURES, Shape
 from core.models.denoisers import Autoencoder, DUNet, KernelPredictionNet, UNet, identity_kernels
 from core.models.loss_network import LossNetwork
+from core.models.networks import SmallCNN
 from core.models.per_pixel import contributions, per_pixel_convolution
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -19,8 +19,9 @@ from torch.nn import functional as F
 
 from core import BadInput, domains
 from core.domains.mnist import stand_in
-from core.models.architectures import ARCHITECTURES, WhitenedResNet
+from core.models.architectures import ARCHITECTURES
 from core.models.artifacts import load_classifier, read_artifact
+from core.models.networks import WhitenedResNet
 from core.plugins import load_plugins
 from core.training import Trainer, TrainingPlan, TrainingProgress, find_plan, train
 from core.training import data as datasets

@@ -1,0 +1,213 @@
+"""The plans of what ships, as JSON has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core import files
+from core.inputs import BadInput, quoted
+from core.training.plans import Stage, TrainingPlan
+
+_PHOTO: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_CIFAR10: dict[str, Any] = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.247, 0.2435, 0.2616)}
+_MNIST: dict[str, Any] = {"mean": (0.1307,), "std": (0.3081,)}
+_SHIFT_DIGITS = {"name": "shift", "params": {"by": 2, "flip": False}}
+_SHIFT_CIFAR10 = {"name": "shift", "params": {"by": 3, "flip": True}}
+
+
+def _classifier(
+    name: str, title: str, architecture: str, cam_layer: str, description: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """A classifier's plan of one stage; `settings` are those of the stage, the normalization, and label_smoothing."""
+    domain = settings.get("domain", name.partition("_")[0])
+    stage = {key: value for key, value in settings.items() if key in Stage.model_fields}
+    params = {"label_smoothing": settings.get("label_smoothing", 0.0)}
+    return {
+        **{"name": name, "title": title, "domain": domain, "dataset": settings.get("dataset", domain)},
+        **{"architecture": architecture, "mean": settings["mean"], "std": settings["std"]},
+        **{"cam_layer": cam_layer, "description": description},
+        "stages": ({"trains": "classifier", "objective": {"name": "cross_entropy", "params": params}, **stage},),
+    }
+
+
+def _masks(
+    domain: str, classifier: str, title: str, kind: str, beta: float, epochs: int, readers: int
+) -> dict[str, Any]:
+    generator = {
+        "trains": "generator",
+        "objective": {"name": "attention_masks", "params": {"beta": beta}},
+        **{"epochs": epochs, "batch": 256, "optimizer": "adam", "warmup": 0.2},
+        "max_lr": 1e-3 if kind == "fc" else 3e-3,  # weights that are shared by all places are learnt from fewer images
+    }
+    reader = {
+        "trains": "reader",
+        "objective": {"name": "mask_reader"},
+        "augment": _SHIFT_CIFAR10 if domain == "cifar10" else _SHIFT_DIGITS,
+        **{"epochs": readers, "batch": 256, "max_lr": 3e-3, "weight_decay": 1e-3, "warmup": 0.3},
+    }
+    form = "fully connected" if kind == "fc" else "convolutional"
+    return {
+        "name": f"masks_{domain}_{classifier}_{kind}_{beta:g}",
+        "kind": "mask_generator",
+        "title": f"Attention masks of {title}, {form}, β {beta:g}",
+        **{"domain": domain, "dataset": domain, "architecture": kind, "trained_against": classifier},
+        "stages": (generator, reader),
+    }
+
+
+def _denoiser(
+    defense: str, domain: str, classifier: str, title: str, architecture: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """A denoiser's plan of one stage; `settings` are those of the plan and of the stage."""
+    stage = {key: value for key, value in settings.items() if key in Stage.model_fields}
+    plan = {key: value for key, value in settings.items() if key in ("crafted", "loss_network", "loss_layers")}
+    return {
+        **{"name": f"{defense}_{domain}_{classifier}", "kind": "denoiser", "title": title, "domain": domain},
+        **{"dataset": domain, "architecture": architecture, "trained_against": classifier, **plan},
+        "stages": ({"trains": "denoiser", "batch": 128, "warmup": 0.2, **stage},),
+    }
+
+
+def _attack(name: str, eps: float, **params: Any) -> dict[str, Any]:
+    return {"name": name, "params": {"eps": eps, **params}}
+
+
+def _pgd(eps: float, steps: int) -> dict[str, Any]:
+    """PGD with the usual step size, 2.5 times the budget over the number of steps."""
+    return _attack("pgd", eps, iterations=steps, step_size=2.5 * eps / steps, keep="last")
+
+
+_ADAMW: dict[str, Any] = {"max_lr": 2e-3, "weight_decay": 0.01}
+_GUIDED: dict[str, Any] = {**_ADAMW, "objective": {"name": "guided_denoiser", "params": {"clean": 0.25}}}
+
+
+def _kernels(domain: str, eps: float) -> dict[str, Any]:
+    """Hao's training; of a VGG's 8 convolutions, the loss compares the 6th and the 8th."""
+    return {
+        **{**_ADAMW, "crafted": (_attack("fgsm", eps),)},
+        "objective": {"name": "defense_kernels", "params": {"eps": eps}},
+        **{"loss_network": f"{domain}/vgg", "loss_layers": ("features.19", "features.26")},
+    }
+
+
+def _features(domain: str) -> dict[str, Any]:
+    """Sivamani's training; the loss compares a VGG's max-pools 4, 3 and 2."""
+    return {
+        **{"crafted": (_attack("fgsm", 0.2), _pgd(0.2, 20)), "objective": {"name": "feature_losses"}},
+        **{"max_lr": 4e-3, "optimizer": "adam", "weight_decay": 1e-5},
+        **{"loss_network": f"{domain}/vgg", "loss_layers": ("features.27", "features.20", "features.13")},
+    }
+
+
+_DIGITS: dict[str, Any] = {**_MNIST, "augment": _SHIFT_DIGITS, "batch": 128, "max_lr": 2e-3, "weight_decay": 0.01}
+_NATURAL: dict[str, Any] = {**_CIFAR10, "augment": _SHIFT_CIFAR10, "batch": 256}
+_GRAY: dict[str, Any] = {
+    **{"domain": "cifar10_gray", "dataset": "cifar10_gray", "mean": (0.481,), "std": (0.239,), "batch": 128},
+    **{"augment": {"name": "shift", "params": {"by": 2, "flip": True}}, "max_lr": 2e-3},
+}
+_SGD: dict[str, Any] = {"optimizer": "sgd", "weight_decay": 5e-4}
+_PHOTO_CROP = {"size": 160, "min_scale": 0.35, "max_rotation": 0.2, "color_jitter": 0.7}
+_IMAGENETTE_CROP = {"size": 128, "first_size": 96, "min_scale": 0.3, "max_rotation": 0.1, "color_jitter": 0.2}
+
+_ALL = (
+    _classifier(
+        *("photos_photonet", "PhotoNet", "photonet", "stages.3", "It recognizes these 17 images and nothing else."),
+        {
+            **{**_PHOTO, "augment": {"name": "crop", "params": _PHOTO_CROP}, "epochs": 20, "repeats_per_epoch": 47},
+            **{"batch": 40, "max_lr": 4e-3, "weight_decay": 0.05},
+        },
+    ),
+    _classifier("mnist_a", "Model A", "digit_a", "features.5", "Model A of DKN.", {**_DIGITS, "epochs": 6}),
+    _classifier("mnist_b", "Model B", "digit_b", "features.3", "Model B of DKN.", {**_DIGITS, "epochs": 6}),
+    _classifier(
+        *("mnist_digits", "Model A on scikit-learn's digits", "digit_a", "features.5"),
+        "A stand-in until MNIST is downloaded: Model A of DKN on smaller, coarser digits.",
+        {**_DIGITS, "dataset": "digits", "epochs": 40},
+    ),
+    _classifier(
+        *("cifar10_resnet", "ResNet", "whitened", "stages.2", "A small residual network behind a fixed whitening."),
+        {**_NATURAL, **_SGD, "max_lr": 0.25, "epochs": 12, "label_smoothing": 0.15},
+    ),
+    _classifier(
+        *("cifar10_vgg", "VGG", "vgg", "features.26", "A narrow VGG with batch norm."),
+        {**_NATURAL, **_SGD, "max_lr": 0.1, "epochs": 18, "label_smoothing": 0.15},
+    ),
+    _classifier(
+        *("cifar10_alexnet", "AlexNet", "alexnet", "features.11"),
+        "AlexNet at the size of CIFAR-10, as the attention masks' paper attacks it.",
+        {**_NATURAL, "max_lr": 1.5e-3, "weight_decay": 0.02, "epochs": 14, "label_smoothing": 0.05},
+    ),
+    _classifier(
+        *("imagenette_resnet", "SE-ResNet", "imagenette", "stages.3"),
+        "A small residual network with squeeze-and-excitation.",
+        {
+            **{**_PHOTO, **_SGD, "augment": {"name": "crop", "params": _IMAGENETTE_CROP}, "epochs": 80},
+            **{"batch": 128, "max_lr": 0.2, "label_smoothing": 0.05},
+        },
+    ),
+    _classifier(
+        *("mnist_cnn", "Small CNN", "small_cnn", "features.4", "The network that Sivamani 2019 attacks."),
+        {**_DIGITS, "epochs": 6},
+    ),
+    _classifier(
+        *(
+            "mnist_vgg",
+            "VGG",
+            "vgg_gray",
+            "features.26",
+            "A narrow VGG with batch norm; it measures the loss of denoisers.",
+        ),
+        {**_DIGITS, "epochs": 4},
+    ),
+    _classifier(
+        *("cifar10_gray_cnn", "Small CNN", "small_cnn", "features.4", "The network that Sivamani 2019 attacks."),
+        {**_GRAY, "weight_decay": 0.05, "epochs": 12},
+    ),
+    _classifier(
+        *("cifar10_gray_vgg", "VGG", "vgg_gray", "features.26"),
+        "A narrow VGG with batch norm; it measures the loss of denoisers.",
+        {**_GRAY, "weight_decay": 0.05, "epochs": 6},
+    ),
+    _denoiser(
+        *("hgd", "cifar10", "vgg", "Guided denoiser for VGG", "dunet"),
+        {**_GUIDED, "crafted": (_attack("fgsm", 8 / 255), _pgd(8 / 255, 3)), "epochs": 8},
+    ),
+    _denoiser(
+        *("dkn", "cifar10", "vgg", "Defense kernels for VGG", "kernel_prediction"),
+        {**_kernels("cifar10", 8 / 255), "epochs": 8},
+    ),
+    _denoiser(
+        *("dkn", "mnist", "a", "Defense kernels for model A", "kernel_prediction"),
+        {**_kernels("mnist", 0.3), "epochs": 1},
+    ),
+    _denoiser(*("fl", "mnist", "cnn", "Feature-loss autoencoder", "autoencoder"), {**_features("mnist"), "epochs": 15}),
+    *(
+        _denoiser(
+            *("hgd", domain, "cnn", "Guided denoiser for the small CNN", "dunet"),
+            {**_GUIDED, "crafted": (_attack("fgsm", 0.2), _pgd(0.2, 20)), "epochs": 1},
+        )
+        for domain in ("mnist", "cifar10_gray")
+    ),
+    _denoiser(
+        *("hgd", "imagenette", "resnet", "Guided denoiser for SE-ResNet", "dunet_photo"),
+        {**_GUIDED, "crafted": (_attack("fgsm", 8 / 255), _pgd(8 / 255, 3)), "batch": 32, "epochs": 12},
+    ),
+    *(_masks("cifar10", "alexnet", "AlexNet", "fc", beta, 8, 10) for beta in (1.0, 3.0, 9.0)),
+    *(_masks("mnist", "a", "Model A", "fc", beta, 6, 10) for beta in (1.0, 3.0, 9.0)),
+    *(_masks("cifar10", "alexnet", "AlexNet", "conv", beta, 4, 10) for beta in (1.0, 3.0, 9.0)),
+    *(_masks("mnist", "a", "Model A", "conv", beta, 2, 6) for beta in (1.0, 3.0, 9.0)),
+)
+PLANS: dict[str, dict[str, Any]] = {plan["name"]: plan for plan in _ALL}  # of what ships, as JSON has them
+
+
+def find_plan(name: str) -> TrainingPlan:
+    """The plan of that name, or of that JSON file.
+
+    Raises:
+        BadInput: there is none, or the file says something else.
+    """
+    if name in PLANS:
+        return TrainingPlan(**PLANS[name])
+    if name.endswith(".json"):
+        return TrainingPlan.from_json(files.read_bytes(name, files.MAX_TEXT))
+    raise BadInput(f"There is nothing called {quoted(name)} to train; name a PLAN.json, or one of {', '.join(PLANS)}.")
