@@ -82,7 +82,7 @@ def nothing(domain: domains.Domain) -> None:
                     type="primary",
                     on_click=partial(session.update_recipe, domain=name, classifier="", picture={}, target=""),
                 )
-    st.caption("To train your own, write a plan and run `python -m core train PLAN.json`; see the documentation.")
+    st.page_link("pages/training.py", label="Train your own", icon=":material/model_training:")
 
 
 def images_of(

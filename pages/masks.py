@@ -35,7 +35,7 @@ def elsewhere(domain: domains.Domain) -> None:
                     type="primary",
                     on_click=partial(session.update_recipe, domain=name, classifier="", picture={}, target=""),
                 )
-    st.caption("Your own: train a classifier, then `python -m core train masks_…`; see the README.")
+    st.page_link("pages/training.py", label="Train your own", icon=":material/model_training:")
 
 
 def looked(attention: Attention, example: Example, attack_outcome: AttackOutcome, tone: Role, draw: int) -> list[Tile]:

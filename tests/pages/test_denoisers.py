@@ -124,6 +124,7 @@ def test_another_denoiser_is_kept_in_the_recipe_and_the_link() -> None:
 def test_a_domain_without_denoisers_says_so_and_offers_the_others() -> None:
     app = visit("denoisers", Recipe().to_link())
     assert verdict(app) == "No denoiser has been trained for Photographs."
+    assert any(link.proto.label == "Train your own" for link in app.get("page_link"))
     app.button(key="denoisers_mnist").click()
     settled(app.run())
     assert verdict(app).startswith("The denoiser ")
