@@ -68,6 +68,7 @@ class Card(BaseModel):
         trained_against: the classifier or the attack that it was trained against; empty where there is none.
         plan: the training plan by name. command: what trained it. hyperparameters: of the objective.
         mean, std: by which a classifier's input is normalized, one number a channel. cam_layer: for class activation maps.
+        seconds: how long the training took, crafted images included, on `device`; 0 where nobody measured it.
         sha256: of the safetensors file.
     """
 
@@ -87,6 +88,8 @@ class Card(BaseModel):
     plan: Word = ""
     data: Line = ""
     command: Line = ""
+    seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    device: Word = ""
     hyperparameters: Annotated[dict[Word, FiniteFloat | Word], Field(max_length=16)] = {}
     metrics: Annotated[tuple[Metric, ...], Field(max_length=16)] = ()
     description: Line = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from core import files
+from core.device import described
 from core.models import artifacts
 from core.models.artifacts import Card
 from core.progress import OnProgress, Progress
@@ -58,15 +60,17 @@ def train(
                 stopped = recorder.progress(progress.text, progress.done, progress.total)
                 return bool(on_progress is not None and on_progress(progress)) or stopped
 
-            networks = _fit(plan, folder, place, group, report, recorder.show)
-            if networks is None:
+            trained = _fit(plan, folder, place, group, report, recorder.show)
+            if trained is None:
                 return None
+            networks, seconds = trained
             report(Progress("measuring", recorder.status.steps, recorder.status.steps))
             for network in networks.values():
                 network.cpu()
             test = load_data(plan.dataset, False, folder)
             weights = artifacts.user_folder() if out is None else out
-            card = KINDS[plan.kind].export(plan, networks, test, weights, card_fields(plan, command(plan))).card
+            fields = card_fields(plan, command(plan), seconds, described(str(place)))
+            card = KINDS[plan.kind].export(plan, networks, test, weights, fields).card
             recorder.finish(card.figures())
             return card
     finally:
@@ -80,9 +84,9 @@ def _fit(
     group: Group,
     on_progress: OnProgress | None,
     show: Callable[[Mapping[str, Tensor]], None] | None = None,
-) -> Networks | None:
-    """The trained networks; None where the run was stopped. `show` gets sample images after each epoch."""
-    kind = KINDS[plan.kind]
+) -> tuple[Networks, float] | None:
+    """The trained networks and how many seconds it took; None where the run was stopped. `show` gets sample images after each epoch."""
+    kind, started = KINDS[plan.kind], time.monotonic()
     data = load_data(plan.dataset, True, folder)
     torch.manual_seed(plan.seed)
     networks = kind.build(plan, data, device)
@@ -99,9 +103,14 @@ def _fit(
             )
 
     trainer = Trainer(
-        plan, networks, data, device, folder=folder, group=group, crafted=crafted, after_epoch=after_epoch
+        *(plan, networks, data, device),
+        folder=folder,
+        group=group,
+        crafted=crafted,
+        after_epoch=after_epoch,
+        started=started,
     )
-    return networks if trainer.fit(on_progress) else None
+    return (networks, trainer.seconds) if trainer.fit(on_progress) else None
 
 
 def command(plan: TrainingPlan) -> str:

@@ -47,6 +47,8 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
             return None
         if not all(isinstance(state[word], int) and state[word] >= 0 for word in ("stage", "epoch")):
             raise ValueError("its epoch is no number")
+        if not 0 <= state["seconds"] < 1e9:  # false for NaN, too
+            raise ValueError("its time is no number of seconds")
         for weights in state["networks"].values():
             if not all(bool(value.isfinite().all()) for value in weights.values()):
                 raise ValueError("its weights are not finite")

@@ -59,14 +59,15 @@ class Kind:
     samples: Callable[[Networks, Tensor, Tensor | None], Samples]
 
 
-def card_fields(plan: TrainingPlan, command: str) -> dict[str, Any]:
-    """What a card says of the plan."""
+def card_fields(plan: TrainingPlan, command: str, seconds: float, device: str) -> dict[str, Any]:
+    """What a card says of the plan, and of how long its training took on which device."""
     domain, dataset = domains.get(plan.domain), DATASETS[plan.dataset]
     same = ("kind", "title", "domain", "architecture", "trained_against", "mean", "std", "cam_layer", "description")
     return {
         **{name: getattr(plan, name) for name in same},
         **{"channels": domain.channels, "size": domain.size, "plan": plan.name, "data": dataset.description},
-        **{"command": command, "licence": f"weights: as Mirage; {dataset.licence}"},
+        **{"command": command, "seconds": round(seconds, 1), "device": device},
+        **{"licence": f"weights: as Mirage; {dataset.licence}"},
     }
 
 

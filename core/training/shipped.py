@@ -77,6 +77,7 @@ def _pgd(eps: float, steps: int) -> dict[str, Any]:
     return _attack("pgd", eps, iterations=steps, step_size=2.5 * eps / steps, keep="last")
 
 
+LOSSES = {"l1": "the L1 loss", "perceptual": "the perceptual loss", "cross_entropy": "the cross-entropy"}
 _ADAMW: dict[str, Any] = {"max_lr": 2e-3, "weight_decay": 0.01}
 _GUIDED: dict[str, Any] = {**_ADAMW, "objective": {"name": "guided_denoiser", "params": {"clean": 0.25}}}
 
@@ -88,6 +89,15 @@ def _kernels(domain: str, eps: float) -> dict[str, Any]:
         "objective": {"name": "defense_kernels", "params": {"eps": eps}},
         **{"loss_network": f"{domain}/vgg", "loss_layers": ("features.19", "features.26")},
     }
+
+
+def _ablation(loss: str) -> dict[str, Any]:
+    """The training of the CIFAR-10 network without one of the three losses (Hao et al. 2019, figure 2)."""
+    title = f"Defense kernels for VGG, without {LOSSES[loss]}"
+    settings = {**_kernels("cifar10", 8 / 255), "epochs": 12}
+    settings["objective"] = {"name": "defense_kernels", "params": {"eps": 8 / 255, loss: 0.0}}
+    plan = _denoiser("dkn", "cifar10", "vgg", title, "kernel_prediction", settings)
+    return {**plan, "name": f"dkn_cifar10_vgg_no_{loss}"}
 
 
 def _features(domain: str) -> dict[str, Any]:
@@ -170,23 +180,29 @@ _ALL = (
     ),
     _denoiser(
         *("hgd", "cifar10", "vgg", "Guided denoiser for VGG", "dunet"),
-        {**_GUIDED, "crafted": (_attack("fgsm", 8 / 255), _pgd(8 / 255, 3)), "epochs": 8},
+        {**_GUIDED, "crafted": (_attack("fgsm", 8 / 255), _pgd(8 / 255, 3)), "epochs": 16},
     ),
     _denoiser(
         *("dkn", "cifar10", "vgg", "Defense kernels for VGG", "kernel_prediction"),
-        {**_kernels("cifar10", 8 / 255), "epochs": 8},
+        {**_kernels("cifar10", 8 / 255), "epochs": 12},
     ),
+    *(_ablation(loss) for loss in ("l1", "perceptual", "cross_entropy")),
     _denoiser(
         *("dkn", "mnist", "a", "Defense kernels for model A", "kernel_prediction"),
         {**_kernels("mnist", 0.3), "epochs": 1},
     ),
-    _denoiser(*("fl", "mnist", "cnn", "Feature-loss autoencoder", "autoencoder"), {**_features("mnist"), "epochs": 15}),
+    *(
+        _denoiser(
+            *("fl", domain, "cnn", "Feature-loss autoencoder", "autoencoder"), {**_features(domain), "epochs": 50}
+        )
+        for domain in ("mnist", "cifar10_gray")
+    ),
     *(
         _denoiser(
             *("hgd", domain, "cnn", "Guided denoiser for the small CNN", "dunet"),
-            {**_GUIDED, "crafted": (_attack("fgsm", 0.2), _pgd(0.2, 20)), "epochs": 1},
+            {**_GUIDED, "crafted": (_attack("fgsm", 0.2), _pgd(0.2, 20)), "epochs": epochs},
         )
-        for domain in ("mnist", "cifar10_gray")
+        for domain, epochs in (("mnist", 3), ("cifar10_gray", 8))
     ),
     _denoiser(
         *("hgd", "imagenette", "resnet", "Guided denoiser for SE-ResNet", "dunet_photo"),

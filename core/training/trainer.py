@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Trainer:
         group: the processes that share every batch.
         crafted: adversarial versions of the images, uint8 N×V×C×H×W; None where the plan needs none.
         after_epoch: called in the leading process after each epoch, the networks in eval mode.
+        started: when the work began that `seconds` counts, by `time.monotonic`; None for now.
     """
 
     def __init__(
@@ -72,16 +74,23 @@ class Trainer:
         group: Group | None = None,
         crafted: Tensor | None = None,
         after_epoch: Callable[[], None] | None = None,
+        started: float | None = None,
     ) -> None:
         self.plan, self.networks, self.device, self.folder = plan, networks, device, folder
         self.group = group or Group()
         self.images, self.labels = on_device(data[0], device), data[1].to(device)
         self.after_epoch = after_epoch
         self.crafted = None if crafted is None else on_device(crafted, device)
+        self.started, self.earlier = time.monotonic() if started is None else started, 0.0
         self.trained = {stage.trains: networks[stage.trains] for stage in plan.stages}
         text = f"{plan.to_json()} {len(self.labels)} images, {self.group.size} processes"
         self.run = hashlib.sha256(text.encode()).hexdigest()
         self.steps = [-(-len(self.labels) * s.repeats_per_epoch // s.batch) for s in plan.stages]  # of an epoch
+
+    @property
+    def seconds(self) -> float:
+        """How long it has trained, the processes before this one included up to their last checkpoint."""
+        return self.earlier + time.monotonic() - self.started
 
     def fit(self, on_progress: OnProgress | None = None) -> bool:
         """Train all stages, from the checkpoint on where there is one of this run; False where `on_progress` stopped it.
@@ -96,6 +105,7 @@ class Trainer:
             if at >= len(self.plan.stages) or done > self.plan.stages[at].epochs:
                 raise damaged(path)
             fill(path, self.trained, state["networks"])
+            self.earlier = float(state["seconds"])
         curves = None if self.folder is None or not self.group.leads else Curves(self.folder / "curves.jsonl")
         if curves is not None:
             curves.keep_until(at, done + 1)
@@ -119,7 +129,7 @@ class Trainer:
                 if path is not None and self.group.leads:
                     tables = {name: trained.state_dict() for name, trained in self.trained.items()}
                     both = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-                    place = {"run": self.run, "stage": number, "epoch": epoch + 1}
+                    place = {"run": self.run, "stage": number, "epoch": epoch + 1, "seconds": self.seconds}
                     save_checkpoint(path, {**place, **both, "networks": tables})
                 if self.after_epoch is not None and self.group.leads:
                     network.eval()

@@ -10,6 +10,7 @@ The device's name is torch's "meta": the only one but the CPU whose gradients to
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from core import device
 
 THERE = torch.device("meta")
+REAL = os.environ.get("MIRAGE_TEST_DEVICE", "")  # the device that the tests use instead of the played one
 _aten = torch.ops.aten
 # These may move what they are given: copies, and indices, which `x[positions]` takes from the CPU.
 _MOVING = (
@@ -117,7 +119,10 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 @contextmanager
 def gpu() -> Iterator[torch.device]:
-    """The device that is played: within, tensors can be moved there and made there."""
+    """The device that is played: within, tensors can be moved there and made there. With MIRAGE_TEST_DEVICE=cuda:0 it is the real one."""
+    if REAL:
+        yield torch.device(REAL)
+        return
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(device, "names", lambda: (str(THERE), "cpu")))
         stack.enter_context(mock.patch.object(torch.cuda, "synchronize", lambda _: None))

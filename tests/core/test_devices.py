@@ -1,6 +1,7 @@
 """The same on another device: nothing is left on the CPU that belongs there, and all is found that the CPU finds.
 
-The device is played by the CPU (tests/core/fake_device.py), so these tests run where no GPU is; on one, see `needs a GPU`.
+The device is played by the CPU (tests/core/fake_device.py), so these tests run where no GPU is. On a machine with one,
+`MIRAGE_TEST_DEVICE=cuda:0` lets them use it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from core.recipe.surroundings import decision_regions, loss_surface
 from tests.core.attacks.networks import curved, pictures
 from tests.core.attacks.test_contract import ATTACKS, SHORT, predicted
 from tests.core.defenses.test_contract import ALL, SMOOTH, named
-from tests.core.fake_device import Acting, gpu
+from tests.core.fake_device import REAL, Acting, gpu
 
 PATIENCE = {"rtol": 0, "atol": 1e-5}
 
@@ -43,6 +44,7 @@ def there() -> Iterator[torch.device]:
         yield device
 
 
+@pytest.mark.skipif(bool(REAL), reason="the device is real")
 def test_the_player_breaks_where_a_gpu_does(there: torch.device) -> None:
     here = torch.ones(2, 3)
     x = here.to(there)
