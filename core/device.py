@@ -6,6 +6,10 @@ import torch
 
 from core.inputs import BadInput, quoted
 
+# A GPU's convolutions round their inputs to 10 bits of mantissa unless told otherwise: class maps then differ from the CPU's in the
+# third digit, and so do gradients. Training has bfloat16 for speed.
+torch.backends.cudnn.allow_tf32 = False
+
 
 def names() -> tuple[str, ...]:
     """The devices of this machine, the fastest first."""

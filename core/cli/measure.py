@@ -1,4 +1,4 @@
-"""`python -m core measure`: the numbers on a denoiser's card."""
+"""`python -m core measure`: the numbers on the card of a classifier or a denoiser."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from core.reproduce.cards import N_IMAGES, measure_card
 
 def add_command(commands: Commands) -> None:
     """The command and its flags."""
-    parser = commands.add_parser("measure", help="attack a denoiser, and write the accuracies on its card")
-    parser.add_argument("artifact", metavar="DENOISER", help="such as hgd_cifar10_vgg")
+    parser = commands.add_parser(
+        "measure", help="attack a classifier or a denoiser, and write the accuracies on its card"
+    )
+    parser.add_argument("artifact", metavar="ARTIFACT", help="such as cifar10_robust or hgd_cifar10_vgg")
     parser.add_argument("--images", type=int, default=None, help=f"{N_IMAGES} without it; a fifth of them for C&W")
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(act=act)
@@ -21,7 +23,10 @@ def add_command(commands: Commands) -> None:
 
 def act(options: argparse.Namespace, _rest: list[str]) -> int:
     """Measure it and print the card's numbers."""
-    artifact = artifacts.find_artifact("denoiser", options.artifact)
+    known = (a for kind in ("classifier", "denoiser") for a in artifacts.list_artifacts(kind))
+    artifact = next((a for a in known if a.name == options.artifact), None)
+    if artifact is None:
+        artifact = artifacts.find_artifact("denoiser", options.artifact)  # says what is wrong with its name or its card
     with ProgressBar() as bar:
         measured = measure_card(artifact, options.images, options.seed, bar.show)
     if measured is not None:

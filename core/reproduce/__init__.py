@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from core.reproduce import hao2019, naseer2019, nguyen2018, sivamani2019
+from core.reproduce import dornadula2018, hao2019, naseer2019, nguyen2018, sivamani2019
 from core.reproduce.base import Cell, MeasuredTable, PaperTable, Row, Settings
 
 TABLES: dict[str, PaperTable] = {
-    table.name: table for table in (*naseer2019.TABLES, *nguyen2018.TABLES, *hao2019.TABLES, *sivamani2019.TABLES)
+    table.name: table
+    for paper in (naseer2019, nguyen2018, hao2019, sivamani2019, dornadula2018)
+    for table in paper.TABLES
 }
 
 __all__ = ["TABLES", "Cell", "MeasuredTable", "PaperTable", "Row", "Settings"]

@@ -1,4 +1,4 @@
-"""The numbers on a denoiser's card: accuracy under attacks that do not know it, and under those that do."""
+"""The numbers on a card: a classifier's accuracy under attack; a denoiser's under attacks that do not know it, and that do."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ N_IMAGES, N_MINIMAL = (
     1000,
     200,
 )  # test images; of attacks that look for the smallest change, which take a hundred times as long
+WORST_CASE = "worst case of APGD and Square"
+_FIRST = ("right on the test images", "clean test images, right behind it", "clean test images, right without it")
+
+
+def batch_for(domain: str, n_images: int) -> int:
+    """How many images an evaluation attacks together; small ones are many, which a GPU needs."""
+    return min(n_images, 250 if domains.get(domain).size <= 32 else 50)
 
 
 def attacks_for(domain: str, against: str) -> dict[str, Method]:
     """The attacks of a card by their names there; Sivamani's small CNN is attacked as in that paper, PGD with 100 steps at 0.2."""
-    small = against == "cnn"
+    small = against.startswith("cnn")
     eps = 0.2 if small else domains.get(domain).linf.eps
     steps, step_size = (100, 0.1) if small else (20, eps / 4)
     pgd = Method(name="pgd", params={"eps": eps, "iterations": steps, "step_size": step_size})
@@ -39,10 +46,16 @@ def attacks_for(domain: str, against: str) -> dict[str, Method]:
     }
 
 
+def worst_case(domain: str, classifier: str) -> Method:
+    """The strongest attack of a classifier's card: APGD-CE and APGD-T with 50 steps each, then 500 queries of Square."""
+    eps = attacks_for(domain, classifier)["FGSM"].params["eps"]
+    return Method(name="worst_case", params={"eps": eps, "iterations": 50, "queries": 500})
+
+
 def measure_card(
     artifact: Artifact, n_images: int | None = None, seed: int = 0, on_progress: OnProgress | None = None
 ) -> Artifact | None:
-    """Measure a denoiser before the classifier that it was trained against, and write the numbers on its card.
+    """Measure a classifier, or a denoiser before the classifier that it was trained against, and write the numbers on its card.
 
     Args:
         n_images: test images; a fifth of them for C&W.
@@ -51,14 +64,21 @@ def measure_card(
         The artifact with the new card; None where `on_progress` stopped it. What was measured until then is kept.
 
     Raises:
-        BadInput: it is no denoiser, nothing can use it, or the data are not on this machine.
+        BadInput: it is neither, nothing can use it, or the data are not on this machine.
     """
     card = artifact.card
-    if card.kind != "denoiser" or not card.trained_against:
-        raise BadInput(f"{artifact.name} is no denoiser that was trained against a classifier.")
-    defense = _defense_of(artifact)
-    count = N_IMAGES if n_images is None else n_images
-    methods = attacks_for(card.domain, card.trained_against)
+    if card.kind == "classifier":
+        classifier = artifact.name.removeprefix(f"{card.domain}_")
+        fields: dict[str, Any] = {"defenses": (), "attacker": "grey"}
+        methods = {**attacks_for(card.domain, classifier), WORST_CASE: worst_case(card.domain, classifier)}
+        del methods["APGD-20"]
+    elif card.kind == "denoiser" and card.trained_against:
+        classifier, methods = card.trained_against, attacks_for(card.domain, card.trained_against)
+        fields = {"defenses": ((_defense_of(artifact),),), "attacker": "both", "backward": "true"}
+    else:
+        raise BadInput(f"{artifact.name} is neither a classifier nor a denoiser that was trained against one.")
+    count = min(N_IMAGES if n_images is None else n_images, domains.get(card.domain).count("test"))
+    first = [metric for metric in card.metrics if metric.what in _FIRST]
     metrics: list[Metric] = []
     for names, images in (
         ([name for name in methods if name != "C&W"], count),
@@ -66,32 +86,28 @@ def measure_card(
     ):
         plan = Plan(
             domain=card.domain,
-            classifiers=(card.trained_against,),
+            classifiers=(classifier,),
             n_images=images,
             seed=seed,
             attacks=tuple(methods[name] for name in names),
-            defenses=((defense,),),
-            attacker="both",
-            backward="true",
+            batch=batch_for(card.domain, images),
             save_images=0,
+            **fields,
         )
         with measured_plan(plan, replace(Settings(), seed=seed), on_progress) as measured:
             if measured is None:
                 return None
             metrics += _metrics(measured, dict(enumerate(names)))
-    first = [metric for metric in card.metrics if metric.what.startswith("clean ")]
     return artifacts.write_card(artifact, metrics=tuple(metric.model_dump() for metric in (*first, *metrics)))
 
 
 def _metrics(metrics: Metrics, names: Mapping[int, str]) -> list[Metric]:
-    """Bare, grey box and adaptive accuracy under each attack."""
+    """The accuracy under each attack; before a denoiser without it, in the grey box, and under the adaptive attack."""
     found = []
     for number, name in names.items():
-        for words, defense, attacker in (
-            (f"{name}, no defense", NO_DEFENSE, "none"),
-            (f"{name}, grey box", 0, "grey"),
-            (f"{name}, adaptive", 0, "adaptive"),
-        ):
+        behind = ((f"{name}, grey box", 0, "grey"), (f"{name}, adaptive", 0, "adaptive"))
+        bare = f"{name}, no defense" if metrics.plan.defenses else name
+        for words, defense, attacker in ((bare, NO_DEFENSE, "none"), *(behind if metrics.plan.defenses else ())):
             share = _accuracy(metrics, number, defense, attacker)
             found.append(Metric(what=words, value=share.value, correct=share.successes, count=share.count))
     return found

@@ -11,6 +11,7 @@ from core.evaluate.metrics import Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.recipe.columns import ColumnSpec, MemberSpec, Method, column_of
 from core.reproduce.base import Cell, PaperTable, Row, Settings
+from core.reproduce.cards import batch_for
 from core.reproduce.hao2019 import accuracy
 from core.reproduce.plan_table import PlanTable
 
@@ -47,7 +48,10 @@ class FeatureLossTable(PlanTable):
         ]
         if ROBUST in domains.get(domain).classifier_names():
             defenses.append(column_of((MemberSpec(classifier=ROBUST),)))
-        return {"attacks": tuple(ATTACKS.values()), "defenses": tuple(defenses), "attacker": "both", "backward": "true"}
+        return {
+            **{"attacks": tuple(ATTACKS.values()), "defenses": tuple(defenses), "attacker": "both", "backward": "true"},
+            "batch": batch_for(domain, 1000),
+        }
 
     def rows(self, metrics: Metrics) -> list[Row]:
         rows = []

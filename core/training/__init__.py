@@ -17,6 +17,7 @@ from core.progress import OnProgress, Progress
 from core.training import runs
 from core.training.crafting import craft_images
 from core.training.data import load_data
+from core.training.judging import split_held_out
 from core.training.kinds import KINDS, Networks, card_fields
 from core.training.parallel import Group, join, leave
 from core.training.plans import TrainingPlan
@@ -89,6 +90,7 @@ def _fit(
     kind, started = KINDS[plan.kind], time.monotonic()
     data = load_data(plan.dataset, True, folder)
     torch.manual_seed(plan.seed)
+    data, held_out = split_held_out(plan, data)
     networks = kind.build(plan, data, device)
     crafted = craft_images(plan, networks, data, device, folder, on_progress)
     if plan.crafted and crafted is None:
@@ -108,6 +110,7 @@ def _fit(
         group=group,
         crafted=crafted,
         after_epoch=after_epoch,
+        held_out=held_out,
         started=started,
     )
     return (networks, trainer.seconds) if trainer.fit(on_progress) else None

@@ -13,7 +13,16 @@ from torch import Tensor, nn
 from core import domains
 from core.explain import masks
 from core.models.architectures import ARCHITECTURES, Shape
-from core.models.artifacts import Artifact, Metric, build_network, load_classifier, load_weights, save, write_card
+from core.models.artifacts import (
+    Artifact,
+    Metric,
+    build_network,
+    find_artifact,
+    load_classifier,
+    load_weights,
+    save,
+    write_card,
+)
 from core.models.loss_network import LossNetwork
 from core.models.networks import WhitenedResNet
 from core.training.data import DATASETS, Data
@@ -75,7 +84,9 @@ def _build_classifier(plan: TrainingPlan, data: Data, device: torch.device) -> N
     domain = domains.get(plan.domain)
     shape = Shape(domain.channels, domain.size, len(domain.classes))
     network = Normalized(ARCHITECTURES.build(plan.architecture, "classifier", shape), plan.mean, plan.std)
-    if isinstance(network.network, WhitenedResNet):
+    if plan.starts_from:
+        load_weights(find_artifact("classifier", f"{plan.domain}_{plan.starts_from}"), network.network)
+    elif isinstance(network.network, WhitenedResNet):
         network.network.set_whitening(network.normalize(data[0][:5000].float() / 255))
     return {"classifier": network.to(device)}
 

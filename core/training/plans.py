@@ -11,6 +11,7 @@ from core import attacks, domains
 from core.declaration import json_fields, readable
 from core.inputs import BadInput, quoted
 from core.models.architectures import ARCHITECTURES, Kind
+from core.models.artifacts import find_artifact
 from core.training.augment import AUGMENTATIONS
 from core.training.data import DATASETS
 from core.training.objectives import OBJECTIVES
@@ -42,6 +43,7 @@ class Stage(_Data):
         warmup: the share of the steps in which the learning rate rises to `max_lr`.
         repeats_per_epoch: passes over the training part that count as an epoch.
         mixed_precision: bfloat16 where the hardware has it; the weights stay in float32.
+        averaged: the decay of a moving average of the weights, a step; what the stage makes are the averaged weights. 0 for none.
     """
 
     trains: Annotated[str, Field(max_length=40)]
@@ -55,6 +57,7 @@ class Stage(_Data):
     warmup: Annotated[float, Field(gt=0, lt=1)] = 0.25
     repeats_per_epoch: Annotated[int, Field(ge=1, le=10_000)] = 1
     mixed_precision: bool = True
+    averaged: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
@@ -72,6 +75,10 @@ class TrainingPlan(_Data):
         trained_against: the classifier of the domain that an objective looks at; empty where there is none.
         mean, std, cam_layer: of a classifier, as on its card.
         crafted: attacks on `trained_against`; each one makes an adversarial version of every image, once before the training.
+        starts_from: a classifier of the domain, of the same architecture, whose weights this one begins with; empty for random ones.
+        held_out: how many training images are kept from the training of a classifier, to judge it after every epoch.
+        judged_by: the attack on these images. The epoch with the highest accuracy under it is kept; a fall of that accuracy by half is
+            reported as catastrophic overfitting.
         loss_network: DOMAIN/CLASSIFIER whose features a loss compares; `loss_layers` names its layers.
 
     Raises:
@@ -89,6 +96,9 @@ class TrainingPlan(_Data):
     std: Annotated[tuple[PositiveFloat, ...], Field(max_length=3)] = ()
     cam_layer: Annotated[str, Field(max_length=80)] = ""
     crafted: Annotated[tuple[Function, ...], Field(max_length=8)] = ()
+    starts_from: Annotated[str, Field(max_length=80)] = ""
+    held_out: Annotated[int, Field(ge=0, le=10_000)] = 0
+    judged_by: Function | None = None
     loss_network: Annotated[str, Field(max_length=160)] = ""
     loss_layers: Annotated[tuple[Annotated[str, Field(max_length=80)], ...], Field(max_length=8)] = ()
     description: Text = ""
@@ -115,8 +125,12 @@ class TrainingPlan(_Data):
                 raise BadInput(
                     "A plan with crafted images has no augmentation, because these are versions of the images as they are."
                 )
-        for attack in self.crafted:
+        for attack in (*self.crafted, *([self.judged_by] if self.judged_by else [])):
             attacks.build(attack.name, attack.params)
+        if bool(self.held_out) != (self.judged_by is not None):
+            raise BadInput("'held_out' and 'judged_by' belong together: images to judge by, and the attack on them.")
+        if self.kind != "classifier" and (self.starts_from or self.held_out):
+            raise BadInput("Only a classifier starts from another one, and is judged after every epoch.")
         if self.kind == "classifier":
             self._check_classifier(domain)
         elif self.trained_against not in domain.classifier_names():
@@ -160,6 +174,12 @@ class TrainingPlan(_Data):
             if len(values) not in (1, domain.channels):
                 raise BadInput(
                     f"A classifier's {word} must have one number a channel; {domain.title} has {domain.channels}."
+                )
+        if self.starts_from:
+            card = find_artifact("classifier", f"{self.domain}_{self.starts_from}").card
+            if (card.architecture, card.mean, card.std) != (self.architecture, self.mean, self.std):
+                raise BadInput(
+                    f"{card.title} has another architecture or another normalization than this plan, so its weights cannot be used."
                 )
 
     @property

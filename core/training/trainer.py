@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from core.progress import OnProgress, Progress
 from core.training.augment import AUGMENTATIONS
 from core.training.checkpoints import Curves, damaged, fill, load_checkpoint, save_checkpoint
 from core.training.data import Data
+from core.training.judging import Best, judge
 from core.training.objectives import OBJECTIVES, Batch, Terms
 from core.training.parallel import Group
 from core.training.plans import Stage, TrainingPlan
@@ -60,6 +62,7 @@ class Trainer:
         group: the processes that share every batch.
         crafted: adversarial versions of the images, uint8 N×V×C×H×W; None where the plan needs none.
         after_epoch: called in the leading process after each epoch, the networks in eval mode.
+        held_out: images and labels that judge the network after each epoch, as the plan says; None without.
         started: when the work began that `seconds` counts, by `time.monotonic`; None for now.
     """
 
@@ -74,6 +77,7 @@ class Trainer:
         group: Group | None = None,
         crafted: Tensor | None = None,
         after_epoch: Callable[[], None] | None = None,
+        held_out: Data | None = None,
         started: float | None = None,
     ) -> None:
         self.plan, self.networks, self.device, self.folder = plan, networks, device, folder
@@ -82,6 +86,8 @@ class Trainer:
         self.after_epoch = after_epoch
         self.crafted = None if crafted is None else on_device(crafted, device)
         self.started, self.earlier = time.monotonic() if started is None else started, 0.0
+        self.held_out, self.best = held_out, Best()
+        self.average: nn.Module | None = None  # of the stage's network, with averaged weights
         self.trained = {stage.trains: networks[stage.trains] for stage in plan.stages}
         text = f"{plan.to_json()} {len(self.labels)} images, {self.group.size} processes"
         self.run = hashlib.sha256(text.encode()).hexdigest()
@@ -116,26 +122,48 @@ class Trainer:
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, stage.max_lr, total_steps=stage.epochs * self.steps[number], pct_start=stage.warmup
             )
+            self.average, self.best = copy.deepcopy(network) if stage.averaged else None, Best()
             if path is not None and state is not None and number == at:
                 try:
                     optimizer.load_state_dict(state["optimizer"])
                     schedule.load_state_dict(state["schedule"])
+                    self.best = Best(**state["best"])
+                    if self.average is not None:
+                        self.average.load_state_dict(state["average"])
                 except Exception as error:  # tables that do not fit fail in many ways
                     raise damaged(path) from error
             for epoch in range(done if number == at else 0, stage.epochs):
                 if not self._epoch(number, epoch, optimizer, schedule, curves, on_progress):
                     return False
                 self.group.average_buffers(network)
+                if self.held_out is not None:
+                    self._judge(number, epoch, curves)
                 if path is not None and self.group.leads:
                     tables = {name: trained.state_dict() for name, trained in self.trained.items()}
                     both = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
                     place = {"run": self.run, "stage": number, "epoch": epoch + 1, "seconds": self.seconds}
-                    save_checkpoint(path, {**place, **both, "networks": tables})
+                    average = {} if self.average is None else self.average.state_dict()
+                    extra = {"best": asdict(self.best), "average": average}
+                    save_checkpoint(path, {**place, **both, **extra, "networks": tables})
                 if self.after_epoch is not None and self.group.leads:
                     network.eval()
                     self.after_epoch()
+            network.load_state_dict(self.best.weights or (self.average or network).state_dict())
             network.eval()
         return True
+
+    def _judge(self, number: int, epoch: int, curves: Curves | None) -> None:
+        """Judge the stage's network on the held-out images, and enter it among the epochs."""
+        assert self.held_out is not None
+        network = self.average or self.trained[self.plan.stages[number].trains]
+        training = network.training
+        network.eval()
+        found = judge(self.plan, network, self.held_out, self.device)
+        network.train(training)
+        self.best.add(epoch + 1, found["held-out accuracy under attack"], network)
+        if curves is not None:
+            place = {"stage": number, "epoch": epoch + 1, "step": (epoch + 1) * self.steps[number]}
+            curves.add({**place, "losses": {}, "metrics": found})
 
     def _epoch(
         self,
@@ -180,6 +208,7 @@ class Trainer:
             if on_progress is not None:
                 done = first + epoch * self.steps[number] + step
                 text = epoch_text(stage.trains, epoch + 1, stage.epochs, {**losses, **metrics})
+                text += f". {self.best.warning}" if self.best.warning else ""
                 progress = TrainingProgress(
                     text,
                     done,
@@ -195,6 +224,9 @@ class Trainer:
                 return False
             optimizer.step()
             schedule.step()
+            if self.average is not None:
+                count = epoch * self.steps[number] + step
+                move_average(self.average, network, min(stage.averaged, (1 + count) / (10 + count)))
         return True
 
     def _batches(self, number: int, epoch: int) -> Iterator[tuple[Batch | None, float]]:
@@ -217,6 +249,17 @@ class Trainer:
             views = views.contiguous(memory_format=torch.channels_last)
             crafted = images[:, None, :0] if self.crafted is None else _scaled(self.crafted, mine, self.device)
             yield Batch(views, self.labels[mine.to(self.device)], generator, crafted), len(mine) / len(chosen)
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move averaged weights (and what batch norms count) towards those of the network: decay·average + (1 - decay)·network."""
+    pairs = [
+        (old, new)
+        for old, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+        if old.is_floating_point()
+    ]
+    torch._foreach_lerp_([old for old, _ in pairs], [new for _, new in pairs], 1 - decay)
 
 
 def _scaled(pixels: Tensor, chosen: Tensor, device: torch.device) -> Tensor:
