@@ -1,0 +1,14 @@
+"""Certificates by name; a file in this folder, or in a folder of MIRAGE_PLUGINS, adds one by defining it."""
+
+from __future__ import annotations
+
+import sys
+
+from core.certify.base import REGISTRY, Certificate, Certified
+from core.declaration import load_package
+
+load_package(sys.modules[__name__])
+
+get, build, names = REGISTRY.get, REGISTRY.build, REGISTRY.names
+
+__all__ = ["REGISTRY", "Certificate", "Certified", "build", "get", "names"]

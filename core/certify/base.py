@@ -1,0 +1,85 @@
+"""The contract of a certificate: what no attack inside a threat model can do to an image."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from core.declaration import Declared, Registry
+from core.models.classifier import Classifier
+from core.progress import OnProgress
+
+REGISTRY: Registry[Certificate] = Registry("certificate")
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What is promised of N images.
+
+    Attributes:
+        predicted: the class that the certificate speaks of, int64 N; -1 where it abstains.
+        certified: whether the class is the true one and no attack inside the threat model changes it, bool N.
+        margin: a lower bound of the smallest margin (logit of the class minus the largest other) inside the threat model, float64 N;
+            above 0 where the class cannot change. NaN where the certificate has none.
+        radius: the largest budget of the threat model for which the class is certified, float64 N, in `unit`; 0 where it is not
+            certified at any, NaN where the certificate does not work one out.
+        unit: of the budget and the radius, such as "total variation in pixels", "L∞" or "L2".
+        seconds: how long it took.
+    """
+
+    predicted: Tensor
+    certified: Tensor
+    margin: Tensor
+    radius: Tensor
+    unit: str
+    seconds: float
+
+
+class Certificate(Declared, ABC):
+    """A lower bound on what an attacker inside a threat model leaves of a classifier's margin.
+
+    A subclass declares its parameters as fields, among them the budget, names itself with the class variables of `Declared`, and
+    writes `certify`.
+
+    Attributes:
+        threat_model: one sentence: which changes the promise covers.
+    """
+
+    registry: ClassVar[Registry[Any] | None] = REGISTRY
+    threat_model: ClassVar[str] = ""
+
+    @classmethod
+    def fits(cls, classifier: Classifier) -> str | None:
+        """Why it cannot certify that classifier, as a sentence; None where it can."""
+        return None
+
+    @abstractmethod
+    def certify(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Certified | None:
+        """The promise for images N×C×H×W in [0, 1] with labels int64 N; None where `on_progress` stopped it.
+
+        Raises:
+            BadInput: the certificate is not for that classifier, or its solver failed; the sentence says which.
+        """
+
+    def __call__(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Certified | None:
+        return self.certify(classifier, images, labels, generator=generator, on_progress=on_progress)
