@@ -126,12 +126,12 @@ class Table1(DefendrTable):
 
     def systems(self, domain: str) -> dict[str, ColumnSpec]:
         return {
-            "baseline, adversarial training": column_of((member("robust"),)),
-            "CLP": column_of((member("clp"),)),
-            "ALP": column_of((member("alp"),)),
+            "baseline, adversarial training": column_of((member(f"{BASE}_robust"),)),
+            "CLP": column_of((member(f"{BASE}_clp"),)),
+            "ALP": column_of((member(f"{BASE}_alp"),)),
             "HGD (DUNET)": (hgd(domain),),
             "randomization": (RANDOMIZATION,),
-            "randomization, adversarial training": column_of((member("robust", RANDOMIZATION),)),
+            "randomization, adversarial training": column_of((member(f"{BASE}_robust", RANDOMIZATION),)),
         }
 
     def rows(self, metrics: Metrics) -> list[Row]:
@@ -181,7 +181,7 @@ class Table2(DefendrTable):
     }
 
     def systems(self, domain: str) -> dict[str, ColumnSpec]:
-        return {"ALP": column_of((member("alp"),)), "HGD (DUNET)": (hgd(domain),)}
+        return {"ALP": column_of((member(f"{BASE}_alp"),)), "HGD (DUNET)": (hgd(domain),)}
 
     def attacks(self, domain: str) -> dict[str, Method]:
         return {
@@ -217,7 +217,7 @@ class Table3(DefendrTable):
     }
 
     def systems(self, domain: str) -> dict[str, ColumnSpec]:
-        denoised, alp, clp = member("", hgd(domain)), member("alp"), member("clp")
+        denoised, alp, clp = member("", hgd(domain)), member(f"{BASE}_alp"), member(f"{BASE}_clp")
         return {
             "ALP + CLP": column_of((alp, clp)),
             "HGD + CLP": column_of((denoised, clp)),
@@ -246,9 +246,9 @@ class Table3(DefendrTable):
 
 # Table 4, by its rows: what was trained, on which attack; accuracy % under FGSM and under PGD.
 TRAINED_ON: Mapping[str, tuple[str, tuple[float, float]]] = {
-    "adversarial training, FGSM 0.12": ("robust_fgsm_12", (71.0, 80.0)),
-    "adversarial training, PGD 0.12": ("robust_pgd_12", (69.35, 81.0)),
-    "ALP, FGSM 0.12": ("alp_fgsm_12", (69.55, 79.40)),
+    "adversarial training, FGSM 0.12": ("resnet_robust_fgsm_12", (71.0, 80.0)),
+    "adversarial training, PGD 0.12": ("resnet_robust_pgd_12", (69.35, 81.0)),
+    "ALP, FGSM 0.12": ("resnet_alp_fgsm_12", (69.55, 79.40)),
     "HGD, FGSM 0.12": ("hgd_fgsm_12", (86.6, 82.9)),
     "HGD, FGSM 0.3": ("hgd_fgsm_30", (72.5, 68.0)),
     "HGD, PGD 0.12": ("hgd_pgd_12", (70.9, 85.8)),

@@ -233,25 +233,25 @@ _IMAGENETTE_TUNED: dict[str, Any] = {
 }
 _ROBUST = (
     _robust(
-        *("cifar10_robust", "ResNet, adversarially trained", "cifar10_resnet"),
+        *("cifar10_resnet_robust", "ResNet, adversarially trained", "cifar10_resnet"),
         "Adversarial training with PGD at 8/255 (Madry et al. 2018).",
         ("adversarial_training", _adversarial(_EPS8, 3, 4 / 255)),
         {"max_lr": 0.1, "epochs": 30, "averaged": 0.998, **_judged(_EPS8)},
     ),
     _robust(
-        *("cifar10_alp", "ResNet, adversarial logit pairing", "cifar10_resnet"),
+        *("cifar10_resnet_alp", "ResNet, adversarial logit pairing", "cifar10_resnet"),
         "Fine-tuned from ResNet with adversarial logit pairing at 8/255.",
         ("adversarial_logit_pairing", _adversarial(_EPS8, 3, 4 / 255, weight=0.5)),
         {**_CIFAR10_TUNED, **_judged(_EPS8)},
     ),
     _robust(
-        *("cifar10_clp", "ResNet, clean logit pairing", "cifar10_resnet"),
+        *("cifar10_resnet_clp", "ResNet, clean logit pairing", "cifar10_resnet"),
         "Fine-tuned from ResNet with clean logit pairing: it never saw an adversarial image.",
         ("clean_logit_pairing", {"weight": 0.5}),
         {**_CIFAR10_TUNED, "epochs": 6},
     ),
     _robust(
-        *("mnist_robust", "Model A, adversarially trained", "mnist_a"),
+        *("mnist_a_robust", "Model A, adversarially trained", "mnist_a"),
         "Model A of DKN, adversarially trained with PGD at 0.3 (Madry et al. 2018).",
         ("adversarial_training", _adversarial(0.3, 10, 0.075)),
         {"starts_from": "a", "ramp": (0.1, 0.2), "batch": 256, "epochs": 8, "max_lr": 1e-3, **_judged(0.3, 20)},
@@ -266,19 +266,19 @@ _ROBUST = (
         for domain, epochs in (("mnist", 8), ("cifar10_gray", 12))
     ),
     _robust(
-        *("imagenette_robust", "SE-ResNet, adversarially trained", "imagenette_resnet"),
+        *("imagenette_resnet_robust", "SE-ResNet, adversarially trained", "imagenette_resnet"),
         "Fine-tuned from SE-ResNet on clean and adversarial images together, PGD at 8/255.",
         ("adversarial_training", _adversarial(_EPS8, 3, 4 / 255, clean=0.5)),
         {**_IMAGENETTE_TUNED, **_judged(_EPS8, images=500)},
     ),
     _robust(
-        *("imagenette_alp", "SE-ResNet, adversarial logit pairing", "imagenette_resnet"),
+        *("imagenette_resnet_alp", "SE-ResNet, adversarial logit pairing", "imagenette_resnet"),
         "Fine-tuned from SE-ResNet with adversarial logit pairing at 8/255.",
         ("adversarial_logit_pairing", _adversarial(_EPS8, 3, 4 / 255, weight=0.5)),
         {**_IMAGENETTE_TUNED, **_judged(_EPS8, images=500)},
     ),
     _robust(
-        *("imagenette_clp", "SE-ResNet, clean logit pairing", "imagenette_resnet"),
+        *("imagenette_resnet_clp", "SE-ResNet, clean logit pairing", "imagenette_resnet"),
         "Fine-tuned from SE-ResNet with clean logit pairing: it never saw an adversarial image.",
         ("clean_logit_pairing", {"weight": 0.5}),
         {**_IMAGENETTE_TUNED, "epochs": 6},
@@ -293,9 +293,14 @@ def _table_4(domain: str, std: float) -> tuple[dict[str, Any], ...]:
     eps = 0.12 * std
     one, several = _adversarial(eps, 1, 1.25 * eps, clean=0.5), _adversarial(eps, 3, eps / 2, clean=0.5)
     for name, title, objective, params in (
-        ("robust_fgsm_12", "adversarially trained on FGSM", "adversarial_training", one),
-        ("robust_pgd_12", "adversarially trained on PGD", "adversarial_training", several),
-        ("alp_fgsm_12", "adversarial logit pairing on FGSM", "adversarial_logit_pairing", {**one, "weight": 0.5}),
+        ("resnet_robust_fgsm_12", "adversarially trained on FGSM", "adversarial_training", one),
+        ("resnet_robust_pgd_12", "adversarially trained on PGD", "adversarial_training", several),
+        (
+            "resnet_alp_fgsm_12",
+            "adversarial logit pairing on FGSM",
+            "adversarial_logit_pairing",
+            {**one, "weight": 0.5},
+        ),
     ):
         network = _BASES[base]["title"]
         settings = {**tuned, "epochs": 4}

@@ -312,7 +312,7 @@ def test_a_stage_with_averaged_weights_ends_with_them() -> None:
 
 
 def test_a_plan_starts_from_the_weights_of_the_classifier_that_it_names() -> None:
-    plan = find_plan("mnist_robust")
+    plan = find_plan("mnist_a_robust")
     data = (torch.zeros(10, 1, 28, 28, dtype=torch.uint8), torch.zeros(10, dtype=torch.int64))
     built = KINDS["classifier"].build(plan, data, CPU)["classifier"].eval()
     x = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -331,7 +331,7 @@ def test_a_plan_starts_from_the_weights_of_the_classifier_that_it_names() -> Non
 )
 def test_bad_plans_are_refused_with_a_sentence(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
-        TrainingPlan(**{**find_plan("mnist_robust").model_dump(), **changes})
+        TrainingPlan(**{**find_plan("mnist_a_robust").model_dump(), **changes})
 
 
 def test_every_terms_losses_are_finite_with_a_gradient() -> None:
@@ -347,6 +347,6 @@ def test_every_terms_losses_are_finite_with_a_gradient() -> None:
 
 
 def test_what_ships_robust_starts_from_what_ships_plain() -> None:
-    for name in ("cifar10_alp", "imagenette_robust", "mnist_cnn_robust"):
+    for name in ("cifar10_resnet_alp", "imagenette_resnet_robust", "mnist_cnn_robust"):
         plan = find_plan(name)
         assert artifacts.find_artifact("classifier", f"{plan.domain}_{plan.starts_from}").shipped
