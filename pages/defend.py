@@ -15,7 +15,7 @@ from app.sections.diagnostics import diagnostics
 from app.state import result_keys, results, session
 from app.state.result_keys import Kind
 from app.text import attacked_title, duration, mark, prediction
-from app.verdicts.defend import defend_verdict, guard_words, table_of_columns
+from app.verdicts.defend import defend_verdict, guard_words, table_of_columns, table_of_votes, vote_headline
 from core import defenses, domains
 from core.declaration import Parameter, shown
 from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, flags_of, make_outcome, sweep
@@ -234,6 +234,14 @@ if merged:
         f"One image, seed {recipe.seed}; the attack is {theme.plain(attack_outcome.method)} on {example.classifier.title}. "
         "An attacker who knows the defense differentiates through it, or counts it as the identity where it has no gradient (BPDA)."
     )
+    if votes := table_of_votes(merged, outcome.classes, outcome.known_label):
+        st.subheader("The vote", anchor=False)
+        st.write(theme.plain(vote_headline(merged, outcome.classes)))
+        table(votes, key="votes", name="votes")
+        st.caption(
+            "The scores of each member sum to 1; the vote adds them up and names the class with the highest sum. A member's share is its "
+            "part of that sum. An attacker who knows the vote attacks the sum."
+        )
     if len(adaptive) < len(merged) and not busy:
         st.caption(
             "The attacker who knows them was stopped: what stands here against one who does not know is not robustness."

@@ -141,6 +141,13 @@ def about(plan: TrainingPlan) -> list[str]:
                 f"Trains a {form} network that makes attention masks of the classifier {against}, and then one that reads them, "
                 f"{data}. The classifier stays as it is."
             ]
+    if plan.starts_from:
+        lines.append(f"It starts from the weights of {domain.classifier_title(plan.starts_from)}.")
+    if plan.judged_by is not None:
+        lines.append(
+            f"After each epoch {attacks.get(plan.judged_by.name).title} attacks {plan.held_out:,} images that are kept from training; the "
+            "best epoch is kept."
+        )
     if plan.loss_network:
         lines.append(f"Its losses compare the features of the classifier {plan.loss_network}.")
     if plan.description:

@@ -18,6 +18,7 @@ from core.models import artifacts
 from core.models.artifacts import Card
 from core.recipe import Method, Recipe
 from core.training import TrainingPlan, runs
+from core.training.judging import overfitting
 from core.training.learning_curves import curves_table, learning_curves
 from core.training.naming import defense_of
 from core.training.runs import TrainingRun
@@ -93,6 +94,8 @@ def views(name: str) -> None:
         samples_view(shown, key=f"tr_sample_{run.name}")
         since = ", after the last whole epoch" if len(shown) > 1 else ""
         st.caption(f"The first images of the training part{since}.")
+    if warning := overfitting(runs.curves(run)):
+        st.warning(theme.plain(warning))
     lines = learning_curves(run)
     if lines:
         curves_plots(lines, [stage.trains for stage in run.plan.stages], key=f"tr_curve_{run.name}")

@@ -74,6 +74,43 @@ def table_of_columns(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ..
     return rows
 
 
+def table_of_votes(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ...], label: int | None) -> list[Row]:
+    """One row for each member of each vote: what it says of the clean and of the attacked image, and its share of the vote.
+
+    A member whose class is not that of the vote is outvoted.
+    """
+    rows: list[Row] = []
+    for column in columns:
+        images = {"Adaptive": column.adaptive, "Grey box": column.grey, "Clean": column.clean}
+        tried = {title: guard for title, guard in images.items() if guard is not None and guard.votes}
+        for number, vote in enumerate(column.clean.votes):
+            cells = {title: _vote_words(guard, number, classes, label) for title, guard in tried.items()}
+            rows.append({"Vote": column.defense, "Member": vote.member, **cells})
+    return rows
+
+
+def _vote_words(guard: DefendedPrediction, number: int, classes: tuple[str, ...], label: int | None) -> str:
+    vote = guard.votes[number]
+    outvoted = " · outvoted" if vote.prediction.label != guard.prediction.label else ""
+    return f"{prediction(vote.prediction, classes, label)} · share {vote.share:.0%}{outvoted}"
+
+
+def vote_headline(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ...]) -> str:
+    """Who was outvoted on the attacked images, in a sentence; empty without a vote."""
+    votes = [
+        (title, guard)
+        for column in columns
+        for title, guard in (("who knows it", column.adaptive), ("who does not know it", column.grey))
+        if guard is not None and guard.votes
+    ]
+    sentences = []
+    for title, guard in votes:
+        lost = [vote.member for vote in guard.votes if vote.prediction.label != guard.prediction.label]
+        said = f"Under the attacker {title} the vote is {classes[guard.prediction.label]}"
+        sentences.append(f"{said}; outvoted: {', '.join(lost)}." if lost else f"{said}, and all members agree.")
+    return " ".join(sentences)
+
+
 def guard_words(guard: DefendedPrediction, classes: tuple[str, ...], label: int | None) -> str:
     """What the classifier sees behind a defense, and whether the attack on it was stopped."""
     words = prediction(guard.prediction, classes, label)

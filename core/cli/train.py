@@ -10,6 +10,7 @@ from core.cli.options import Commands
 from core.cli.progress_bar import ProgressBar
 from core.models import artifacts
 from core.training import runs
+from core.training.judging import overfitting
 
 
 def add_command(commands: Commands) -> None:
@@ -37,6 +38,8 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
         files.check_writable(out)
     with ProgressBar() as bar:
         card = training.train(plan, out, options.device, bar.show)
+    if warning := overfitting(runs.curves_in((runs.runs_folder() if out is None else out) / plan.name)):
+        print(warning)
     if card is not None:
         print(f"Saved in {files.shown(out or artifacts.user_folder())}. {card.figures()}")
     return 0

@@ -121,6 +121,14 @@ class AttackOutcome(_Plain):
     )
 
 
+class MemberVote(_Plain):
+    """What one member of a vote says of one image."""
+
+    member: str  # the classifier and its defense, in few words
+    prediction: Prediction  # of this member alone
+    share: float  # of the score of the class that the vote names, 0 to 1; the shares of all members sum to 1
+
+
 class DefendedPrediction(_Plain):
     """One attacked image behind one defense."""
 
@@ -131,6 +139,7 @@ class DefendedPrediction(_Plain):
     )
     attack: AttackOutcome | None = None  # the attack made for this very column, where the attacker knows the defense
     backward: str = "none"  # the gradient that attacker used
+    votes: tuple[MemberVote, ...] = ()  # of a system of several members
 
 
 class DefenseOutcome(_Plain):

@@ -25,7 +25,15 @@ from core.progress import OnProgress, Progress
 from core.recipe.columns import methods_of
 from core.recipe.engine import Universal, attacked_classifier, craft_batch, judge_batch, shown_on, train_universal
 from core.recipe.norms import norms
-from core.recipe.outcome import AttackOutcome, DefendedPrediction, DefenseOutcome, Outcome, Prediction, Trace
+from core.recipe.outcome import (
+    AttackOutcome,
+    DefendedPrediction,
+    DefenseOutcome,
+    MemberVote,
+    Outcome,
+    Prediction,
+    Trace,
+)
 from core.recipe.recipe import Recipe
 from core.systems import Backward, System
 from core.systems.system import Loader
@@ -338,9 +346,24 @@ def _guard(recipe: Recipe, scene: Example, system: System, batch: Tensor) -> tup
     found = judge_batch(system, scene.load, batch.to(scene.classifier.device), seed=recipe.seed)
     prediction = _prediction(found.logits[0].float().softmax(0).cpu(), scene.label)
     guard = DefendedPrediction(
-        defended=images.to_pixels(found.defended)[0], prediction=prediction, recovered=prediction.label == scene.label
+        defended=images.to_pixels(found.defended)[0],
+        prediction=prediction,
+        recovered=prediction.label == scene.label,
+        votes=_votes(system, found.members, prediction.label, scene.label),
     )
     return guard, found.seconds
+
+
+def _votes(system: System, logits: tuple[Tensor, ...], winner: int, label: int) -> tuple[MemberVote, ...]:
+    """What each member says of one image, from its logits 1×K; nothing where a single member decides."""
+    if len(logits) == 1:
+        return ()
+    scores = torch.stack([each[0].float().softmax(0).cpu() for each in logits])
+    shares = scores[:, winner] / scores[:, winner].sum()
+    return tuple(
+        MemberVote(member=member.short_title(), prediction=_prediction(score, label), share=float(share))
+        for member, score, share in zip(system.members, scores, shares, strict=True)
+    )
 
 
 def predict(classifier: Classifier, batch: Tensor, label: int) -> Prediction:

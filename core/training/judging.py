@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from core.training.data import Data
 from core.training.plans import TrainingPlan
 
 BATCH = 250  # images attacked together
+CLEAN, ATTACKED = "held-out accuracy", "held-out accuracy under attack"  # in the curves
 
 
 def split_held_out(plan: TrainingPlan, data: Data) -> tuple[Data, Data | None]:
@@ -39,15 +41,21 @@ class Best:
     warning: str = ""
 
     def add(self, epoch: int, accuracy: float, network: nn.Module) -> None:
-        """Enter an epoch."""
+        """Enter an epoch with the network after it."""
+        if self.note(epoch, accuracy):
+            self.weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+
+    def note(self, epoch: int, accuracy: float) -> bool:
+        """Enter an epoch's accuracy; whether it is the best so far."""
         if accuracy >= self.accuracy or not self.epoch:
             self.epoch, self.accuracy, self.warning = epoch, accuracy, ""
-            self.weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-        elif accuracy < self.accuracy / 2 and not self.warning:
+            return True
+        if accuracy < self.accuracy / 2 and not self.warning:
             self.warning = (
                 f"Catastrophic overfitting: the accuracy under attack on held-out images fell from {self.accuracy:.1%} to "
                 f"{accuracy:.1%} in epoch {epoch}; epoch {self.epoch} is kept."
             )
+        return False
 
 
 def judge(plan: TrainingPlan, network: nn.Module, data: Data, device: torch.device) -> dict[str, float]:
@@ -62,7 +70,7 @@ def judge(plan: TrainingPlan, network: nn.Module, data: Data, device: torch.devi
     attack = attacks.build(plan.judged_by.name, plan.judged_by.params)
     classifier = Classifier.wrap(network, classes=domain.classes, size=domain.size, channels=domain.channels)
     classifier.to(device)
-    right = {"held-out accuracy": 0, "held-out accuracy under attack": 0}
+    right = {CLEAN: 0, ATTACKED: 0}
     for number, (x, y) in enumerate(zip(torch.split(data[0], BATCH), torch.split(data[1], BATCH), strict=True)):
         images, labels = x.to(device).float() / 255, y.to(device)
         attacked = attack(classifier, images, labels, generator=torch.Generator().manual_seed(number)).images
@@ -70,3 +78,18 @@ def judge(plan: TrainingPlan, network: nn.Module, data: Data, device: torch.devi
             for name, shown in zip(right, (images, attacked), strict=True):
                 right[name] += int((classifier(shown).argmax(1) == labels).sum())
     return {name: count / len(data[1]) for name, count in right.items()}
+
+
+def overfitting(lines: list[dict[str, Any]]) -> str:
+    """What the curves of a run tell of catastrophic overfitting in its last stage, as a sentence; empty where there was none."""
+    best, stage = Best(), 0
+    for line in lines:
+        metrics = line.get("metrics")
+        accuracy = metrics.get(ATTACKED) if isinstance(metrics, dict) else None
+        number, epoch = line.get("stage"), line.get("epoch")
+        if not (isinstance(accuracy, int | float) and isinstance(number, int) and isinstance(epoch, int)):
+            continue
+        if number != stage:
+            best, stage = Best(), number
+        best.note(epoch, float(accuracy))
+    return best.warning

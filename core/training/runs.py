@@ -196,8 +196,13 @@ def find_run(name: str) -> TrainingRun:
 
 def curves(run: TrainingRun) -> list[dict[str, Any]]:
     """The lines of the run's curves: stage, epoch, step, lr, losses and metrics; what cannot be read is left out."""
+    return curves_in(run.folder)
+
+
+def curves_in(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the curves in a run's folder, as `curves` gives them."""
     try:
-        text = files.read_bytes(run.folder / "curves.jsonl", MAX_CURVES).decode("utf-8", "replace")
+        text = files.read_bytes(folder / "curves.jsonl", MAX_CURVES).decode("utf-8", "replace")
     except BadInput:  # none yet
         return []
     lines = []

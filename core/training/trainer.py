@@ -19,7 +19,7 @@ from core.progress import OnProgress, Progress
 from core.training.augment import AUGMENTATIONS
 from core.training.checkpoints import Curves, damaged, fill, load_checkpoint, save_checkpoint
 from core.training.data import Data
-from core.training.judging import Best, judge
+from core.training.judging import ATTACKED, Best, judge
 from core.training.objectives import OBJECTIVES, Batch, Terms
 from core.training.parallel import Group
 from core.training.plans import Stage, TrainingPlan
@@ -160,7 +160,7 @@ class Trainer:
         network.eval()
         found = judge(self.plan, network, self.held_out, self.device)
         network.train(training)
-        self.best.add(epoch + 1, found["held-out accuracy under attack"], network)
+        self.best.add(epoch + 1, found[ATTACKED], network)
         if curves is not None:
             place = {"stage": number, "epoch": epoch + 1, "step": (epoch + 1) * self.steps[number]}
             curves.add({**place, "losses": {}, "metrics": found})
@@ -208,7 +208,6 @@ class Trainer:
             if on_progress is not None:
                 done = first + epoch * self.steps[number] + step
                 text = epoch_text(stage.trains, epoch + 1, stage.epochs, {**losses, **metrics})
-                text += f". {self.best.warning}" if self.best.warning else ""
                 progress = TrainingProgress(
                     text,
                     done,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
-from core import domains, images
+from app.verdicts.defend import vote_headline
+from core import defenses, domains, images, run
 from core.detectors import FeatureSqueezing
 from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.columns import MemberSpec, SystemSpec
@@ -29,6 +32,40 @@ def test_defend_puts_a_classifier_and_a_vote_beside_a_defense() -> None:
     assert shown[2]["src"] == shown[0]["src"]
     assert "of 3 defenses" in verdict(app)
     assert app.session_state["recipe"] == RECIPE.but(attacker="both")
+
+
+def test_a_vote_says_who_said_what_with_which_share_and_who_was_outvoted() -> None:
+    recipe = RECIPE.but(attacker="both", defenses=(VOTE,))
+    app = visit("defend", recipe.to_link())
+    votes = next(frame.value for frame in app.dataframe if "Member" in frame.value.columns)
+    assert list(votes.columns) == ["Vote", "Member", "Adaptive", "Grey box", "Clean"]
+    assert list(votes["Member"]) == ["the bare classifier", f"{TITLE} behind Median filter"]
+    example = load_example(recipe)
+    outcome = run(recipe)
+    guard = outcome.columns[0].grey
+    assert guard is not None
+    x = images.to_tensor(outcome.attacked.adversarial)
+    other = defenses.build("median")(x)
+    with torch.no_grad():
+        scores = torch.cat([example.classifier(x), example.load("b")(other)]).softmax(1)
+    winner = int(scores.sum(0).argmax())
+    assert guard.prediction.label == winner
+    for vote, score in zip(guard.votes, scores, strict=True):
+        assert vote.prediction.label == int(score.argmax())
+        assert vote.share == pytest.approx(float(score[winner] / scores[:, winner].sum()), abs=1e-5)
+    for row, vote in enumerate(guard.votes):
+        cell = votes["Grey box"][row]
+        assert f"share {vote.share:.0%}" in cell and ("outvoted" in cell) == (vote.prediction.label != winner)
+    words = vote_headline(outcome.columns, outcome.classes)
+    assert any(words == element.value for element in app.markdown), words
+    assert sum("outvoted" in cell for cell in votes["Grey box"]) == len(
+        re.findall("outvoted: ", words.split("does not")[1])
+    )
+
+
+def test_without_a_vote_there_is_no_table_of_votes() -> None:
+    app = visit("defend", RECIPE.but(defenses=((Method(name="median"),),)).to_link())
+    assert not any("Member" in frame.value.columns for frame in app.dataframe)
 
 
 def test_a_classifier_is_added_chained_and_removed() -> None:

@@ -30,6 +30,16 @@ LEAST = {  # of the test images that each one has to get right
     "mnist_cnn": 0.99,
     "mnist_vgg": 0.99,
     "cifar10_gray_cnn": 0.72,
+    "cifar10_gray_vgg": 0.75,
+    "cifar10_resnet_robust": 0.77,
+    "cifar10_resnet_alp": 0.82,
+    "cifar10_resnet_clp": 0.92,
+    "mnist_a_robust": 0.99,
+    "mnist_cnn_robust": 0.98,
+    "cifar10_gray_cnn_robust": 0.15,
+    "imagenette_resnet_robust": 0.83,
+    "imagenette_resnet_alp": 0.74,
+    "imagenette_resnet_clp": 0.86,
 }
 MEGABYTE = 1_000_000
 
@@ -66,8 +76,9 @@ def test_weights_and_cards_come_in_pairs_and_stay_small() -> None:
 
 def test_what_is_shipped_is_listed_with_the_default_first() -> None:
     assert domains.get("photos").classifier_names() == ("photonet",)
-    assert set(domains.get("mnist").classifier_names()) == {"a", "b", "cnn", "digits", "vgg"}
-    assert domains.get("cifar10").classifier_names() == ("resnet", "vgg", "alexnet")
+    assert set(domains.get("mnist").classifier_names()) == {"a", "b", "cnn", "digits", "vgg", "a_robust", "cnn_robust"}
+    names = ("resnet", "vgg", "alexnet", "resnet_alp", "resnet_clp", "resnet_robust")
+    assert domains.get("cifar10").classifier_names() == names
     assert artifacts.list_artifacts("classifier", "nowhere") == ()
 
 
@@ -101,7 +112,9 @@ def test_what_runs_says_what_the_network_in_the_file_says(key: str) -> None:
     state = load_file(artifacts.WEIGHTS / f"{key}.safetensors")
     in_file.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in state.items()})
     kept = sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    assert kept == (3 if key == "cifar10_resnet" else 0), "three of its norms follow a max-pool, not a convolution"
+    assert kept == (3 if key.startswith("cifar10_resnet") else 0), (
+        "three of its norms follow a max-pool, not a convolution"
+    )
     x = torch.rand(3, card.channels, card.size, card.size, generator=torch.Generator().manual_seed(0))
     for part in (x, x[:1]):
         ours, theirs = part.clone().requires_grad_(), part.clone().requires_grad_()
@@ -118,7 +131,8 @@ def test_what_runs_says_what_the_network_in_the_file_says(key: str) -> None:
 def test_a_card_names_its_data_its_command_and_an_accuracy_that_is_good_enough(key: str) -> None:
     card = card_of(key)
     assert card.data and card.command.startswith(f"python -m core train {key} ")
-    (measured,) = card.metrics
+    measured = card.metrics[0]
+    assert measured.what == "right on the test images"
     assert measured.value == pytest.approx(measured.correct / measured.count)
     assert measured.value >= LEAST[key]
 
@@ -143,7 +157,7 @@ def test_photonet_shows_the_papers_phenomena() -> None:
 
 def test_the_digits_card_is_reproduced_to_the_picture() -> None:
     pixels, labels = stand_in(train=False)
-    (measured,) = card_of("mnist_digits").metrics
+    measured = card_of("mnist_digits").metrics[0]
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     assert len(labels) == measured.count
     assert right(shipped("mnist_digits"), images, torch.from_numpy(labels)) == measured.correct

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from core.models import artifacts
 from core.training import Trainer, TrainingPlan, find_plan
 from core.training import judging as judging_module
 from core.training.data import Data
-from core.training.judging import Best, split_held_out
+from core.training.judging import Best, overfitting, split_held_out
 from core.training.kinds import KINDS
 from core.training.objectives import OBJECTIVES, Batch, Terms
 from core.training.objectives.inner import attack_batch
+from core.training.runs import curves_in
 from core.training.trainer import move_average
 from tests.core.training.tiny import images, network, same
 
@@ -217,7 +217,6 @@ def test_held_out_images_are_kept_from_training_and_the_same_for_every_seed() ->
 def test_the_best_epoch_is_kept_and_a_collapse_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accuracies = iter([0.3, 0.5, 0.2, 0.4])
     seen: list[dict[str, Tensor]] = []
-    texts: list[str] = []
 
     def scripted(plan: TrainingPlan, net: nn.Module, data: Data, device: torch.device) -> dict[str, float]:
         assert not net.training
@@ -227,13 +226,13 @@ def test_the_best_epoch_is_kept_and_a_collapse_is_reported(tmp_path: Path, monke
     monkeypatch.setattr("core.training.trainer.judge", scripted)
     net, data = network(), images()
     trainer = Trainer(judged(epochs=4), {"classifier": net}, data, CPU, folder=tmp_path, held_out=data)
-    trainer.fit(lambda progress: texts.append(progress.text) or False)
+    trainer.fit()
     assert trainer.best.epoch == 2 and trainer.best.accuracy == 0.5
     assert all(torch.equal(value, seen[1][name]) for name, value in net.state_dict().items())
     assert not same_tables(seen[1], seen[3])
-    assert "Catastrophic overfitting" in texts[-1] and "from 50.0% to 20.0% in epoch 3; epoch 2 is kept" in texts[-1]
-    assert not any("Catastrophic" in text for text in texts[:12])
-    lines = [json.loads(line) for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
+    assert "from 50.0% to 20.0% in epoch 3; epoch 2 is kept" in trainer.best.warning
+    lines = curves_in(tmp_path)
+    assert overfitting(lines) == trainer.best.warning and overfitting(lines[:6]) and not overfitting(lines[:5])
     curve = [line["metrics"]["held-out accuracy under attack"] for line in lines if not line["losses"]]
     assert curve == [0.3, 0.5, 0.2, 0.4]
 
