@@ -17,6 +17,12 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument("artifact", metavar="ARTIFACT", help="such as cifar10_robust or hgd_cifar10_vgg")
     parser.add_argument("--images", type=int, default=None, help=f"{N_IMAGES} without it; a fifth of them for C&W")
+    parser.add_argument(
+        "--adaptive-images",
+        type=int,
+        default=None,
+        help="of the attacker who knows a denoiser; as many as --images without it",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(act=act)
 
@@ -28,7 +34,7 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
     if artifact is None:
         artifact = artifacts.find_artifact("denoiser", options.artifact)  # says what is wrong with its name or its card
     with ProgressBar() as bar:
-        measured = measure_card(artifact, options.images, options.seed, bar.show)
+        measured = measure_card(artifact, options.images, options.adaptive_images, options.seed, bar.show)
     if measured is not None:
         for metric in measured.card.metrics:
             print(f"{metric.what:<40} {metric.text}")

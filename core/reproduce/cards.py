@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from core.inputs import BadInput
 from core.models import artifacts
 from core.models.artifacts import Artifact, Metric
 from core.progress import OnProgress
-from core.recipe.columns import Method
+from core.recipe.columns import Columns, Method
+from core.recipe.recipe import Attacker
 from core.reproduce.base import Settings
 from core.reproduce.plan_table import measured_plan
 
@@ -53,12 +54,16 @@ def worst_case(domain: str, classifier: str) -> Method:
 
 
 def measure_card(
-    artifact: Artifact, n_images: int | None = None, seed: int = 0, on_progress: OnProgress | None = None
+    artifact: Artifact,
+    n_images: int | None = None,
+    n_adaptive: int | None = None,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> Artifact | None:
     """Measure a classifier, or a denoiser before the classifier that it was trained against, and write the numbers on its card.
 
     Args:
-        n_images: test images; a fifth of them for C&W.
+        n_images: test images. n_adaptive: those of the attacker who knows the denoiser; as many without it. Both a fifth for C&W.
 
     Returns:
         The artifact with the new card; None where `on_progress` stopped it. What was measured until then is kept.
@@ -69,47 +74,64 @@ def measure_card(
     card = artifact.card
     if card.kind == "classifier":
         classifier = artifact.name.removeprefix(f"{card.domain}_")
-        fields: dict[str, Any] = {"defenses": (), "attacker": "grey"}
         methods = {**attacks_for(card.domain, classifier), WORST_CASE: worst_case(card.domain, classifier)}
         del methods["APGD-20"]
+        parts: tuple[tuple[Columns, Attacker], ...] = (((), "grey"),)
     elif card.kind == "denoiser" and card.trained_against:
         classifier, methods = card.trained_against, attacks_for(card.domain, card.trained_against)
-        fields = {"defenses": ((_defense_of(artifact),),), "attacker": "both", "backward": "true"}
+        parts = (((_defense_of(artifact),),), "grey"), (((_defense_of(artifact),),), "adaptive")
     else:
         raise BadInput(f"{artifact.name} is neither a classifier nor a denoiser that was trained against one.")
-    count = min(N_IMAGES if n_images is None else n_images, domains.get(card.domain).count("test"))
+    there = domains.get(card.domain).count("test")
+    count = min(N_IMAGES if n_images is None else n_images, there)
+    counts = {"grey": count, "adaptive": min(count if n_adaptive is None else n_adaptive, there)}
+    shares: dict[str, Metric] = {}
+    for columns, attacker in parts:
+        for minimal in (False, True):
+            names = [name for name in methods if (name == "C&W") == minimal]
+            if not names:
+                continue
+            images = max(1, counts[attacker] * N_MINIMAL // N_IMAGES) if minimal else counts[attacker]
+            plan = Plan(
+                domain=card.domain,
+                classifiers=(classifier,),
+                n_images=images,
+                seed=seed,
+                attacks=tuple(methods[name] for name in names),
+                defenses=columns,
+                attacker=attacker,
+                backward="true" if columns else "average",
+                batch=batch_for(card.domain, images),
+                save_images=0,
+            )
+            with measured_plan(plan, replace(Settings(), seed=seed), on_progress) as measured:
+                if measured is None:
+                    return None
+                shares.update(_metrics(measured, names))
+    order = [
+        word
+        for name in methods
+        for word in (name, *(f"{name}, {who}" for who in ("no defense", "grey box", "adaptive")))
+    ]
     first = [metric for metric in card.metrics if metric.what in _FIRST]
-    metrics: list[Metric] = []
-    for names, images in (
-        ([name for name in methods if name != "C&W"], count),
-        (["C&W"], max(1, count * N_MINIMAL // N_IMAGES)),
-    ):
-        plan = Plan(
-            domain=card.domain,
-            classifiers=(classifier,),
-            n_images=images,
-            seed=seed,
-            attacks=tuple(methods[name] for name in names),
-            batch=batch_for(card.domain, images),
-            save_images=0,
-            **fields,
-        )
-        with measured_plan(plan, replace(Settings(), seed=seed), on_progress) as measured:
-            if measured is None:
-                return None
-            metrics += _metrics(measured, dict(enumerate(names)))
-    return artifacts.write_card(artifact, metrics=tuple(metric.model_dump() for metric in (*first, *metrics)))
+    metrics = (*first, *(shares[word] for word in order if word in shares))
+    return artifacts.write_card(artifact, metrics=tuple(metric.model_dump() for metric in metrics))
 
 
-def _metrics(metrics: Metrics, names: Mapping[int, str]) -> list[Metric]:
-    """The accuracy under each attack; before a denoiser without it, in the grey box, and under the adaptive attack."""
-    found = []
-    for number, name in names.items():
-        behind = ((f"{name}, grey box", 0, "grey"), (f"{name}, adaptive", 0, "adaptive"))
-        bare = f"{name}, no defense" if metrics.plan.defenses else name
-        for words, defense, attacker in ((bare, NO_DEFENSE, "none"), *(behind if metrics.plan.defenses else ())):
+def _metrics(metrics: Metrics, names: Sequence[str]) -> dict[str, Metric]:
+    """The accuracy under each attack; of a denoiser without it and in the grey box, or under the adaptive attack."""
+    plan = metrics.plan
+    found = {}
+    for number, name in enumerate(names):
+        if not plan.defenses:
+            asked: tuple[tuple[str, int, Any], ...] = ((name, NO_DEFENSE, "none"),)
+        elif plan.attacker == "grey":
+            asked = ((f"{name}, no defense", NO_DEFENSE, "none"), (f"{name}, grey box", 0, "grey"))
+        else:
+            asked = ((f"{name}, adaptive", 0, "adaptive"),)
+        for words, defense, attacker in asked:
             share = _accuracy(metrics, number, defense, attacker)
-            found.append(Metric(what=words, value=share.value, correct=share.successes, count=share.count))
+            found[words] = Metric(what=words, value=share.value, correct=share.successes, count=share.count)
     return found
 
 
