@@ -79,7 +79,7 @@ class Domain(ABC):
     def classifier_note(self, name: str) -> str:
         """One line about what the classifier is and how good it is."""
         card = self._artifact(name).card
-        return f"{card.figures()}. {card.description}" if card.metrics else card.description
+        return f"{card.headline()}. {card.description}" if card.metrics else card.description
 
     def classifier(self, name: str | None = None, device: str | None = None, watch: Watch | None = None) -> Classifier:
         """The classifier of that name (the default's without one) on that device (the fastest without one).

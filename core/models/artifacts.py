@@ -109,6 +109,11 @@ class Card(BaseModel):
                 raise ValueError(f"A mask generator is 'fc' or 'conv', not {quoted(self.architecture)}.")
         return self
 
+    def headline(self) -> str:
+        """The first metric and, where it was measured, the accuracy under the worst case, in one line."""
+        shown = [*self.metrics[:1], *(metric for metric in self.metrics[1:] if metric.what.startswith("worst case"))]
+        return "; ".join(f"{metric.what} {metric.text}" for metric in shown)
+
     def figures(self) -> str:
         """The metrics for people, in one line."""
         return "; ".join(f"{metric.what} {metric.text}" for metric in self.metrics)
