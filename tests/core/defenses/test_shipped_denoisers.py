@@ -24,7 +24,9 @@ GREY: dict[str, dict[str, float]] = {  # of the test images that each one has to
     "fl_mnist_cnn": {"FGSM": 0.83, "PGD-100": 0.75},
     "fl_cifar10_gray_cnn": {},
 }
-FEWER = {"hgd_imagenette_resnet": {"FGSM": 0.75, "PGD-20": 0.75}}  # measured on fewer images: an attack takes long on 160 pixels
+FEWER = {
+    "hgd_imagenette_resnet": {"FGSM": 0.75, "PGD-20": 0.75}
+}  # measured on fewer images: an attack takes long on 160 pixels
 AUTOENCODERS = ("fl_mnist_cnn", "fl_cifar10_gray_cnn")  # 32 numbers an image: clean images lose much
 
 
@@ -44,7 +46,9 @@ def test_each_card_has_clean_grey_and_adaptive_numbers_with_counts() -> None:
         assert cost <= 0.01 or artifact.name in AUTOENCODERS
 
 
-@pytest.mark.parametrize("artifact", [a for a in SHIPPED if a.name not in ABLATIONS], ids=lambda artifact: artifact.name)
+@pytest.mark.parametrize(
+    "artifact", [a for a in SHIPPED if a.name not in ABLATIONS], ids=lambda artifact: artifact.name
+)
 def test_a_card_is_reproduced_on_a_sample(data: Path, artifact: Artifact) -> None:
     card = artifact.card
     name, _, weights = artifact.name.partition("_")

@@ -1,0 +1,143 @@
+"""Defendr's tables: who crafts on what, who judges, and what is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core import BadInput, Ensemble, Guarded, attacks, defenses, domains
+from core.models.artifacts import save
+from core.models.denoisers import DUNet
+from core.models.networks import DigitA
+from core.recipe import Method
+from core.reproduce import TABLES, Settings, dornadula2018
+from core.reproduce.base import MeasuredTable, PaperTable
+from core.reproduce.dornadula2018 import Table1, Table2, Table3, Table4, budget
+
+COUNT = 20
+EPS = 0.2
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tables on scikit-learn's digits, with robust networks that were not trained."""
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    monkeypatch.setattr(dornadula2018, "BASE", "digits")
+    monkeypatch.setattr(dornadula2018, "DOMAINS", ("mnist",))
+    for name in ("fgsm", "pgd", "apgd"):
+        monkeypatch.setattr(
+            dornadula2018, name, lambda _domain, eps: Method(name="fgsm", params={"eps": EPS * eps / 0.12})
+        )
+    folder = tmp_path / "artifacts"
+    common = {"domain": "mnist", "channels": 1, "size": 28, "title": "Trial"}
+    fields = {**common, "kind": "classifier", "architecture": "digit_a", "mean": (0.13,), "std": (0.31,)}
+    for number, name in enumerate(("robust", "alp", "clp")):
+        torch.manual_seed(number)
+        save(DigitA(), f"mnist_digits_{name}", folder, cam_layer="features.5", **fields)
+    network = DUNet(1, (16, 32, 64, 64))
+    torch.nn.init.normal_(network.noise.weight, std=0.05)
+    save(network, "hgd_mnist_digits", folder, kind="denoiser", architecture="dunet", trained_against="digits", **common)
+    return tmp_path
+
+
+def measured(table: PaperTable, folder: Path) -> MeasuredTable:
+    found = table.measure(Settings(n_images=COUNT, domain="mnist", store=folder / f"{table.name}.sqlite"))
+    assert found is not None
+    return found
+
+
+def right(answer: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    return (answer.argmax(1) == labels).numpy()
+
+
+def test_table_1_counts_clean_mixed_attacked_and_the_worst_case(small: Path) -> None:
+    rows = {row["System"]: row for row in measured(Table1(), small).rows}
+    assert list(rows)[:3] == ["baseline", "baseline, adversarial training", "CLP"] and len(rows) == 7
+    domain = domains.get("mnist")
+    images, labels = domain.sample(COUNT, seed=0)
+    plain = domain.classifier("digits", "cpu")
+    denoised = Guarded(plain, defenses.HGD(weights="mnist_digits"), backward="best")
+    attack = attacks.FGSM(eps=EPS)
+    grey, known = attack(plain, images, labels).rounded, attack(denoised, images, labels).rounded
+    for name, system, adaptive in (("baseline", plain, grey), ("HGD (DUNET)", denoised, known)):
+        clean, attacked = right(system(images), labels), right(system(grey), labels)
+        mixed = np.where(np.arange(COUNT) % 2 == 0, clean, attacked)
+        worst = right(system(adaptive), labels)
+        for column, expected in (
+            ("0 % adversarial", clean),
+            ("50 % adversarial", mixed),
+            ("100 % adversarial", attacked),
+            ("knows it, worst case", worst),
+        ):
+            assert f"({int(expected.sum())} of {COUNT};" in str(rows[name][column]), (name, column)
+    assert rows["HGD (DUNET)"]["100 % adversarial, published"] == "86.6%"
+    assert rows["HGD (DUNET)"]["50 % adversarial, published"] == "", "the paper has none"
+
+
+def test_the_conclusion_says_who_is_first_and_what_an_attacker_who_knows_it_leaves(small: Path) -> None:
+    report = measured(Table1(), small).report
+    assert "adversarial training is not above none" in report or "adversarial training is above none" in report
+    assert "Against an attacker who does not know the defense" in report and "on normalized images" in report
+
+
+def test_table_2_has_both_attackers_for_each_attack(small: Path) -> None:
+    rows = {row["System"]: row for row in measured(Table2(), small).rows}
+    assert set(rows) == {"baseline", "ALP", "HGD (DUNET)"}
+    assert rows["ALP"]["FGSM 0.12, published"] == "70.5%" and rows["ALP"]["PGD 0.3, published"] == "62.6%"
+    images, labels = domains.get("mnist").sample(COUNT, seed=0)
+    alp = domains.get("mnist").classifier("digits_alp", "cpu")
+    plain = domains.get("mnist").classifier("digits", "cpu")
+    for column, crafted_on in (("FGSM 0.3", plain), ("FGSM 0.3, knows it", alp)):
+        attacked = attacks.FGSM(eps=EPS * 0.3 / 0.12)(crafted_on, images, labels).rounded
+        assert f"({int(right(alp(attacked), labels).sum())} of {COUNT};" in str(rows["ALP"][column])
+
+
+def test_table_3_judges_by_the_vote(small: Path) -> None:
+    rows = {row["Ensemble"]: row for row in measured(Table3(), small).rows}
+    domain = domains.get("mnist")
+    images, labels = domain.sample(COUNT, seed=0)
+    plain = domain.classifier("digits", "cpu")
+    vote = Ensemble([Guarded(plain, defenses.HGD(weights="mnist_digits")), domain.classifier("digits_alp", "cpu")])
+    attacked = attacks.FGSM(eps=EPS)(plain, images, labels).rounded
+    assert f"({int(right(vote(attacked), labels).sum())} of {COUNT};" in str(rows["HGD + ALP"]["FGSM 0.12"])
+    assert rows["HGD + ALP + CLP"]["published"] == "84.9%"
+
+
+def test_tables_5_and_6_rank_the_classes_and_figure_15_counts_every_image(small: Path) -> None:
+    best, worst = (measured(TABLES[f"defendr-table-{n}"], small).rows for n in (5, 6))
+    share = [float(str(row["accuracy"]).partition("%")[0]) for row in best]
+    assert share == sorted(share, reverse=True) and [row["Rank"] for row in best] == [
+        str(n + 1) for n in range(len(best))
+    ]
+    assert [float(str(row["accuracy"]).partition("%")[0]) for row in worst] == sorted(share)
+    figure = measured(TABLES["defendr-figure-15"], small)
+    counts = np.array([[int(str(row[name])) for name in list(row)[1:]] for row in figure.rows])
+    assert counts.shape == (10, 10) and counts.sum() == COUNT
+    kept = int(np.trace(counts))
+    assert f"({kept} of {COUNT};" in figure.report
+
+
+def test_table_4_names_the_networks_that_have_to_be_trained_first(small: Path) -> None:
+    with pytest.raises(BadInput, match="python -m core train mnist_resnet_robust_fgsm_12"):
+        Table4().measure(Settings(n_images=4, domain="mnist"))
+
+
+def test_a_domain_without_the_classifiers_gets_a_sentence() -> None:
+    with pytest.raises(BadInput, match="imagenette or cifar10"):
+        Table1().measure(Settings(n_images=4, domain="mnist"))
+
+
+def test_eps_is_scaled_by_the_standard_deviation_of_the_normalization() -> None:
+    assert budget("imagenette", 0.12) == pytest.approx(0.12 * (0.229 + 0.224 + 0.225) / 3, abs=1e-5)
+    assert budget("cifar10", 0.3) == pytest.approx(0.3 * (0.247 + 0.2435 + 0.2616) / 3, abs=1e-5)
+
+
+def test_published_numbers_are_those_of_the_papers_tables() -> None:
+    assert Table1.numbers["randomization, adversarial training"] == (85.47, 76.69, 68.01)
+    assert Table2.numbers["HGD (DUNET)"] == (86.6, 72.5, 85.8, 79.0)
+    assert dornadula2018.TRAINED_ON["HGD, PGD 0.3"] == ("hgd_pgd_30", (49.7, 79.0))
+    names = [f"defendr-table-{n}" for n in range(1, 7)]
+    assert all(name in TABLES for name in (*names, "defendr-figure-15", "hao-figure-2"))
