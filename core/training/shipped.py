@@ -259,11 +259,12 @@ _ROBUST = (
     *(
         _robust(
             *(f"{domain}_cnn_robust", "Small CNN, adversarially trained", f"{domain}_cnn"),
-            "The network that Sivamani 2019 attacks, adversarially trained with PGD at 0.2.",
-            ("adversarial_training", _adversarial(0.2, 7, 0.07)),
+            "The network that Sivamani 2019 attacks, adversarially trained with PGD at 0.2"
+            + (", on clean images too." if clean else "."),
+            ("adversarial_training", _adversarial(0.2, 7, 0.07, clean=clean)),
             {"starts_from": "cnn", "batch": 256, "epochs": epochs, "max_lr": 1e-3, **_judged(0.2, 20)},
         )
-        for domain, epochs in (("mnist", 8), ("cifar10_gray", 12))
+        for domain, epochs, clean in (("mnist", 8, 0.0), ("cifar10_gray", 12, 0.5))
     ),
     _robust(
         *("imagenette_resnet_robust", "SE-ResNet, adversarially trained", "imagenette_resnet"),
