@@ -49,7 +49,7 @@ def test_a_plan_of_ones_own_is_known_by_its_file(tmp_path: Path) -> None:
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
-    "objective": ({"objective": {"name": "guess"}}, "no objective called 'guess'; there are attention_masks"),
+    "objective": ({"objective": {"name": "guess"}}, "no objective called 'guess'; there are adversarial_logit_pairing"),
     "callable": ({"objective": {"name": "cross_entropy", "params": {"f": "lambda x: x"}}}, "has no parameter 'f'"),
     "text": ({"objective": {"name": "cross_entropy", "params": {"label_smoothing": "a"}}}, "takes a number"),
     "augmentation": ({"augment": {"name": "shift"}}, "augmentation 'shift' needs 'by'"),
