@@ -53,4 +53,5 @@ def described(name: str) -> str:
     """The device as a person knows it."""
     if name.startswith("cuda"):
         return f"{torch.cuda.get_device_name(name)} ({name})"
-    return {"cpu": f"CPU, {torch.get_num_threads()} threads", "mps": "Apple GPU"}.get(name, name)
+    count = torch.get_num_threads()
+    return {"cpu": f"CPU, {count} thread{'' if count == 1 else 's'}", "mps": "Apple GPU"}.get(name, name)

@@ -264,7 +264,7 @@ _ROBUST = (
             ("adversarial_training", _adversarial(0.2, 7, 0.07, clean=clean)),
             {"starts_from": "cnn", "batch": 256, "epochs": epochs, "max_lr": 1e-3, **_judged(0.2, 20)},
         )
-        for domain, epochs, clean in (("mnist", 8, 0.0), ("cifar10_gray", 12, 0.5))
+        for domain, epochs, clean in (("mnist", 8, 0.0), ("cifar10_gray", 4, 0.5))
     ),
     _robust(
         *("imagenette_resnet_robust", "SE-ResNet, adversarially trained", "imagenette_resnet"),
