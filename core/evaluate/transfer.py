@@ -161,7 +161,7 @@ class BatchSteps:
 
 def batches(images: Tensor, labels: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Images and labels in parts of that size, the last one smaller."""
-    return zip(images.split(size), labels.split(size), strict=True)
+    return zip(torch.split(images, size), torch.split(labels, size), strict=True)
 
 
 @torch.no_grad()

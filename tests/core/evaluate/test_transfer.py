@@ -19,6 +19,7 @@ from core.progress import Progress
 DIGITS = domains.get("mnist")
 ATTACK = PGD(eps=0.2, steps=3, step_size=0.1)
 SEED = 3
+N = 12
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def classifiers() -> dict[str, Classifier]:
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[Tensor, Tensor]:
-    return DIGITS.sample(24, seed=1)
+    return DIGITS.sample(N, seed=1)
 
 
 def naive(attack: Attack, on: Classifier, x: Tensor, y: Tensor, goal: Goal | None = None) -> Tensor:
@@ -38,10 +39,10 @@ def naive(attack: Attack, on: Classifier, x: Tensor, y: Tensor, goal: Goal | Non
 
 def test_every_cell_is_the_naive_loop(classifiers: dict[str, Classifier], digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits
-    found = transfer_accuracy(ATTACK, classifiers, images, labels, seed=SEED, batch=10)
-    assert found is not None and not found.stopped and found.attacked.shape == (3, 3, 24)
+    found = transfer_accuracy(ATTACK, classifiers, images, labels, seed=SEED, batch=5)
+    assert found is not None and not found.stopped and found.attacked.shape == (3, 3, N)
     for crafted_on, model in classifiers.items():
-        adversarial = [naive(ATTACK, model, images[n : n + 1], labels[n : n + 1]) for n in range(24)]
+        adversarial = [naive(ATTACK, model, images[n : n + 1], labels[n : n + 1]) for n in range(N)]
         for judge, other in classifiers.items():
             with torch.no_grad():
                 expected = [int(other(image).argmax()) for image in adversarial]
@@ -50,7 +51,7 @@ def test_every_cell_is_the_naive_loop(classifiers: dict[str, Classifier], digits
             assert found.predicted(judge, None).tolist() == clean.tolist()
             right = sum(p == y for p, y in zip(expected, labels.tolist(), strict=True))
             share = found.accuracy(judge, crafted_on)
-            assert (share.successes, share.count) == (right, 24)
+            assert (share.successes, share.count) == (right, N)
     white_box, black_box = found.accuracy("a", "a"), found.accuracy("b", "a")
     assert white_box.value < black_box.value < found.accuracy("b").value
 
@@ -86,47 +87,47 @@ def test_a_stop_leaves_whole_batches_of_every_cell(
     classifiers: dict[str, Classifier], digits: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = digits
-    whole = transfer_accuracy(ATTACK, classifiers, images, labels, seed=SEED, batch=10)
+    whole = transfer_accuracy(ATTACK, classifiers, images, labels, seed=SEED, batch=5)
     seen: list[Progress] = []
 
     def stop_in_the_second_batch(progress: Progress) -> bool:
         seen.append(progress)
-        return progress.done >= 40  # of 72: the first batch takes 30
+        return progress.done >= 20  # of 36: the first batch takes 15
 
     part = transfer_accuracy(
-        ATTACK, classifiers, images, labels, seed=SEED, batch=10, on_progress=stop_in_the_second_batch
+        ATTACK, classifiers, images, labels, seed=SEED, batch=5, on_progress=stop_in_the_second_batch
     )
-    assert whole is not None and part is not None and part.stopped and part.planned == 24
-    assert np.array_equal(part.attacked, whole.attacked[:, :, :10]) and np.array_equal(part.clean, whole.clean[:, :10])
-    assert part.labels.tolist() == labels[:10].tolist()
-    assert [p.done for p in seen] == sorted(p.done for p in seen) and {p.total for p in seen} == {72}
+    assert whole is not None and part is not None and part.stopped and part.planned == N
+    assert np.array_equal(part.attacked, whole.attacked[:, :, :5]) and np.array_equal(part.clean, whole.clean[:, :5])
+    assert part.labels.tolist() == labels[:5].tolist()
+    assert [p.done for p in seen] == sorted(p.done for p in seen) and {p.total for p in seen} == {3 * N}
     assert transfer_accuracy(ATTACK, classifiers, images, labels, on_progress=lambda _: True) is None
 
 
 def test_accuracy_by_eps_is_the_naive_loop(classifiers: dict[str, Classifier], digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits
     ladder = [FGSM(eps=0.3), FGSM(eps=0.05), FGSM(eps=0.15)]
-    found = accuracy_by_eps(ladder, classifiers, images, labels, seed=SEED, batch=7)
+    found = accuracy_by_eps(ladder, classifiers, images, labels, seed=SEED, batch=4)
     assert found is not None and found.eps == (0.0, 0.05, 0.15, 0.3) and not found.stopped
     for name, model in classifiers.items():
         expected = []
         for eps in found.eps:
             right = 0
-            for n in range(24):
+            for n in range(N):
                 x, y = images[n : n + 1], labels[n : n + 1]
                 attacked = naive(FGSM(eps=eps), model, x, y) if eps else quantise(x)
                 with torch.no_grad():
                     right += int(model(attacked).argmax()) == int(y)
             expected.append(right)
         assert [share.successes for share in found.curve(name)] == expected
-        assert {share.count for share in found.curve(name)} == {24}
+        assert {share.count for share in found.curve(name)} == {N}
     assert found.curve("a")[-1].value < found.curve("a_robust")[-1].value
 
     def stop(progress: Progress) -> bool:
-        return progress.done >= 7 * 9
+        return progress.done >= 4 * 9
 
-    part = accuracy_by_eps(ladder, classifiers, images, labels, seed=SEED, batch=7, on_progress=stop)
-    assert part is not None and part.stopped and np.array_equal(part.predicted, found.predicted[:, :, :7])
+    part = accuracy_by_eps(ladder, classifiers, images, labels, seed=SEED, batch=4, on_progress=stop)
+    assert part is not None and part.stopped and np.array_equal(part.predicted, found.predicted[:, :, :4])
 
 
 def test_what_cannot_be_compared_gets_a_sentence(
