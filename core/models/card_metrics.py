@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from core.models.artifacts import Artifact, Card, Metric
 
 WORST_CASE = "worst case of APGD and Square"
@@ -35,3 +37,9 @@ def file_size(artifact: Artifact) -> int | None:
         return artifact.weights.stat().st_size
     except OSError:
         return None
+
+
+def seed_of(card: Card) -> int | None:
+    """The seed of the command that trained it; None where the command names none."""
+    found = re.search(r"--seed[ =](\d+)", card.command)
+    return int(found.group(1)) if found else None
