@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import theme
 from app.runtime import examples, progress
-from app.sections import model_trials
+from app.sections import model_pair, model_trials
 from app.sections.model_cards import card_of_one, filters, listed, model_table
 from app.state import session
 from app.verdicts.models import cards_verdict
@@ -50,7 +50,7 @@ elif two.open:
         if model_trials.needs_another(domain, titles):
             sentence = "Two classifiers are needed for a comparison."
         else:
-            sentence = model_trials.pair(recipe, example, titles)
+            sentence = model_pair.pair(recipe, example, titles)
 elif by_eps.open:
     with by_eps:
         sentence = model_trials.curves(recipe, titles)

@@ -39,6 +39,7 @@ def filters(domain: str) -> tuple[str, str]:
             default=domain,
             required=True,
             key=f"models_domain_{domain}",
+            wrap=True,
         )
         kind = st.segmented_control(
             "Kind",
@@ -47,6 +48,7 @@ def filters(domain: str) -> tuple[str, str]:
             default=ALL,
             required=True,
             key="models_kind",
+            wrap=True,
         )
     return where, kind
 
@@ -60,16 +62,16 @@ def rows_of(items: Sequence[Artifact]) -> list[Row]:
             {
                 "Model": card.title,
                 "Kind": KINDS[card.kind],
-                "Domain": domain_title(card.domain),
-                "Clean accuracy (%)": None if clean is None else round(100 * clean.value, 2),
-                "Clean images": None if clean is None else clean.count,
-                "Robust accuracy (%)": None if robust is None else round(100 * robust.value, 2),
-                "Robust images": None if robust is None else robust.count,
+                "Clean (%)": None if clean is None else round(100 * clean.value, 2),
+                "Robust (%)": None if robust is None else round(100 * robust.value, 2),
                 "Robust under": None if robust is None else robust.what,
                 "Parameters": card.parameters or None,
                 "File (MB)": None if size is None else round(size / 1e6, 2),
                 "Training (s)": card.seconds or None,
+                "Clean images": None if clean is None else clean.count,
+                "Robust images": None if robust is None else robust.count,
                 "Trained on": card.device or None,
+                "Domain": domain_title(card.domain),
                 "Comes with": "Mirage" if item.shipped else "your folder",
                 "Name": item.name,
             }
@@ -94,12 +96,14 @@ def model_table(items: Sequence[Artifact], *, key: str) -> None:
         width="stretch",
         placeholder=MISSING,
         column_config={
-            "Model": st.column_config.TextColumn(width=230),
-            "Clean accuracy (%)": st.column_config.NumberColumn(format="%.1f"),
-            "Robust accuracy (%)": st.column_config.NumberColumn(format="%.1f"),
-            "Parameters": st.column_config.NumberColumn(format="localized"),
-            "Training (s)": st.column_config.NumberColumn(format="%.0f"),
-            "Robust under": st.column_config.TextColumn(width=210),
+            "Model": st.column_config.TextColumn(width=220),
+            "Kind": st.column_config.TextColumn(width=90),
+            "Clean (%)": st.column_config.NumberColumn(width=85, format="%.1f"),
+            "Robust (%)": st.column_config.NumberColumn(width=95, format="%.1f"),
+            "Robust under": st.column_config.TextColumn(width=190),
+            "Parameters": st.column_config.NumberColumn(width=95, format="localized"),
+            "File (MB)": st.column_config.NumberColumn(width=95, format="%.2f"),
+            "Training (s)": st.column_config.NumberColumn(width=95, format="%.0f"),
         },
         key=f"{key}_table",
         on_select=partial(_row_chosen, f"{key}_table", list(items)),
@@ -127,7 +131,7 @@ def card_of_one(items: Sequence[Artifact]) -> None:
     name = st.selectbox(
         "Card",
         list(offered),
-        format_func=lambda word: f"{offered[word].card.title} ({domain_title(offered[word].card.domain)})",
+        format_func=lambda word: f"{offered[word].card.title} ({offered[word].name})",
         key="models_card",
         help="A click on a row of the table chooses it, too.",
     )
@@ -157,9 +161,9 @@ def _card(item: Artifact) -> None:
         "licence": card.licence,
         "SHA-256 of the weights": card.sha256,
     }
-    st.markdown(
-        "\n".join(f"- {word}: {plain(text) if text else 'the card does not say'}" for word, text in facts.items())
-    )
+    optional = ("trained against", "plan", "settings")
+    shown = {word: text or "the card does not say" for word, text in facts.items() if text or word not in optional}
+    st.markdown("\n".join(f"- {word}: {plain(text)}" for word, text in shown.items()))
     if card.command:
         st.code(card.command, language=None, wrap_lines=True)
     if card.kind == "classifier" and card.domain in domains.names():

@@ -13,6 +13,7 @@ from core.models.artifacts import Artifact, Metric
 from core.models.card_metrics import WORST_CASE, clean_metric, robust_metric
 from core.recipe import Prediction
 
+MOST_NAMES = 3  # names that a headline lists
 KINDS = {"classifier": "classifier", "denoiser": "denoiser", "mask_generator": "mask generator"}
 
 
@@ -35,16 +36,21 @@ def cards_verdict(artifacts: Sequence[Artifact], where: str) -> str:
     worst = [(title, metric) for title, metric in measured if metric.what.startswith(WORST_CASE)]
     if not worst:
         return f"{begin} No accuracy under the worst case has been measured." if classifiers else begin
-    of = "" if len(worst) == len(classifiers) else f", of {len(worst)} that were measured"
+    of = (
+        ""
+        if len(worst) == len(classifiers)
+        else f", of {len(worst)} that {'was' if len(worst) == 1 else 'were'} measured"
+    )
     if max(metric.value for _, metric in worst) == 0:
-        return f"{begin} Under the worst case nothing is left of {joined([title for title, _ in worst])}."
+        return f"{begin} Under the worst case no image stays right ({plural(len(worst), 'classifier')} measured)."
     return f"{begin} Most robust under the worst case{of}: {_best(worst)}."
 
 
 def _best(metrics: Sequence[tuple[str, Metric]]) -> str:
     """Who has the highest value, ties together, and the value with its count."""
     best = max(metrics, key=lambda pair: pair[1].value)[1]
-    return f"{joined([title for title, metric in metrics if metric.value == best.value])} ({metric_words(best)})"
+    names = [title for title, metric in metrics if metric.value == best.value]
+    return f"{joined(names) if len(names) <= MOST_NAMES else plural(len(names), 'classifier')} ({metric_words(best)})"
 
 
 def metric_words(metric: Metric) -> str:
@@ -120,11 +126,11 @@ def curves_verdict(result: EpsCurves, titles: Mapping[str, str], unit: str) -> s
     if len(result.names) == 1:
         ends = [per_cent(result.curve(result.names[0])[place].value) for place in (0, -1)]
         title = titles[result.names[0]]
-        return f"{_partial(result)}{title}: {ends[0]} of {len(result.labels)} images right without an attack, {ends[1]} at eps {last}."
+        begin = f"{_partial(result)}{title}: {ends[0]} of {len(result.labels)} images right without an attack"
+        return f"{begin}, {ends[1]} right at eps {last}."
     best = [_winners(result, titles, place) for place in (0, -1)]
-    return (
-        f"{_partial(result)}Without an attack {best[0]} of {len(result.labels)} images right; at eps {last} {best[1]}."
-    )
+    begin = f"{_partial(result)}Of {len(result.labels)} images, without an attack {best[0]}"
+    return f"{begin}; at eps {last} {best[1]}."
 
 
 def _winners(result: EpsCurves, titles: Mapping[str, str], place: int) -> str:
@@ -134,7 +140,8 @@ def _winners(result: EpsCurves, titles: Mapping[str, str], place: int) -> str:
     if top == 0:
         return "no classifier gets any image right"
     winners = [titles[name] for name, share in shares.items() if share == top]
-    return f"{joined(winners)} {'gets' if len(winners) == 1 else 'get'} the most, {per_cent(top)},"
+    names = joined(winners) if len(winners) <= MOST_NAMES else f"{len(winners)} classifiers"
+    return f"{names} {'gets' if len(winners) == 1 else 'get'} the most right, {per_cent(top)}"
 
 
 def curves_table(result: EpsCurves, titles: Mapping[str, str], unit: str) -> list[Row]:
