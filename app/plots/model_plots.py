@@ -25,6 +25,7 @@ from core.figures.models import (
 )
 
 DASHES = ("solid", "dash", "dot", "dashdot")
+FEW = 3  # classifiers whose titles have room under the columns of a narrow screen; more have numbers there
 LONGEST = 16  # characters of a line of a tick
 
 
@@ -69,7 +70,9 @@ def transfer_plot(result: TransferAccuracy, titles: Mapping[str, str], *, key: s
     """The accuracies as a heat map with numbers: rows are what the attack was crafted on, columns who judges."""
     values = accuracies(result)
     names = [titles[name] for name in result.names]
-    rows, columns = [NO_ATTACK, *map(_broken, names)], list(map(_broken, names))
+    few = len(names) <= FEW
+    rows = [NO_ATTACK, *(_broken(name if few else f"{n} {name}") for n, name in enumerate(names, start=1))]
+    columns = [_broken(name) if few else str(n) for n, name in enumerate(names, start=1)]
     hover = [
         [f"{'no attack' if n == 0 else f'crafted on {names[n - 1]}'}, judged by {judge}" for judge in names]
         for n in range(len(rows))
@@ -91,14 +94,20 @@ def transfer_plot(result: TransferAccuracy, titles: Mapping[str, str], *, key: s
             x=[column for _, column in places],
             y=[row for row, _ in places],
             mode="text",
-            text=[per_cent(values[place]) for place in places],
+            text=[f"{100 * values[place]:.0f}" for place in places],
             textfont={"color": [text_color(values[place]) for place in places]},
             hoverinfo="skip",
         )
     )
     style(figure, height=150 + 52 * len(rows))
     figure.update_layout(showlegend=False)
-    figure.update_xaxes(title="judged by", tickvals=list(range(len(columns))), ticktext=columns, zeroline=False)
+    figure.update_xaxes(
+        title="judged by (accuracy in %)",
+        tickvals=list(range(len(columns))),
+        ticktext=columns,
+        zeroline=False,
+        tickangle=0,
+    )
     figure.update_yaxes(
         title="crafted on",
         tickvals=list(range(len(rows))),

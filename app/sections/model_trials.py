@@ -14,14 +14,14 @@ from app.runtime import background, model_jobs, progress
 from app.sections.evaluation_form import eps_notes, eps_values
 from app.state import result_keys, results, session
 from app.state.result_keys import AnyKey, ResultKey
-from app.text import budget, plural
+from app.text import budget, duration, plural
 from app.theme import plain
 from app.verdicts.models import curves_table, curves_verdict, transfer_table, transfer_verdict
 from core import domains
 from core.domains import Domain
 from core.evaluate.transfer import MAX_CLASSIFIERS
 from core.inputs import BadInput
-from core.recipe import Recipe
+from core.recipe import Recipe, cost
 
 MOST, USUAL = 1000, 100  # images
 STEPS = (0.25, 0.5, 1.0, 1.5)  # of the attack's own eps, at which a curve is drawn unless others are chosen
@@ -107,6 +107,9 @@ def computed(key: ResultKey[T], label: str, begin: Callable[[], None]) -> T | No
 
 def waiting(key: AnyKey, otherwise: str) -> str:
     """The headline while there is no result: that it is computed, why it is not, or else what to do."""
+    if background.blocked(key) == "refused":
+        about, most = duration(background.estimated_seconds(key)), duration(cost.most())
+        return f"This would take about {about}; this server runs {most} at most. Lower the number of images, of classifiers or the steps."
     job = background.current_job()
     if (job is not None and job.key == key) or background.blocked(key):
         return progress.status_text(key, "The attacks are running.", "This")

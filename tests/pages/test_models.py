@@ -236,3 +236,10 @@ def test_titles_that_are_the_same_are_told_apart(tmp_path: Path, monkeypatch: py
     app = arrive(tab="Transfer")
     options = list(app.multiselect(key="transfer_names_mnist").options)
     assert f"{title} (a)" in options and f"{title} (twin)" in options and len(set(options)) == len(options)
+
+
+def test_work_that_is_too_long_for_the_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRAGE_MOST_SECONDS", "50")
+    app = arrive(RECIPE.but(attack=Method(name="pgd", params={"steps": 60})), "Transfer")
+    run(app, "transfer_accuracy")
+    assert "Lower the number of images, of classifiers or the steps." in verdict(app) and not plots(app)
