@@ -38,6 +38,7 @@ if __name__ == "__main__":
                         ("detect", "Detect", "troubleshoot", "Tell attacked images from clean ones."),
                         ("evaluate", "Evaluate", "grid_on", "Attacks and defenses on many images."),
                         ("training", "Training", "model_training", "Train classifiers, denoisers and attention masks."),
+                        ("models", "Models", "inventory_2", "Cards, comparison and transfer of classifiers."),
                     )
                 ),
             ],

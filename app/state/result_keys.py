@@ -13,6 +13,8 @@ import streamlit as st
 
 from core import device, domains
 from core.evaluate.detector_benchmark import DetectorBenchmark
+from core.evaluate.eps_curves import EpsCurves
+from core.evaluate.transfer import TransferAccuracy
 from core.explain.landscape import Grid
 from core.explain.layers import Layer
 from core.recipe import (
@@ -45,6 +47,8 @@ class Kind(StrEnum):
     DEFENSE_GRID = "defense_grid"
     COMPARISON = "comparison"
     TRANSFER = "transfer"
+    TRANSFER_ACCURACY = "transfer_accuracy"
+    EPS_CURVES = "eps_curves"
     LOCATIONS = "locations"
     CLEAN_SCORES = "clean_scores"
     DETECTOR_BENCHMARK = "detector_benchmark"
@@ -147,6 +151,26 @@ def comparison(recipe: Recipe) -> ResultKey[Comparison]:
 
 def transfer(recipe: Recipe) -> ResultKey[TransferMatrix]:
     return ResultKey(Kind.TRANSFER, _parts(recipe, CRAFTED - {"classifier"}))
+
+
+def transfer_accuracy(
+    recipe: Recipe, classifiers: Sequence[str], count: int, split: str
+) -> ResultKey[TransferAccuracy]:
+    """The recipe's attack crafted on each of those classifiers and judged by all of them, on images of a split."""
+    return ResultKey(Kind.TRANSFER_ACCURACY, (*_many_images(recipe, count, split), *classifiers))
+
+
+def eps_curves(
+    recipe: Recipe, classifiers: Sequence[str], eps: Sequence[str], count: int, split: str
+) -> ResultKey[EpsCurves]:
+    """The recipe's attack at several eps on each of those classifiers."""
+    return ResultKey(Kind.EPS_CURVES, (*_many_images(recipe, count, split), " ".join(eps), *classifiers))
+
+
+def _many_images(recipe: Recipe, count: int, split: str) -> tuple[str, ...]:
+    attacked = recipe.model_dump_json(include={"domain", "attack", "target", "seed"})
+    local = domains.get(recipe.domain).missing() is None
+    return device_name(), str(local), attacked, str(count), split
 
 
 def locations(recipe: Recipe) -> ResultKey[LocationMap]:

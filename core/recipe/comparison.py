@@ -10,6 +10,7 @@ import torch
 
 from core import attacks, domains, images
 from core.flags import Flag, Trial, raised
+from core.models.classifier import Classifier
 from core.progress import OnProgress
 from core.recipe.columns import Method
 from core.recipe.outcome import AttackOutcome, Outcome, Prediction
@@ -130,7 +131,11 @@ def transfer(
 
 
 def _shown(scene: Example, pixels: Pixels) -> Prediction:
-    classifier = scene.classifier
+    return predict_pixels(scene.classifier, pixels, scene.label)
+
+
+@torch.no_grad()
+def predict_pixels(classifier: Classifier, pixels: Pixels, label: int) -> Prediction:
+    """What a classifier predicts for an image H×W×C, which need not have its size; `label` is the true class."""
     fitted = images.fit(pixels, classifier.size, classifier.channels, "stretch")
-    with torch.no_grad():
-        return predict(classifier, images.to_tensor(fitted), scene.label)
+    return predict(classifier, images.to_tensor(fitted), label)

@@ -14,6 +14,7 @@ from core.evaluate.proportion import Proportion
 from core.inputs import BadInput
 from core.models import artifacts
 from core.models.artifacts import Artifact, Metric
+from core.models.card_metrics import WORST_CASE
 from core.progress import OnProgress
 from core.recipe.columns import Columns, Method
 from core.recipe.recipe import Attacker
@@ -24,7 +25,6 @@ N_IMAGES, N_MINIMAL = (
     1000,
     200,
 )  # test images; of attacks that look for the smallest change, which take a hundred times as long
-WORST_CASE = "worst case of APGD and Square"
 _FIRST = ("right on the test images", "clean test images, right behind it", "clean test images, right without it")
 
 

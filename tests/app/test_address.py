@@ -100,6 +100,7 @@ def test_no_page_rewrites_what_its_controls_cannot_reach() -> None:
         "landscape",
         "evaluate",
         "training",
+        "models",
         "start",
     ):
         settled(app.switch_page(f"pages/{page}.py").run())

@@ -18,8 +18,11 @@ import torch
 from app.state import result_keys, results
 from app.state.result_keys import Kind, ResultKey
 from core import Recipe
+from core.attacks import FGSM
 from core.detectors import FeatureSqueezing
 from core.evaluate.detector_benchmark import benchmark_detector
+from core.evaluate.eps_curves import accuracy_by_eps
+from core.evaluate.transfer import transfer_accuracy
 from core.explain import layers
 from core.recipe import Method, compare_attacks, craft, evaluate_defenses, explain, load_example, place_map, transfer
 from core.recipe.defense_grid import defense_grid
@@ -125,7 +128,7 @@ def computed() -> dict[Kind, Any]:
     classifier = example.classifier
     attacked = craft(recipe, example)
     assert attacked.target is not None
-    images = example.images.repeat(2, 1, 1, 1)
+    images, labels = example.images.repeat(2, 1, 1, 1), torch.tensor([example.label] * 2)
     names = [layer.name for layer in layers.by_depth(layers.layers(classifier))]
     detector = FeatureSqueezing(classifier)
     return {
@@ -137,11 +140,11 @@ def computed() -> dict[Kind, Any]:
         Kind.DEFENSE_GRID: defense_grid(recipe, 2, device="cpu"),
         Kind.COMPARISON: compare_attacks(recipe, example),
         Kind.TRANSFER: transfer(recipe, {"one": lambda: example, "two": lambda: example}),
+        Kind.TRANSFER_ACCURACY: transfer_accuracy(FGSM(), {"one": classifier}, images, labels),
+        Kind.EPS_CURVES: accuracy_by_eps([FGSM()], {"one": classifier}, images, labels),
         Kind.LOCATIONS: place_map(recipe, example, attacked.target, 2),
         Kind.CLEAN_SCORES: detector.score(images).numpy(),
-        Kind.DETECTOR_BENCHMARK: benchmark_detector(
-            detector, recipe.built_attack(), images, torch.tensor([example.label] * 2), threshold=1.0
-        ),
+        Kind.DETECTOR_BENCHMARK: benchmark_detector(detector, recipe.built_attack(), images, labels, threshold=1.0),
         Kind.LOSS_SURFACE: loss_surface(recipe, example, 0.1),
         Kind.DECISION_REGIONS: decision_regions(recipe, example, attacked),
         Kind.CLASS_MAPS: explain(recipe, example, attacked, method="gradcam", layer=layers.layers(classifier)[-1]),

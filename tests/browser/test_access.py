@@ -20,6 +20,7 @@ PAGES = (
         "detect",
         "evaluate",
         "training",
+        "models",
         "denoisers",
         "gradcam",
         "features",

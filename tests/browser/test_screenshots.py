@@ -25,6 +25,7 @@ SIZE = {"width": 1500, "height": 1050}
         "windows",
         "evaluate",
         "training",
+        "models",
         "denoisers",
         "gradcam",
         "landscape",
