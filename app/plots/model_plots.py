@@ -53,8 +53,8 @@ def eps_curves_plot(result: EpsCurves, titles: Mapping[str, str], unit: str, *, 
         )
     figure.update_xaxes(title=eps_label(unit))
     figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
-    style(figure, height=400)
-    figure.update_layout(showlegend=True)
+    style(figure, height=360 + 20 * len(result.names))  # on a narrow screen each classifier has a line of the legend
+    figure.update_layout(showlegend=True, legend={"y": -0.3, "yanchor": "top", "x": 0})
     ends = ", ".join(f"{titles[name]} {per_cent(result.curve(name)[-1].value)}" for name in result.names)
     st.plotly_chart(
         figure,

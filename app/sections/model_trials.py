@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,8 +11,8 @@ from app.components.tables import table
 from app.plots.model_plots import eps_curves_plot, transfer_plot
 from app.runtime import background, model_jobs, progress
 from app.sections.evaluation_form import eps_notes, eps_values
-from app.state import result_keys, results, session
-from app.state.result_keys import AnyKey, ResultKey
+from app.state import model_cache, result_keys, results, session
+from app.state.result_keys import AnyKey, ResultKey, device_name
 from app.text import budget, duration, plural
 from app.theme import plain
 from app.verdicts.models import curves_table, curves_verdict, transfer_table, transfer_verdict
@@ -30,10 +29,10 @@ T = TypeVar("T")
 
 
 def here(domain: Domain) -> dict[str, str]:
-    """The titles of the classifiers that need no download, by name; where two have the same title, their names stand behind it."""
-    titles = {name: domain.classifier_title(name) for name in domain.classifier_names() if domain.is_local(name)}
-    counts = Counter(titles.values())
-    return {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+    """The titles of the classifiers that need no download, by name."""
+    device, root = device_name(), str(domains.data_root())
+    names = [n for n in domain.classifier_names() if model_cache.is_available((domain.name, n, device, root))]
+    return {name: domain.classifier_title(name) for name in names}
 
 
 def needs_another(domain: Domain, titles: dict[str, str]) -> bool:

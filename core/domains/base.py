@@ -73,8 +73,10 @@ class Domain(ABC):
         return tuple(self._artifacts())
 
     def classifier_title(self, name: str) -> str:
-        """The classifier's name for people."""
-        return self._artifact(name).card.title
+        """The classifier's name for people; where others have the same title, with its own name behind it."""
+        title = self._artifact(name).card.title
+        same = sum(artifact.card.title == title for artifact in self._artifacts().values())
+        return title if same == 1 else f"{title} ({name})"
 
     def classifier_note(self, name: str) -> str:
         """One line about what the classifier is and how good it is."""
