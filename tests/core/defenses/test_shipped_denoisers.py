@@ -22,7 +22,7 @@ GREY: dict[str, dict[str, float]] = {  # of the test images that each one has to
     "hgd_mnist_cnn": {"FGSM": 0.95, "PGD-100": 0.95},
     "hgd_cifar10_gray_cnn": {"FGSM": 0.6, "PGD-100": 0.6},
     "fl_mnist_cnn": {"FGSM": 0.83, "PGD-100": 0.75},
-    "fl_cifar10_gray_cnn": {},
+    "fl_cifar10_gray_cnn": {"FGSM": 0.25, "PGD-100": 0.25},  # the network alone: 0.12 and 0
 }
 FEWER = {
     "hgd_imagenette_resnet": {"FGSM": 0.75, "PGD-20": 0.75}
@@ -39,7 +39,7 @@ def test_each_card_has_clean_grey_and_adaptive_numbers_with_counts() -> None:
         names = attacks_for(artifact.card.domain, artifact.card.trained_against)
         wanted = {f"{name}, {who}" for name in names for who in ("no defense", "grey box", "adaptive")}
         assert wanted <= set(found) and all(metric.correct is not None for metric in found.values())
-        count = 200 if artifact.name in FEWER else 1000
+        count = 100 if artifact.name in FEWER else 1000
         for name, least in {**GREY, **FEWER}[artifact.name].items():
             assert found[f"{name}, grey box"].value >= least and found[f"{name}, grey box"].count >= count
         cost = found["clean test images, right without it"].value - found["clean test images, right behind it"].value
