@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from core.cancellation import check
-from core.certify.chain import Affine, Layer, MaxPool, ReLU
+from core.certify.chain import Affine, Convolution, Layer, Linear, MaxPool, ReLU
 from core.certify.interval import Box, backward, differences, interval_margins, lowest, through
 
-MOST_NEURONS = 1024  # of one layer that get linear bounds of their own; a layer with more keeps its intervals
+MOST_WORK = (
+    10**9
+)  # multiplications for one image and one side of the bounds of a layer; a layer with more keeps its intervals
 MOST_VALUES = 1 << 24  # float64 values of the rows that go back through a layer at once
 
 
@@ -20,8 +22,8 @@ def crown_margins(layers: Sequence[Layer], box: Box, labels: Tensor) -> Tensor:
     """Lower bounds of f_y - f_k in the box, float64 N×K, 0 at k = y.
 
     The inputs of ReLU and max-pool that come from an affine layer are bounded in the same way, from the first to the last, and cut
-    with their intervals (Zhang et al. 2018, theorem 3.2 and section 3.3). Layers with more than `MOST_NEURONS` neurons that can
-    change their sign keep their intervals, which are sound and looser.
+    with their intervals (Zhang et al. 2018, theorem 3.2 and section 3.3). Layers that need more than `MOST_WORK` for the
+    neurons that can change their sign keep their intervals, which are sound and looser.
 
     Args:
         labels: y, int64 N.
@@ -77,7 +79,9 @@ def _refined(layers: Sequence[Layer], boxes: Sequence[Box], box: Box, following:
     else:
         open_ones = torch.ones(prod(shape), dtype=torch.bool, device=box.low.device)
     numbers = open_ones.nonzero()[:, 0]
-    if not 0 < len(numbers) <= MOST_NEURONS:
+    outputs = [*boxes[1:], box]
+    work = sum(_work(layer, out) for layer, out in zip(layers, outputs, strict=True))
+    if not 0 < len(numbers) * work <= MOST_WORK:
         return box
     widest = max(prod(shape), *(prod(layer.inputs) for layer in layers))
     low, high = box.low.flatten(1).clone(), box.high.flatten(1).clone()
@@ -89,6 +93,13 @@ def _refined(layers: Sequence[Layer], boxes: Sequence[Box], box: Box, following:
         both = lower_bounds(layers, boxes, rows.view(1, -1, *shape).expand(count, -1, *shape))
         low[:, part], high[:, part] = both[:, : len(part)], -both[:, len(part) :]
     return box.meet(Box(low.view_as(box.low), high.view_as(box.high)))
+
+
+def _work(layer: Layer, outputs: Box) -> int:
+    """The multiplications of a row that goes back through a layer."""
+    if isinstance(layer, Convolution):
+        return layer.weight.numel() * prod(outputs.low.shape[2:])
+    return layer.weight.numel() if isinstance(layer, Linear) else prod(layer.inputs)
 
 
 def _through_relu(rows: Tensor, box: Box) -> tuple[Tensor, Tensor]:

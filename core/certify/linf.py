@@ -40,7 +40,7 @@ class LinfCertificate(Certificate):
     unit: ClassVar[str] = "L∞"
 
     eps: Real = number(
-        2 / 255, 0, 1, help="The radius of the ball around the image.", step=1 / 255, usual=32 / 255, unit="/255"
+        1 / 255, 0, 1, help="The radius of the ball around the image.", step=1 / 255, usual=32 / 255, unit="/255"
     )
     bound: Literal["interval", "crown", "best"] = choice(
         "best", help="Intervals, linear bounds (CROWN), or the larger of the two for each class."
