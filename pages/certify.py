@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import theme
 from app.components.controls import controls
@@ -36,8 +37,8 @@ class Choice:
         return "sigma" in self.certificate.values()
 
 
-def certificate_form(recipe: Recipe, example: Example) -> Choice | None:
-    """The certificate and its parameters; None where the classifier has not the form that it needs, which is said."""
+def certificate_form(recipe: Recipe, example: Example, side: DeltaGenerator) -> Choice | None:
+    """The certificate, and its parameters beside the plot; None where the classifier lacks the form that it needs, which is said."""
     names = certify.names()
     reasons = {name: certify.get(name).fits(example.classifier) for name in names}
     fitting = [name for name in names if reasons[name] is None]
@@ -63,7 +64,8 @@ def certificate_form(recipe: Recipe, example: Example) -> Choice | None:
     domain = domains.get(recipe.domain)
     parameters = tuple(p for p in domain.attack_parameters(method) if not hidden(p))
     params = own.params if own is not None and own.name == name else {}
-    chosen = controls(method, params, key=f"certify_{recipe.domain}", parameters=parameters)
+    with side:
+        chosen = controls(method, params, key=f"certify_{recipe.domain}", parameters=parameters)
     values = domain.attack_values(method, chosen)
     try:
         built = certify.build(name, values)
@@ -150,7 +152,10 @@ if example is None:
 assert example is not None
 recipe = session.recipe()
 head = st.container()
-choice = certificate_form(recipe, example)
+top = st.container()
+left, right = st.columns([1, 2.4], gap="large")
+with top:
+    choice = certificate_form(recipe, example, left)
 if choice is None:
     with head:
         theme.verdict(f"This certificate is not for {example.classifier.title}.")
@@ -160,13 +165,19 @@ recipe = session.recipe()
 session.sync_query_params()
 scene, certificate = example, choice.certificate
 key = result_keys.certified_image(recipe, choice.method)
-result = progress.run_cached(
-    key,
-    certificate.title,
-    lambda watch: certify_image(
-        certificate, scene.classifier, scene.images, scene.label, seed=recipe.seed, on_progress=watch
-    ),
-)
+with right:
+    result = progress.run_cached(
+        key,
+        certificate.title,
+        lambda watch: certify_image(
+            certificate, scene.classifier, scene.images, scene.label, seed=recipe.seed, on_progress=watch
+        ),
+    )
+    if result is not None and result.bounds:
+        margin_plot(result, choice.unit, key="certify_margin")
+        st.caption(
+            "A margin above 0 keeps the class. Between the bound and the best attack lies what nobody knows: the gap."
+        )
 with head:
     if result is None:
         theme.verdict(progress.status_text(key, "The certificate is being worked out.", "The certificate"))
@@ -176,11 +187,6 @@ with head:
                 result, choice.smoothed, scene.classifier.classes, scene.label, scene.label_known, choice.unit
             )
         )
-if result is not None and result.bounds:
-    margin_plot(result, choice.unit, key="certify_margin")
-    st.caption(
-        "A margin above 0 keeps the class. Between the bound and the best attack lies what nobody knows: the gap."
-    )
 promised(choice, scene)
 st.subheader("On many images", anchor=False)
 many(recipe, scene, choice)

@@ -32,11 +32,10 @@ def margin_plot(result: CertifiedImage, unit: str, *, key: str) -> None:
     budgets = result.budgets * budget_scale(unit)
     low, high = margin_range(result)
     if len(result.attacked):
-        bottom = np.maximum(result.best_bound, low)
         figure.add_trace(
             go.Scatter(
                 x=np.concatenate([budgets, budgets[::-1]]),
-                y=np.concatenate([result.attacked, bottom[::-1]]),
+                y=np.concatenate([result.attacked, result.best_bound[::-1]]),
                 fill="toself",
                 fillcolor=SHADE,
                 line={"width": 0},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isnan
 
-from app.text import a, budget, count_of, named
+from app.text import a, budget, count_of
 from core.evaluate.certification import CertifiedImage, CertifiedSet
 
 
@@ -22,8 +22,10 @@ def certify_verdict(
     if result.predicted < 0:
         return f"{who} abstains: no class is sure to be the likeliest under this noise."
     name = classes[result.predicted]
+    if result.predicted != label and not known:
+        return f"{who} sees {a(name)}, and without noise {a(classes[label])}. The true class is unknown, so nothing is certified."
     if result.predicted != label:
-        return f"{who} is wrong without any attack: it sees {a(name)}, not {named(classes, label, known)}. Nothing is certified."
+        return f"{who} is wrong without any attack: it sees {a(name)}, not {a(classes[label])}. Nothing is certified."
     broken = next((eps for eps, margin in zip(result.budgets, result.attacked, strict=False) if margin <= 0), None)
     attack = "" if broken is None else f" An attack at {budget(float(broken), unit)} changes it."
     if broken is None and len(result.attacked):

@@ -15,7 +15,7 @@ from core.certify.interval import Box, backward, differences, interval_margins, 
 MOST_WORK = (
     10**9
 )  # multiplications for one image and one side of the bounds of a layer; a layer with more keeps its intervals
-MOST_VALUES = 1 << 24  # float64 values of the rows that go back through a layer at once
+MOST_VALUES = 1 << 21  # float64 values of the rows that go back through a layer at once
 
 
 def crown_margins(layers: Sequence[Layer], box: Box, labels: Tensor) -> Tensor:

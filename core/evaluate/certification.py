@@ -19,6 +19,7 @@ from core.progress import OnProgress, Progress
 
 Values = npt.NDArray[np.float64]
 POINTS, SET_POINTS = 9, 6  # budgets of a curve from 0 to the certificate's own, of one image and of a set
+ACRONYMS = {"crown": "CROWN"}
 ATTACKS: dict[
     str, Callable[[float], tuple[Attack, ...]]
 ] = {  # by the unit of the budget: attacks of the same threat model
@@ -37,7 +38,7 @@ class CertifiedImage:
         predicted: the class that it speaks of; -1 where it abstains.
         radius: the largest certified budget, NaN where none is worked out.
         unit: of budgets and radius.
-        budgets: from 0 to the certificate's own; empty for a certificate without a budget.
+        budgets: from 0 to the certificate's own, the radius among them; empty for a certificate without a budget.
         bounds: lower bounds of the margin at each budget, by the name of the bound.
         attacked: the smallest margin that the attacks reach at each budget or below; empty without attacks of that threat model.
         attacks: their titles.
@@ -87,7 +88,7 @@ def variants(certificate: Certificate) -> dict[str, Certificate]:
     """The certificate by its title; one whose `bound` is the best of several by the name of each."""
     choices = next((p.choices for p in certificate.parameters() if p.name == "bound"), ())
     if getattr(certificate, "bound", "") == "best":
-        return {f"{name} bound": at(certificate, bound=name) for name in choices if name != "best"}
+        return {f"{ACRONYMS.get(name, name)} bound": at(certificate, bound=name) for name in choices if name != "best"}
     return {certificate.title: certificate}
 
 
@@ -109,11 +110,14 @@ def certify_image(
     has_budget = "eps" in type(certificate).model_fields
     budgets = np.linspace(0, certificate.values()["eps"], POINTS) if has_budget else np.empty(0)
     curves = variants(certificate) if has_budget else {}
-    steps = _Steps(1 + len(budgets) * (len(curves) + 1), on_progress)
+    steps = _Steps(1 + (len(budgets) + 1) * (len(curves) + 1), on_progress)
 
     promise = steps.run(certificate, classifier, image, labels, seed)
     if promise is None:
         return None
+    radius = float(promise.radius[0])
+    if has_budget and 0 < radius < budgets[-1]:
+        budgets = np.unique([*budgets, radius])
     bounds: dict[str, Values] = {}
     for name, one in curves.items():
         margins = []
@@ -130,7 +134,7 @@ def certify_image(
         return None
     return CertifiedImage(
         predicted=int(promise.predicted[0]),
-        radius=float(promise.radius[0]),
+        radius=radius,
         unit=promise.unit,
         budgets=budgets,
         bounds=bounds,

@@ -38,9 +38,7 @@ def margin_figure(result: CertifiedImage, unit: str) -> Figure:
     budgets = result.budgets * budget_scale(unit)
     low, high = margin_range(result)
     if len(result.attacked):
-        axes.fill_between(
-            budgets, np.maximum(result.best_bound, low), result.attacked, color=GRAY, alpha=0.25, linewidth=0, label=GAP
-        )
+        axes.fill_between(budgets, result.best_bound, result.attacked, color=GRAY, alpha=0.25, linewidth=0, label=GAP)
         axes.plot(
             budgets, result.attacked, color=ADVERSARIAL, marker="o", markersize=3, label=f"best of {result.attacks}"
         )

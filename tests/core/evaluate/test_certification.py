@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from core import certify
 from core.evaluate.certification import certify_image, certify_set, variants
+from core.figures.certification import GAP, certified_accuracy_figure, margin_figure
 from core.models.classifier import Classifier
 from core.progress import Progress
 
@@ -39,18 +42,19 @@ def labels(model: Classifier, batch: Tensor) -> Tensor:
 def test_the_bound_is_below_the_attack_of_one_image(model: Classifier, batch: Tensor, labels: Tensor) -> None:
     certificate = certify.LinfCertificate(eps=0.2)
     found = certify_image(certificate, model, batch[1:2], int(labels[1]))
-    assert found is not None and list(found.bounds) == ["interval bound", "crown bound"] and found.unit == "L∞"
+    assert found is not None and list(found.bounds) == ["interval bound", "CROWN bound"] and found.unit == "L∞"
     assert found.budgets[0] == 0 and found.budgets[-1] == pytest.approx(0.2)
     logits = model(batch[1:2])[0].double()
     clean = float(logits[labels[1]] - logits[torch.arange(3) != labels[1]].max())
     for curve in (*found.bounds.values(), found.attacked):
         assert curve[0] == pytest.approx(clean, abs=1e-5)
+    assert found.radius in found.budgets and float(found.best_bound[found.budgets == found.radius][0]) > 0
     assert bool((found.best_bound <= found.attacked + 1e-5).all()) and bool((np.diff(found.attacked) <= 0).all())
     assert found.attacked[-1] < 0 < found.radius < found.budgets[found.attacked > 0][-1] + 0.2 / 8
     alone = certificate.model_copy(update={"eps": float(found.budgets[3]), "bound": "crown"})(
         model, batch[1:2], labels[1:2]
     )
-    assert alone is not None and found.bounds["crown bound"][3] == pytest.approx(float(alone.margin[0]))
+    assert alone is not None and found.bounds["CROWN bound"][3] == pytest.approx(float(alone.margin[0]))
 
 
 def test_the_shares_of_a_set_are_counted(model: Classifier, batch: Tensor, labels: Tensor) -> None:
@@ -104,3 +108,25 @@ def test_they_stop(last: int, model: Classifier, batch: Tensor, labels: Tensor) 
         assert [one.done for one in heard] == sorted(one.done for one in heard) and all(
             one.done <= one.total for one in heard
         )
+
+
+@pytest.mark.parametrize("bound", ["interval", "best"])
+def test_the_figures_show_the_curves(
+    bound: Literal["interval", "best"], model: Classifier, batch: Tensor, labels: Tensor
+) -> None:
+    one = certify_image(certify.LinfCertificate(eps=0.1, bound=bound), model, batch[1:2], int(labels[1]))
+    many = certify_set(certify.LinfCertificate(eps=0.1, bound="interval"), model, batch, labels)
+    assert one is not None and many is not None
+    axes = margin_figure(one, "/255").axes[0]
+    drawn = {str(line.get_label()): np.asarray(line.get_ydata()) for line in axes.lines}
+    for name, values in one.bounds.items():
+        assert np.allclose(drawn[name], values)
+    assert np.allclose(drawn["best of APGD-CE and PGD"], one.attacked) and GAP in [
+        str(c.get_label()) for c in axes.collections
+    ]
+    assert np.allclose(np.asarray(axes.lines[0].get_xdata()), one.budgets * 255) and "n/255" in axes.get_xlabel()
+    shares = {
+        str(line.get_label()): np.asarray(line.get_ydata())
+        for line in certified_accuracy_figure(many, "").axes[0].lines
+    }
+    assert np.allclose(shares["certified"], [share.value for share in many.certified])
