@@ -19,7 +19,7 @@ from core.certify import Certificate
 from core.declaration import Parameter
 from core.evaluate.certification import CertifiedSet, certify_image, certify_set
 from core.inputs import BadInput
-from core.recipe import Example, Method, Recipe
+from core.recipe import Example, Method, Recipe, cost
 
 MOST = 1000
 
@@ -172,6 +172,7 @@ with right:
         lambda watch: certify_image(
             certificate, scene.classifier, scene.images, scene.label, seed=recipe.seed, on_progress=watch
         ),
+        seconds=cost.query_seconds(recipe.domain, int(certificate.values().get("samples", 0))),
     )
     if result is not None and result.bounds:
         margin_plot(result, choice.unit, key="certify_margin")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from core.cancellation import check
-from core.certify.chain import Affine, Convolution, Layer, Linear, MaxPool, ReLU
 from core.certify.interval import Box, backward, differences, interval_margins, lowest, through
+from core.certify.layers import Affine, Convolution, Layer, Linear, MaxPool, ReLU
 
 MOST_WORK = (
     10**9

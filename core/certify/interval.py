@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from core.certify.chain import Affine, Layer
+from core.certify.layers import Affine, Layer
 
 
 class Box(NamedTuple):

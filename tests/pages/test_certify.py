@@ -82,3 +82,10 @@ def test_a_set_has_certified_and_attacked_accuracy() -> None:
     data = json.loads(app.get("plotly_chart")[1].proto.spec)["data"]
     certified, attacked = (decoded(trace["y"]) for trace in data)
     assert bool((certified <= attacked).all()) and certified[0] == attacked[0]
+
+
+def test_the_first_that_fits_is_shown_and_long_work_waits_for_a_word() -> None:
+    app = visit("certify", Recipe().to_link())
+    assert verdict(app).startswith("The certificate would take about 50")
+    assert app.button(key="again_certified_image").label == "Run anyway"
+    assert "smoothed classifier" in words(app)
