@@ -36,6 +36,7 @@ if __name__ == "__main__":
                         ("defend", "Defend", "shield", "Put defenses side by side."),
                         ("windows", "Gradient windows", "window", "Gradients smoothing, step by step."),
                         ("detect", "Detect", "troubleshoot", "Tell attacked images from clean ones."),
+                        ("certify", "Certify", "verified_user", "What no attack inside a threat model can do."),
                         ("evaluate", "Evaluate", "grid_on", "Attacks and defenses on many images."),
                         ("training", "Training", "model_training", "Train classifiers, denoisers and attention masks."),
                         ("models", "Models", "inventory_2", "Cards, comparison and transfer of classifiers."),

@@ -1,6 +1,6 @@
 """Mirage's engine: images, classifiers, attacks, defenses. Knows no screen; usable from a notebook or a shell."""
 
-from core import attacks, defenses, detectors, domains
+from core import attacks, certify, defenses, detectors, domains
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.plugins import load_plugins
@@ -15,6 +15,7 @@ __all__ = [
     "Outcome",
     "Recipe",
     "attacks",
+    "certify",
     "defenses",
     "detectors",
     "domains",

@@ -25,7 +25,7 @@ LAYERS = (
     ("core.defenses", "core.domains"),
     ("core.systems",),
     ("core.attacks", "core.explain"),
-    ("core.detectors",),
+    ("core.detectors", "core.certify"),
     ("core.recipe",),
     ("core.evaluate", "core.training"),
     ("core.reproduce", "core.figures"),

@@ -125,10 +125,16 @@ def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     return example, attack_outcome
 
 
-def run_cached(key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None]) -> T | None:
-    """What `work` finds, computed once and kept under `key`; None while it runs or after it was stopped, which is shown here."""
+def run_cached(
+    key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None], *, seconds: float = 0.0
+) -> T | None:
+    """What `work` finds, computed once and kept under `key`; None while it runs or after it was stopped, which is shown here.
+
+    Args:
+        seconds: about how long it takes; long work waits until the user says so.
+    """
     if results.get(key) is None:
-        background.start(key, text, work)
+        background.start(key, text, work, seconds=seconds)
     result = results.get(key)
     if result is None and not show_progress(key.kind):
         retry_button(key)

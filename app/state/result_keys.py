@@ -12,6 +12,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from core import device, domains
+from core.evaluate.certification import CertifiedImage, CertifiedSet
 from core.evaluate.detector_benchmark import DetectorBenchmark
 from core.evaluate.eps_curves import EpsCurves
 from core.evaluate.transfer import TransferAccuracy
@@ -24,6 +25,7 @@ from core.recipe import (
     DefenseOutcome,
     Example,
     LocationMap,
+    Method,
     Outcome,
     Recipe,
     TransferMatrix,
@@ -52,6 +54,8 @@ class Kind(StrEnum):
     LOCATIONS = "locations"
     CLEAN_SCORES = "clean_scores"
     DETECTOR_BENCHMARK = "detector_benchmark"
+    CERTIFIED_IMAGE = "certified_image"
+    CERTIFIED_SET = "certified_set"
     LOSS_SURFACE = "loss_surface"
     DECISION_REGIONS = "decision_regions"
     CLASS_MAPS = "class_maps"
@@ -190,6 +194,18 @@ def detector_benchmark(
     """A detector on many images, attacked by both attackers."""
     attacked = known_attack(recipe.but(picture={}, target="")).parts
     return ResultKey(Kind.DETECTOR_BENCHMARK, (detector, f"{threshold:.6f}", str(count), split, *attacked))
+
+
+def certified_image(recipe: Recipe, method: Method) -> ResultKey[CertifiedImage]:
+    """What a certificate promises of the recipe's image."""
+    parts = (method.model_dump_json(), *_parts(recipe, IMAGE), str(recipe.seed))
+    return ResultKey(Kind.CERTIFIED_IMAGE, parts)
+
+
+def certified_set(recipe: Recipe, method: Method, count: int, split: str) -> ResultKey[CertifiedSet]:
+    """What a certificate promises of images of the data set."""
+    parts = (method.model_dump_json(), str(count), split, *_parts(recipe.but(picture={}), IMAGE), str(recipe.seed))
+    return ResultKey(Kind.CERTIFIED_SET, parts)
 
 
 def loss_surface(recipe: Recipe, radius: float) -> ResultKey[Grid]:

@@ -1,11 +1,11 @@
-"""`python -m core list`: the domains, classifiers, attacks, defenses and detectors there are."""
+"""`python -m core list`: the domains, classifiers, attacks, defenses, detectors and certificates there are."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from core import attacks, defenses, detectors, domains
+from core import attacks, certify, defenses, detectors, domains
 from core.cli.options import Commands
 from core.declaration import Declared, Parameter, Registry, shown
 
@@ -13,7 +13,8 @@ from core.declaration import Declared, Parameter, Registry, shown
 def add_command(commands: Commands) -> None:
     """The command."""
     parser = commands.add_parser(
-        "list", help="the domains, classifiers, attacks, defenses and detectors there are, with their parameters"
+        "list",
+        help="the domains, classifiers, attacks, defenses, detectors and certificates there are, with their parameters",
     )
     parser.set_defaults(act=act)
 
@@ -31,6 +32,7 @@ def act(_options: argparse.Namespace, _rest: list[str]) -> int:
         ("Attacks", attacks.REGISTRY),
         ("Defenses", defenses.REGISTRY),
         ("Detectors", detectors.REGISTRY),
+        ("Certificates", certify.REGISTRY),
     )
     for title, registry in registries:
         print(f"\n{title}")

@@ -79,6 +79,11 @@ def looks(attack: Attack, classes: int) -> Looks:
     return Looks(steps * many * (GALLERY if attack.universal else 1))
 
 
+def query_seconds(domain: str, count: int) -> float:
+    """The logits of `count` images of that domain."""
+    return count * _GRADIENT.get(domain, max(_GRADIENT.values())) * _FORWARD
+
+
 def defense_seconds(defense: Defense, size: int) -> float:
     """One pass of a defense over one image of size×size pixels."""
     if isinstance(defense, Chain):

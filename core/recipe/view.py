@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from core import detectors
+from core import certify, detectors
 from core.declaration import Real
 from core.explain.cams import METHODS
 from core.inputs import BadInput, quoted
-from core.recipe.columns import Plain
+from core.recipe.columns import Method, Plain
 
 EXPLAINED = ("predicted", "true", "target")  # classes that a class map may explain, beside a class by its name
 
@@ -28,6 +28,7 @@ class View(Plain):
         clean_flagged: the share of clean images that a detector may flag, from which its threshold follows.
         threshold: above which scores a trial's images are flagged; None for the detector's own.
         windows: the image whose gradient windows are drawn.
+        certificate: by name, with the parameters that differ from the domain's defaults; None for the first that fits.
     """
 
     class_map: Annotated[str, Field(max_length=40)] = "gradcam"
@@ -39,6 +40,7 @@ class View(Plain):
     clean_flagged: Annotated[Real, Field(ge=0, lt=1)] = 0.05
     threshold: float | None = None
     windows: Literal["clean", "attacked"] = "attacked"
+    certificate: Method | None = None
 
     @field_validator("class_map")
     @classmethod
@@ -53,3 +55,10 @@ class View(Plain):
         if name:
             detectors.get(name)
         return name
+
+    @field_validator("certificate")
+    @classmethod
+    def _known_certificate(cls, method: Method | None) -> Method | None:
+        if method is not None:
+            certify.build(method.name, method.params)
+        return method

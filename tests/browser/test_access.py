@@ -18,6 +18,7 @@ PAGES = (
         "defend",
         "windows",
         "detect",
+        "certify",
         "evaluate",
         "training",
         "models",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser.conftest import Open, serving, settle
 
-PAGES = ("", "attack", "compare", "defend", "windows", "evaluate", "training", "gradcam", "detect")
+PAGES = ("", "attack", "compare", "defend", "windows", "evaluate", "training", "gradcam", "detect", "certify")
 
 
 @pytest.mark.parametrize("where", PAGES)

@@ -31,6 +31,7 @@ SIZE = {"width": 1500, "height": 1050}
         "landscape",
         "masks",
         "detect",
+        "certify",
     ],
 )
 def test_screens(where: str, server: str, browse: Open) -> None:
@@ -43,6 +44,7 @@ def test_screens(where: str, server: str, browse: Open) -> None:
         "denoisers": digit.but(defenses=()),
         "masks": digit,
         "detect": digit,
+        "certify": digit.but(classifier="cnn_robust"),
     }.get(where)
     query = f"?recipe={recipe.to_link()}" if recipe else ""
     page = browse(f"{server}/{'' if where == 'start' else where}{query}", size=SIZE)

@@ -111,7 +111,15 @@ def right_by_default(name: str, classifier: str) -> bool | None:
 
 @pytest.mark.parametrize("name", ["photos", "mnist", "cifar10"])
 def test_the_default_image_is_one_that_the_classifier_gets_right(name: str) -> None:
-    assert all(right_by_default(name, classifier) for classifier in domains.get(name).classifier_names())
+    """Or the first one, where it gets none of the gallery right: a robust classifier may take each stand-in for something else."""
+    domain = domains.get(name)
+    for classifier in domain.classifier_names():
+        if not right_by_default(name, classifier):
+            pictures = [Picture(name=item.name) for item in domain.gallery() if item.label is not None]
+            recipes = [Recipe(domain=name, classifier=classifier, picture=picture) for picture in pictures]
+            scenes = [load_example(recipe, device="cpu") for recipe in recipes]
+            assert not any(scene.clean_prediction.label == scene.label for scene in scenes), classifier
+            assert "robust" in classifier or "alp" in classifier
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "imagenette"])

@@ -13,7 +13,7 @@ from core import Recipe, images
 from core.recipe import Method, Picture
 from tests.pages.visits import verdict, visit
 
-PAGES = ("", "attack", "compare", "defend", "windows", "gradcam", "masks", "landscape", "detect", "models")
+PAGES = ("", "attack", "compare", "defend", "windows", "gradcam", "masks", "landscape", "detect", "certify", "models")
 NOISE = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 

@@ -1,0 +1,107 @@
+"""Certificates on the screen: the bound and the best attack against the budget."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from app.plots.attack_plots import CONFIG, save_menu, style
+from app.text import budget, per_cent
+from core.evaluate.certification import CertifiedImage, CertifiedSet
+from core.evaluate.proportion import wilson
+from core.figures.certification import (
+    DASHES,
+    GAP,
+    budget_scale,
+    budget_title,
+    certified_accuracy_figure,
+    margin_figure,
+    margin_range,
+)
+from core.figures.colors import ADVERSARIAL, CLEAN, GRAY
+
+SHADE = "rgba(138,143,152,.3)"
+
+
+def margin_plot(result: CertifiedImage, unit: str, *, key: str) -> None:
+    """The lower bounds of the margin, the smallest attacked margin, and the gap between them."""
+    figure = go.Figure()
+    budgets = result.budgets * budget_scale(unit)
+    low, high = margin_range(result)
+    if len(result.attacked):
+        figure.add_trace(
+            go.Scatter(
+                x=np.concatenate([budgets, budgets[::-1]]),
+                y=np.concatenate([result.attacked, result.best_bound[::-1]]),
+                fill="toself",
+                fillcolor=SHADE,
+                line={"width": 0},
+                mode="lines",
+                name=GAP,
+                hoverinfo="skip",
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=budgets,
+                y=result.attacked,
+                name=f"best of {result.attacks}",
+                mode="lines+markers",
+                line={"color": ADVERSARIAL, "width": 2},
+            )
+        )
+    for (name, values), (dash, _) in zip(result.bounds.items(), DASHES, strict=False):
+        figure.add_trace(
+            go.Scatter(x=budgets, y=values, name=name, mode="lines", line={"color": CLEAN, "dash": dash, "width": 2})
+        )
+    figure.add_hline(y=0, line={"color": GRAY, "width": 1})
+    style(figure, height=400)
+    figure.update_layout(legend={"y": -0.24, "x": 0, "yanchor": "top", "orientation": "v"})
+    figure.update_xaxes(title=budget_title(result.unit, unit))
+    figure.update_yaxes(title="margin of the class", range=[low, high])
+    largest = budget(float(result.budgets[-1]), unit)
+    alt = f"Margin against the budget up to {largest}: certified at least {result.best_bound[-1]:.2f} there" + (
+        f", attacked {result.attacked[-1]:.2f}" if len(result.attacked) else ""
+    )
+    st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
+    save_menu(partial(margin_figure, result, unit), key, "certified_margin")
+
+
+def certified_accuracy_plot(result: CertifiedSet, unit: str, *, key: str) -> None:
+    """Certified and attacked accuracy against the budget, with their intervals."""
+    figure = go.Figure()
+    budgets = result.budgets * budget_scale(unit)
+    for name, shares, color, dash in (
+        ("certified", result.certified, CLEAN, "solid"),
+        (f"under {result.attacks}", result.attacked, ADVERSARIAL, "dash"),
+    ):
+        if not shares:
+            continue
+        spans = [wilson(share.successes, share.count) for share in shares]
+        values = [share.value for share in shares]
+        figure.add_trace(
+            go.Scatter(
+                x=budgets,
+                y=values,
+                name=name,
+                mode="lines+markers" if len(shares) < 12 else "lines",
+                line={"color": color, "dash": dash, "width": 2},
+                error_y={
+                    "array": [high - value for (_, high), value in zip(spans, values, strict=True)],
+                    "arrayminus": [value - low for (low, _), value in zip(spans, values, strict=True)],
+                    "thickness": 1,
+                },
+            )
+        )
+    style(figure, height=380)
+    figure.update_xaxes(title=budget_title(result.unit, unit))
+    figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
+    largest = budget(float(result.budgets[-1]), unit)
+    alt = f"Accuracy up to {largest}: certified {per_cent(result.certified[-1].value)} there" + (
+        f", under attack {per_cent(result.attacked[-1].value)}" if result.attacked else ""
+    )
+    st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
+    save_menu(partial(certified_accuracy_figure, result, unit), key, "certified_accuracy")

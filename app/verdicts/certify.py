@@ -1,0 +1,55 @@
+"""What Certify says of one image and of a set."""
+
+from __future__ import annotations
+
+from math import isnan
+
+from app.text import a, budget, count_of
+from core.evaluate.certification import CertifiedImage, CertifiedSet
+
+
+def certify_verdict(
+    result: CertifiedImage, smoothed: bool, classes: tuple[str, ...], label: int, known: bool, unit: str
+) -> str:
+    """The certified radius and the smallest budget at which an attack succeeds.
+
+    Args:
+        smoothed: whether the promise is about the classifier under noise.
+        label: the true class; where it is not `known`, the prediction of the clean image.
+        unit: in which a budget is written.
+    """
+    who = "The smoothed classifier" if smoothed else "The classifier"
+    if result.predicted < 0:
+        return f"{who} abstains: no class is sure to be the likeliest under this noise."
+    name = classes[result.predicted]
+    if result.predicted != label and not known:
+        return f"{who} sees {a(name)}, and without noise {a(classes[label])}. The true class is unknown, so nothing is certified."
+    if result.predicted != label:
+        return f"{who} is wrong without any attack: it sees {a(name)}, not {a(classes[label])}. Nothing is certified."
+    broken = next((eps for eps, margin in zip(result.budgets, result.attacked, strict=False) if margin <= 0), None)
+    attack = "" if broken is None else f" An attack at {budget(float(broken), unit)} changes it."
+    if broken is None and len(result.attacked):
+        attack = f" No attack tried up to {budget(float(result.budgets[-1]), unit)} changes it."
+    if isnan(result.radius):
+        holds = [eps for eps, bound in zip(result.budgets, result.best_bound, strict=True) if bound > 0]
+        radius, least = (float(holds[-1]) if holds else 0.0), "at least "
+    else:
+        radius, least = result.radius, ""
+    if radius <= 0:
+        return f"No radius is certified for {a(name)}.{attack}"
+    return (
+        f"{a(name)[:1].upper()}{a(name)[1:]} is certified up to {least}{budget(radius, unit)} ({result.unit}).{attack}"
+    )
+
+
+def certified_set_verdict(result: CertifiedSet, unit: str) -> str:
+    """Certified and attacked accuracy at the largest budget; for a certificate without a budget, at half the largest radius."""
+    place = len(result.budgets) - 1 if result.attacked else len(result.budgets) // 2
+    eps, share = budget(float(result.budgets[place]), unit), result.certified[place]
+    words = f"{count_of(share.successes, share.count)} images are certified at {eps} ({result.unit})"
+    if result.attacked:
+        left = result.attacked[place]
+        words += f"; under attack {count_of(left.successes, left.count)} stay right"
+    if result.abstained:
+        words += f"; it abstains on {result.abstained}"
+    return f"{words}."

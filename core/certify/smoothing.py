@@ -1,0 +1,127 @@
+"""Randomized smoothing (Cohen et al. 2019): what a classifier says of most noisy copies of an image, and how far that holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from core.certify.base import Certificate, Certified
+from core.declaration import Real, number
+from core.inputs import check_fits, check_images, check_labels, check_logits
+from core.models.classifier import Classifier
+from core.progress import OnProgress, Progress
+from core.random_streams import RandomStreams
+
+BLOCK = 64  # noisy copies drawn at once of one image: what it draws must not depend on how many are classified together
+
+
+class Smoothing(Certificate):
+    """The class that a classifier gives to most noisy copies of an image, and an L2 radius in which it stays (Cohen et al. 2019).
+
+    `predicted` is the likeliest class of `selection` copies; of `samples` further ones the share of that class gives a lower bound
+    p of its probability with confidence 1 - alpha (Clopper and Pearson 1934). The radius is sigma·Φ⁻¹(p); with p ≤ 1/2 it abstains.
+    The promise is about the smoothed classifier, which answers with the likeliest class under noise, not about the classifier itself.
+    Noise goes beyond [0, 1] as in the paper; a system of several parts, whose defenses take images in [0, 1], gets it cut to that,
+    which makes the cut a part of the classifier that is smoothed.
+    """
+
+    name: ClassVar[str] = "smoothing"
+    title: ClassVar[str] = "Randomized smoothing"
+    summary: ClassVar[str] = "The class of most noisy copies, with a radius that holds with high confidence."
+    paper: ClassVar[str] = "Cohen et al. 2019, theorem 1 and section 3.2"
+    threat_model: ClassVar[str] = "The image changes by any perturbation up to an L2 length."
+    unit: ClassVar[str] = "L2 on images in [0, 1]"
+
+    sigma: Real = number(
+        0.25, 0.001, 4, help="The standard deviation of the noise on values in [0, 1].", step=0.01, usual=1
+    )
+    samples: int = number(
+        10_000, 10, 1_000_000, help="Noisy copies that the radius is based on.", step=100, usual=20_000
+    )
+    selection: int = number(100, 1, 100_000, help="Noisy copies that choose the class.", step=10, usual=500)
+    alpha: Real = number(
+        0.001, 1e-9, 0.5, help="The probability with which the radius of an image may be wrong.", step=0.001, usual=0.1
+    )
+    batch: int = number(512, 1, 8192, help="Noisy copies classified together.", step=64, usual=2048)
+
+    def certify(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Certified | None:
+        began = time.perf_counter()
+        check_images(images)
+        check_fits(images, classifier.channels, classifier.size)
+        check_labels(labels, len(images), len(classifier.classes))
+        images = images.detach().cpu().float()
+        streams = RandomStreams.of(images, torch.Generator().manual_seed(0) if generator is None else generator)
+        total, done = len(images) * (self.selection + self.samples), 0
+        counts = []
+        for count in (self.selection, self.samples):
+            votes = torch.zeros(len(images), len(classifier.classes), dtype=torch.int64)
+            for part in self._votes(classifier, images, streams, count):
+                if on_progress is not None and on_progress(Progress(self.title, done, total)):
+                    return None
+                votes += part
+                done += int(part.sum())
+            counts.append(votes)
+        chosen = counts[0].argmax(1)
+        lower = clopper_pearson(counts[1].gather(1, chosen[:, None])[:, 0], self.samples, self.alpha)
+        sure = lower > 0.5
+        predicted = torch.where(sure, chosen, -1)
+        radius = torch.where(sure, self.sigma * torch.special.ndtri(torch.where(sure, lower, 0.75)), 0.0)
+        return Certified(
+            predicted=predicted,
+            certified=predicted == labels.cpu(),
+            margin=torch.full((len(images),), torch.nan, dtype=torch.float64),
+            radius=radius,
+            unit=self.unit,
+            seconds=time.perf_counter() - began,
+        )
+
+    @torch.no_grad()
+    def _votes(self, classifier: Classifier, images: Tensor, streams: RandomStreams, count: int) -> Iterator[Tensor]:
+        """How often each class is seen in the next `count` noisy copies of each image, N×K at a time; they add up to N·count."""
+        blocks = -(-count // BLOCK)
+        work = [(n, min(BLOCK, count - BLOCK * b)) for n in range(len(images)) for b in range(blocks)]
+        step = max(1, self.batch // BLOCK)
+        for start in range(0, len(work), step):
+            items = work[start : start + step]
+            owner = torch.tensor([n for n, size in items for _ in range(size)])
+            noise = torch.cat([self._noise(streams, n, size, images.shape[1:]) for n, size in items])
+            votes = torch.zeros(len(images), len(classifier.classes), dtype=torch.int64)
+            for who, change in zip(torch.split(owner, self.batch), torch.split(noise, self.batch), strict=True):
+                logits = classifier(self._within(classifier, images[who] + change).to(classifier.device))
+                check_logits(logits)
+                votes.index_put_(
+                    (who, logits.argmax(1).cpu()), torch.ones(len(who), dtype=torch.int64), accumulate=True
+                )
+            yield votes
+
+    def _noise(self, streams: RandomStreams, image: int, size: int, shape: torch.Size) -> Tensor:
+        """The first `size` of the image's next block of noise."""
+        return self.sigma * streams.at(torch.tensor([image])).randn(BLOCK, *shape)[0, :size]
+
+    def _within(self, classifier: Classifier, noisy: Tensor) -> Tensor:
+        """The noisy copies as the classifier takes them."""
+        return noisy if type(classifier) is Classifier else noisy.clamp(0, 1)
+
+
+def clopper_pearson(successes: Tensor, count: int, alpha: float) -> Tensor:
+    """The lower bound of a probability with confidence 1 - alpha, of successes N in `count` trials; float64 N.
+
+    Clopper and Pearson 1934, one-sided.
+    """
+    from scipy.stats import beta  # here: scipy.stats takes half a second to import
+
+    hits = successes.double().numpy()
+    found = beta.ppf(alpha, hits, count - hits + 1)
+    return torch.where(successes > 0, torch.from_numpy(found), 0.0)

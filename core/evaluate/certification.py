@@ -1,0 +1,259 @@
+"""What certificates promise of an image and of a set, beside what the best attack of the same threat model reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from core.attacks import APGDCE, PGD, Attack, StAdv
+from core.certify import Certificate, Certified
+from core.evaluate.proportion import Proportion
+from core.models.classifier import Classifier
+from core.progress import OnProgress, Progress
+
+Values = npt.NDArray[np.float64]
+POINTS, SET_POINTS = 9, 6  # budgets of a curve from 0 to the certificate's own, of one image and of a set
+ACRONYMS = {"crown": "CROWN"}
+ATTACKS: dict[
+    str, Callable[[float], tuple[Attack, ...]]
+] = {  # by the unit of the budget: attacks of the same threat model
+    "L∞": lambda eps: (APGDCE(eps=eps, iterations=30), PGD(eps=eps, iterations=20, loss="margin")),
+    "total variation in pixels": lambda eps: (
+        StAdv(constraint="bounded", max_tv=eps, iterations=40, binary_search_steps=2, rounding=False),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class CertifiedImage:
+    """What a certificate promises of one image.
+
+    Attributes:
+        predicted: the class that it speaks of; -1 where it abstains.
+        radius: the largest certified budget, NaN where none is worked out.
+        unit: of budgets and radius.
+        budgets: from 0 to the certificate's own, the radius among them; empty for a certificate without a budget.
+        bounds: lower bounds of the margin at each budget, by the name of the bound.
+        attacked: the smallest margin that the attacks reach at each budget or below; empty without attacks of that threat model.
+        attacks: their titles.
+    """
+
+    predicted: int
+    radius: float
+    unit: str
+    budgets: Values
+    bounds: dict[str, Values]
+    attacked: Values
+    attacks: str
+
+    @property
+    def best_bound(self) -> Values:
+        """The largest lower bound at each budget."""
+        best: Values = np.max(list(self.bounds.values()), axis=0)
+        return best
+
+
+@dataclass(frozen=True)
+class CertifiedSet:
+    """What a certificate promises of N images.
+
+    Attributes:
+        budgets: from 0 to the certificate's own, or to the largest radius.
+        certified: images whose true class is certified at each budget.
+        attacked: images whose true class the attacks leave at each budget; empty without attacks of that threat model.
+        abstained: images of which the certificate names no class.
+    """
+
+    unit: str
+    budgets: Values
+    certified: tuple[Proportion, ...]
+    attacked: tuple[Proportion, ...]
+    attacks: str
+    abstained: int
+
+
+def at(certificate: Certificate, **values: object) -> Certificate:
+    """The certificate with those of the values that it has fields for."""
+    known = {name: value for name, value in values.items() if name in type(certificate).model_fields}
+    return certificate.model_copy(update=known)
+
+
+def variants(certificate: Certificate) -> dict[str, Certificate]:
+    """The certificate by its title; one whose `bound` is the best of several by the name of each."""
+    choices = next((p.choices for p in certificate.parameters() if p.name == "bound"), ())
+    if getattr(certificate, "bound", "") == "best":
+        return {f"{ACRONYMS.get(name, name)} bound": at(certificate, bound=name) for name in choices if name != "best"}
+    return {certificate.title: certificate}
+
+
+def certify_image(
+    certificate: Certificate,
+    classifier: Classifier,
+    image: Tensor,
+    label: int,
+    *,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> CertifiedImage | None:
+    """The promise for one image 1×C×H×W of [0, 1]; None where `on_progress` stopped it.
+
+    Raises:
+        BadInput: the certificate is not for that classifier.
+    """
+    labels = torch.tensor([label])
+    has_budget = "eps" in type(certificate).model_fields
+    budgets = np.linspace(0, certificate.values()["eps"], POINTS) if has_budget else np.empty(0)
+    curves = variants(certificate) if has_budget else {}
+    steps = _Steps(1 + (len(budgets) + 1) * (len(curves) + 1), on_progress)
+
+    promise = steps.run(certificate, classifier, image, labels, seed)
+    if promise is None:
+        return None
+    radius = float(promise.radius[0])
+    if has_budget and 0 < radius < budgets[-1]:
+        budgets = np.unique([*budgets, radius])
+    bounds: dict[str, Values] = {}
+    for name, one in curves.items():
+        margins = []
+        for eps in budgets:
+            part = at(one, eps=float(eps), find_radius=False)
+            found = steps.run(part, classifier, image, labels, seed)
+            if found is None:
+                return None
+            margins.append(float(found.margin[0]))
+        if np.isfinite(margins).all():
+            bounds[name] = np.array(margins)
+    attacked = _attacked_margins(classifier, image, promise.predicted, promise.unit, budgets, seed, steps)
+    if attacked is None:
+        return None
+    return CertifiedImage(
+        predicted=int(promise.predicted[0]),
+        radius=radius,
+        unit=promise.unit,
+        budgets=budgets,
+        bounds=bounds,
+        attacked=attacked[0] if len(attacked) else np.empty(0),
+        attacks=_titles(promise.unit) if len(attacked) else "",
+    )
+
+
+def certify_set(
+    certificate: Certificate,
+    classifier: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> CertifiedSet | None:
+    """Certified and attacked accuracy of images N×C×H×W with labels int64 N; None where `on_progress` stopped it.
+
+    Raises:
+        BadInput: the certificate is not for that classifier.
+    """
+    if "eps" not in type(certificate).model_fields:
+        steps = _Steps(1, on_progress)
+        promise = steps.run(certificate, classifier, images, labels, seed)
+        if promise is None:
+            return None
+        radius = torch.where(promise.certified, promise.radius, -1.0)
+        budgets = np.linspace(0, max(float(radius.max()), 0.01), 4 * POINTS)
+        certified = tuple(Proportion(int((radius >= float(eps)).sum()), len(labels)) for eps in budgets)
+        return CertifiedSet(promise.unit, budgets, certified, (), "", int((promise.predicted < 0).sum()))
+    budgets = np.linspace(0, certificate.values()["eps"], SET_POINTS)
+    steps = _Steps(2 * len(budgets), on_progress)
+    found: list[Certified] = []
+    for eps in budgets:
+        part = at(certificate, eps=float(eps), find_radius=False)
+        one = steps.run(part, classifier, images, labels, seed)
+        if one is None:
+            return None
+        found.append(one)
+    attacked = _attacked_margins(classifier, images, labels, found[0].unit, budgets, seed, steps)
+    if attacked is None:
+        return None
+    return CertifiedSet(
+        unit=found[0].unit,
+        budgets=budgets,
+        certified=tuple(Proportion(int(one.certified.sum()), len(labels)) for one in found),
+        attacked=tuple(Proportion(int(count), len(labels)) for count in (attacked > 0).sum(0)) if len(attacked) else (),
+        attacks=_titles(found[0].unit) if len(attacked) else "",
+        abstained=int((found[0].predicted < 0).sum()),
+    )
+
+
+def _attacked_margins(
+    classifier: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    unit: str,
+    budgets: Sequence[float] | Values,
+    seed: int,
+    steps: _Steps,
+) -> Values | None:
+    """The smallest margin of the labels' classes that the attacks of that unit reach at each budget or below, N×budgets.
+
+    0×0 without such attacks; None where it was stopped. An attack at a small budget lies inside the larger balls, too.
+    """
+    if unit not in ATTACKS or not len(budgets) or bool((labels < 0).any()):
+        return np.empty((0, 0))
+    best = np.full(len(images), inf)
+    rows = []
+    for eps in budgets:
+        stopped = steps.report("Attacks")
+        if stopped:
+            return None
+        points = [images]
+        for attack in ATTACKS[unit](float(eps)) if eps else ():
+            moved = attack(classifier, images, labels, generator=_seeded(seed)).images.cpu()
+            if unit == "L∞":  # float32 arithmetic may leave the ball by a rounding error
+                moved = (images + (moved - images).clamp(-eps, eps)).clamp(0, 1)
+            points.append(moved)
+        for point in points:
+            with torch.no_grad():
+                logits = classifier(point.to(classifier.device)).double().cpu()
+            own = logits.gather(1, labels[:, None])
+            others = logits.scatter(1, labels[:, None], -inf).amax(1)
+            best = np.minimum(best, (own[:, 0] - others).numpy())
+        rows.append(best)
+        steps.done += 1
+    return np.stack(rows, 1)
+
+
+def _titles(unit: str) -> str:
+    return " and ".join(attack.title for attack in ATTACKS[unit](0.1))
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class _Steps:
+    """Progress over parts that each report their own."""
+
+    def __init__(self, total: int, on_progress: OnProgress | None) -> None:
+        self.total, self.done, self.on_progress = total, 0, on_progress
+
+    def run(
+        self, certificate: Certificate, classifier: Classifier, images: Tensor, labels: Tensor, seed: int
+    ) -> Certified | None:
+        """One part; None where it was stopped."""
+
+        def watch(part: Progress) -> bool:
+            return self.report(part.text, part.done / max(1, part.total))
+
+        found = certificate(classifier, images, labels, generator=_seeded(seed), on_progress=watch)
+        self.done += 1
+        return found
+
+    def report(self, text: str, share: float = 0.0) -> bool:
+        """Say how far all of it is; True where it shall stop."""
+        if self.on_progress is None:
+            return False
+        return bool(self.on_progress(Progress(text, int(100 * (self.done + share)), 100 * self.total)))

@@ -1,0 +1,91 @@
+"""The screen of the certificates."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import certify, domains
+from core.evaluate.certification import certify_image
+from core.recipe import Method, Recipe, load_example
+from tests.pages.test_landscape import decoded
+from tests.pages.visits import settled, verdict, visit
+
+INTERVAL = Method(name="linf", params={"eps": 0.01, "bound": "interval"})
+SMOOTHING = Method(name="smoothing", params={"samples": 100, "selection": 20})
+RECIPE = Recipe(domain="mnist", classifier="cnn").but(view={"certificate": INTERVAL.model_dump()})
+
+
+def lines(app: AppTest) -> dict[str, np.ndarray]:
+    """The curves of the first plot by their names."""
+    data = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    return {trace["name"]: decoded(trace["y"]) for trace in data}
+
+
+def words(app: AppTest) -> str:
+    return " ".join(str(element.value) for element in (*app.markdown, *app.caption))
+
+
+def test_one_image_has_its_bound_its_attack_and_the_gap() -> None:
+    app = visit("certify", RECIPE.to_link())
+    scene = load_example(RECIPE, device="cpu")
+    found = certify_image(
+        certify.LinfCertificate(eps=0.01, bound="interval"), scene.classifier, scene.images, scene.label
+    )
+    assert found is not None
+    shown = lines(app)
+    assert shown["L∞ bounds"] == pytest.approx(found.best_bound, rel=1e-4)
+    assert shown["best of APGD-CE and PGD"] == pytest.approx(found.attacked, rel=1e-3)
+    assert "gap: neither promised nor attacked" in shown
+    name = scene.classifier.classes[scene.label]
+    assert f" {name} is certified up to {found.radius:.3g} (L∞)." in verdict(app)
+    assert "No attack tried up to 0.01 changes it." in verdict(app)
+    assert "Promised: no change inside the threat model" in words(app) and "Not promised:" in words(app)
+
+
+def test_smoothing_says_its_radius_and_what_it_is_about() -> None:
+    app = visit("certify", RECIPE.but(view={"certificate": SMOOTHING.model_dump()}).to_link())
+    assert "L2 on images in [0, 1]" in verdict(app) or "abstains" in verdict(app) or "wrong" in verdict(app)
+    assert not app.get("plotly_chart") and "smoothed classifier" in words(app)
+
+
+def test_every_certificate_is_offered_and_the_choice_is_in_the_link() -> None:
+    app = visit("certify", RECIPE.but(view={"certificate": SMOOTHING.model_dump()}).to_link())
+    offered = next(group for group in app.button_group if group.label == "Certificate")
+    assert [option.content for option in offered.proto.options] == [certify.get(name).title for name in certify.names()]
+    recipe = Recipe.from_link(app.query_params["recipe"])
+    assert recipe.view.certificate == SMOOTHING
+
+
+def test_a_classifier_without_the_form_gets_a_sentence() -> None:
+    app = visit("certify", Recipe(view={"certificate": INTERVAL.model_dump()}).to_link())
+    name = domains.get("photos").classifier().title
+    assert verdict(app) == f"This certificate is not for {name}."
+    assert "bounds go through a chain of convolutions" in app.error[0].value.replace("\\", "")
+    assert "Randomized smoothing takes any classifier" in app.error[0].value
+
+
+def test_a_set_has_certified_and_attacked_accuracy() -> None:
+    app = visit("certify", RECIPE.to_link())
+    if not domains.get("mnist").splits():
+        assert app.info
+        return
+    app.number_input(key="certify_count_mnist").set_value(3)
+    app.run()
+    app.button(key="certify_run").click()
+    settled(app.run())
+    assert "3 images" in words(app) and "images are certified at 0.01 (L∞)" in words(app)
+    assert len(app.get("plotly_chart")) == 2
+    data = json.loads(app.get("plotly_chart")[1].proto.spec)["data"]
+    certified, attacked = (decoded(trace["y"]) for trace in data)
+    assert bool((certified <= attacked).all()) and certified[0] == attacked[0]
+
+
+def test_the_first_that_fits_is_shown_and_long_work_waits_for_a_word() -> None:
+    app = visit("certify", Recipe().to_link())
+    assert verdict(app).startswith("The certificate would take about 50")
+    assert app.button(key="again_certified_image").label == "Run anyway"
+    assert "smoothed classifier" in words(app)
