@@ -13,13 +13,14 @@ from math import sqrt
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from core.certify.flow_geometry import lambdas
 from core.certify.two_layer import TwoLayer
 from core.inputs import BadInput
 
 STEPS = 60  # of the dual's descent
-POWER_STEPS = 3  # of the power iteration in each, from the last one's vectors
+POWER_STEPS, FIRST_POWER_STEPS = 3, 20  # of the power iteration in each, from the last one's vectors
 RATE = 0.1
 ROUNDING = 1e-9  # relative: what float64 can be wrong by in an eigenvalue
 
@@ -44,17 +45,18 @@ def dual_bound(first: Tensor, second: Tensor, box: Tensor, steps: int = STEPS) -
     matrix = block(first.double(), second.double(), box.double())
     rows = (matrix.norm(dim=2) + 1e-9).log()
     columns = (matrix.norm(dim=1) + 1e-9).log()
-    work, single = matrix.float(), [rows.float(), columns.float()]
+    weight, pair, single = (first * box).float() / 4, second.float(), [rows.float(), columns.float()]
     moments = [(torch.zeros_like(x), torch.zeros_like(x)) for x in single]
     right = torch.ones_like(single[1])
     best = [x.clone() for x in single]
     lowest = torch.full(rows.shape[:1], torch.inf)
     for step in range(1, steps + 1):
         alpha, beta = (x.exp() for x in single)
-        scaled = work * alpha.rsqrt()[:, :, None] * beta.rsqrt()[:, None]
-        for _ in range(POWER_STEPS if step > 1 else 20):
-            left = torch.nn.functional.normalize((scaled @ right[:, :, None])[:, :, 0], dim=1)
-            right = (left[:, None] @ scaled)[:, 0]
+        for _ in range(POWER_STEPS if step > 1 else FIRST_POWER_STEPS):  # B is never multiplied out here
+            inner = pair * ((right * beta.rsqrt()) @ weight.T)
+            left = F.normalize(torch.cat([inner.sum(1, keepdim=True), inner], 1) * alpha.rsqrt(), dim=1)
+            both = left * alpha.rsqrt()
+            right = ((both[:, :1] + both[:, 1:]) * pair) @ weight * beta.rsqrt()
         sigma = right.norm(dim=1)
         right = right / sigma[:, None].clamp(min=1e-30)
         total = alpha.sum(1) + beta.sum(1)
