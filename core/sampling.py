@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def bilinear(images: Tensor, rows: Tensor, columns: Tensor, outside: float | None = None) -> Tensor:
@@ -37,11 +38,16 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
     return bilinear(images, rows + flow[:, 0], columns + flow[:, 1])
 
 
-def variation(flow: Tensor) -> Tensor:
+def variation(flow: Tensor, border: bool = False) -> Tensor:
     """Total variation of flow N×2×H×W, N: the sum over neighbors of the length of the flow's difference (LAN, equation 6).
 
-    Each pair of neighbors counts once. The root is kept differentiable at zero.
+    Each pair of neighbors counts once; with `border`, so do the pairs of a border pixel and the outside, where the flow is zero. The
+    root is kept differentiable at zero.
     """
-    down, across = flow.diff(dim=2), flow.diff(dim=3)
     tiny = 1e-12
+    if border:
+        flow = F.pad(flow, (1, 1, 1, 1))
+    down, across = flow.diff(dim=2), flow.diff(dim=3)
+    if border:  # without the pairs that lie outside altogether
+        down, across = down[:, :, :, 1:-1], across[:, :, 1:-1]
     return (down.square().sum(1) + tiny).sqrt().sum((1, 2)) + (across.square().sum(1) + tiny).sqrt().sum((1, 2))

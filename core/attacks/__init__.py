@@ -10,6 +10,7 @@ from core.declaration import load_package
 load_package(sys.modules[__name__])
 
 from core.attacks.apgd import APGDCE, APGDT  # noqa: E402  (after the registry is filled)
+from core.attacks.bounded_flow import BoundedFlow  # noqa: E402
 from core.attacks.cw import CW  # noqa: E402
 from core.attacks.deepfool import DeepFool  # noqa: E402
 from core.attacks.fgsm import FGSM  # noqa: E402
@@ -36,6 +37,7 @@ __all__ = [
     "REGISTRY",
     "Attack",
     "AttackResult",
+    "BoundedFlow",
     "DeepFool",
     "GaussianNoise",
     "Goal",

@@ -11,7 +11,7 @@ from torch import nn
 from core.inputs import BadInput, quoted
 from core.models.copying import first_line
 from core.models.denoisers import Autoencoder, DUNet, KernelPredictionNet
-from core.models.networks import VGG, AlexNet, DigitA, DigitB, SEResNet, SmallCNN, WhitenedResNet
+from core.models.networks import VGG, AlexNet, DigitA, DigitB, SEResNet, SmallCNN, TwoLayerNetwork, WhitenedResNet
 
 Kind = Literal["classifier", "mask_generator", "denoiser"]
 
@@ -94,6 +94,7 @@ _SHIPPED: dict[str, Builder] = {
     "digit_a": lambda shape: DigitA(shape.classes),
     "digit_b": lambda shape: DigitB(shape.classes),
     "small_cnn": lambda shape: SmallCNN(shape.classes),
+    "two_layer": lambda shape: TwoLayerNetwork(shape.classes, shape.channels * shape.size**2),
 }
 _DENOISER_WIDTHS: dict[int, tuple[int, ...]] = {1: (16, 32, 64, 64), 3: (24, 48, 96, 96)}  # by channels
 _DENOISERS: dict[str, Builder] = {

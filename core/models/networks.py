@@ -206,6 +206,13 @@ class SmallCNN(nn.Module):
         return self.head(self.features(x))  # type: ignore[no-any-return]
 
 
+class TwoLayerNetwork(nn.Sequential):
+    """One hidden layer of 500 ReLUs, as the flow certificate needs it (Nguyen 2018, section 4.1); N×1×28×28 to N×10."""
+
+    def __init__(self, classes: int = 10, inputs: int = 784, hidden: int = 500) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+
+
 def _to_32(x: Tensor) -> Tensor:
     """Pad 28×28 to 32×32 with the darkest value there is, as DKN pads with zeros before normalization."""
     return F.pad(x, (2, 2, 2, 2), value=float(-0.1307 / 0.3081))

@@ -150,7 +150,9 @@ def _robust(
     stage["objective"] = {"name": objective[0], "params": objective[1]}
     before = []
     for eps in settings.get("ramp", ()):
-        params = {**objective[1], "eps": eps, "step_size": objective[1]["step_size"] * eps / objective[1]["eps"]}
+        params = {**objective[1], "eps": eps}
+        if "step_size" in params:
+            params["step_size"] *= eps / objective[1]["eps"]
         before.append({**stage, "epochs": 2, "objective": {"name": objective[0], "params": params}})
     more: dict[str, Any] = {key: settings[key] for key in ("starts_from", "held_out", "judged_by") if key in settings}
     return {**plan, "name": name, "title": title, "description": description, **more, "stages": (*before, stage)}
@@ -215,6 +217,16 @@ _PLAIN = (
         {**_DIGITS, "epochs": 4},
     ),
     _classifier(
+        *(
+            "mnist_mlp",
+            "Two-layer network",
+            "two_layer",
+            "",
+            "One hidden layer of 500 units, the plain network of Nguyen 2018.",
+        ),
+        {**_DIGITS, "augment": {"name": "none"}, "epochs": 8},
+    ),
+    _classifier(
         *("cifar10_gray_cnn", "Small CNN", "small_cnn", "features.4", "The network that Sivamani 2019 attacks."),
         {**_GRAY, "weight_decay": 0.05, "epochs": 12},
     ),
@@ -265,6 +277,15 @@ _ROBUST = (
             {"starts_from": "cnn", "batch": 256, "epochs": epochs, "max_lr": 1e-3, **_judged(0.2, 20)},
         )
         for domain, epochs, clean in (("mnist", 8, 0.0), ("cifar10_gray", 4, 0.5))
+    ),
+    _robust(
+        *("mnist_mlp_certified", "Two-layer network, trained with its certificate", "mnist_mlp"),
+        "Trained jointly with its certificate against flows of total variation 10.",
+        ("flow_certificate", {"eps": 10.0, "weight": 4.0}),
+        {
+            **{"starts_from": "mlp", "ramp": (4.0,), "batch": 256, "epochs": 5, "max_lr": 2e-3, "weight_decay": 0.0},
+            "mixed_precision": False,
+        },
     ),
     _robust(
         *("imagenette_resnet_robust", "SE-ResNet, adversarially trained", "imagenette_resnet"),

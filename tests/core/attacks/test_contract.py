@@ -18,6 +18,7 @@ from tests.core.attacks.networks import classifier, curved, pictures
 SHORT: dict[str, dict[str, Any]] = {
     "apgd_ce": {"iterations": 10},
     "apgd_t": {"iterations": 10},
+    "bounded_flow": {"iterations": 5, "restarts": 2, "max_tv": 40},
     "cw": {"iterations": 20, "binary_search_steps": 2},
     "deepfool": {"iterations": 10},
     "gaussian_noise": {"trials": 3},

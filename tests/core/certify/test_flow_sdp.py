@@ -1,0 +1,57 @@
+"""The paper's semidefinite bound: its dual is above the exact value, which is above what is met."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from core import BadInput
+from core.certify import flow_sdp
+from tests.core.certify.flow_samples import noise
+
+
+def largest(first: Tensor, second: Tensor, box: Tensor) -> float:
+    """max sᵀ diag(v) W diag(b) t over all corners s; the best t is then known."""
+    corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=len(second))), dtype=torch.float64)
+    return float(((corners * second) @ first * box).abs().sum(1).max())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_dual_is_above_exact_is_above_the_worst_corner(seed: int) -> None:
+    pytest.importorskip("cvxpy")
+    first, second, box = noise(6, 9, seed=seed), noise(2, 6, seed=seed + 10), noise(9, seed=seed + 20).abs()
+    dual = flow_sdp.dual_bound(first, second, box, steps=300)
+    for number in range(2):
+        exact, met = flow_sdp.exact_bound(first, second[number], box), largest(first, second[number], box)
+        assert met <= exact <= float(dual[number]) * (1 + 1e-6)
+        assert float(dual[number]) <= 1.15 * exact and exact <= 1.5 * met
+
+
+def test_it_bounds_the_change_of_the_network() -> None:
+    first, second, box, bias = noise(12, 9), noise(1, 12, seed=1), noise(9, seed=2).abs(), noise(12, seed=3)
+    bound = float(flow_sdp.dual_bound(first, second, box)[0])
+
+    def difference(x: Tensor) -> Tensor:
+        return (x @ first.T + bias).clamp(min=0) @ second[0]
+
+    x = noise(200, 9, seed=4)
+    changes = difference(x + box * noise(200, 9, seed=5).sign()) - difference(x)
+    assert 0 < float(changes.max()) <= bound
+
+
+def test_without_a_change_the_bound_is_nothing() -> None:
+    assert flow_sdp.dual_bound(noise(4, 5), noise(3, 4), torch.zeros(5)).tolist() == [0, 0, 0]
+
+
+def test_a_solver_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    cvxpy = pytest.importorskip("cvxpy")
+
+    def fail(*_: object, **__: object) -> None:
+        raise cvxpy.error.SolverError("no")
+
+    monkeypatch.setattr(cvxpy.Problem, "solve", fail)
+    with pytest.raises(BadInput, match="use the dual bound"):
+        flow_sdp.exact_bound(noise(3, 4), noise(3), noise(4).abs())
