@@ -45,7 +45,7 @@ def test_a_vote_says_who_said_what_with_which_share_and_who_was_outvoted() -> No
     guard = outcome.columns[0].grey
     assert guard is not None
     x = images.to_tensor(outcome.attacked.adversarial)
-    other = defenses.build("median")(x)
+    other = defenses.build("median", {})(x)
     with torch.no_grad():
         scores = torch.cat([example.classifier(x), example.load("b")(other)]).softmax(1)
     winner = int(scores.sum(0).argmax())
