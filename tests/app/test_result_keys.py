@@ -19,7 +19,9 @@ from app.state import result_keys, results
 from app.state.result_keys import Kind, ResultKey
 from core import Recipe
 from core.attacks import FGSM
+from core.certify.smoothing import Smoothing
 from core.detectors import FeatureSqueezing
+from core.evaluate.certification import certify_image, certify_set
 from core.evaluate.detector_benchmark import benchmark_detector
 from core.evaluate.eps_curves import accuracy_by_eps
 from core.evaluate.transfer import transfer_accuracy
@@ -142,6 +144,8 @@ def computed() -> dict[Kind, Any]:
         Kind.TRANSFER: transfer(recipe, {"one": lambda: example, "two": lambda: example}),
         Kind.TRANSFER_ACCURACY: transfer_accuracy(FGSM(), {"one": classifier}, images, labels),
         Kind.EPS_CURVES: accuracy_by_eps([FGSM()], {"one": classifier}, images, labels),
+        Kind.CERTIFIED_IMAGE: certify_image(Smoothing(samples=50), classifier, example.images, example.label),
+        Kind.CERTIFIED_SET: certify_set(Smoothing(samples=50), classifier, images, labels),
         Kind.LOCATIONS: place_map(recipe, example, attacked.target, 2),
         Kind.CLEAN_SCORES: detector.score(images).numpy(),
         Kind.DETECTOR_BENCHMARK: benchmark_detector(detector, recipe.built_attack(), images, labels, threshold=1.0),
