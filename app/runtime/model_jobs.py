@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from app.runtime import background, jobs
 from app.state import model_cache, result_keys
 from app.state.result_keys import device_name
 from core import domains
-from core.evaluate.eps_curves import EpsCurves, accuracy_by_eps
+from core.evaluate.eps_curves import accuracy_by_eps
 from core.evaluate.eps_grid import at_each_eps
-from core.evaluate.transfer import TransferAccuracy, transfer_accuracy
+from core.evaluate.transfer import transfer_accuracy
 from core.recipe import Recipe, cost
 from core.recipe.recipe import build_attack
 from core.systems.system import Loader
+
+R = TypeVar("R")
 
 BATCHED = 0.4  # of the time that an image takes alone, what it takes in a batch
 BATCH = {28: 50, 32: 50}  # images attacked together, by their size; of larger ones fewer, so that Stop comes soon
@@ -25,21 +29,8 @@ def start_transfer_accuracy(recipe: Recipe, names: Sequence[str], count: int, sp
     Raises:
         BadInput: the attack does not take its parameters.
     """
-    attack, load = recipe.built_attack(), _loader(recipe)
-
-    def work(watch: jobs.Watch) -> TransferAccuracy | None:
-        images, labels = domains.get(recipe.domain).sample(count, split=split, seed=recipe.seed)
-        return transfer_accuracy(
-            attack,
-            {name: load(name) for name in names},
-            images,
-            labels,
-            target=_target(recipe),
-            seed=recipe.seed,
-            batch=_batch(recipe),
-            on_progress=watch,
-        )
-
+    attack = recipe.built_attack()
+    work = _on_many(recipe, names, count, split, partial(transfer_accuracy, attack))
     key = result_keys.transfer_accuracy(recipe, names, count, split)
     background.start(key, f"{attack.title} on {len(names)} classifiers", work, seconds=_seconds(recipe, names, count))
 
@@ -51,24 +42,25 @@ def start_eps_curves(recipe: Recipe, names: Sequence[str], eps: Sequence[str], c
         BadInput: the attack does not take one of them.
     """
     methods = at_each_eps([recipe.attack], eps, recipe.domain)
-    attacks, load = [build_attack(recipe.domain, method) for method in methods], _loader(recipe)
-
-    def work(watch: jobs.Watch) -> EpsCurves | None:
-        images, labels = domains.get(recipe.domain).sample(count, split=split, seed=recipe.seed)
-        return accuracy_by_eps(
-            attacks,
-            {name: load(name) for name in names},
-            images,
-            labels,
-            target=_target(recipe),
-            seed=recipe.seed,
-            batch=_batch(recipe),
-            on_progress=watch,
-        )
-
+    attacks = [build_attack(recipe.domain, method) for method in methods]
+    work = _on_many(recipe, names, count, split, partial(accuracy_by_eps, attacks))
     key = result_keys.eps_curves(recipe, names, eps, count, split)
     seconds = len(attacks) * _seconds(recipe, names, count)
     background.start(key, f"{attacks[0].title} at {len(attacks)} eps", work, seconds=seconds)
+
+
+def _on_many(
+    recipe: Recipe, names: Sequence[str], count: int, split: str, compute: Callable[..., R]
+) -> Callable[[jobs.Watch], R]:
+    """Work for a background thread: `compute` of those classifiers and so many images."""
+    load, target, batch = _loader(recipe), _target(recipe), _batch(recipe)
+
+    def work(watch: jobs.Watch) -> R:
+        images, labels = domains.get(recipe.domain).sample(count, split=split, seed=recipe.seed)
+        networks = {name: load(name) for name in names}
+        return compute(networks, images, labels, target=target, seed=recipe.seed, batch=batch, on_progress=watch)
+
+    return work
 
 
 def _loader(recipe: Recipe) -> Loader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from core.certify.base import REGISTRY, Certificate, Certified
+from core.certify.base import REGISTRY, Certificate, Certified, Run
 from core.certify.linf import LinfCertificate
 from core.certify.smoothing import Smoothing
 from core.declaration import load_package
@@ -13,4 +13,4 @@ load_package(sys.modules[__name__])
 
 get, build, names = REGISTRY.get, REGISTRY.build, REGISTRY.names
 
-__all__ = ["REGISTRY", "Certificate", "Certified", "LinfCertificate", "Smoothing", "build", "get", "names"]
+__all__ = ["REGISTRY", "Certificate", "Certified", "LinfCertificate", "Run", "Smoothing", "build", "get", "names"]

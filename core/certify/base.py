@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from core.declaration import Declared, Registry
+from core.inputs import check_fits, check_images, check_labels
 from core.models.classifier import Classifier
-from core.progress import OnProgress
+from core.progress import OnProgress, Progress
 
 REGISTRY: Registry[Certificate] = Registry("certificate")
 
@@ -28,7 +30,7 @@ class Certified:
         radius: the largest budget of the threat model for which the class is certified, float64 N, in `unit`; 0 where it is not
             certified at any, NaN where the certificate does not work one out.
         unit: of the budget and the radius, such as "total variation in pixels", "L∞" or "L2".
-        seconds: how long it took.
+        seconds: how long it took; `Certificate.__call__` fills it in.
     """
 
     predicted: Tensor
@@ -36,7 +38,26 @@ class Certified:
     margin: Tensor
     radius: Tensor
     unit: str
-    seconds: float
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a certificate gets beside the images.
+
+    Attributes:
+        title: of the certificate, for its progress.
+        generator: of the random numbers.
+        on_progress: called by `stopped`.
+    """
+
+    title: str
+    generator: torch.Generator
+    on_progress: OnProgress | None = None
+
+    def stopped(self, done: int, total: int) -> bool:
+        """Report progress; whether the work is to stop."""
+        return self.on_progress is not None and bool(self.on_progress(Progress(self.title, done, total)))
 
 
 class Certificate(Declared, ABC):
@@ -58,16 +79,8 @@ class Certificate(Declared, ABC):
         return None
 
     @abstractmethod
-    def certify(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> Certified | None:
-        """The promise for images N×C×H×W in [0, 1] with labels int64 N; None where `on_progress` stopped it.
+    def certify(self, classifier: Classifier, images: Tensor, labels: Tensor, run: Run) -> Certified | None:
+        """The promise for checked images N×C×H×W in [0, 1] with labels int64 N; None where `run` was stopped.
 
         Raises:
             BadInput: the certificate is not for that classifier, or its solver failed; the sentence says which.
@@ -82,4 +95,18 @@ class Certificate(Declared, ABC):
         generator: torch.Generator | None = None,
         on_progress: OnProgress | None = None,
     ) -> Certified | None:
-        return self.certify(classifier, images, labels, generator=generator, on_progress=on_progress)
+        """The promise for images N×C×H×W in [0, 1] with labels int64 N; None where `on_progress` stopped it.
+
+        Args:
+            generator: of the random numbers; seeded with 0 without it.
+
+        Raises:
+            BadInput: the images or labels do not fit, the certificate is not for that classifier, or its solver failed.
+        """
+        began = time.perf_counter()
+        check_images(images)
+        check_fits(images, classifier.channels, classifier.size)
+        check_labels(labels, len(images), len(classifier.classes))
+        run = Run(self.title, generator or torch.Generator().manual_seed(0), on_progress)
+        certified = self.certify(classifier, images, labels, run)
+        return None if certified is None else replace(certified, seconds=time.perf_counter() - began)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar, Literal
 
 import torch
@@ -10,15 +9,14 @@ from torch import Tensor
 
 from core.cancellation import check
 from core.certify import two_layer
-from core.certify.base import Certificate, Certified
+from core.certify.base import Certificate, Certified, Run
 from core.certify.flow_sdp import change_per_unit
 from core.certify.flow_sets import ChangeSet, JointSet, local_box, paper_box
 from core.certify.relaxation import lower_margins, other_classes
 from core.certify.two_layer import TwoLayer
 from core.declaration import Real, choice, flag, number
-from core.inputs import check_fits, check_images, check_labels, owned
+from core.inputs import owned
 from core.models.classifier import Classifier
-from core.progress import OnProgress, Progress
 
 UNIT = "total variation in pixels"
 MAX_EPS = 1000.0
@@ -56,32 +54,20 @@ class FlowCertificate(Certificate):
     def fits(cls, classifier: Classifier) -> str | None:
         return two_layer.why_not(classifier)
 
-    def certify(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> Certified | None:
-        began = time.perf_counter()
+    def certify(self, classifier: Classifier, images: Tensor, labels: Tensor, run: Run) -> Certified | None:
         network = two_layer.two_layer(classifier)
-        check_images(images)
-        check_fits(images, classifier.channels, classifier.size)
-        check_labels(labels, len(images), len(classifier.classes))
         home, n = images.device, len(images)
         images = owned(images, classifier.device, torch.float64).clamp(0, 1)
         labels = owned(labels, classifier.device, torch.int64)
         rows = []
         with torch.no_grad():
             for start in range(0, n, BATCH):
-                if on_progress is not None and on_progress(Progress("certifying", start, n)):
+                if run.stopped(start, n):
                     return None
                 part = slice(start, start + BATCH)
                 rows.append(self._part(network, images[part], labels[part]))
         predicted, certified, margin, radius = (torch.cat(column).to(home) for column in zip(*rows, strict=True))
-        return Certified(predicted, certified, margin, radius, UNIT, time.perf_counter() - began)
+        return Certified(predicted, certified, margin, radius, UNIT)
 
     def _part(self, network: TwoLayer, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The predicted classes, which are certified, the margins and the radii, N each."""

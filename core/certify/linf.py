@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from core.certify.base import Certificate, Certified
+from core.certify.base import Certificate, Certified, Run
 from core.certify.chain import chain_of
 from core.certify.crown import MARGINS
 from core.certify.interval import image_box
 from core.declaration import Real, choice, flag, number
-from core.inputs import BadInput, check_fits, check_images, check_labels
+from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.progress import OnProgress, Progress
 
 BATCH = {"interval": 32, "crown": 4, "best": 4}  # images bounded together
 STEPS = {"interval": 16, "crown": 5, "best": 5}  # halvings of the gap around the radius
@@ -55,19 +53,7 @@ class LinfCertificate(Certificate):
             return str(error)
         return None
 
-    def certify(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> Certified | None:
-        began = time.perf_counter()
-        check_images(images)
-        check_fits(images, classifier.channels, classifier.size)
-        check_labels(labels, len(images), len(classifier.classes))
+    def certify(self, classifier: Classifier, images: Tensor, labels: Tensor, run: Run) -> Certified | None:
         chain = chain_of(classifier)
         bounded = MARGINS[self.bound]
         predicted, margins, radii = [], [], []
@@ -76,7 +62,7 @@ class LinfCertificate(Certificate):
 
             def report(share: float, start: int = start, count: int = len(part)) -> bool:
                 done = int(100 * (start + share * count))
-                return on_progress is not None and bool(on_progress(Progress(self.title, done, 100 * len(images))))
+                return run.stopped(done, 100 * len(images))
 
             with torch.no_grad():
                 seen = classifier(part).argmax(1)
@@ -106,7 +92,6 @@ class LinfCertificate(Certificate):
             margin=margin,
             radius=torch.cat(radii).cpu(),
             unit=self.unit,
-            seconds=time.perf_counter() - began,
         )
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from core.certify.base import Certificate, Certified
+from core.certify.base import Certificate, Certified, Run
 from core.declaration import Real, number
-from core.inputs import check_fits, check_images, check_labels, check_logits
+from core.inputs import check_logits
 from core.models.classifier import Classifier
-from core.progress import OnProgress, Progress
 from core.random_streams import RandomStreams
 
 BLOCK = 64  # noisy copies drawn at once of one image: what it draws must not depend on how many are classified together
@@ -48,27 +46,15 @@ class Smoothing(Certificate):
     )
     batch: int = number(512, 1, 8192, help="Noisy copies classified together.", step=64, usual=2048)
 
-    def certify(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> Certified | None:
-        began = time.perf_counter()
-        check_images(images)
-        check_fits(images, classifier.channels, classifier.size)
-        check_labels(labels, len(images), len(classifier.classes))
+    def certify(self, classifier: Classifier, images: Tensor, labels: Tensor, run: Run) -> Certified | None:
         images = images.detach().cpu().float()
-        streams = RandomStreams.of(images, torch.Generator().manual_seed(0) if generator is None else generator)
+        streams = RandomStreams.of(images, run.generator)
         total, done = len(images) * (self.selection + self.samples), 0
         counts = []
         for count in (self.selection, self.samples):
             votes = torch.zeros(len(images), len(classifier.classes), dtype=torch.int64)
             for part in self._votes(classifier, images, streams, count):
-                if on_progress is not None and on_progress(Progress(self.title, done, total)):
+                if run.stopped(done, total):
                     return None
                 votes += part
                 done += int(part.sum())
@@ -84,7 +70,6 @@ class Smoothing(Certificate):
             margin=torch.full((len(images),), torch.nan, dtype=torch.float64),
             radius=radius,
             unit=self.unit,
-            seconds=time.perf_counter() - began,
         )
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -60,7 +61,6 @@ class DefendrTable(PlanTable):
 
     Attributes:
         n_images: on Imagenette; on CIFAR-10 twice as many are usual.
-        grey: the attacks whose accuracies stand in the table. adaptive: those that are added to them for the worst case.
     """
 
     n_images: ClassVar[int] = 500
@@ -68,9 +68,9 @@ class DefendrTable(PlanTable):
         "ResNet-101 on 2,010 images of 201 ImageNet classes; an attacker who does not know the defense."
     )
 
+    @abstractmethod
     def systems(self, domain: str) -> dict[str, ColumnSpec]:
         """The columns by their names in the table."""
-        raise NotImplementedError
 
     def attacks(self, domain: str) -> dict[str, Method]:
         """The attacks by their names in the table; the last one is there for the worst case alone."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from core.training.objectives.base import Batch, Networks, Terms, objective
-from core.training.objectives.inner import attack_batch, classifier_of, fixed_statistics
+from core.training.objectives.inner import attack_batch, attack_cross_entropy, classifier_of, fixed_statistics
 
 
 @objective("adversarial_training")
@@ -28,8 +26,7 @@ def adversarial_training(
     x' maximizes the cross-entropy in the L∞ ball of radius `eps`. w = 0 is Madry et al. 2018, equation 2.1; w = 1/2 is Goodfellow et
     al. 2015, section 6, and what Dornadula et al. 2018, section 4.1 train. One step is FGSM with a random start (Wong et al. 2020).
     """
-    loss = partial(F.cross_entropy, target=batch.labels, reduction="sum")
-    attacked = attack_batch(networks, batch, loss, eps=eps, steps=int(steps), step_size=step_size)
+    attacked = attack_cross_entropy(networks, batch, eps, steps, step_size)
     terms, _ = both_losses(networks, batch, attacked, clean, label_smoothing)
     return terms
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from core.training.objectives.base import Batch, Networks
 
@@ -59,3 +61,9 @@ def attack_batch(
             (slope,) = torch.autograd.grad(loss(network(attacked).float()), attacked)
             attacked = torch.minimum(torch.maximum(attacked.detach() + size * slope.sign(), low), high)
     return attacked.detach().contiguous(memory_format=torch.channels_last)
+
+
+def attack_cross_entropy(networks: Networks, batch: Batch, eps: float, steps: int, step_size: float) -> Tensor:
+    """`attack_batch` of the cross-entropy against the labels; N×C×H×W in [0, 1]."""
+    loss = partial(F.cross_entropy, target=batch.labels, reduction="sum")
+    return attack_batch(networks, batch, loss, eps=eps, steps=int(steps), step_size=step_size)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from core.training.objectives.adversarial import both_losses
 from core.training.objectives.base import Batch, Networks, Terms, objective
-from core.training.objectives.inner import attack_batch
+from core.training.objectives.inner import attack_cross_entropy
 
 
 @objective("adversarial_logit_pairing")
@@ -29,8 +27,7 @@ def adversarial_logit_pairing(
 
     L is the mean squared difference of the logits. x' maximizes the cross-entropy in the L∞ ball of radius `eps`.
     """
-    loss = partial(F.cross_entropy, target=batch.labels, reduction="sum")
-    attacked = attack_batch(networks, batch, loss, eps=eps, steps=int(steps), step_size=step_size)
+    attacked = attack_cross_entropy(networks, batch, eps, steps, step_size)
     terms, (one, other) = both_losses(networks, batch, attacked, clean or 0.5, label_smoothing)
     return Terms({**terms.losses, "pairs": weight * F.mse_loss(one, other)}, terms.metrics)
 

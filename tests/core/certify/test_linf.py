@@ -48,7 +48,7 @@ def sees(model: Classifier, batch: Tensor) -> Tensor:
         return model(batch).argmax(1)
 
 
-def others(margins: Tensor, labels: Tensor) -> Tensor:
+def wrong_margins(margins: Tensor, labels: Tensor) -> Tensor:
     """The smallest margin, N."""
     return margins.scatter(1, labels[:, None], torch.inf).amin(1)
 
@@ -136,10 +136,10 @@ def test_bounds_fall_with_eps_and_are_exact_at_none(bound: str) -> None:
     labels = sees(model, batch)
     chain = chain_of(model)
     rows = [
-        others(MARGINS[bound](chain, image_box(batch, torch.full((6,), e)), labels), labels)
+        wrong_margins(MARGINS[bound](chain, image_box(batch, torch.full((6,), e)), labels), labels)
         for e in (0, 0.01, 0.03, 0.1)
     ]
-    assert torch.allclose(rows[0], others(true_margins(model, batch, labels), labels), atol=1e-9)
+    assert torch.allclose(rows[0], wrong_margins(true_margins(model, batch, labels), labels), atol=1e-9)
     for wide, narrow in zip(rows[1:], rows, strict=False):
         assert bool((wide < narrow).all())
 
@@ -150,7 +150,9 @@ def test_linear_bounds_are_tighter_than_intervals() -> None:
         model, batch = small(seed), images(8)
         labels = sees(model, batch)
         box, chain = image_box(batch, torch.full((8,), 0.03)), chain_of(model)
-        interval, crown, best = (others(MARGINS[b](chain, box, labels), labels) for b in ("interval", "crown", "best"))
+        interval, crown, best = (
+            wrong_margins(MARGINS[b](chain, box, labels), labels) for b in ("interval", "crown", "best")
+        )
         assert bool((best >= torch.maximum(interval, crown) - 1e-12).all())
         gain += float((crown - interval).mean())
         better += int((crown > interval).sum())
@@ -181,7 +183,7 @@ def attacked_margins(model: Classifier, batch: Tensor, labels: Tensor, eps: floa
         with torch.no_grad():
             logits = model(moved).double()
         margin = logits.gather(1, labels[:, None]) - logits
-        found = torch.minimum(found, others(margin, labels))
+        found = torch.minimum(found, wrong_margins(margin, labels))
     return found
 
 
@@ -216,7 +218,7 @@ def test_a_radius_is_certified_and_near_the_first_eps_that_is_not() -> None:
         assert promise is not None and bool((promise.radius > 0).all()) and promise.unit == "L∞"
         for share, holds in ((1.0, True), (1 + precision, False)):
             box = image_box(batch, promise.radius * share)
-            margin = others(MARGINS[bound](chain_of(model), box, labels), labels)
+            margin = wrong_margins(MARGINS[bound](chain_of(model), box, labels), labels)
             assert bool(((margin > 0) == holds).all()), (bound, share)
         assert torch.equal(promise.radius >= 0.02, promise.certified)
 
@@ -292,13 +294,13 @@ def test_a_layer_with_many_neurons_keeps_its_intervals(monkeypatch: pytest.Monke
     model, batch = small(), images(4)
     labels = sees(model, batch)
     box, chain = image_box(batch, torch.full((4,), 0.03)), chain_of(model)
-    full = others(crown_margins(chain, box, labels), labels)
+    full = wrong_margins(crown_margins(chain, box, labels), labels)
     monkeypatch.setattr("core.certify.crown.MOST_WORK", 0)
-    loose = others(crown_margins(chain, box, labels), labels)
+    loose = wrong_margins(crown_margins(chain, box, labels), labels)
     assert bool((loose <= full + 1e-9).all()) and float((full - loose).max()) > 0.01
     monkeypatch.setattr("core.certify.crown.MOST_WORK", 10**9)
     monkeypatch.setattr("core.certify.crown.MOST_VALUES", 1)
-    assert torch.allclose(others(crown_margins(chain, box, labels), labels), full, atol=1e-9), (
+    assert torch.allclose(wrong_margins(crown_margins(chain, box, labels), labels), full, atol=1e-9), (
         "in small parts, the same"
     )
 
