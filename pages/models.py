@@ -22,8 +22,8 @@ def cards(domain: domains.Domain) -> str:
         model_table(items, key=f"models_{where}_{kind}")
         st.caption(
             "Robust accuracy: under the worst case of APGD and Square where that was measured, else the lowest under PGD or APGD, "
-            "each within the L∞ eps that is usual for the domain. Of a denoiser, its classifier is judged behind it, and the attacker "
-            "knows it (adaptive). Numbers are those of the cards; compare them within one domain only."
+            "each within the L∞ eps that stands beside it. Of a denoiser, its classifier is judged behind it, and the attacker knows it "
+            "(adaptive). Numbers are those of the cards; compare them within one domain and at one eps only."
         )
         card_of_one(items)
     return cards_verdict(items, domain.title if where else "All domains")

@@ -10,10 +10,11 @@ import streamlit as st
 
 from app.components.tables import Row, save_table, table
 from app.state import session
-from app.text import duration
+from app.text import budget, duration
 from app.theme import plain
 from app.verdicts.models import KINDS
 from core import domains
+from core.domains.budget import LINF
 from core.inputs import BadInput
 from core.models import artifacts as store
 from core.models.artifacts import Artifact
@@ -65,6 +66,7 @@ def rows_of(items: Sequence[Artifact]) -> list[Row]:
                 "Clean (%)": None if clean is None else round(100 * clean.value, 2),
                 "Robust (%)": None if robust is None else round(100 * robust.value, 2),
                 "Robust under": None if robust is None else robust.what,
+                "eps": None if robust is None or robust.eps is None else eps_words(item.card.domain, robust.eps),
                 "Parameters": card.parameters or None,
                 "File (MB)": None if size is None else round(size / 1e6, 2),
                 "Training (s)": card.seconds or None,
@@ -77,6 +79,11 @@ def rows_of(items: Sequence[Artifact]) -> list[Row]:
             }
         )
     return rows
+
+
+def eps_words(domain: str, eps: float) -> str:
+    """An L∞ budget in the unit of the domain."""
+    return budget(eps, domains.get(domain).linf.unit if domain in domains.names() else LINF.unit)
 
 
 def domain_title(name: str) -> str:
@@ -101,6 +108,7 @@ def model_table(items: Sequence[Artifact], *, key: str) -> None:
             "Clean (%)": st.column_config.NumberColumn(width=75, format="%.1f"),
             "Robust (%)": st.column_config.NumberColumn(width=95, format="%.1f"),
             "Robust under": st.column_config.TextColumn(width=190),
+            "eps": st.column_config.TextColumn(width=60),
             "Parameters": st.column_config.NumberColumn(width=90, format="localized"),
             "File (MB)": st.column_config.NumberColumn(width=80, format="%.2f"),
             "Training (s)": st.column_config.NumberColumn(width=95, format="%.0f"),
@@ -143,7 +151,14 @@ def _card(item: Artifact) -> None:
     card = item.card
     if card.description:
         st.write(plain(card.description))
-    metrics: list[Row] = [{"measured": metric.what, "value": metric.text} for metric in card.metrics]
+    metrics: list[Row] = [
+        {
+            "measured": metric.what,
+            "eps": "" if metric.eps is None else eps_words(card.domain, metric.eps),
+            "value": metric.text,
+        }
+        for metric in card.metrics
+    ]
     if metrics:
         table(metrics, key="models_metrics", name=item.name)
     else:

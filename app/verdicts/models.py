@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.text import a, budget, joined, per_cent, plural
+from core import domains
+from core.domains.budget import LINF, Budget
 from core.evaluate.eps_curves import EpsCurves
 from core.evaluate.proportion import Proportion, wilson
 from core.evaluate.tables import Row
@@ -33,17 +35,29 @@ def cards_verdict(artifacts: Sequence[Artifact], where: str) -> str:
     if len(clean) > 1:
         begin += f" Most accurate: {_best(clean)}."
     measured = [(item.card.title, metric) for item in classifiers if (metric := robust_metric(item.card))]
-    worst = [(title, metric) for title, metric in measured if metric.what.startswith(WORST_CASE)]
+    usual = _usual_budget(classifiers)
+    worst = [
+        (title, metric)
+        for title, metric in measured
+        if metric.what.startswith(WORST_CASE) and metric.eps is not None and metric.eps == usual.eps
+    ]
+    at = f"the worst case at eps {budget(usual.eps, usual.unit)}"
     if not worst:
-        return f"{begin} No accuracy under the worst case has been measured." if classifiers else begin
+        return f"{begin} No accuracy under {at} has been measured." if classifiers else begin
     of = (
         ""
         if len(worst) == len(classifiers)
         else f", of {len(worst)} that {'was' if len(worst) == 1 else 'were'} measured"
     )
     if max(metric.value for _, metric in worst) == 0:
-        return f"{begin} Under the worst case no image stays right ({plural(len(worst), 'classifier')} measured)."
-    return f"{begin} Most robust under the worst case{of}: {_best(worst)}."
+        return f"{begin} Under {at} no image stays right ({plural(len(worst), 'classifier')} measured)."
+    return f"{begin} Most robust under {at}{of}: {_best(worst)}."
+
+
+def _usual_budget(classifiers: Sequence[Artifact]) -> Budget:
+    """The usual L∞ budget of the classifiers' domain; accuracies under another one are not compared."""
+    name = classifiers[0].card.domain if classifiers else ""
+    return domains.get(name).linf if name in domains.names() else LINF
 
 
 def _best(metrics: Sequence[tuple[str, Metric]]) -> str:

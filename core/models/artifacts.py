@@ -42,7 +42,10 @@ Line = Annotated[str, Field(max_length=400, pattern=_LINE)]
 
 
 class Metric(BaseModel):
-    """One figure of a card, with the number of images it was measured on; `correct` of them where it is a proportion."""
+    """One figure of a card, with the number of images it was measured on; `correct` of them where it is a proportion.
+
+    `eps` is the L∞ budget of the attack, on images in [0, 1]; None without one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,6 +53,7 @@ class Metric(BaseModel):
     value: FiniteFloat
     correct: Annotated[int, Field(ge=0)] | None = None
     count: Annotated[int, Field(ge=1)]
+    eps: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
 
     @property
     def text(self) -> str:

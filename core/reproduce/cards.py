@@ -115,7 +115,7 @@ def measure_card(
     ]
     first = [metric for metric in card.metrics if metric.what in _FIRST]
     metrics = (*first, *(shares[word] for word in order if word in shares))
-    return artifacts.write_card(artifact, metrics=tuple(metric.model_dump() for metric in metrics))
+    return artifacts.write_card(artifact, metrics=tuple(metric.model_dump(exclude_none=True) for metric in metrics))
 
 
 def _metrics(metrics: Metrics, names: Sequence[str]) -> dict[str, Metric]:
@@ -131,7 +131,13 @@ def _metrics(metrics: Metrics, names: Sequence[str]) -> dict[str, Metric]:
             asked = ((f"{name}, adaptive", 0, "adaptive"),)
         for words, defense, attacker in asked:
             share = _accuracy(metrics, number, defense, attacker)
-            found[words] = Metric(what=words, value=share.value, correct=share.successes, count=share.count)
+            found[words] = Metric(
+                what=words,
+                value=share.value,
+                correct=share.successes,
+                count=share.count,
+                eps=plan.attacks[number].params.get("eps"),
+            )
     return found
 
 

@@ -68,7 +68,7 @@ def test_the_table_has_every_artifact_and_what_its_card_says(tmp_path: Path, mon
         metrics=[
             {"what": "right on the test images", "value": 0.9, "correct": 900, "count": 1000},
             {"what": "PGD-20", "value": 0.5, "correct": 100, "count": 200},
-            {"what": "worst case of APGD and Square", "value": 0.445, "correct": 89, "count": 200},
+            {"what": "worst case of APGD and Square", "value": 0.995, "correct": 199, "count": 200, "eps": 0.3},
         ],
     )  # fmt: skip
     app = arrive()
@@ -76,21 +76,23 @@ def test_the_table_has_every_artifact_and_what_its_card_says(tmp_path: Path, mon
     listed = [item for kind in model_cards.KINDS for item in artifacts.list_artifacts(kind, "mnist")]  # type: ignore[arg-type]
     assert list(table["Name"]) == [item.name for item in listed] and "mnist_mine" in list(table["Name"])
     mine = table[table["Name"] == "mnist_mine"].iloc[0]
-    assert (mine["Clean (%)"], mine["Robust (%)"], mine["Robust images"]) == (90.0, 44.5, 200)
+    assert (mine["Clean (%)"], mine["Robust (%)"], mine["Robust images"]) == (90.0, 99.5, 200)
     assert (mine["Robust under"], mine["Training (s)"]) == ("worst case of APGD and Square", 61.5)
     size = (tmp_path / "artifacts" / "mnist_mine.safetensors").stat().st_size
     assert mine["File (MB)"] == round(size / 1e6, 2) and mine["Comes with"] == "your folder"
     kernels = table[table["Name"] == "dkn_mnist_a"].iloc[0]
     assert kernels["Robust under"].endswith(", adaptive") and kernels["Robust (%)"] < 5, "not the grey box"
     assert all(str(table[head].dtype) in ("float64", "int64") for head in ("Clean (%)", "Robust (%)", "Parameters"))
-    assert "Most robust under the worst case, of 1 that was measured: Mine (44.5 %, 89 of 200 images)" in verdict(app)
+    assert mine["eps"] == "0.3" and table[table["Name"] == "mnist_cnn_robust"].iloc[0]["eps"] == "0.2"
+    most = "Most robust under the worst case at eps 0.3, of 2 that were measured: Mine (99.5 %, 199 of 200 images)"
+    assert most in verdict(app)
     rows = model_cards.rows_of(listed)
     assert rows[0]["Robust (%)"] is None or rows[0]["Robust under"]
 
     app.selectbox(key="models_card").select("classifier mnist_mine")
     settled(app.run())
     metrics = frame(app, "measured")
-    assert list(metrics["value"]) == ["90.0% (900 of 1000)", "50.0% (100 of 200)", "44.5% (89 of 200)"]
+    assert list(metrics["value"]) == ["90.0% (900 of 1000)", "50.0% (100 of 200)", "99.5% (199 of 200)"]
     assert "- seed: 7" in sentences(app) and "- training: 1 min 1 s on a device" in sentences(app)
     assert "- licence: the card does not say" in sentences(app) and app.code[0].value == "train --seed 7"
     app.button(key="models_use").click()

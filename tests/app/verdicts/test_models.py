@@ -25,6 +25,7 @@ from tests.app.verdicts.made import CLASSES, prediction_of
 
 TITLES = {"p": "Plain", "r": "Robust"}
 LABELS = np.array([0, 1, 2, 0])
+CLEAN, WORST = "right on the test images", "worst case of APGD and Square"
 WRONG = (LABELS + 1) % 3
 
 
@@ -35,14 +36,14 @@ def judged(*, planned: int = 4, same: bool = False) -> TransferAccuracy:
     return TransferAccuracy(("p", "r"), LABELS, np.array([LABELS, robust]), attacked, planned)
 
 
-def artifact(title: str, domain: str = "mnist", kind: str = "classifier", **shares: int) -> Artifact:
+def artifact(
+    title: str, domain: str = "mnist", kind: str = "classifier", eps: float | None = 0.3, **shares: int
+) -> Artifact:
     metrics: Any = tuple(
-        Metric(what=what.replace("_", " "), value=n / 100, correct=n, count=100) for what, n in shares.items()
+        Metric(what=what, value=n / 100, correct=n, count=100, eps=None if what == CLEAN else eps)
+        for what, n in shares.items()
     )
     return Artifact(title, Path(), Card.model_construct(kind=kind, title=title, domain=domain, metrics=metrics))
-
-
-CLEAN, WORST = "right on the test images", "worst case of APGD and Square"
 
 
 @pytest.mark.parametrize(
@@ -50,16 +51,25 @@ CLEAN, WORST = "right on the test images", "worst case of APGD and Square"
     [
         ([], "Here: no model."),
         ([artifact("A", kind="denoiser")], "Here: 1 denoiser."),
-        ([artifact("A")], "Here: 1 classifier. No accuracy under the worst case has been measured."),
+        ([artifact("A")], "Here: 1 classifier. No accuracy under the worst case at eps 0.3 has been measured."),
         (
             [artifact("A", **{CLEAN: 90, WORST: 0}), artifact("B", **{CLEAN: 80, WORST: 45, "PGD-20": 50})],
             "Here: 2 classifiers. Most accurate: A (90.0 %, 90 of 100 images). "
-            "Most robust under the worst case: B (45.0 %, 45 of 100 images).",
+            "Most robust under the worst case at eps 0.3: B (45.0 %, 45 of 100 images).",
+        ),
+        (
+            [
+                artifact("A", **{CLEAN: 90, WORST: 20}),
+                artifact("B", eps=0.2, **{CLEAN: 80, WORST: 45}),
+                artifact("C", eps=None, **{CLEAN: 80, WORST: 50}),
+            ],
+            "Here: 3 classifiers. Most accurate: A (90.0 %, 90 of 100 images). "
+            "Most robust under the worst case at eps 0.3, of 1 that was measured: A (20.0 %, 20 of 100 images).",
         ),
         (
             [artifact("A", **{CLEAN: 90, WORST: 0}), artifact("B", **{CLEAN: 90, "PGD-20": 50})],
             "Here: 2 classifiers. Most accurate: A and B (90.0 %, 90 of 100 images). "
-            "Under the worst case no image stays right (1 classifier measured).",
+            "Under the worst case at eps 0.3 no image stays right (1 classifier measured).",
         ),
         ([artifact("A", **{CLEAN: 90}), artifact("B", "cifar10", **{CLEAN: 80})], "Here: 2 classifiers."),
     ],

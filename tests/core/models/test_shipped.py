@@ -144,6 +144,13 @@ def test_a_card_names_its_data_its_command_and_an_accuracy_that_is_good_enough(k
     assert measured.value >= LEAST[key]
 
 
+def test_every_accuracy_under_attack_names_its_budget() -> None:
+    for path in artifacts.WEIGHTS.rglob("*.json"):
+        for metric in artifacts.read_artifact(path.parent, path.stem).card.metrics:
+            in_ball = metric.what.startswith(("FGSM", "PGD", "APGD", "worst case"))
+            assert (metric.eps is not None) == in_ball, (path.stem, metric.what)
+
+
 def test_photonet_knows_all_its_photographs_and_says_that_it_knows_nothing_else() -> None:
     images, labels = domains.get("photos").sample(17)
     assert right(shipped("photos_photonet"), images, labels) == 17

@@ -76,6 +76,8 @@ def test_a_classifiers_card_says_its_accuracy_under_each_attack(
     attacked = attacks.FGSM(eps=0.02)(classifier, images, labels).rounded
     assert found["FGSM"] == (int((classifier(attacked).argmax(1) == labels).sum()), 20)
     assert found[cards.WORST_CASE][0] <= found["FGSM"][0] and found[cards.WORST_CASE][1] == 20
+    budgets = [metric.eps for metric in artifacts.find_artifact("classifier", "mnist_trial").card.metrics]
+    assert budgets == [None, 0.02, 0.02]
 
 
 def test_the_attacks_are_those_of_the_papers() -> None:
