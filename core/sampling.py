@@ -51,3 +51,8 @@ def variation(flow: Tensor, border: bool = False) -> Tensor:
     if border:  # without the pairs that lie outside altogether
         down, across = down[:, :, :, 1:-1], across[:, :, 1:-1]
     return (down.square().sum(1) + tiny).sqrt().sum((1, 2)) + (across.square().sum(1) + tiny).sqrt().sum((1, 2))
+
+
+def scaled_to(flow: Tensor, eps: Tensor | float, variation: Tensor) -> Tensor:
+    """The flow N×2×H×W, shrunk as a whole where its `variation` N is above `eps`."""
+    return flow * (eps / variation.clamp(min=1e-12)).clamp(max=1).view(-1, 1, 1, 1)

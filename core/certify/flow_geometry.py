@@ -93,11 +93,6 @@ def norm_bound(weights: Tensor) -> Tensor:
     return weights.square().sum((-2, -1)).sqrt() / 4
 
 
-def scaled_to(flow: Tensor, eps: Tensor | float, variation: Tensor) -> Tensor:
-    """The flow N×2×H×W, shrunk as a whole where its `variation` N is above `eps`."""
-    return flow * (eps / variation.clamp(min=1e-12)).clamp(max=1).view(-1, 1, 1, 1)
-
-
 @lru_cache(maxsize=16)
 def _sines(size: int) -> Tensor:
     """The orthogonal, symmetric matrix of sines, float64 size×size."""

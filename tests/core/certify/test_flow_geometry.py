@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.certify import flow_geometry as geometry
-from core.sampling import variation
+from core.sampling import scaled_to, variation
 
 SIDES = [(5, 7), (6, 6), (1, 4)]
 
@@ -129,6 +129,6 @@ def test_a_transport_that_is_not_exact_is_paid_for() -> None:
 def test_a_flow_is_shrunk_to_the_budget_and_a_small_one_stays() -> None:
     moved = flows()[:3] * torch.tensor([1.0, 5.0, 100.0]).view(-1, 1, 1, 1)
     size = variation(moved, border=True)
-    shrunk = geometry.scaled_to(moved, 5.5, size)
+    shrunk = scaled_to(moved, 5.5, size)
     assert torch.equal(shrunk[:2], moved[:2])
     assert total_variation(shrunk[2]) == pytest.approx(5.5, rel=1e-5)

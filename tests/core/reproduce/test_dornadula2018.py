@@ -15,7 +15,8 @@ from core.models.networks import DigitA
 from core.recipe import Method
 from core.reproduce import TABLES, Settings, dornadula2018
 from core.reproduce.base import MeasuredTable, PaperTable
-from core.reproduce.dornadula2018 import Table1, Table2, Table3, Table4, budget
+from core.reproduce.defendr_table import DefendrTable
+from core.reproduce.dornadula2018 import Table1, Table2, Table3, Table4
 
 COUNT = 20
 EPS = 0.2
@@ -25,11 +26,11 @@ EPS = 0.2
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tables on scikit-learn's digits, with robust networks that were not trained."""
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
-    monkeypatch.setattr(dornadula2018, "BASE", "digits")
-    monkeypatch.setattr(dornadula2018, "DOMAINS", ("mnist",))
+    monkeypatch.setattr(DefendrTable, "plain", "digits")
+    monkeypatch.setattr(DefendrTable, "measured_on", ("mnist",))
     for name in ("fgsm", "pgd", "apgd"):
         monkeypatch.setattr(
-            dornadula2018, name, lambda _domain, eps: Method(name="fgsm", params={"eps": EPS * eps / 0.12})
+            DefendrTable, name, lambda _self, _domain, eps: Method(name="fgsm", params={"eps": EPS * eps / 0.12})
         )
     folder = tmp_path / "artifacts"
     common = {"domain": "mnist", "channels": 1, "size": 28, "title": "Trial"}
@@ -121,7 +122,7 @@ def test_tables_5_and_6_rank_the_classes_and_figure_15_counts_every_image(small:
 
 
 def test_table_4_names_the_networks_that_have_to_be_trained_first(small: Path) -> None:
-    with pytest.raises(BadInput, match="python -m core train mnist_resnet_robust_fgsm_12"):
+    with pytest.raises(BadInput, match="python -m core train mnist_digits_robust_fgsm_12"):
         Table4().measure(Settings(n_images=4, domain="mnist"))
 
 
@@ -131,8 +132,8 @@ def test_a_domain_without_the_classifiers_gets_a_sentence() -> None:
 
 
 def test_eps_is_scaled_by_the_standard_deviation_of_the_normalization() -> None:
-    assert budget("imagenette", 0.12) == pytest.approx(0.12 * (0.229 + 0.224 + 0.225) / 3, abs=1e-5)
-    assert budget("cifar10", 0.3) == pytest.approx(0.3 * (0.247 + 0.2435 + 0.2616) / 3, abs=1e-5)
+    assert Table1().budget("imagenette", 0.12) == pytest.approx(0.12 * (0.229 + 0.224 + 0.225) / 3, abs=1e-5)
+    assert Table1().budget("cifar10", 0.3) == pytest.approx(0.3 * (0.247 + 0.2435 + 0.2616) / 3, abs=1e-5)
 
 
 def test_published_numbers_are_those_of_the_papers_tables() -> None:

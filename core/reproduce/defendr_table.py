@@ -1,0 +1,110 @@
+"""What Defendr's tables have in common (Dornadula et al. 2018)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from core.evaluate.metrics import Bools, CellKey, Metrics
+from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.proportion import Proportion
+from core.inputs import BadInput
+from core.models.artifacts import find_artifact
+from core.recipe.columns import ColumnSpec, MemberSpec, Method
+from core.reproduce.base import Settings
+from core.reproduce.cards import batch_for
+from core.reproduce.plan_table import PlanTable
+
+RANDOMIZATION = Method(name="random_resize")
+UNITS = (
+    "ε is on normalized images, as the paper's accuracies suggest: on images in [0, 1] it is ε times the mean standard deviation of "
+    "the channels ({values})."
+)
+
+
+def member(classifier: str, *defenses: Method) -> MemberSpec:
+    """A classifier behind defenses; '' is the plain one."""
+    return MemberSpec(classifier=classifier, defenses=defenses)
+
+
+class DefendrTable(PlanTable):
+    """Attacks crafted on the plain classifier, judged by each system; and the same attacks on each system itself.
+
+    Attributes:
+        n_images: on Imagenette; on CIFAR-10 twice as many are usual.
+        plain: the classifier that every attack without knowledge of a defense is crafted on.
+        measured_on: the domains that have all the classifiers.
+    """
+
+    n_images: ClassVar[int] = 500
+    plain: ClassVar[str] = "resnet"
+    measured_on: ClassVar[tuple[str, ...]] = ("imagenette", "cifar10")
+    published: ClassVar[str] = (
+        "ResNet-101 on 2,010 images of 201 ImageNet classes; an attacker who does not know the defense."
+    )
+
+    def budget(self, domain: str, eps: float) -> float:
+        """The paper's ε, which is on normalized images, on the scale of images in [0, 1]."""
+        std = find_artifact("classifier", f"{domain}_{self.plain}").card.std
+        return round(eps * sum(std) / len(std), 5)
+
+    def fgsm(self, domain: str, eps: float) -> Method:
+        return Method(name="fgsm", params={"eps": self.budget(domain, eps)})
+
+    def pgd(self, domain: str, eps: float) -> Method:
+        size = self.budget(domain, eps)
+        return Method(name="pgd", params={"eps": size, "iterations": 20, "step_size": round(size / 4, 6)})
+
+    def apgd(self, domain: str, eps: float) -> Method:
+        return Method(name="apgd_ce", params={"eps": self.budget(domain, eps), "iterations": 30})
+
+    def hgd(self, domain: str) -> Method:
+        """The guided denoiser before the plain classifier."""
+        return Method(name="hgd", params={"weights": f"{domain}_{self.plain}"})
+
+    @abstractmethod
+    def systems(self, domain: str) -> dict[str, ColumnSpec]:
+        """The columns by their names in the table."""
+
+    def attacks(self, domain: str) -> dict[str, Method]:
+        """The attacks by their names in the table; the last one is there for the worst case alone."""
+        return {"FGSM 0.12": self.fgsm(domain, 0.12), "worst case": self.apgd(domain, 0.12)}
+
+    def plan(self, settings: Settings) -> Plan:
+        return super().plan(replace(settings, classifier=self.plain))
+
+    def plan_fields(self, domain: str) -> dict[str, Any]:
+        if domain not in self.measured_on:
+            raise BadInput(
+                f"{self.name} is measured on {' or '.join(self.measured_on)}, which have all of its classifiers."
+            )
+        return {
+            **{"attacks": tuple(self.attacks(domain).values()), "defenses": tuple(self.systems(domain).values())},
+            **{"attacker": "both", "batch": batch_for(domain, 1000)},
+        }
+
+    def report(self, metrics: Metrics) -> str:
+        domain = metrics.plan.domain
+        values = ", ".join(f"{eps} → {self.budget(domain, eps):.4f}" for eps in (0.06, 0.12, 0.3))
+        return f"{super().report(metrics).rstrip()}\n{UNITS.format(values=values)}\n"
+
+    def names(self, metrics: Metrics) -> list[str]:
+        """The systems in the order of the plan's columns."""
+        return list(self.systems(metrics.plan.domain))
+
+    def right(self, metrics: Metrics, attack: int, system: int) -> Bools:
+        """Which images a system gets right under an attack that does not know it, N."""
+        bare = attack == NO_ATTACK or system == NO_DEFENSE
+        return metrics.is_correct(CellKey(0, attack, system, "none" if bare else "grey"))
+
+    def share(self, metrics: Metrics, right: Bools) -> Proportion:
+        return Proportion(int(right.sum()), len(right))
+
+    def worst(self, metrics: Metrics, system: int) -> Proportion:
+        """Of all images, those that a system gets right under each of the plan's attacks on that very system."""
+        attacker: Any = "none" if system == NO_DEFENSE else "adaptive"
+        keys = [CellKey(0, attack, system, attacker) for attack in range(len(metrics.plan.attacks))]
+        return self.share(metrics, np.logical_and.reduce([metrics.is_correct(key) for key in keys]))
