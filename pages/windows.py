@@ -32,7 +32,7 @@ from core.figures.colormaps import CIVIDIS, levels
 from core.inputs import BadInput
 from core.recipe import AttackOutcome, Example, Method, Prediction, Recipe
 from core.recipe.columns import methods_of, with_method
-from core.recipe.running import predict
+from core.recipe.example import predict
 
 NAMES = ("clean", "attacked")
 TONES: tuple[Role, Role] = ("clean", "adversarial")

@@ -14,8 +14,8 @@ from core.attacks import LaVAN, UniversalPatch
 from core.domains.budget import BUDGETS
 from core.inputs import BadInput
 from core.recipe import Example, Method, Recipe
+from core.recipe.example import check_target
 from core.recipe.recipe import build_attack
-from core.recipe.running import check_target
 
 
 def attack_form(recipe: Recipe, example: Example) -> Recipe:

@@ -4,11 +4,12 @@ from core.domains.chosen import Picture
 from core.progress import Progress
 from core.recipe.columns import Method
 from core.recipe.comparison import Comparison, ComparisonRow, TransferMatrix, compare_attacks, flags_of, transfer
+from core.recipe.example import Example, load_example
 from core.recipe.explaining import ClassMap, explain
 from core.recipe.outcome import AttackOutcome, DefendedPrediction, DefenseOutcome, Norms, Outcome, Prediction, Trace
 from core.recipe.placing import LocationMap, place_map
 from core.recipe.recipe import Attacker, ComparisonSpec, Recipe
-from core.recipe.running import Example, craft, evaluate_defenses, load_example, make_outcome, run, sweep
+from core.recipe.running import craft, evaluate_defenses, make_outcome, run, sweep
 from core.recipe.sticking import PatchedImage, PrintedPatch, stick_on, sticker
 from core.recipe.view import View
 

@@ -11,8 +11,8 @@ import torch
 from core import images
 from core.explain import masks
 from core.explain.masks import Attention, Kind
+from core.recipe.example import Example, Pixels, predict
 from core.recipe.outcome import Prediction
-from core.recipe.running import Example, Pixels, predict
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from core.flags import Flag, Trial, raised
 from core.models.classifier import Classifier
 from core.progress import OnProgress
 from core.recipe.columns import Method
+from core.recipe.example import Example, Pixels, predict
 from core.recipe.outcome import AttackOutcome, Outcome, Prediction
 from core.recipe.recipe import ComparisonSpec, Recipe
-from core.recipe.running import Example, Pixels, craft, predict
+from core.recipe.running import craft
 
 
 @dataclass(frozen=True)

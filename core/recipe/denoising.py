@@ -11,8 +11,8 @@ import torch
 from core import images
 from core.defenses import DKN, Defense
 from core.models.per_pixel import contributions
+from core.recipe.example import Example, predict
 from core.recipe.outcome import Pixels, Prediction
-from core.recipe.running import Example, predict
 
 Values = npt.NDArray[np.float32]
 

@@ -15,9 +15,9 @@ from core.explain.shift import Shift, is_empty, shift
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
+from core.recipe.example import Example, predict
 from core.recipe.outcome import AttackOutcome, Prediction
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, predict
 
 Pixels = npt.NDArray[np.uint8]
 About = str  # 'predicted', 'true', 'target', or a class by name or number

@@ -12,8 +12,8 @@ import torch
 from core import images
 from core.explain.layers import feature_maps
 from core.explain.noise import channel_noise, noise_by_depth
+from core.recipe.example import Example
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example
 
 Pixels = npt.NDArray[np.uint8]
 SHUFFLED = "the same change, shuffled"

@@ -12,8 +12,8 @@ from core.images import quantise
 from core.inputs import BadInput
 from core.progress import OnProgress, Progress
 from core.random_streams import RandomStreams, draw_seed
+from core.recipe.example import Example, check_target
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example, check_target
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,20 @@ import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from core import attacks, defenses, domains, images
 from core.cancellation import Cancelled
-from core.device import pick
-from core.domains.chosen import Picture
 from core.flags import Slope, slope
-from core.inputs import BadInput, check_logits
+from core.inputs import check_logits
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
 from core.progress import OnProgress, Progress
 from core.recipe.columns import methods_of
 from core.recipe.engine import Universal, attacked_classifier, craft_batch, judge_batch, shown_on, train_universal
+from core.recipe.example import Example, Pixels, check_target, load_example, predict, prediction_of
 from core.recipe.norms import norms
 from core.recipe.outcome import (
     AttackOutcome,
@@ -31,84 +27,11 @@ from core.recipe.outcome import (
     DefenseOutcome,
     MemberVote,
     Outcome,
-    Prediction,
-    Trace,
 )
 from core.recipe.recipe import Recipe
+from core.recipe.recording import MAX_SNAPSHOTS, AttackRecorder
 from core.systems import Backward, System
 from core.systems.system import Loader
-
-MAX_SNAPSHOTS = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
-
-Pixels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Example:
-    """The image and the classifier of a recipe, ready to be attacked."""
-
-    classifier: Classifier
-    clean: Pixels  # size×size×channels
-    label: int  # the true class; where it is unknown, what the classifier says of the clean image
-    label_known: bool
-    clean_prediction: Prediction
-    picture: Picture  # which image it is; a default is named
-    load_other: Loader  # gives the domain's other classifiers by name
-
-    @property
-    def known_label(self) -> int | None:
-        """The true class; None where it is unknown."""
-        return self.label if self.label_known else None
-
-    @property
-    def images(self) -> Tensor:
-        """The clean image as a batch of one, 1×C×H×W."""
-        return images.to_tensor(self.clean)
-
-    @property
-    def labels(self) -> Tensor:
-        return torch.tensor([self.label])
-
-    def load(self, name: str) -> Classifier:
-        """The classifier of that name, '' for the recipe's own."""
-        return self.load_other(name) if name else self.classifier
-
-
-def load_example(
-    recipe: Recipe,
-    *,
-    device: str | None = None,
-    classifier: Classifier | None = None,
-    classifiers: Loader | None = None,
-    uploads: Mapping[str, Pixels] | None = None,
-) -> Example:
-    """The recipe's image, fitted, and its classifier. Where the recipe names no image, it is the domain's default for this classifier.
-
-    Args:
-        classifier: the recipe's classifier where the caller has it loaded already.
-        classifiers: gives other classifiers of the domain by name, where the caller keeps them loaded.
-        uploads: images that users brought (H×W×3, 8 bits), by their digest.
-
-    Raises:
-        BadInput: the image is not here, or data or weights are missing.
-    """
-    domain = domains.get(recipe.domain)
-    if classifier is None:
-        classifier = domain.classifier(recipe.classifier or None, device=str(pick(device)))
-    if classifiers is None:
-        classifiers = cache(partial(domain.classifier, device=str(classifier.device)))
-    picture = recipe.picture
-    if picture.kind == "gallery" and not picture.name:
-        picture = picture.model_copy(update={"name": domain.default_item(classifier).name})
-    pixels, label = domain.picture(picture, uploads or {})
-    if label is None and recipe.true_class:
-        label = domain.class_number(recipe.true_class)
-    clean = images.fit(pixels, classifier.size, classifier.channels, recipe.picture.fit)
-    with torch.no_grad():
-        probabilities = _probabilities(classifier, images.to_tensor(clean))
-    known = label is not None
-    true = label if label is not None else int(probabilities.argmax())
-    return Example(classifier, clean, true, known, _prediction(probabilities, true), picture, classifiers)
 
 
 def craft(
@@ -135,7 +58,7 @@ def craft(
         target = next(n for n, _ in scene.clean_prediction.top if n != scene.label)
     if target is not None:
         check_target(scene, target)
-    recorder = _Recorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), on_progress)
+    recorder = AttackRecorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), on_progress)
     universal = _train_universal(recipe, scene, attack, counted, target, recorder) if attack.universal else None
     crafted = craft_batch(
         attack,
@@ -156,7 +79,7 @@ def craft(
     return AttackOutcome(
         method=recipe.attack_description(),
         adversarial=adversarial,
-        prediction=_prediction(probabilities, scene.label),
+        prediction=prediction_of(probabilities, scene.label),
         success=success,
         steps_to_success=int(result.steps[0]) if universal is None else recorder.first_success(success),
         iterations=result.iterations,
@@ -185,7 +108,7 @@ def _train_universal(
     attack: attacks.Attack,
     classifier: Classifier,
     target: int | None,
-    recorder: _Recorder,
+    recorder: AttackRecorder,
 ) -> Universal:
     """The training of the recipe's universal attack, recorded as it looks on the scene's image."""
     assert isinstance(attack, attacks.UniversalPatch) and target is not None
@@ -204,21 +127,6 @@ def _slope(classifier: Classifier, scene: Example) -> Slope | None:
         return slope(classifier, scene.images, scene.labels)
     except Cancelled:
         return None
-
-
-def check_target(scene: Example, target: int) -> None:
-    """Refuse a target that the clean image has already.
-
-    Raises:
-        BadInput: it is the image's true class or, where that is unknown, what the classifier sees in the clean image.
-    """
-    if target != scene.label:
-        return
-    if scene.label_known:
-        raise BadInput("The target is the image's own class; choose another class as the target.")
-    raise BadInput(
-        f"The classifier sees {scene.classifier.classes[target]!r} in the clean image already; choose another class as the target."
-    )
 
 
 def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
@@ -344,7 +252,7 @@ def _column(
 def _guard(recipe: Recipe, scene: Example, system: System, batch: Tensor) -> tuple[DefendedPrediction, float]:
     """What the system makes of a batch of one, and the seconds that its defenses took."""
     found = judge_batch(system, scene.load, batch.to(scene.classifier.device), seed=recipe.seed)
-    prediction = _prediction(found.logits[0].float().softmax(0).cpu(), scene.label)
+    prediction = prediction_of(found.logits[0].float().softmax(0).cpu(), scene.label)
     guard = DefendedPrediction(
         defended=images.to_pixels(found.defended)[0],
         prediction=prediction,
@@ -361,91 +269,6 @@ def _votes(system: System, logits: tuple[Tensor, ...], winner: int, label: int) 
     scores = torch.stack([each[0].float().softmax(0).cpu() for each in logits])
     shares = scores[:, winner] / scores[:, winner].sum()
     return tuple(
-        MemberVote(member=member.short_title(), prediction=_prediction(score, label), share=float(share))
+        MemberVote(member=member.short_title(), prediction=prediction_of(score, label), share=float(share))
         for member, score, share in zip(system.members, scores, shares, strict=True)
     )
-
-
-def predict(classifier: Classifier, batch: Tensor, label: int) -> Prediction:
-    """What the classifier says of a batch of one, whose true class is `label`."""
-    return _prediction(_probabilities(classifier, batch), label)
-
-
-def _probabilities(classifier: Classifier, batch: Tensor) -> Tensor:
-    logits = classifier(batch)
-    check_logits(logits)
-    return logits[0].float().softmax(0).cpu()  # type: ignore[no-any-return]
-
-
-def _prediction(probabilities: Tensor, label: int) -> Prediction:
-    values, numbers = probabilities.topk(min(5, len(probabilities)))
-    top = tuple((int(n), float(v)) for n, v in zip(numbers, values, strict=True))
-    return Prediction(label=top[0][0], confidence=top[0][1], top=top, true_confidence=float(probabilities[label]))
-
-
-class _Recorder:
-    """Keeps what a view needs of every step and a bounded number of images, and passes the step on."""
-
-    def __init__(self, label: int, text: str, on_progress: OnProgress | None) -> None:
-        self.label, self.text, self.on_progress = label, text, on_progress
-        self.fooled = False
-        self.steps_to_success: int | None = None
-        self.stride = 1
-        self.numbers: list[int] = []
-        self.loss: list[float] = []
-        self.confidence: list[float] = []
-        self.runner_up_confidence: list[float] = []
-        self.predicted: list[int] = []
-        self.snapshots: dict[int, Pixels] = {}
-        self.last: tuple[int, Pixels] | None = None
-        self.seen: Tensor | None = None
-
-    def __call__(self, step: attacks.Step) -> bool | None:
-        if step.logits is self.seen:  # nothing new was looked at
-            return self.alive(step)
-        self.seen = step.logits
-        probabilities = step.logits[0].detach().float().softmax(0).cpu()
-        others = probabilities.clone()
-        others[self.label] = -1
-        strongest = int(step.targets[0]) if step.targets is not None else int(others.argmax())
-        if self.numbers and self.numbers[-1] == step.number:  # an attack's last word on the same step: what it returns
-            for series in (self.numbers, self.loss, self.confidence, self.runner_up_confidence, self.predicted):
-                series.pop()
-        self.numbers.append(step.number)
-        self.loss.append(float(step.loss[0]))
-        self.confidence.append(float(probabilities[self.label]))
-        self.runner_up_confidence.append(float(probabilities[strongest]))
-        self.predicted.append(int(probabilities.argmax()))
-        self.fooled = bool(step.fooled[0])
-        if self.fooled and self.steps_to_success is None:
-            self.steps_to_success = step.number
-        self.last = (step.number, images.to_pixels(step.images)[0])
-        if step.number % self.stride == 0:
-            self.snapshots[step.number] = self.last[1]
-            if len(self.snapshots) > MAX_SNAPSHOTS:
-                self.stride *= 2
-                self.snapshots = {n: f for n, f in self.snapshots.items() if n % self.stride == 0}
-        return self.alive(step)
-
-    def alive(self, step: attacks.Step) -> bool | None:
-        """Tell the watcher how far the attack is, and no more."""
-        return self.on_progress(Progress(self.text, step.number, step.total, step)) if self.on_progress else None
-
-    def first_success(self, success: bool) -> int:
-        """The step that fooled first; the last one where none did or the attack failed in the end."""
-        if success and self.steps_to_success is not None:
-            return self.steps_to_success
-        return self.numbers[-1] if self.numbers else 0
-
-    def trace(self) -> Trace:
-        if self.last is not None:
-            self.snapshots[self.last[0]] = self.last[1]
-        return Trace(
-            numbers=tuple(self.numbers),
-            loss=tuple(self.loss),
-            confidence=tuple(self.confidence),
-            runner_up_confidence=tuple(self.runner_up_confidence),
-            predicted=tuple(self.predicted),
-            snapshot_steps=tuple(sorted(self.snapshots)),
-            snapshots=tuple(self.snapshots[n] for n in sorted(self.snapshots)),
-        )

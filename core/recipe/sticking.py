@@ -12,8 +12,8 @@ from core.attacks import UniversalPatch
 from core.attacks.patch import Placing, Shape, stencil, stick
 from core.images import quantise
 from core.inputs import BadInput
+from core.recipe.example import Example, Pixels, predict
 from core.recipe.outcome import Outcome, Prediction
-from core.recipe.running import Example, Pixels, predict
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torch import Tensor
 from core import domains, images
 from core.explain.landscape import Grid, Plane, directions, plane, steps_around, surface
 from core.progress import OnProgress, Progress
+from core.recipe.example import Example
 from core.recipe.outcome import AttackOutcome
 from core.recipe.recipe import Recipe
-from core.recipe.running import Example
 
 Pixels = npt.NDArray[np.uint8]
 STEPS = 41

@@ -14,7 +14,7 @@ from app.text import prediction
 from core import images
 from core.defenses import LGS
 from core.recipe import Example, Method, Recipe, craft, load_example
-from core.recipe.running import predict
+from core.recipe.example import predict
 from tests.browser.conftest import TALL, Open, finished, verdict
 
 LINK = Recipe(attack=Method(name="lavan", params={"steps": 60})).to_link()

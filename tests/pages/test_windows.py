@@ -16,7 +16,7 @@ from core import domains, images
 from core.defenses import LGS
 from core.evaluate.overlap import overlap
 from core.recipe import Method, Recipe, craft, load_example
-from core.recipe.running import predict
+from core.recipe.example import predict
 from tests.pages.visits import settled, tiles, verdict, visit
 
 CLASSES = domains.get("photos").classes
