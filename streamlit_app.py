@@ -7,7 +7,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from app.components import image_row
-from app.runtime import evaluation_jobs, examples, progress
+from app.runtime import background, evaluation_jobs, examples, progress
 from app.runtime.first_paint import FirstPaint
 from app.runtime.streamlit_adapter import page_run, without_pages_folder
 from app.sections.sidebar import sidebar
@@ -56,9 +56,11 @@ if __name__ == "__main__":
         },
         position="top",
     )
-    with page_run():
-        sidebar()
+    background.poll_jobs()
+    with page_run(background.rerun_if_asked):
         session.show_error()
+        sidebar()
+        session.show_new_error()
         if examples.current() is None:
             progress.show_unavailable()
         else:

@@ -73,12 +73,14 @@ def current_job() -> Job | None:
     return job
 
 
-def poll_jobs() -> bool:
-    """Store the results of jobs that have ended; True when there were any. A failure is reported at once."""
+def poll_jobs() -> list[AnyKey]:
+    """Store the results of jobs that have ended, and say whose they are. A failure is reported at once."""
+    keys: list[AnyKey] = []
     ended = [slot for slot in ("job", "download") if slot in st.session_state and not st.session_state[slot].is_alive]
     failed = False
     for slot in ended:
         finished: Job = st.session_state.pop(slot)
+        keys.append(finished.key)
         if finished.cancel.is_set():
             _blocked()[finished.key] = "stopped"
         elif finished.result is None:
@@ -91,8 +93,19 @@ def poll_jobs() -> bool:
             session.report_error(finished.error)
             failed = True
     if failed:
-        st.rerun()  # the sentence stands at the top of the page, which is drawn already
-    return bool(ended)
+        session.show_new_error()
+    return keys
+
+
+def ask_rerun() -> None:
+    """Have the page run again as soon as this run has ended: at once, what the user pressed further down would be lost."""
+    st.session_state.rerun_asked = True
+
+
+def rerun_if_asked() -> None:
+    """Run the page again where this run asked for it."""
+    if st.session_state.pop("rerun_asked", False):
+        st.rerun()
 
 
 def _approved() -> set[AnyKey]:

@@ -25,8 +25,10 @@ def show_progress(kind: Kind | None, *, picture: bool = True) -> bool:
 
     Without `image`, the image so far is left to `live_preview`, at another place.
     """
-    if background.poll_jobs():
-        st.rerun()  # it ended between the look for its result and this one
+    if ended := background.poll_jobs():
+        background.ask_rerun()  # it ended between the look for its result and this one
+        if any(kind in (None, key.kind) for key in ended):
+            return True
     job = background.current_job()
     if job is None or kind not in (None, job.key.kind):
         return False
@@ -38,8 +40,10 @@ def show_progress(kind: Kind | None, *, picture: bool = True) -> bool:
 
 def show_download(key: AnyKey) -> bool:
     """The same for the download of that key."""
-    if background.poll_jobs():
-        st.rerun()
+    if ended := background.poll_jobs():
+        background.ask_rerun()
+        if key in ended:
+            return True
     job: Job | None = st.session_state.get("download")
     if job is None or job.key != key:
         return False

@@ -100,8 +100,8 @@ def fragment(run_every: float | None = None) -> Callable[[Callable[P, None]], Ca
 
 
 @contextmanager
-def page_run() -> Iterator[None]:
-    """A run of the page, after which only the fragments that it drew can run again.
+def page_run(after: Callable[[], None]) -> Iterator[None]:
+    """A run of the page, after which only the fragments that it drew can run again; `after` is called at its end.
 
     Streamlit sees to that where a run comes to its end, but not where `st.stop` or an error ends it: a fragment of an older
     run, whose turn the browser has asked for already, would then draw at a place that this page does not have.
@@ -114,4 +114,6 @@ def page_run() -> Iterator[None]:
         context = get_script_run_ctx()
         assert context is not None
         context.fragment_storage.clear(new_fragment_ids=context.shared.new_fragment_ids.snapshot())
+        after()
         raise
+    after()

@@ -171,10 +171,17 @@ def sync_query_params() -> None:
 
 def show_error() -> None:
     """Show what could not be done, until the user does something else."""
+    st.session_state.error_place = st.empty()
+    st.session_state.error_message_shown = None
+    show_new_error()
+
+
+def show_new_error() -> None:
+    """Show what was reported since `show_error`, at the same place: a rerun of the page would lose what the user pressed."""
     text = st.session_state.get("error_message")
+    if text != st.session_state.get("error_message_shown") and text:
+        st.session_state.error_place.warning(plain(text), icon=":material/info:")
     st.session_state.error_message_shown = text
-    if text:
-        st.warning(plain(text), icon=":material/info:")
 
 
 def show_late_error() -> None:

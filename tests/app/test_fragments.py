@@ -101,7 +101,7 @@ def stopped() -> None:
     def progress() -> None:
         st.progress(0.5)
 
-    with page_run():
+    with page_run(lambda: None):
         if "again" in st.session_state:
             st.stop()
         st.session_state.again = True
@@ -132,7 +132,7 @@ def interrupted() -> None:
     st.session_state.run = st.session_state.get("run", 0) + 1
     storage = get_script_run_ctx().fragment_storage  # type: ignore[union-attr]
     st.session_state.held = len(storage._fragments)  # type: ignore[attr-defined]
-    with page_run():
+    with page_run(lambda: None):
         if st.session_state.run == 2:
             st.rerun()
         progress()

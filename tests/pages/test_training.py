@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.runtime import jobs
 from app.sections import training_form
+from app.state.result_keys import data_set
 from core import domains
 from core.models import artifacts
 from core.recipe import Recipe
@@ -82,13 +84,24 @@ def test_the_first_visit_says_what_to_do() -> None:
     assert not any(title.startswith("MNIST: ") for title in titles[first_other:])
 
 
+def test_a_job_that_fails_meanwhile_loses_no_click() -> None:
+    app = opened(epochs=400)
+    job = jobs.Job(data_set("mnist"), "work", "failed", error="The work failed.")
+    job.finished.set()
+    app.session_state["job"] = job
+    app.button(key="tr_start").click().run()
+    assert not app.exception and "training" in app.query_params, sentences(app)
+    assert "The work failed." in sentences(app)
+
+
 def test_a_tiny_training_is_started_watched_stopped_resumed_and_used() -> None:
     app = opened(epochs=400)
     text = sentences(app)
     assert "Trains a classifier of MNIST, with the architecture tiny" in text
     assert "It takes 400 epochs over 1,437 images: 4,800 steps of 128 images" in text
     app.button(key="tr_start").click().run()
-    assert not app.exception and app.query_params["training"] in ("mnist_tiny", ["mnist_tiny"])
+    assert not app.exception and "training" in app.query_params, sentences(app)
+    assert app.query_params["training"] in ("mnist_tiny", ["mnist_tiny"])
     wait_for("mnist_tiny", lambda run: run.status.step > 30)
     app.run()
     assert verdict(app).startswith("mnist_tiny is ") and "through its training" in verdict(app)
