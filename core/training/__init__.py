@@ -12,7 +12,7 @@ from torch import Tensor
 from core import files
 from core.device import described
 from core.models import artifacts
-from core.models.artifacts import Card
+from core.models.cards import Card
 from core.progress import OnProgress, Progress
 from core.training import runs
 from core.training.crafting import craft_images
