@@ -16,8 +16,8 @@ import torch
 
 from core import domains
 from core.defenses import LGS
+from core.domains.loading import load_images
 from core.evaluate.proportion import Proportion
-from core.recipe.engine import load_images
 
 BATCH = 25
 STRENGTHS = (2.3, 1.9, 1.5)

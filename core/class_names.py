@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from core.inputs import BadInput
@@ -18,6 +18,16 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
         numbers[name.casefold()].append(number)
     return tuple(
         name if len(numbers[name.casefold()]) == 1 else f"{name} ({number})" for number, name in enumerate(names)
+    )
+
+
+def class_words(names: Sequence[str]) -> tuple[str, ...]:
+    """What a recipe calls each class: its name, or its number where several classes have the same name or it has none."""
+    folded = [name.strip().casefold() for name in names]
+    counts = Counter(folded)
+    return tuple(
+        name if word and counts[word] == 1 else str(number)
+        for number, (name, word) in enumerate(zip(names, folded, strict=True))
     )
 
 

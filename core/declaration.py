@@ -5,17 +5,15 @@ Sliders, command-line flags, JSON, validation and the documentation all read the
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from core.inputs import BadInput, quoted
+from core.inputs import BadInput, quoted, shortened
+from core.registry import Registry
 
 
 def _fraction(value: object) -> object:
@@ -201,9 +199,9 @@ def outside(
     if isinstance(given, str) and text.count("/") == 1:
         bottom = text.partition("/")[2].strip()
         return (
-            f"{title}: {name} is {_short_text(text)}; {context}it must be at {side} {bound * float(bottom):g}/{bottom}."
+            f"{title}: {name} is {shortened(text)}; {context}it must be at {side} {bound * float(bottom):g}/{bottom}."
         )
-    return f"{title}: {name} is {_short_text(text)}; {context}it must be at {side} {bound:g}."
+    return f"{title}: {name} is {shortened(text)}; {context}it must be at {side} {bound:g}."
 
 
 def _written(values: Mapping[str, Any], place: tuple[int | str, ...], otherwise: object) -> object:
@@ -242,7 +240,7 @@ def readable(error: ValidationError, title: str, values: Mapping[str, Any]) -> s
     """The first things wrong with the values, as they were given, each as a sentence a person can act on."""
     sentences = []
     for item in error.errors()[:3]:
-        where = _short_text(".".join(str(part) for part in item["loc"])) or "the value"
+        where = shortened(".".join(str(part) for part in item["loc"])) or "the value"
         given, context = item.get("input"), item.get("ctx") or {}
         match item["type"]:
             case "greater_than_equal":
@@ -254,67 +252,13 @@ def readable(error: ValidationError, title: str, values: Mapping[str, Any]) -> s
             case "extra_forbidden":
                 sentences.append(f"{title} has no parameter {quoted(where)}.")
             case "literal_error":
-                sentences.append(f"{title}: {where} is {_short(given)}; it must be {context['expected']}.")
+                sentences.append(f"{title}: {where} is {shortened(repr(given))}; it must be {context['expected']}.")
             case "missing":
                 sentences.append(f"{title}: {where} is missing.")
             case "value_error":
                 sentences.append(str(context.get("error", item["msg"])))
             case _:
-                sentences.append(f"{title}: {where} is {_short(given)}; {item['msg'][:1].lower()}{item['msg'][1:]}.")
+                sentences.append(
+                    f"{title}: {where} is {shortened(repr(given))}; {item['msg'][:1].lower()}{item['msg'][1:]}."
+                )
     return " ".join(sentences)
-
-
-def _short(value: object) -> str:
-    return _short_text(repr(value))
-
-
-def _short_text(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-D = TypeVar("D", bound=Declared)
-
-
-class Registry(Generic[D]):
-    """The methods of one kind by name; a class enters it by being defined."""
-
-    all: ClassVar[list[Registry[Any]]] = []
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.classes: dict[str, type[D]] = {}
-        self.all.append(self)
-
-    def add(self, cls: type[D]) -> None:
-        """Take a class in; the same class defined anew, as in a notebook, replaces itself.
-
-        Raises:
-            BadInput: another class has that name.
-        """
-        held = self.classes.get(cls.name)
-        if held is not None and (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise BadInput(f"{held.title} is the {self.what} called {_short(cls.name)} already; choose another name.")
-        self.classes[cls.name] = cls
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self.classes, key=lambda name: self.classes[name].title.lower()))
-
-    def get(self, name: str) -> type[D]:
-        """The class of that name.
-
-        Raises:
-            BadInput: there is none; the sentence lists those there are.
-        """
-        if name not in self.classes:
-            raise BadInput(f"There is no {self.what} called {_short(name)}; there are {', '.join(self.names())}.")
-        return self.classes[name]
-
-    def build(self, name: str, params: Mapping[str, Any]) -> D:
-        """The method of that name with these parameters, checked."""
-        return self.get(name)(**dict(params))
-
-
-def load_package(package: ModuleType) -> None:
-    """Import every file of a package, so that the classes in them enter their registry."""
-    for info in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{info.name}")

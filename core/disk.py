@@ -1,4 +1,4 @@
-"""Where data lives, and why something cannot be kept there."""
+"""Where data lives, how a file is written there, and why something cannot be kept there."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def data_root() -> Path:
         return Path(given).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "mirage"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    part.replace(path)
 
 
 def reason(error: Exception) -> str:

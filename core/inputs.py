@@ -25,6 +25,11 @@ def quoted(value: object, most: int = 60) -> str:
     return repr(text if len(text) <= most else text[: most - 1] + "…")
 
 
+def shortened(text: str) -> str:
+    """Text as a sentence about a parameter holds it: cut where it is long."""
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def check_images(images: Tensor) -> None:
     """Refuse anything but a float batch N×C×H×W of finite values in [0, 1].
 

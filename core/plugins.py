@@ -16,9 +16,10 @@ import zlib
 from pathlib import Path
 
 from core import files
-from core.declaration import Declared, Registry
+from core.declaration import Declared
 from core.inputs import BadInput
 from core.models.architectures import ARCHITECTURES
+from core.registry import Registry
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _problems: dict[str, str] = {}  # by file or folder

@@ -15,7 +15,7 @@ from app.text import duration
 from app.verdicts.training import training_verdict
 from core.inputs import BadInput
 from core.models import artifacts
-from core.models.artifacts import Card
+from core.models.cards import Card
 from core.recipe import Method, Recipe
 from core.training import TrainingPlan, runs
 from core.training.judging import overfitting

@@ -11,8 +11,9 @@ from core.evaluate.eps_curves import EpsCurves
 from core.evaluate.proportion import Proportion, wilson
 from core.evaluate.tables import Row
 from core.evaluate.transfer import TransferAccuracy
-from core.models.artifacts import Artifact, Metric
+from core.models.artifacts import Artifact
 from core.models.card_metrics import WORST_CASE, clean_metric, robust_metric
+from core.models.cards import Metric
 from core.recipe import Prediction
 
 MOST_NAMES = 3  # names that a headline lists

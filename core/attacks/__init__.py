@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from core.attacks.base import REGISTRY, Attack, AttackResult, Goal, Step
-from core.declaration import load_package
+from core.registry import load_package
 
 load_package(sys.modules[__name__])
 

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from core.cancellation import Cancelled, check, uncancellable
-from core.declaration import Declared, Registry
+from core.declaration import Declared
 from core.images import quantise
 from core.inputs import BadInput, check_fits, check_images, check_labels, check_logits, owned
 from core.models.classifier import Classifier
 from core.random_streams import AttackLooks, draw_seed
+from core.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 from core.certify.base import REGISTRY, Certificate, Certified, Run
 from core.certify.linf import LinfCertificate
 from core.certify.smoothing import Smoothing
-from core.declaration import load_package
+from core.registry import load_package
 
 load_package(sys.modules[__name__])
 

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from core.declaration import Declared, Registry
+from core.declaration import Declared
 from core.inputs import check_fits, check_images, check_labels
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
+from core.registry import Registry
 
 REGISTRY: Registry[Certificate] = Registry("certificate")
 

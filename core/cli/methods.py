@@ -7,7 +7,8 @@ from typing import Any
 
 from core import attacks, certify, defenses, detectors, domains
 from core.cli.options import Commands
-from core.declaration import Declared, Parameter, Registry, shown
+from core.declaration import Declared, Parameter, shown
+from core.registry import Registry
 
 
 def add_command(commands: Commands) -> None:

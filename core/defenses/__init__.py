@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from core.declaration import load_package
 from core.defenses.base import REGISTRY, Defense
 from core.defenses.chain import Chain
 from core.domains.base import Domain
+from core.registry import load_package
 
 load_package(sys.modules[__name__])
 

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from core.declaration import Declared, Parameter, Registry
+from core.declaration import Declared, Parameter
 from core.domains.base import Domain
 from core.inputs import BadInput, check_images, full_precision
 from core.random_streams import RandomStreams
+from core.registry import Registry
 from core.threads import spread
 
 REGISTRY: Registry[Defense] = Registry("defense")

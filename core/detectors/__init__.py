@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from core.declaration import load_package
 from core.detectors.base import REGISTRY, Detector, flagged, threshold_at
 from core.domains.base import Domain
+from core.registry import load_package
 
 load_package(sys.modules[__name__])
 

@@ -12,10 +12,11 @@ import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
-from core.declaration import Declared, Registry
+from core.declaration import Declared
 from core.domains.base import Domain
 from core.inputs import BadInput
 from core.models.classifier import Classifier
+from core.registry import Registry
 
 Scores = npt.NDArray[np.floating]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core import images
-from core.class_names import class_number
+from core.class_names import class_number, class_words
 from core.declaration import Declared, Parameter
 from core.device import pick
 from core.domains.budget import LINF, Budget, attack_parameters
@@ -245,22 +244,6 @@ class Domain(ABC):
         label = int(labels[chosen.index])
         return label if label >= 0 else None
 
-    def default_item(self, classifier: Classifier) -> GalleryItem:
-        """The first image of the gallery that the classifier gets right; the first of all where it gets none right."""
-        items = self.gallery()
-        for item in items:
-            if item.label is not None:
-                try:
-                    stored = self.gallery_pixels(item.name)
-                except BadInput:  # a damaged file is not the default
-                    continue
-                pixels = images.fit(stored, classifier.size, classifier.channels, "crop")
-                with torch.no_grad():
-                    predicted = int(classifier(images.to_tensor(pixels))[0].argmax())
-                if predicted == item.label:
-                    return item
-        return items[0]
-
     def gallery_item(self, name: str) -> GalleryItem:
         """The gallery's entry of that name.
 
@@ -282,12 +265,7 @@ class Domain(ABC):
 
     def class_words(self) -> tuple[str, ...]:
         """What a recipe calls each class: its name, or its number where several classes have the same name."""
-        folded = [name.strip().casefold() for name in self.classes]
-        counts = Counter(folded)
-        return tuple(
-            name if word and counts[word] == 1 else str(number)
-            for number, (name, word) in enumerate(zip(self.classes, folded, strict=True))
-        )
+        return class_words(self.classes)
 
     def class_word(self, number: int) -> str:
         """What a recipe calls that class."""

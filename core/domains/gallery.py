@@ -1,10 +1,14 @@
-"""A gallery made of a data set."""
+"""Galleries: one that is made of a data set, and the item that is shown where a recipe names none."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from core import images
 from core.domains.base import Domain, GalleryItem
+from core.inputs import BadInput
+from core.models.classifier import Classifier
 
 
 def one_of_each_class(domain: Domain, split: str = "test") -> tuple[GalleryItem, ...]:
@@ -15,3 +19,20 @@ def one_of_each_class(domain: Domain, split: str = "test") -> tuple[GalleryItem,
         GalleryItem(str(index), domain.classes[number], int(number))
         for number, index in zip(classes, first, strict=True)
     )
+
+
+def default_item(domain: Domain, classifier: Classifier) -> GalleryItem:
+    """The first image of the gallery that the classifier gets right; the first of all where it gets none right."""
+    items = domain.gallery()
+    for item in items:
+        if item.label is not None:
+            try:
+                stored = domain.gallery_pixels(item.name)
+            except BadInput:  # a damaged file is not the default
+                continue
+            pixels = images.fit(stored, classifier.size, classifier.channels, "crop")
+            with torch.no_grad():
+                predicted = int(classifier(images.to_tensor(pixels))[0].argmax())
+            if predicted == item.label:
+                return item
+    return items[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from core import domains
 from core.device import pick
+from core.domains.loading import load_images
 from core.evaluate.compute import TaskResult, compute_task, train_task
 from core.evaluate.eta import EtaEstimator
 from core.evaluate.plan import Plan
@@ -18,7 +19,7 @@ from core.evaluate.tasks import Task
 from core.inputs import BadInput, quoted
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
-from core.recipe.engine import Floats, load_images
+from core.recipe.universal import Floats
 
 QUEUED_PER_WORKER = 2  # tasks that wait for each worker, so that none is idle
 

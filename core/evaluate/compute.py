@@ -17,7 +17,9 @@ from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, judged_defenses
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.recipe.engine import Floats, OnStep, Universal, attacked_classifier, craft_batch, judge_batch, train_universal
+from core.recipe.engine import attacked_classifier, craft_batch, judge_batch
+from core.recipe.stopwatch import OnStep
+from core.recipe.universal import Floats, Universal, train_universal
 from core.systems.system import Loader
 
 Ints = npt.NDArray[np.int32]

@@ -8,10 +8,10 @@ from itertools import pairwise
 from torch import Tensor
 
 from core import domains
+from core.domains.loading import load_images
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task
 from core.models.classifier import Classifier
-from core.recipe.engine import load_images
 
 
 class Prefetcher:

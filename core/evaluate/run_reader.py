@@ -20,7 +20,7 @@ from core.evaluate.database import Database, damaged, quoted
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, TaskKind, task_count, task_kinds, tasks
 from core.inputs import BadInput
-from core.recipe.engine import Floats
+from core.recipe.universal import Floats
 
 VERSION = 2
 _LATEST = 250_000_000_000.0  # seconds since 1970 that a calendar still knows

@@ -19,7 +19,8 @@ from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
-from core.recipe.engine import Floats, Stopwatch
+from core.recipe.stopwatch import Stopwatch
+from core.recipe.universal import Floats
 from core.systems.system import Loader
 
 Compute = Callable[[], TaskResult]

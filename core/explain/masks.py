@@ -18,7 +18,8 @@ from core import domains
 from core.disk import data_root
 from core.inputs import BadInput
 from core.models import artifacts
-from core.models.artifacts import Artifact, Card
+from core.models.artifacts import Artifact
+from core.models.cards import Card
 from core.models.classifier import Classifier
 
 HIDDEN = 256

@@ -6,121 +6,32 @@ What ships lies in assets/weights; what the user adds lies in MIRAGE_DATA/artifa
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
 from torch import Tensor, nn
 
 from core import files
-from core.declaration import readable
-from core.disk import data_root
+from core.disk import data_root, write_whole
 from core.inputs import BadInput, quoted
 from core.models.architectures import ARCHITECTURES, Kind, Shape
+from core.models.cards import Card, parse_card, read_card
 from core.models.classifier import Classifier
 from core.models.folding import fold
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "weights"
-MAX_CARD = 100_000  # bytes
 MAX_CARDS = 500  # in the user's folder
 MAX_WEIGHTS = 2_000_000_000  # bytes
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
-_LINE = r"^[^\x00-\x1f\x7f]*$"  # text without control characters
-
-Word = Annotated[str, Field(max_length=80, pattern=_LINE)]
-Line = Annotated[str, Field(max_length=400, pattern=_LINE)]
-
-
-class Metric(BaseModel):
-    """One figure of a card, with the number of images it was measured on; `correct` of them where it is a proportion.
-
-    `eps` is the L∞ budget of the attack, on images in [0, 1]; None without one.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    what: Line
-    value: FiniteFloat
-    correct: Annotated[int, Field(ge=0)] | None = None
-    count: Annotated[int, Field(ge=1)]
-    eps: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
-
-    @property
-    def text(self) -> str:
-        """The value for people, with what it was measured on."""
-        if self.correct is None:
-            return f"{self.value:.3g} (mean of {self.count})"
-        return f"{self.value:.1%} ({self.correct} of {self.count})"
-
-
-class Card(BaseModel):
-    """What an artifact is, on what data and by which command it was made, and how good it is.
-
-    Attributes:
-        kind: what its network does. domain: by name; `channels` and `size` of the images it takes, size×size.
-        architecture: of the network, by its name in `ARCHITECTURES`.
-        trained_against: the classifier or the attack that it was trained against; empty where there is none.
-        plan: the training plan by name. command: what trained it. hyperparameters: of the objective.
-        mean, std: by which a classifier's input is normalized, one number a channel. cam_layer: for class activation maps.
-        seconds: how long the training took, crafted images included, on `device`; 0 where nobody measured it.
-        sha256: of the safetensors file.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Kind
-    title: Annotated[Word, Field(min_length=1)]
-    domain: Annotated[Word, Field(min_length=1)]
-    architecture: Word
-    channels: Literal[1, 3]
-    size: Annotated[int, Field(ge=8, le=1024)]
-    mean: Annotated[tuple[FiniteFloat, ...], Field(max_length=3)] = ()
-    std: Annotated[tuple[PositiveFloat, ...], Field(max_length=3)] = ()
-    cam_layer: Word = ""
-    parameters: Annotated[int, Field(ge=0)] = 0
-    trained_against: Line = ""
-    plan: Word = ""
-    data: Line = ""
-    command: Line = ""
-    seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
-    device: Word = ""
-    hyperparameters: Annotated[dict[Word, FiniteFloat | Word], Field(max_length=16)] = {}
-    metrics: Annotated[tuple[Metric, ...], Field(max_length=16)] = ()
-    description: Line = ""
-    licence: Line = ""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.kind == "classifier":
-            for word, values in (("mean", self.mean), ("std", self.std)):
-                if len(values) not in (1, self.channels):
-                    raise ValueError(f"A classifier's {word} must have one number a channel.")
-        if self.kind == "mask_generator":
-            if not (self.trained_against and isinstance(self.hyperparameters.get("beta"), float)):
-                raise ValueError("A mask generator needs trained_against, its classifier, and the hyperparameter beta.")
-            if self.architecture not in ("fc", "conv"):
-                raise ValueError(f"A mask generator is 'fc' or 'conv', not {quoted(self.architecture)}.")
-        return self
-
-    def headline(self) -> str:
-        """The first metric and, where it was measured, the accuracy under the worst case, in one line."""
-        shown = [*self.metrics[:1], *(metric for metric in self.metrics[1:] if metric.what.startswith("worst case"))]
-        return "; ".join(f"{metric.what} {metric.text}" for metric in shown)
-
-    def figures(self) -> str:
-        """The metrics for people, in one line."""
-        return "; ".join(f"{metric.what} {metric.text}" for metric in self.metrics)
 
 
 @dataclass(frozen=True)
@@ -191,14 +102,7 @@ def read_artifact(folder: Path, name: str, *, shipped: bool = False) -> Artifact
     path = folder / f"{name}.json"
     if not _NAME.fullmatch(name):
         raise BadInput(f"{quoted(path.name)} is no name for a card; use up to 80 letters, digits, '-', '_' and '.'.")
-    text = files.read_bytes(path, MAX_CARD)
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        raise BadInput(f"The card {path.name} is not JSON.") from None
-    if not isinstance(values, dict):
-        raise BadInput(f"The card {path.name} must be a JSON object with fields such as 'kind' and 'domain'.")
-    return Artifact(name, folder, _card(values, path), shipped)
+    return Artifact(name, folder, read_card(path), shipped)
 
 
 def load_weights(artifact: Artifact, network: nn.Module) -> None:
@@ -272,34 +176,19 @@ def save(network: nn.Module, name: str, folder: Path, **fields: Any) -> Artifact
     data = packed(state)
     fields.setdefault("parameters", sum(p.numel() for p in network.parameters()))
     values = {**fields, "sha256": hashlib.sha256(data).hexdigest()}
-    artifact = Artifact(name, folder, _card(values, folder / f"{name}.json"))
+    artifact = Artifact(name, folder, parse_card(values, folder / f"{name}.json"))
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(artifact.weights, data)
+    write_whole(artifact.weights, data)
     return write_card(artifact)
 
 
 def write_card(artifact: Artifact, **changes: Any) -> Artifact:
     """Write the card, with some fields changed; the artifact with that card."""
     path = artifact.folder / f"{artifact.name}.json"
-    values = {**artifact.card.model_dump(mode="json", exclude_defaults=True), **changes}
-    written = Artifact(artifact.name, artifact.folder, _card(values, path), artifact.shipped)
-    text = json.dumps(written.card.model_dump(mode="json", exclude_defaults=True), indent=2, ensure_ascii=False)
-    _replace(path, (text + "\n").encode())
+    values = {**artifact.card.to_fields(), **changes}
+    written = Artifact(artifact.name, artifact.folder, parse_card(values, path), artifact.shipped)
+    write_whole(path, written.card.to_json().encode())
     return written
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    part.replace(path)
-
-
-def _card(values: dict[str, Any], path: Path) -> Card:
-    try:
-        return Card.model_validate(values)
-    except ValidationError as error:
-        raise BadInput(readable(error, f"The card {path.name}", values)) from None
 
 
 Index = dict[tuple[Kind, str], Artifact]

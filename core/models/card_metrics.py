@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from core.models.artifacts import Artifact, Card, Metric
+from core.models.artifacts import Artifact
+from core.models.cards import Card, Metric
 
 WORST_CASE = "worst case of APGD and Square"
 CLEAN = ("right on the test images", "clean test images, right behind it")

@@ -14,6 +14,7 @@ from torch import Tensor
 from core import domains, images
 from core.device import pick
 from core.domains.chosen import Picture
+from core.domains.gallery import default_item
 from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
 from core.recipe.outcome import Prediction
@@ -79,7 +80,7 @@ def load_example(
         classifiers = cache(partial(domain.classifier, device=str(classifier.device)))
     picture = recipe.picture
     if picture.kind == "gallery" and not picture.name:
-        picture = picture.model_copy(update={"name": domain.default_item(classifier).name})
+        picture = picture.model_copy(update={"name": default_item(domain, classifier).name})
     pixels, label = domain.picture(picture, uploads or {})
     if label is None and recipe.true_class:
         label = domain.class_number(recipe.true_class)

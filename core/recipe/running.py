@@ -18,7 +18,7 @@ from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
 from core.progress import OnProgress, Progress
 from core.recipe.columns import methods_of
-from core.recipe.engine import Universal, attacked_classifier, craft_batch, judge_batch, shown_on, train_universal
+from core.recipe.engine import attacked_classifier, craft_batch, judge_batch
 from core.recipe.example import Example, Pixels, check_target, load_example, predict, prediction_of
 from core.recipe.norms import norms
 from core.recipe.outcome import (
@@ -30,6 +30,7 @@ from core.recipe.outcome import (
 )
 from core.recipe.recipe import Recipe
 from core.recipe.recording import MAX_SNAPSHOTS, AttackRecorder
+from core.recipe.universal import Universal, shown_on, train_universal
 from core.systems import Backward, System
 from core.systems.system import Loader
 

@@ -13,8 +13,9 @@ from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion
 from core.inputs import BadInput
 from core.models import artifacts
-from core.models.artifacts import Artifact, Metric
+from core.models.artifacts import Artifact
 from core.models.card_metrics import WORST_CASE
+from core.models.cards import Metric
 from core.progress import OnProgress
 from core.recipe.columns import Columns, Method
 from core.recipe.recipe import Attacker

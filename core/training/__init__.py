@@ -12,7 +12,7 @@ from torch import Tensor
 from core import files
 from core.device import described
 from core.models import artifacts
-from core.models.artifacts import Card
+from core.models.cards import Card
 from core.progress import OnProgress, Progress
 from core.training import runs
 from core.training.crafting import craft_images
@@ -21,6 +21,7 @@ from core.training.judging import split_held_out
 from core.training.kinds import KINDS, Networks, card_fields
 from core.training.parallel import Group, join, leave
 from core.training.plans import TrainingPlan
+from core.training.recorder import Recorder
 from core.training.shipped import PLANS, find_plan
 from core.training.trainer import Trainer, TrainingProgress
 
@@ -54,7 +55,7 @@ def train(
         if not group.leads:
             _fit(plan, folder, place, group, None)
             return None
-        with runs.Recorder(folder) as recorder:
+        with Recorder(folder) as recorder:
             (folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
 
             def report(progress: Progress) -> bool:

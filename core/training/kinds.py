@@ -15,7 +15,6 @@ from core.explain import masks
 from core.models.architectures import ARCHITECTURES, Shape
 from core.models.artifacts import (
     Artifact,
-    Metric,
     build_network,
     find_artifact,
     load_classifier,
@@ -23,6 +22,7 @@ from core.models.artifacts import (
     save,
     write_card,
 )
+from core.models.cards import Metric
 from core.models.loss_network import LossNetwork
 from core.models.networks import WhitenedResNet
 from core.training.data import DATASETS, Data

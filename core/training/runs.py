@@ -12,16 +12,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from core import disk, files
@@ -29,44 +27,11 @@ from core.disk import data_root
 from core.inputs import BadInput, quoted
 from core.models import artifacts
 from core.training.plans import TrainingPlan
-
-State = Literal["running", "stopped", "done", "failed", "interrupted"]
+from core.training.run_status import Status, read_status, write_status
 
 MAX_RUNS = 200  # in the list
 MAX_CURVES = 20_000_000  # bytes of a file of curves that is read
 _ROOT = Path(__file__).resolve().parents[2]
-EVERY = 0.5  # seconds between two notes of where a run stands
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a run stands.
-
-    Attributes:
-        state: 'interrupted' is a run whose process ended without a word.
-        text: what is done at the moment. step: of `steps` of all stages.
-        started, updated: seconds since 1970, of the process and of this note.
-        since_step, since: where and when the pace begins to be measured: where the process, or what it does now, began.
-        error: a sentence, where it failed.
-    """
-
-    state: State = "running"
-    text: str = ""
-    step: int = 0
-    steps: int = 0
-    started: float = 0.0
-    updated: float = 0.0
-    error: str = ""
-    since_step: int = 0
-    since: float = 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the pace so far; None where nobody can tell."""
-        done = self.step - self.since_step
-        if self.state != "running" or done <= 0 or not self.since:
-            return None
-        return max(0.0, (self.updated - self.since) / done * (self.steps - self.step))
 
 
 @dataclass(frozen=True)
@@ -106,9 +71,9 @@ def start(plan: TrainingPlan, owner: str = "") -> TrainingRun:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "stop").unlink(missing_ok=True)
-        _write(folder / "plan.json", plan.to_json() + "\n")
+        disk.write_whole(folder / "plan.json", (plan.to_json() + "\n").encode())
         if held is None:
-            _write(folder / "owner", owner)
+            disk.write_whole(folder / "owner", owner.encode())
         now = time.time()
         write_status(folder, Status("running", "starting", 0, 0, now, now))
         with (folder / "log.txt").open("ab") as log:
@@ -229,80 +194,6 @@ def samples(run: TrainingRun) -> dict[str, Tensor]:
     }
 
 
-class Recorder:
-    """The training process's side: one process a folder, notes of where it stands, and whether it is asked to stop.
-
-    Use it as a context manager around a training.
-
-    Raises:
-        BadInput: another process trains in this folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.lock = folder, FileLock(folder / "lock")
-        now = time.time()
-        self.status, self.noted = Status("running", "starting", 0, 0, now, now), 0.0
-
-    def __enter__(self) -> Recorder:
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout:
-            raise BadInput(f"Another process trains in {files.shown(self.folder)}; wait until it ends.") from None
-        if (
-            _status(self.folder).text != "starting"
-        ):  # else `start` removed the old one, and this one was asked for since
-            (self.folder / "stop").unlink(missing_ok=True)
-        write_status(self.folder, self.status)
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is not None:
-            text = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-            stopped = isinstance(error, KeyboardInterrupt)
-            self._note(state="stopped" if stopped else "failed", error="" if stopped else text[:500])
-        elif self.status.state == "running":
-            self._note(state="stopped")
-        self.lock.release()
-
-    def progress(self, text: str, step: int, steps: int) -> bool:
-        """Note how far it is; True where it is asked to stop."""
-        if time.time() - self.noted > EVERY:
-            pace = {}
-            if steps != self.status.steps or step < self.status.step:
-                pace = {"since_step": step, "since": time.time()}
-            self._note(text=text, step=step, steps=steps, **pace)
-        return (self.folder / "stop").exists()
-
-    def show(self, images: Mapping[str, Tensor]) -> None:
-        """Keep sample images, uint8 N×C×H×W, by what they show."""
-        if images:
-            draft = self.folder / "samples.part"
-            with suppress(OSError, SafetensorError):  # a training does not fail for its samples
-                save_file({name: value.contiguous() for name, value in images.items()}, draft)
-                draft.replace(self.folder / "samples.safetensors")
-
-    def finish(self, text: str) -> None:
-        """Note that it is done."""
-        self._note(state="done", text=text, step=self.status.steps)
-
-    def _note(self, **changes: Any) -> None:
-        self.noted = time.time()
-        self.status = Status(**{**asdict(self.status), "updated": self.noted, **changes})
-        with suppress(OSError):  # a full disk is told by the checkpoint
-            write_status(self.folder, self.status)
-
-
-def write_status(folder: Path, status: Status) -> None:
-    """Write where a run stands, whole or not at all."""
-    _write(folder / "status.json", json.dumps(asdict(status)))
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
 def _folder(name: str) -> Path:
     """A run's folder; a name that would lead elsewhere is none."""
     folder = runs_folder() / name
@@ -320,38 +211,4 @@ def _read(folder: Path) -> TrainingRun:
     owner = ""
     with suppress(BadInput):
         owner = files.read_bytes(folder / "owner", 1000).decode("utf-8", "replace")
-    return TrainingRun(folder.name, folder, plan, _status(folder), owner, problem)
-
-
-def _status(folder: Path) -> Status:
-    try:
-        values = json.loads(files.read_bytes(folder / "status.json", 10_000))
-        status = Status(**values)
-        numbers = (status.step, status.steps, status.started, status.updated, status.since_step, status.since)
-        if status.state not in State.__args__ or not all(map(_is_count, numbers)):  # type: ignore[attr-defined]
-            raise ValueError("no status")
-        if not (isinstance(status.text, str) and isinstance(status.error, str)):
-            raise ValueError("no status")
-    except (BadInput, ValueError, TypeError, RecursionError):
-        return Status("interrupted")
-    if status.state == "running" and not _is_alive(folder, status):
-        return Status(**{**asdict(status), "state": "interrupted"})
-    return status
-
-
-def _is_count(value: object) -> bool:
-    """Whether it is a number that counts something or tells a time of this century."""
-    return isinstance(value, int | float) and 0 <= value < 1e11  # false for NaN, too
-
-
-def _is_alive(folder: Path, status: Status) -> bool:
-    """Whether a process trains there; one that was only just started has no lock yet."""
-    if status.text == "starting" and time.time() - status.updated < 60:
-        return True
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False
+    return TrainingRun(folder.name, folder, plan, read_status(folder), owner, problem)

@@ -13,12 +13,12 @@ import pytest
 
 from core import Recipe, attacks, defenses, detectors, domains, run
 from core.cli import main
-from core.declaration import Registry
 from core.evaluate import NO_ATTACK, Metrics, Plan, RunStore, evaluate
 from core.evaluate.report import report
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems
 from core.recipe import Method, View
+from core.registry import Registry
 
 SOURCE = '''
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from app.runtime import background, jobs
 from app.state import result_keys, results
 from core import domains
 from core.recipe import Method, Picture, Recipe
-from core.recipe.engine import universal_training_batch
+from core.recipe.universal import universal_training_batch
 from tests.pages.visits import settled, tiles, verdict, visit
 
 

@@ -18,7 +18,7 @@ from core import domains
 from core.models import artifacts
 from core.recipe import Recipe
 from core.training import runs
-from core.training.runs import Status
+from core.training.run_status import Status, write_status
 from tests.core.training.test_runs import data, wait_for  # noqa: F401  (a fixture)
 from tests.core.training.tiny import plan, values
 from tests.pages.visits import ROOT, verdict
@@ -63,7 +63,7 @@ def write_run(state: Status, name: str = "mnist_tiny", owner: str = "", **change
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(plan(name=name, **changes).to_json())
     (folder / "owner").write_text(owner)
-    runs.write_status(folder, state)
+    write_status(folder, state)
     return folder
 
 
@@ -294,7 +294,7 @@ def test_where_nothing_can_be_written_the_page_says_so(monkeypatch: pytest.Monke
     def full(*_args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(runs, "_write", full)
+    monkeypatch.setattr("core.disk.write_whole", full)
     app.button(key="tr_start").click().run()
     assert not app.exception
     assert "cannot be started: No space left on device. Free some space" in app.error[0].value.replace("\\", "")
@@ -310,4 +310,4 @@ def test_another_browsers_training_can_only_be_watched(monkeypatch: pytest.Monke
     app.run()
     assert app.button(key="stop").disabled and not (folder / "stop").exists()
     assert not [b for b in app.button if b.key == "stop_mnist_other"]
-    runs.write_status(folder, Status("stopped"))
+    write_status(folder, Status("stopped"))

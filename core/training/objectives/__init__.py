@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from core.declaration import load_package
+from core.registry import load_package
 from core.training.objectives.base import OBJECTIVES, Batch, Networks, Objective, Terms, objective
 
 load_package(sys.modules[__name__])

@@ -20,7 +20,8 @@ from app.verdicts.models import (
 )
 from core.evaluate.eps_curves import EpsCurves
 from core.evaluate.transfer import TransferAccuracy
-from core.models.artifacts import Artifact, Card, Metric
+from core.models.artifacts import Artifact
+from core.models.cards import Card, Metric
 from tests.app.verdicts.made import CLASSES, prediction_of
 
 TITLES = {"p": "Plain", "r": "Robust"}

@@ -8,7 +8,8 @@ import pytest
 
 from app.verdicts.training import training_verdict
 from core.training import find_plan
-from core.training.runs import Status, TrainingRun
+from core.training.run_status import Status
+from core.training.runs import TrainingRun
 
 
 @pytest.mark.parametrize(

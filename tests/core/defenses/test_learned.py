@@ -14,7 +14,6 @@ from torch import nn
 
 from core import BadInput, Guarded, Recipe, attacks, defenses, domains, run
 from core.cli import main
-from core.declaration import Registry
 from core.defenses import LearnedDefense, learned
 from core.evaluate import Plan, evaluate
 from core.evaluate.store import RunStore
@@ -23,6 +22,7 @@ from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems
 from core.recipe import Method
 from core.recipe.columns import fitting_columns
+from core.registry import Registry
 
 SOURCE = '''
 from typing import ClassVar

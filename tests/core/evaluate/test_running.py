@@ -19,6 +19,7 @@ import torch
 
 from core import domains
 from core.attacks import PGD, Step
+from core.domains.loading import load_images
 from core.evaluate import compute, run_index, store
 from core.evaluate.eta import EtaEstimator
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
@@ -28,7 +29,8 @@ from core.evaluate.tasks import Task, tasks
 from core.images import quantise, to_pixels
 from core.inputs import BadInput
 from core.progress import Progress
-from core.recipe import Method, engine
+from core.recipe import Method
+from core.recipe.stopwatch import Stopwatch
 from core.systems.guarded import Guarded
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -332,7 +334,7 @@ def test_two_who_begin_a_run_at_once_write_into_one_file(
     second = RunStore.create(PLAN, "cpu", path)
     task = next(tasks(PLAN))
     classifier = domains.get("mnist").classifier()
-    x, y = engine.load_images(domains.get("mnist"), "test", second.indices[:5].tolist(), classifier)
+    x, y = load_images(domains.get("mnist"), "test", second.indices[:5].tolist(), classifier)
     first[0].add(task, compute.compute_task(PLAN, task, lambda _name: classifier, x, y))
     assert second.done() == first[0].done() == {task.key}
     assert [file.name for file in tmp_path.iterdir() if "part" in file.name] == []
@@ -347,7 +349,7 @@ def test_a_file_of_another_plan_is_not_overwritten(whole: RunStore) -> None:
 def test_the_images_are_read_while_the_device_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No batch is done before the reading of the next one has begun."""
     begun = [threading.Event() for _ in range(4)]
-    real = engine.load_images
+    real = load_images
 
     def load(domain: object, split: str, numbers: list[int], classifier: object) -> object:
         begun[order.index(numbers[0])].set()
@@ -391,7 +393,7 @@ def test_what_others_compute_meanwhile_is_not_counted_as_the_attacks_time(tmp_pa
         steps = sum("step" in text for text in seen)
         spent = sum(seconds for seconds, _ in run.attack_seconds().values())
     assert steps >= 5
-    clock = engine.Stopwatch()
+    clock = Stopwatch()
     with clock.waiting():
         time.sleep(0.2)
     assert clock.seconds < 0.1 and spent < 0.3 * steps

@@ -8,8 +8,9 @@ import pytest
 from torch import nn
 
 from core.models import artifacts
-from core.models.artifacts import Artifact, Card, Metric
+from core.models.artifacts import Artifact
 from core.models.card_metrics import clean_metric, file_size, robust_metric
+from core.models.cards import Card, Metric
 
 
 def card(kind: str = "classifier", **shares: int) -> Card:

@@ -14,6 +14,7 @@ from core import attacks as attack_methods
 from core import defenses, domains
 from core.domains.mnist import stand_in
 from core.models import artifacts
+from core.models.cards import Card
 from core.models.classifier import Classifier
 from core.training import PLANS
 
@@ -50,7 +51,7 @@ def shipped(key: str) -> Classifier:
     return domains.get(domain).classifier(key.removeprefix(f"{domain}_"), "cpu")
 
 
-def card_of(key: str) -> artifacts.Card:
+def card_of(key: str) -> Card:
     return artifacts.find_artifact("classifier", key).card
 
 

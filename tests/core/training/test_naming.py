@@ -14,7 +14,8 @@ from core.training.data import DATASETS
 from core.training.learning_curves import MAX_POINTS, curves_table, learning_curves
 from core.training.naming import defense_of, free_name, rename
 from core.training.plans import TrainingPlan
-from core.training.runs import Status, TrainingRun
+from core.training.run_status import Status
+from core.training.runs import TrainingRun
 
 
 @pytest.fixture(autouse=True)

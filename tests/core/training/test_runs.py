@@ -20,7 +20,8 @@ from core.models import artifacts
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins
 from core.training import runs, train
-from core.training.runs import Recorder, Status
+from core.training.recorder import Recorder
+from core.training.run_status import Status, write_status
 from tests.core.training.tiny import PLUGIN, plan
 
 
@@ -176,7 +177,7 @@ def test_a_run_is_noted_as_it_ended(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_stopped_while_it_starts_is_stopped(tmp_path: Path) -> None:
-    runs.write_status(tmp_path, Status("running", "starting", updated=time.time()))
+    write_status(tmp_path, Status("running", "starting", updated=time.time()))
     (tmp_path / "stop").touch()
     with Recorder(tmp_path) as recorder:
         assert recorder.progress("x", 1, 10)
@@ -186,7 +187,7 @@ def test_the_time_that_is_left_is_told_by_the_pace_of_what_is_done_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1.7e9
-    monkeypatch.setattr(runs.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     with Recorder(tmp_path) as recorder:
         left = []
         for step, steps in ((0, 200), (100, 200), (50, 100), (60, 100), (80, 100)):  # crafting, then a resumed training
