@@ -100,8 +100,10 @@ class KernelPredictionNet(nn.Module):
 
     def kernels(self, images: Tensor) -> Tensor:
         """The weights D of equation 3, N×m²×C×H×W."""
-        # Kernel after kernel in memory: per-pixel convolution reads one of them at a time.
-        predicted: Tensor = self.head(self.features(images).contiguous()).contiguous()
+        # The head's 1×1 convolution as a matrix product: kernel after kernel lies in memory, as per-pixel convolution reads them.
+        features = self.features(images).flatten(2)
+        weight, bias = self.head.weight.flatten(1), self.head.bias
+        predicted: Tensor = torch.bmm(weight.expand(len(images), -1, -1), features) .add_(bias[:, None])  # type: ignore[index]
         return predicted.view(len(images), self.side * self.side, self.channels, *images.shape[2:])
 
     def forward(self, images: Tensor) -> Tensor:
