@@ -8,10 +8,11 @@ from streamlit.delta_generator import DeltaGenerator
 from app import theme
 from app.components.controls import controls
 from app.components.tables import Row, table
+from app.plots.attack_plots import flow_plot
 from app.plots.certify_plots import certified_accuracy_plot, margin_plot
 from app.runtime import background, examples, progress
 from app.state import result_keys, results, session
-from app.state.result_keys import Kind
+from app.state.result_keys import Kind, ResultKey
 from app.text import budget
 from app.verdicts.certify import certified_set_verdict, certify_verdict
 from core import certify, domains
@@ -102,47 +103,86 @@ def promised(choice: Choice, example: Example) -> None:
     st.write(theme.plain(text))
 
 
-def many(recipe: Recipe, example: Example, choice: Choice) -> CertifiedSet | None:
-    """Certified accuracy on images of the data set."""
+def others_that_fit(domain: domains.Domain, example: Example, certificate: Certificate) -> list[str]:
+    """The domain's other classifiers on this machine that have the form which the certificate needs; looked up once."""
+    place = f"certify_fits_{domain.name}_{certificate.name}"
+    if place not in st.session_state:
+        here = (name for name in domain.classifier_names() if domain.is_local(name))
+        st.session_state[place] = [name for name in here if certificate.fits(example.load(name)) is None]
+    return [name for name in st.session_state[place] if name != example.classifier.name]
+
+
+def many(recipe: Recipe, example: Example, choice: Choice) -> None:
+    """Certified accuracy on images of the data set, of this classifier and of another one beside it."""
     domain = domains.get(recipe.domain)
     if not domain.splits():
         st.info(theme.plain(domain.missing() or "This domain has no data set to certify images of."))
-        return None
+        return
     split = "test" if "test" in domain.splits() else domain.splits()[0]
     most = min(MOST, domain.count(split))
+    own = example.classifier.name
+    others = others_that_fit(domain, example, choice.certificate)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = int(st.number_input("Images", 2, most, min(20, most), 1, key=f"certify_count_{domain.name}", width=160))
-        key = result_keys.certified_set(recipe, choice.method, count, split)
-        pressed = st.button(f"Certify {count} images", type="primary", icon=":material/play_arrow:", key="certify_run")
-    if pressed:
-        background.invalidate(key)
-        classifier, seed = example.classifier, recipe.seed
-
-        def work(watch: progress.Reports) -> CertifiedSet | None:
-            images, labels = domain.sample(count, split=split, seed=seed)
-            return certify_set(choice.certificate, classifier, images, labels, seed=seed, on_progress=watch)
-
-        background.start(key, f"{choice.certificate.title} on {count} images", work)
-    if progress.show_progress(Kind.CERTIFIED_SET):
-        return None
-    result = results.get(key)
-    if result is not None:
-        st.write(theme.plain(certified_set_verdict(result, choice.unit)))
-        certified_accuracy_plot(result, choice.unit, key="certify_set")
-        rows: list[Row] = [
-            {
-                "ε": budget(float(eps), choice.unit),
-                "certified": str(share),
-                "under attack": str(result.attacked[number]) if result.attacked else "–",
-            }
-            for number, (eps, share) in enumerate(zip(result.budgets, result.certified, strict=True))
-        ]
-        table(rows, key="certify_table", name="certified")
-        st.caption(
-            f"{count} images of {split!r}, seed {recipe.seed}. 95 % intervals (Wilson). "
-            + (f"Attacks: {result.attacks}." if result.attacks else "")
+        other = st.selectbox(
+            "Beside",
+            ["", *others],
+            format_func=lambda name: domain.classifier_title(name) if name else "none",
+            key=f"certify_beside_{domain.name}_{own}_{choice.method.name}",
+            help="Another classifier, whose curves are drawn into the same plot.",
+            width=320,
         )
-    return result
+        pressed = st.button(f"Certify {count} images", type="primary", icon=":material/play_arrow:", key="certify_run")
+    found: dict[str, CertifiedSet] = {}
+    for name in (own, other) if other else (own,):
+        of = recipe if name == own else recipe.but(classifier=name)
+        key = result_keys.certified_set(of, choice.method, count, split)
+        if pressed:
+            background.invalidate(key)
+        if (pressed and name == own) or (results.get(key) is None and len(found) == 1):
+            start_set(key, choice, example, name, count, split, recipe.seed)
+        result = results.get(key)
+        if result is None:
+            break
+        found[domain.classifier_title(name)] = result
+    if progress.show_progress(Kind.CERTIFIED_SET) or not found:
+        return
+    for title, result in found.items():
+        text = certified_set_verdict(result, choice.unit)
+        st.write(theme.plain(f"{title}: {text}" if len(found) > 1 else text))
+    certified_accuracy_plot(found, choice.unit, key="certify_set")
+    table(set_rows(found, choice.unit), key="certify_table", name="certified")
+    attacks = next(iter(found.values())).attacks
+    st.caption(
+        f"{count} images of {split!r}, seed {recipe.seed}. 95 % intervals (Wilson). "
+        + (f"Attacks: {attacks}." if attacks else "")
+    )
+
+
+def start_set(
+    key: ResultKey[CertifiedSet], choice: Choice, example: Example, name: str, count: int, split: str, seed: int
+) -> None:
+    """Begin to certify that many images with the classifier of that name."""
+    own, load, domain = example.classifier, example.load, domains.get(example.classifier.domain)
+
+    def work(watch: progress.Reports) -> CertifiedSet | None:
+        images, labels = domain.sample(count, split=split, seed=seed)
+        classifier = own if name == own.name else load(name)
+        return certify_set(choice.certificate, classifier, images, labels, seed=seed, on_progress=watch)
+
+    title = domain.classifier_title(name)
+    background.start(key, f"{choice.certificate.title} of {title} on {count} images", work)
+
+
+def set_rows(found: dict[str, CertifiedSet], unit: str) -> list[Row]:
+    """A row for each budget of each classifier."""
+    rows: list[Row] = []
+    for title, result in found.items():
+        for number, (eps, share) in enumerate(zip(result.budgets, result.certified, strict=True)):
+            row: Row = {"classifier": title} if len(found) > 1 else {}
+            attacked = str(result.attacked[number]) if result.attacked else "–"
+            rows.append({**row, "ε": budget(float(eps), unit), "certified": str(share), "under attack": attacked})
+    return rows
 
 
 example = examples.current()
@@ -179,6 +219,9 @@ with right:
         st.caption(
             "A margin above 0 keeps the class. Between the bound and the best attack lies what nobody knows: the gap."
         )
+    if result is not None and result.flow is not None:
+        st.markdown(f"**The attack's flow at {budget(result.flow_budget, choice.unit)}**")
+        flow_plot(scene.clean, result.flow, key="certify_flow")
 with head:
     if result is None:
         theme.verdict(progress.status_text(key, "The certificate is being worked out.", "The certificate"))

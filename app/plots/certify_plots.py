@@ -15,6 +15,7 @@ from core.evaluate.proportion import wilson
 from core.figures.certification import (
     DASHES,
     GAP,
+    accuracy_curves,
     budget_scale,
     budget_title,
     certified_accuracy_figure,
@@ -70,25 +71,20 @@ def margin_plot(result: CertifiedImage, unit: str, *, key: str) -> None:
     save_menu(partial(margin_figure, result, unit), key, "certified_margin")
 
 
-def certified_accuracy_plot(result: CertifiedSet, unit: str, *, key: str) -> None:
-    """Certified and attacked accuracy against the budget, with their intervals."""
+def certified_accuracy_plot(found: dict[str, CertifiedSet], unit: str, *, key: str) -> None:
+    """Certified and attacked accuracy against the budget of one or two classifiers by their titles, with their intervals."""
     figure = go.Figure()
-    budgets = result.budgets * budget_scale(unit)
-    for name, shares, color, dash in (
-        ("certified", result.certified, CLEAN, "solid"),
-        (f"under {result.attacks}", result.attacked, ADVERSARIAL, "dash"),
-    ):
-        if not shares:
-            continue
+    for name, budgets, shares, color, dash, marker in accuracy_curves(found):
         spans = [wilson(share.successes, share.count) for share in shares]
         values = [share.value for share in shares]
         figure.add_trace(
             go.Scatter(
-                x=budgets,
+                x=budgets * budget_scale(unit),
                 y=values,
                 name=name,
                 mode="lines+markers" if len(shares) < 12 else "lines",
                 line={"color": color, "dash": dash, "width": 2},
+                marker={"symbol": marker, "size": 8},
                 error_y={
                     "array": [high - value for (_, high), value in zip(spans, values, strict=True)],
                     "arrayminus": [value - low for (low, _), value in zip(spans, values, strict=True)],
@@ -96,12 +92,15 @@ def certified_accuracy_plot(result: CertifiedSet, unit: str, *, key: str) -> Non
                 },
             )
         )
-    style(figure, height=380)
-    figure.update_xaxes(title=budget_title(result.unit, unit))
+    style(figure, height=400)
+    first = next(iter(found.values()))
+    figure.update_layout(legend={"y": -0.24, "x": 0, "yanchor": "top", "orientation": "v"})
+    figure.update_xaxes(title=budget_title(first.unit, unit))
     figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
-    largest = budget(float(result.budgets[-1]), unit)
-    alt = f"Accuracy up to {largest}: certified {per_cent(result.certified[-1].value)} there" + (
-        f", under attack {per_cent(result.attacked[-1].value)}" if result.attacked else ""
+    alt = "; ".join(
+        f"{title}, accuracy up to {budget(float(result.budgets[-1]), unit)}: certified {per_cent(result.certified[-1].value)} there"
+        + (f", under attack {per_cent(result.attacked[-1].value)}" if result.attacked else "")
+        for title, result in found.items()
     )
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    save_menu(partial(certified_accuracy_figure, result, unit), key, "certified_accuracy")
+    save_menu(partial(certified_accuracy_figure, found, unit), key, "certified_accuracy")

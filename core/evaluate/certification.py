@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.attacks import APGDCE, PGD, Attack, StAdv
+from core.attacks import APGDCE, PGD, Attack, BoundedFlow
 from core.certify import Certificate, Certified
 from core.evaluate.proportion import Proportion
 from core.models.classifier import Classifier
@@ -24,9 +24,7 @@ ATTACKS: dict[
     str, Callable[[float], tuple[Attack, ...]]
 ] = {  # by the unit of the budget: attacks of the same threat model
     "L∞": lambda eps: (APGDCE(eps=eps, iterations=30), PGD(eps=eps, iterations=20, loss="margin")),
-    "total variation in pixels": lambda eps: (
-        StAdv(constraint="bounded", max_tv=eps, iterations=40, binary_search_steps=2, rounding=False),
-    ),
+    "total variation in pixels": lambda eps: (BoundedFlow(max_tv=eps, restarts=2, early_stop=False),),
 }
 
 
@@ -42,6 +40,8 @@ class CertifiedImage:
         bounds: lower bounds of the margin at each budget, by the name of the bound.
         attacked: the smallest margin that the attacks reach at each budget or below; empty without attacks of that threat model.
         attacks: their titles.
+        flow: of the attack at `flow_budget`, 2×H×W in pixels; None where the attacks move nothing.
+        flow_budget: the smallest budget at which the class changes, else the largest.
     """
 
     predicted: int
@@ -51,6 +51,8 @@ class CertifiedImage:
     bounds: dict[str, Values]
     attacked: Values
     attacks: str
+    flow: npt.NDArray[np.float32] | None = None
+    flow_budget: float = 0.0
 
     @property
     def best_bound(self) -> Values:
@@ -129,17 +131,22 @@ def certify_image(
             margins.append(float(found.margin[0]))
         if np.isfinite(margins).all():
             bounds[name] = np.array(margins)
-    attacked = _attacked_margins(classifier, image, promise.predicted, promise.unit, budgets, seed, steps)
-    if attacked is None:
+    reached = _attacked(classifier, image, promise.predicted, promise.unit, budgets, seed, steps)
+    if reached is None:
         return None
+    attacked = reached.margins[0] if len(reached.margins) else np.empty(0)
+    shown = next((place for place, margin in enumerate(attacked) if margin <= 0), len(attacked) - 1)
+    flow = reached.flows[shown] if reached.flows else None
     return CertifiedImage(
         predicted=int(promise.predicted[0]),
         radius=radius,
         unit=promise.unit,
         budgets=budgets,
         bounds=bounds,
-        attacked=attacked[0] if len(attacked) else np.empty(0),
+        attacked=attacked,
         attacks=_titles(promise.unit) if len(attacked) else "",
+        flow=None if flow is None else flow[0].float().cpu().numpy(),
+        flow_budget=float(budgets[shown]) if flow is not None else 0.0,
     )
 
 
@@ -175,9 +182,10 @@ def certify_set(
         if one is None:
             return None
         found.append(one)
-    attacked = _attacked_margins(classifier, images, labels, found[0].unit, budgets, seed, steps)
-    if attacked is None:
+    reached = _attacked(classifier, images, labels, found[0].unit, budgets, seed, steps)
+    if reached is None:
         return None
+    attacked = reached.margins
     return CertifiedSet(
         unit=found[0].unit,
         budgets=budgets,
@@ -188,7 +196,20 @@ def certify_set(
     )
 
 
-def _attacked_margins(
+@dataclass(frozen=True)
+class _Reached:
+    """What attacks reach.
+
+    Attributes:
+        margins: the smallest margin of each image at each budget or below, N×budgets; 0×0 without attacks of that unit.
+        flows: at each budget that of the images with that margin, N×2×H×W, or None where it is no flow's; empty for many images.
+    """
+
+    margins: Values
+    flows: list[Tensor | None]
+
+
+def _attacked(
     classifier: Classifier,
     images: Tensor,
     labels: Tensor,
@@ -196,34 +217,40 @@ def _attacked_margins(
     budgets: Sequence[float] | Values,
     seed: int,
     steps: _Steps,
-) -> Values | None:
-    """The smallest margin of the labels' classes that the attacks of that unit reach at each budget or below, N×budgets.
+) -> _Reached | None:
+    """What the attacks of that unit make of the labels' classes; None where it was stopped.
 
-    0×0 without such attacks; None where it was stopped. An attack at a small budget lies inside the larger balls, too.
+    An attack at a small budget lies inside the larger balls, too.
     """
     if unit not in ATTACKS or not len(budgets) or bool((labels < 0).any()):
-        return np.empty((0, 0))
-    best = np.full(len(images), inf)
-    rows = []
+        return _Reached(np.empty((0, 0)), [])
+    best, flow = np.full(len(images), inf), None
+    rows, flows = [], []
     for eps in budgets:
         stopped = steps.report("Attacks")
         if stopped:
             return None
-        points = [images]
+        points: list[tuple[Tensor, Tensor | None]] = [(images, None)]
         for attack in ATTACKS[unit](float(eps)) if eps else ():
-            moved = attack(classifier, images, labels, generator=_seeded(seed)).images.cpu()
+            result = attack(classifier, images, labels, generator=_seeded(seed))
+            moved = result.images.cpu()
             if unit == "L∞":  # float32 arithmetic may leave the ball by a rounding error
                 moved = (images + (moved - images).clamp(-eps, eps)).clamp(0, 1)
-            points.append(moved)
-        for point in points:
+            points.append((moved, result.extras.get("flow")))
+        for point, moves in points:
             with torch.no_grad():
                 logits = classifier(point.to(classifier.device)).double().cpu()
             own = logits.gather(1, labels[:, None])
             others = logits.scatter(1, labels[:, None], -inf).amax(1)
-            best = np.minimum(best, (own[:, 0] - others).numpy())
+            margins = (own[:, 0] - others).numpy()
+            if len(images) == 1 and margins[0] < best[0]:
+                flow = moves
+            best = np.minimum(best, margins)
         rows.append(best)
+        if len(images) == 1:
+            flows.append(flow)
         steps.done += 1
-    return np.stack(rows, 1)
+    return _Reached(np.stack(rows, 1), flows)
 
 
 def _titles(unit: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from core.evaluate.certification import CertifiedImage, CertifiedSet
-from core.evaluate.proportion import wilson
+from core.evaluate.certification import CertifiedImage, CertifiedSet, Values
+from core.evaluate.proportion import Proportion, wilson
 from core.figures.colors import ADVERSARIAL, CLEAN, GRAY
 
 GAP = "gap: neither promised nor attacked"
 DASHES = (("solid", "-"), ("dash", "--"), ("dot", ":"))  # of several bounds, on the screen and on paper
+LINES = dict(DASHES)
+MARKERS = {"circle": "o", "square-open": "s"}  # of several classifiers, on the screen and on paper
 
 
 def margin_range(result: CertifiedImage) -> tuple[float, float]:
@@ -50,19 +55,44 @@ def margin_figure(result: CertifiedImage, unit: str) -> Figure:
     return figure
 
 
-def certified_accuracy_figure(result: CertifiedSet, unit: str) -> Figure:
-    """Certified and attacked accuracy against the budget with their 95 % intervals."""
+class Curve(NamedTuple):
+    """Accuracy against the budget; `dash` and `marker` are Plotly's words."""
+
+    name: str
+    budgets: Values
+    shares: tuple[Proportion, ...]
+    color: str
+    dash: str
+    marker: str
+
+
+def accuracy_curves(found: Mapping[str, CertifiedSet]) -> Iterator[Curve]:
+    """The curves of classifiers by their titles: color and line tell what is counted, and the marker tells whose it is."""
+    for (title, result), marker in zip(found.items(), MARKERS, strict=False):
+        whose = f"{title}: " if len(found) > 1 else ""
+        yield Curve(f"{whose}certified", result.budgets, result.certified, CLEAN, "solid", marker)
+        if result.attacked:
+            yield Curve(f"{whose}under {result.attacks}", result.budgets, result.attacked, ADVERSARIAL, "dash", marker)
+
+
+def certified_accuracy_figure(found: Mapping[str, CertifiedSet], unit: str) -> Figure:
+    """Certified and attacked accuracy against the budget with their 95 % intervals, of classifiers by their titles."""
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     axes = figure.subplots()
-    budgets = result.budgets * budget_scale(unit)
-    for name, shares, color, style in (
-        ("certified", result.certified, CLEAN, "-"),
-        (f"under {result.attacks}", result.attacked, ADVERSARIAL, "--"),
-    ):
-        if shares:
-            spans = np.array([wilson(share.successes, share.count) for share in shares])
-            axes.plot(budgets, [share.value for share in shares], color=color, linestyle=style, label=name)
-            axes.fill_between(budgets, spans[:, 0], spans[:, 1], color=color, alpha=0.15, linewidth=0)
-    axes.set(xlabel=budget_title(result.unit, unit), ylabel="accuracy", ylim=(0, 1.02))
+    for curve in accuracy_curves(found):
+        budgets = curve.budgets * budget_scale(unit)
+        spans = np.array([wilson(share.successes, share.count) for share in curve.shares])
+        axes.plot(
+            budgets,
+            [share.value for share in curve.shares],
+            color=curve.color,
+            linestyle=LINES[curve.dash],
+            label=curve.name,
+            marker=MARKERS[curve.marker] if len(budgets) < 12 else "",
+            markersize=4,
+        )
+        axes.fill_between(budgets, spans[:, 0], spans[:, 1], color=curve.color, alpha=0.15, linewidth=0)
+    first = next(iter(found.values()))
+    axes.set(xlabel=budget_title(first.unit, unit), ylabel="accuracy", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=8)
     return figure

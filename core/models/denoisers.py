@@ -103,7 +103,7 @@ class KernelPredictionNet(nn.Module):
         # The head's 1×1 convolution as a matrix product: kernel after kernel lies in memory, as per-pixel convolution reads them.
         features = self.features(images).flatten(2)
         weight, bias = self.head.weight.flatten(1), self.head.bias
-        predicted: Tensor = torch.bmm(weight.expand(len(images), -1, -1), features) .add_(bias[:, None])  # type: ignore[index]
+        predicted: Tensor = torch.bmm(weight.expand(len(images), -1, -1), features).add_(bias[:, None])  # type: ignore[index]
         return predicted.view(len(images), self.side * self.side, self.channels, *images.shape[2:])
 
     def forward(self, images: Tensor) -> Tensor:

@@ -89,3 +89,24 @@ def test_the_first_that_fits_is_shown_and_long_work_waits_for_a_word() -> None:
     assert verdict(app).startswith("The certificate would take about 50")
     assert app.button(key="again_certified_image").label == "Run anyway"
     assert "smoothed classifier" in words(app)
+
+
+def test_a_flow_is_drawn_and_two_networks_stand_in_one_plot() -> None:
+    certificate = Method(name="flow", params={"eps": 4.0, "radius": False})
+    recipe = Recipe(domain="mnist", classifier="mlp").but(view={"certificate": certificate.model_dump()})
+    app = visit("certify", recipe.to_link())
+    assert "The attack's flow at 4 px" in words(app) and "The farthest pixel moved" in words(app)
+    if not domains.get("mnist").splits():
+        return
+    app.number_input(key="certify_count_mnist").set_value(2)
+    beside = app.selectbox(key="certify_beside_mnist_mlp_flow")
+    certified = domains.get("mnist").classifier_title("mlp_certified")
+    assert beside.options == ["none", certified]
+    beside.set_value("mlp_certified")
+    app.run()
+    app.button(key="certify_run").click()
+    settled(app.run())
+    data = json.loads(app.get("plotly_chart")[1].proto.spec)["data"]
+    plain = domains.get("mnist").classifier_title("mlp")
+    assert [trace["name"].partition(": ")[0] for trace in data] == [plain, plain, certified, certified]
+    assert f"{certified}: " in words(app) and "2 images are certified at 4 px" in words(app)

@@ -14,6 +14,7 @@ from core.evaluate.certification import certify_image, certify_set, variants
 from core.figures.certification import GAP, certified_accuracy_figure, margin_figure
 from core.models.classifier import Classifier
 from core.progress import Progress
+from core.sampling import variation, warp
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,22 @@ def test_the_figures_show_the_curves(
     assert np.allclose(np.asarray(axes.lines[0].get_xdata()), one.budgets * 255) and "n/255" in axes.get_xlabel()
     shares = {
         str(line.get_label()): np.asarray(line.get_ydata())
-        for line in certified_accuracy_figure(many, "").axes[0].lines
+        for line in certified_accuracy_figure({"plain": many}, "").axes[0].lines
     }
     assert np.allclose(shares["certified"], [share.value for share in many.certified])
+
+
+def test_the_flow_of_the_attack_is_inside_the_budget_and_reaches_the_margin(batch: Tensor) -> None:
+    torch.manual_seed(1)
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 3))
+    network = Classifier.wrap(layers, classes=3, size=8, channels=1)
+    label = int(network(batch[:1]).argmax(1))
+    found = certify_image(certify.build("flow", {"eps": 30.0}), network, batch[:1], label)
+    assert found is not None and found.flow is not None and found.unit == "total variation in pixels"
+    assert bool((found.best_bound <= found.attacked + 1e-6).all()) and found.attacked[-1] <= 0
+    flow = torch.from_numpy(found.flow)[None]
+    assert float(variation(flow, border=True)) <= found.flow_budget * (1 + 1e-5)
+    logits = network(warp(batch[:1], flow))[0].double()
+    margin = float(logits[label] - logits[torch.arange(3) != label].max())
+    place = int(np.flatnonzero(np.isclose(found.budgets, found.flow_budget))[0])
+    assert margin <= 0 < found.attacked[place - 1] and margin == pytest.approx(float(found.attacked[place]), abs=1e-4)
