@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: `python -m benchmarks`, or `make bench`."""
 
-from benchmarks import attacks, denoisers, evaluation, explain, filters, pgd
+from benchmarks import attacks, certificates, denoisers, evaluation, explain, filters, pgd
 
 if __name__ == "__main__":
     pgd.main([])
@@ -14,3 +14,5 @@ if __name__ == "__main__":
     explain.main([])
     print()
     denoisers.main([])
+    print()
+    certificates.main([])

@@ -23,9 +23,10 @@ class StAdv(Attack):
     """Finds a smooth flow that moves pixels until the class changes: min L_adv + τ·L_flow (Xiao et al. 2018; LAN, equations 4-6 and 14).
 
     L_adv is the lead of the right logit, L_flow the flow's total variation. τ is searched in [0, 1000] for each image:
-    where the search fails it is lowered, where it succeeds it is raised. In the bounded form τ weighs max(L_flow - max_tv, 0)
-    (LAN, equation 14), and only a flow within the bound counts. Adam's step falls along half a cosine, because total variation
-    never settles under steps of one size. The flow returned is the smoothest that fooled; where none did it is zero.
+    where the search fails it is lowered, where it succeeds it is raised. In the penalized form τ weighs max(L_flow - max_tv, 0)
+    (LAN, equation 14), which bounds nothing; in the bounded form only a flow within the bound counts, too. Adam's step falls along half a
+    cosine, because total variation never settles under steps of one size. The flow returned is the smoothest that fooled; where none did
+    it is zero.
     """
 
     name: ClassVar[str] = "stadv"
@@ -38,12 +39,13 @@ class StAdv(Attack):
     binary_search_steps: int = number(4, 1, 12, help="Values of τ tried for each image.", step=1)
     tau: Real = number(0.005, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
     step_size: Real = number(0.1, 0.001, 2, help="Adam's first step on the flow.", step=0.01, unit=" px")
-    constraint: Literal["weighted", "bounded"] = choice(
+    constraint: Literal["weighted", "bounded", "penalized"] = choice(
         "weighted",
-        help="Weighted: as smooth as the search can make it. Bounded: the total variation stays below the bound.",
+        help="Weighted: as smooth as the search can make it. Bounded: the total variation stays below the bound. Penalized: what exceeds "
+        "the bound is punished, and counts all the same.",
     )
     max_tv: Real = number(
-        7.0, 0, 1e5, help="The bounded form's largest total variation.", step=0.5, usual=200, unit=" px"
+        7.0, 0, 1e5, help="The bound of the other two forms on the total variation.", step=0.5, usual=200, unit=" px"
     )
     rounding: bool = flag(True, help="Count a flow only if the image fools as an 8-bit file too.")
 
@@ -70,7 +72,7 @@ class StAdv(Attack):
                     logits = classifier(moved)
                     gain = margin(logits, labels, goal)
                     roughness = variation(leaf)
-                    punished = (roughness - self.max_tv).clamp(min=0) if bounded else roughness
+                    punished = roughness if self.constraint == "weighted" else (roughness - self.max_tv).clamp(min=0)
                     loss = (weight * punished - gain.clamp(max=1e-3)).sum()
                     gradient = gradient_of(loss, leaf)
                 moved, logits, gain, roughness = (t.detach() for t in (moved, logits, gain, roughness))

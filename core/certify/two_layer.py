@@ -36,6 +36,13 @@ class TwoLayer:
         """N×K of images N×C×H×W."""
         return self.hidden(images).clamp(min=0) @ self.second.T + self.second_bias
 
+    def detached(self) -> TwoLayer:
+        """The same matrices without gradients."""
+        first, first_bias, second, second_bias = (
+            part.detach() for part in (self.first, self.first_bias, self.second, self.second_bias)
+        )
+        return TwoLayer(first, first_bias, second, second_bias, self.shape)
+
 
 def folded(
     layers: tuple[nn.Linear, nn.Linear], mean: Tensor, std: Tensor, shape: tuple[int, int, int], dtype: torch.dtype

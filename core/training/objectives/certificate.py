@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.certify.flow_sets import NearSet
@@ -11,16 +11,30 @@ from core.certify.relaxation import lower_margins
 from core.certify.two_layer import TwoLayer, folded, two_layers
 from core.inputs import BadInput
 from core.training.objectives.base import Batch, Networks, Terms, objective
+from core.training.objectives.flows import change_per_unit, moved_batch
 from core.training.objectives.inner import classifier_of
 
 
 @objective("flow_certificate")
 def flow_certificate(
-    networks: Networks, batch: Batch, *, eps: float, weight: float = 1.0, pairs: int = 1, label_smoothing: float = 0.0
+    networks: Networks,
+    batch: Batch,
+    *,
+    eps: float,
+    weight: float = 1.0,
+    pairs: int = 1,
+    max_tv: float = 0.0,
+    steps: int = 4,
+    attacked: float = 0.0,
+    first_order: float = 0.0,
+    label_smoothing: float = 0.0,
 ) -> Terms:
     """CE(f(x), y) + λ·CE of the margins that flows of total variation `eps` leave, with λ = `weight` (Nguyen 2018, section 4.1).
 
     The margins to the `pairs` likeliest other classes are the certificate's lower bounds; those to the others are the clean ones.
+    Where flows longer than any certificate are to be withstood, two terms are added: μ·CE(f(x'), y) with μ = `attacked`, where x' is
+    moved by a flow of total variation at most `max_tv`, found anew in `steps` steps; and ν times the mean of what a flow of total
+    variation 1 changes of the lead, to first order, with ν = `first_order`.
 
     Raises:
         BadInput: the network has no two-layer form, or takes more than one channel.
@@ -38,7 +52,19 @@ def flow_certificate(
     }
     correct = logits.argmax(1) == labels
     certified = correct & (lower > 0).all(1)
-    return Terms(losses, {"accuracy": correct.float().mean(), "certified": certified.float().mean()})
+    metrics = {"accuracy": correct.float().mean(), "certified": certified.float().mean()}
+    if attacked:
+        fixed = network.detached()
+
+        def loss(moved: Tensor) -> Tensor:
+            return F.cross_entropy(fixed.logits(moved), labels, reduction="sum")
+
+        said = network.logits(moved_batch(loss, images, max_tv, int(steps)))
+        losses["attacked"] = attacked * F.cross_entropy(said, labels)
+        metrics["accuracy under flows"] = (said.argmax(1) == labels).float().mean()
+    if first_order:
+        losses["first order"] = first_order * change_per_unit(network, images, labels).mean()
+    return Terms(losses, metrics)
 
 
 def _matrices(network: nn.Module, batch: Batch) -> TwoLayer:

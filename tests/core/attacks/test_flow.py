@@ -70,7 +70,7 @@ def test_variation_is_the_sum_over_neighbours() -> None:
     assert float(variation(torch.full((1, 2, 6, 5), 3.0))) == pytest.approx(0, abs=1e-3)
 
 
-@pytest.mark.parametrize("form", ["weighted", "bounded"])
+@pytest.mark.parametrize("form", ["weighted", "bounded", "penalized"])
 def test_what_comes_back_is_the_picture_moved_by_the_flow(form: str) -> None:
     model, x = curved(seed=1), pictures(8)
     with torch.no_grad():
@@ -84,6 +84,20 @@ def test_what_comes_back_is_the_picture_moved_by_the_flow(form: str) -> None:
     assert bool((result.images[result.success].mean((1, 2, 3)) > 0.1).all()), "black is no success"
     if form == "bounded":
         assert bool((variation(flow) <= 40 * (1 + 1e-4)).all())
+
+
+def test_a_penalty_bounds_nothing_and_lowers_what_exceeds_it() -> None:
+    model, x = curved(seed=1), pictures(8)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    search = {"iterations": 40, "binary_search_steps": 3, "max_tv": 4.0}
+    hard = StAdv(constraint="bounded", **search)(model, x, y)  # type: ignore[arg-type]
+    soft = StAdv(constraint="penalized", **search)(model, x, y)  # type: ignore[arg-type]
+    assert bool((soft.success >= hard.success).all()) and int(soft.success.sum()) > int(hard.success.sum())
+    free = StAdv(constraint="penalized", tau=0.0, iterations=40, binary_search_steps=1)(model, x, y)
+    both = soft.success & free.success
+    assert bool((variation(soft.extras["flow"])[both] > 4).any())
+    assert float(variation(soft.extras["flow"])[both].mean()) < float(variation(free.extras["flow"])[both].mean())
 
 
 def test_a_bound_of_nothing_moves_nothing() -> None:
