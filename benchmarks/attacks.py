@@ -115,7 +115,9 @@ def smallest_changes(count: int, rounds: int) -> list[str]:
 def large_pictures() -> list[str]:
     """JSMA at 224 px in 2 GB, where a matrix of all pairs would not fit."""
     domain = domains.get("photos")
-    model = domain.classifier(device="cpu")
+    own = domain.classifier(device="cpu")
+    mean, std = own.mean.flatten().tolist(), own.std.flatten().tolist()
+    model = Classifier.wrap(own.network, classes=own.classes, size=224, mean=mean, std=std, channels=3)
     images, _ = domain.sample(1)
     images = torch.nn.functional.interpolate(images, (224, 224), mode="bilinear").clamp(0, 1)
     with torch.no_grad():

@@ -23,6 +23,7 @@ from core.inputs import BadInput
 from core.recipe import Example, Method, Recipe, cost
 
 MOST = 1000
+PROGRAM = "The paper bound solves a semidefinite program to within about 0.1 % of its exact value."
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,7 @@ with right:
         margin_plot(result, choice.unit, key="certify_margin")
         st.caption(
             "A margin above 0 keeps the class. Between the bound and the best attack lies what nobody knows: the gap."
+            + (f" {PROGRAM}" if "paper bound" in result.bounds else "")
         )
     if result is not None and result.flow is not None:
         st.markdown(f"**The attack's flow at {budget(result.flow_budget, choice.unit)}**")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
@@ -54,7 +55,7 @@ def margin_plot(result: CertifiedImage, unit: str, *, key: str) -> None:
                 line={"color": ADVERSARIAL, "width": 2},
             )
         )
-    for (name, values), (dash, _) in zip(result.bounds.items(), DASHES, strict=False):
+    for (name, values), (dash, _) in zip(result.bounds.items(), cycle(DASHES)):
         figure.add_trace(
             go.Scatter(x=budgets, y=values, name=name, mode="lines", line={"color": CLEAN, "dash": dash, "width": 2})
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,12 @@ from core.evaluate.proportion import Proportion, wilson
 from core.figures.colors import ADVERSARIAL, CLEAN, GRAY
 
 GAP = "gap: neither promised nor attacked"
-DASHES = (("solid", "-"), ("dash", "--"), ("dot", ":"))  # of several bounds, on the screen and on paper
+DASHES = (
+    ("solid", "-"),
+    ("dash", "--"),
+    ("dot", ":"),
+    ("dashdot", "-."),
+)  # of several bounds, on the screen and on paper
 LINES = dict(DASHES)
 MARKERS = {"circle": "o", "square-open": "s"}  # of several classifiers, on the screen and on paper
 
@@ -47,7 +53,7 @@ def margin_figure(result: CertifiedImage, unit: str) -> Figure:
         axes.plot(
             budgets, result.attacked, color=ADVERSARIAL, marker="o", markersize=3, label=f"best of {result.attacks}"
         )
-    for (name, values), (_, style) in zip(result.bounds.items(), DASHES, strict=False):
+    for (name, values), (_, style) in zip(result.bounds.items(), cycle(DASHES)):
         axes.plot(budgets, values, color=CLEAN, linestyle=style, label=name)
     axes.axhline(0, color=GRAY, linewidth=1)
     axes.set(xlabel=budget_title(result.unit, unit), ylabel="margin", ylim=(low, high))

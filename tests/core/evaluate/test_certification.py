@@ -141,6 +141,9 @@ def test_the_flow_of_the_attack_is_inside_the_budget_and_reaches_the_margin(batc
     found = certify_image(certify.build("flow", {"eps": 30.0}), network, batch[:1], label)
     assert found is not None and found.flow is not None and found.unit == "total variation in pixels"
     assert bool((found.best_bound <= found.attacked + 1e-6).all()) and found.attacked[-1] <= 0
+    drawn = [line.get_label() for line in margin_figure(found, "").axes[0].lines]
+    assert list(found.bounds) == ["joint bound", "local box bound", "paper box bound", "paper bound"]
+    assert all(name in drawn for name in found.bounds)
     flow = torch.from_numpy(found.flow)[None]
     assert float(variation(flow, border=True)) <= found.flow_budget * (1 + 1e-5)
     logits = network(warp(batch[:1], flow))[0].double()
