@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"\n{error}\n")
     else:
         for bound, limit in (("paper", 5), ("joint", 5), ("best", None)):
-            certificate = FlowCertificate(eps=4.0, bound=bound, radius=False)  # type: ignore[arg-type]
+            certificate = FlowCertificate(eps=4.0, bound=bound, find_radius=False)  # type: ignore[arg-type]
 
             def many(certificate: FlowCertificate = certificate) -> str:
                 promise = certificate(plain, images, labels)

@@ -126,7 +126,7 @@ def flow_plot(clean: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32], *, ke
         output_format="PNG",
         alt=f"The flow as arrows and as a warped grid; the farthest pixel moved {far:.2f} pixels",
     )
-    st.caption(
-        f"The farthest pixel moved {far:.2f} pixels. Arrows and grid are drawn {flow_magnification(flow):g} times as long."
-    )
+    times = flow_magnification(flow)
+    drawn = f" Arrows and grid are drawn {times:g} times as long." if times != 1 else ""
+    st.caption(f"The farthest pixel moved {far:.2f} pixels.{drawn}")
     save_menu(draw, key, "flow")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 
 from app.text import a, budget, count_of
+from core.certify import Certificate
 from core.evaluate.certification import CertifiedImage, CertifiedSet
 
 
@@ -27,12 +28,14 @@ def certify_verdict(
     if result.predicted != label:
         return f"{who} is wrong without any attack: it sees {a(name)}, not {a(classes[label])}. Nothing is certified."
     broken = next((eps for eps, margin in zip(result.budgets, result.attacked, strict=False) if margin <= 0), None)
-    attack = "" if broken is None else f" An attack at {budget(float(broken), unit)} changes it."
-    if broken is None and len(result.attacked):
+    attack = "" if broken is None else f" An attack of at most {budget(float(broken), unit)} changes it."
+    if broken is None and len(result.attacked) and result.budgets[-1] > 0:
         attack = f" No attack tried up to {budget(float(result.budgets[-1]), unit)} changes it."
     if isnan(result.radius):
         holds = [eps for eps, bound in zip(result.budgets, result.best_bound, strict=True) if bound > 0]
         radius, least = (float(holds[-1]) if holds else 0.0), "at least "
+        if radius <= 0 and len(result.budgets) > 1:  # only these budgets were looked at
+            return f"{a(name)[:1].upper()}{a(name)[1:]} is not certified at {budget(float(result.budgets[1]), unit)}.{attack}"
     else:
         radius, least = result.radius, ""
     if radius <= 0:
@@ -40,6 +43,40 @@ def certify_verdict(
     return (
         f"{a(name)[:1].upper()}{a(name)[1:]} is certified up to {least}{budget(radius, unit)} ({result.unit}).{attack}"
     )
+
+
+def promise_text(result: CertifiedImage, certificate: Certificate, title: str, label: int, unit: str) -> str:
+    """What the certificate promises of this image, and what it does not.
+
+    Args:
+        title: of the classifier.
+        label: as in `certify_verdict`.
+    """
+    certified = (
+        [eps for eps, bound in zip(result.budgets, result.best_bound, strict=True) if bound > 0]
+        if result.bounds
+        else []
+    )
+    radius = max(certified, default=0.0) if isnan(result.radius) else result.radius
+    if result.predicted != label or radius <= 0:
+        words = f"Nothing is promised for this image. The threat model: {certificate.threat_model} "
+    else:
+        words = (
+            f"Promised: no change inside the threat model takes the class away, for ε up to {budget(radius, unit)}. "
+            f"{certificate.threat_model} "
+        )
+    alpha = certificate.values().get("alpha")
+    if alpha is None:
+        words += "It holds for the network in exact arithmetic. "
+    else:
+        words += (
+            f"The promise is about the smoothed classifier, the likeliest class under noise, not about {title} without noise; it is wrong "
+            f"for an image with a probability of at most {alpha:g}. "
+        )
+    words += "Not promised: anything about other changes, such as a patch, a rotation or a larger budget, or that the class is the true one."
+    if len(result.attacked):
+        words += " An image that is not certified need not be attackable: in the gap between the bound and the best attack nothing is known."
+    return words
 
 
 def certified_set_verdict(result: CertifiedSet, unit: str) -> str:

@@ -46,7 +46,7 @@ class FlowCertificate(Certificate):
         help="Joint: all pixels share the budget. Local box: each pixel alone, from its neighborhood. Paper box: each pixel alone, the "
         "same for all images. Paper: that box and the semidefinite bound. Best: the highest of the joint bound and the local box.",
     )
-    radius: bool = flag(
+    find_radius: bool = flag(
         True, help="Work out the largest certified total variation of each image; twelve times the work."
     )
 
@@ -75,7 +75,7 @@ class FlowCertificate(Certificate):
         correct = predicted == labels
         margin = self.margin(network, images, predicted, images.new_full((len(images),), self.eps))
         radius = torch.full_like(margin, torch.nan)
-        if self.radius:
+        if self.find_radius:
             radius = torch.zeros_like(margin)
             if bool(correct.any()):
                 radius[correct] = self._radius(network, images[correct], predicted[correct])

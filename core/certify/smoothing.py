@@ -31,7 +31,7 @@ class Smoothing(Certificate):
     title: ClassVar[str] = "Randomized smoothing"
     summary: ClassVar[str] = "The class of most noisy copies, with a radius that holds with high confidence."
     paper: ClassVar[str] = "Cohen et al. 2019, theorem 1 and section 3.2"
-    threat_model: ClassVar[str] = "The image changes by any perturbation up to an L2 length."
+    threat_model: ClassVar[str] = "Any change of the image whose L2 length is at most the certified radius."
     unit: ClassVar[str] = "L2 on images in [0, 1]"
 
     sigma: Real = number(

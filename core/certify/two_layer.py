@@ -72,7 +72,7 @@ def why_not(classifier: Classifier) -> str | None:
     if two_layers(classifier.network) is None:
         return (
             f"{classifier.title} is no two-layer network (flatten, linear, ReLU, linear), and the flow certificate is for these alone; "
-            "choose mlp or mlp_certified of MNIST."
+            "choose one of MNIST's two-layer networks."
         )
     if classifier.channels != 1:
         return f"{classifier.title} takes images of {classifier.channels} channels, and the flow certificate is for gray images."

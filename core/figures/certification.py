@@ -13,7 +13,7 @@ from core.evaluate.certification import CertifiedImage, CertifiedSet, Values
 from core.evaluate.proportion import Proportion, wilson
 from core.figures.colors import ADVERSARIAL, CLEAN, GRAY
 
-GAP = "gap: neither promised nor attacked"
+GAP = "gap: where the smallest margin lies"
 DASHES = (
     ("solid", "-"),
     ("dash", "--"),

@@ -64,7 +64,7 @@ class CertFigure6(PaperTable):
                     fooled[rows] = attacked(classifier, x[rows], y[rows], t[rows], eps, settings.seed)
                 counts["fooled"].append(int(fooled.sum()))
                 for word, bound in BOUNDS.items():
-                    promise = FlowCertificate(eps=eps, bound=bound, radius=False)(classifier, x, y)
+                    promise = FlowCertificate(eps=eps, bound=bound, find_radius=False)(classifier, x, y)
                     assert promise is not None
                     counts[word].append(int(promise.certified.sum()))
             found[title] = counts

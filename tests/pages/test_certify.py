@@ -39,7 +39,7 @@ def test_one_image_has_its_bound_its_attack_and_the_gap() -> None:
     shown = lines(app)
     assert shown["L∞ bounds"] == pytest.approx(found.best_bound, rel=1e-4)
     assert shown["best of APGD-CE and PGD"] == pytest.approx(found.attacked, rel=1e-3)
-    assert "gap: neither promised nor attacked" in shown
+    assert "gap: where the smallest margin lies" in shown
     name = scene.classifier.classes[scene.label]
     assert f" {name} is certified up to {found.radius:.3g} (L∞)." in verdict(app)
     assert "No attack tried up to 0.01 changes it." in verdict(app)
@@ -88,11 +88,11 @@ def test_the_first_that_fits_is_shown_and_long_work_waits_for_a_word() -> None:
     app = visit("certify", Recipe().to_link())
     assert verdict(app).startswith("The certificate would take about 50")
     assert app.button(key="again_certified_image").label == "Run anyway"
-    assert "smoothed classifier" in words(app)
+    assert "Threat model: Any change of the image whose L2 length" in words(app) and "Promised" not in words(app)
 
 
 def test_a_flow_is_drawn_and_two_networks_stand_in_one_plot() -> None:
-    certificate = Method(name="flow", params={"eps": 4.0, "bound": "joint", "radius": False})
+    certificate = Method(name="flow", params={"eps": 4.0, "bound": "joint", "find_radius": False})
     recipe = Recipe(domain="mnist", classifier="mlp").but(view={"certificate": certificate.model_dump()})
     app = visit("certify", recipe.to_link())
     assert "The attack's flow at 4 px" in words(app) and "The farthest pixel moved" in words(app)
@@ -110,4 +110,17 @@ def test_a_flow_is_drawn_and_two_networks_stand_in_one_plot() -> None:
     plain = domains.get("mnist").classifier_title("mlp")
     assert [trace["name"].partition(": ")[0] for trace in data] == [plain, plain, certified, certified]
     said = words(app).replace("\\", "")
+    assert "radius" not in [toggle.label for toggle in app.toggle], "it is always worked out for one image"
     assert f"{plain}: " in said and f"{certified}: " in said and said.count("images are certified at 4 px") == 2
+
+
+def test_a_set_that_would_take_too_long_is_refused_and_a_stopped_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not domains.get("mnist").splits():
+        pytest.skip("no data set to certify images of")
+    app = visit("certify", RECIPE.but(view={"certificate": SMOOTHING.model_dump()}).to_link())
+    app.number_input(key="certify_count_mnist").set_value(5)
+    monkeypatch.setattr("core.recipe.cost.ASK", 0.001)
+    monkeypatch.setenv("MIRAGE_MOST_SECONDS", "0.002")
+    app.button(key="certify_run").click().run()
+    assert not app.exception and "this server runs 2.0 ms at most" in words(app) and "This takes about" in words(app)
+    assert app.button(key="again_certified_set").disabled

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import nan
 
 import numpy as np
 import pytest
 
-from app.verdicts.certify import certified_set_verdict, certify_verdict
+from app.verdicts.certify import certified_set_verdict, certify_verdict, promise_text
+from core import certify
 from core.evaluate.certification import CertifiedImage, CertifiedSet
 from core.evaluate.proportion import Proportion
 
@@ -24,7 +26,7 @@ def image(predicted: int = 0, radius: float = 0.1, attacked: tuple[float, ...] =
 @pytest.mark.parametrize(
     ("result", "smoothed", "known", "sentence"),
     [
-        (image(), False, True, "A cat is certified up to 0.1 (L∞). An attack at 0.2 changes it."),
+        (image(), False, True, "A cat is certified up to 0.1 (L∞). An attack of at most 0.2 changes it."),
         (
             image(attacked=(1.0, 0.5, 0.1)),
             False,
@@ -32,7 +34,13 @@ def image(predicted: int = 0, radius: float = 0.1, attacked: tuple[float, ...] =
             "A cat is certified up to 0.1 (L∞). No attack tried up to 0.2 changes it.",
         ),
         (image(radius=nan, attacked=()), False, True, "A cat is certified up to at least 0.1 (L∞)."),
-        (image(radius=0.0), False, True, "No radius is certified for a cat. An attack at 0.2 changes it."),
+        (
+            replace(image(radius=nan, attacked=()), bounds={"bound": np.array([1.0, -0.2, -3.0])}),
+            False,
+            True,
+            "A cat is not certified at 0.1.",
+        ),
+        (image(radius=0.0), False, True, "No radius is certified for a cat. An attack of at most 0.2 changes it."),
         (
             image(predicted=-1),
             True,
@@ -55,6 +63,16 @@ def image(predicted: int = 0, radius: float = 0.1, attacked: tuple[float, ...] =
 )
 def test_one_image(result: CertifiedImage, smoothed: bool, known: bool, sentence: str) -> None:
     assert certify_verdict(result, smoothed, CLASSES, 0, known, "") == sentence
+
+
+def test_only_what_is_certified_is_promised() -> None:
+    certificate = certify.LinfCertificate(eps=0.2)
+    said = promise_text(image(), certificate, "Net", 0, "")
+    assert said.startswith("Promised: ") and "for ε up to 0.1." in said and "in the gap" in said
+    for result in (image(radius=0.0), image(predicted=1), image(predicted=-1)):
+        assert promise_text(result, certificate, "Net", 0, "").startswith("Nothing is promised for this image.")
+    smoothed = promise_text(image(attacked=()), certify.Smoothing(alpha=0.01), "Net", 0, "")
+    assert "not about Net without noise" in smoothed and "at most 0.01" in smoothed and "in the gap" not in smoothed
 
 
 def test_a_set() -> None:

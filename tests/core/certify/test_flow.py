@@ -21,7 +21,7 @@ EPS = 12.0
 
 
 def certified(classifier: Classifier, images: Tensor, labels: Tensor, **params: object) -> Certified:
-    found = FlowCertificate(**{"radius": False, **params})(classifier, images, labels)
+    found = FlowCertificate(**{"find_radius": False, **params})(classifier, images, labels)
     assert found is not None
     return found
 
@@ -117,7 +117,7 @@ def test_the_radius_is_certified_and_little_more_is_not() -> None:
 
 def test_training_with_the_certificate_raises_it() -> None:
     images, labels = (each[:100] for each in digits())
-    plain, trained = (certified(small_network(eps), images, labels, eps=EPS, radius=True) for eps in (0.0, EPS))
+    plain, trained = (certified(small_network(eps), images, labels, eps=EPS, find_radius=True) for eps in (0.0, EPS))
     assert (
         float(trained.radius.mean()) > float(plain.radius.mean()) and int((trained.radius > plain.radius).sum()) >= 60
     )

@@ -33,10 +33,10 @@ def test_figure_6_counts_successes_and_certified_images(data: Path, monkeypatch:
             attack = BoundedFlow(max_tv=eps, iterations=15, restarts=1)
             successes |= attack(classifier, images, labels, Goal.toward(targets)).success
             assert f"({int(successes.sum())} of 30;" in str(row[f"{title}: targeted success"])
-        promise = FlowCertificate(eps=7, radius=False)(classifier, images, labels)
+        promise = FlowCertificate(eps=7, find_radius=False)(classifier, images, labels)
         assert promise is not None
         assert f"({int(promise.certified.sum())} of 30;" in str(measured.rows[1][f"{title}: certified"])
-        paper = FlowCertificate(eps=0, bound="paper", radius=False)(classifier, images, labels)
+        paper = FlowCertificate(eps=0, bound="paper", find_radius=False)(classifier, images, labels)
         assert paper is not None
         assert f"({int(paper.certified.sum())} of 30;" in str(
             measured.rows[0][f"{title}: certified by the paper's bound"]

@@ -40,7 +40,7 @@ def test_the_margins_are_those_of_the_certificate_or_below() -> None:
     """Up to 4 pixels of total variation; the certificate may use another bound beside."""
     data = batch()
     terms = OBJECTIVES["flow_certificate"]({"classifier": network()}, data, eps=3.9, pairs=9)
-    promise = FlowCertificate(eps=3.9, radius=False)(small_network(0.0), data.images, data.labels)
+    promise = FlowCertificate(eps=3.9, find_radius=False)(small_network(0.0), data.images, data.labels)
     assert promise is not None
     count = round(20 * float(terms.metrics["certified"]))
     assert 0 < count <= int(promise.certified.sum())

@@ -1,0 +1,149 @@
+"""Certified accuracy on images of the data set, of one classifier or of two beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from app import theme
+from app.components.tables import Row, table
+from app.plots.certify_plots import certified_accuracy_plot
+from app.runtime import background, progress
+from app.state import result_keys, results
+from app.state.result_keys import Kind, ResultKey, device_name
+from app.text import budget, duration
+from app.verdicts.certify import certified_set_verdict
+from core import domains
+from core.certify import Certificate
+from core.evaluate.certification import CertifiedSet, certify_set
+from core.recipe import Example, Method, Progress, Recipe, cost
+
+MOST = 1000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The certificate as it is set, and the unit in which its budget is written."""
+
+    method: Method
+    certificate: Certificate
+    unit: str
+
+    @property
+    def samples(self) -> int:
+        """Noisy copies of each image; 0 for a certificate that draws none."""
+        return int(self.certificate.values().get("samples", 0))
+
+
+def show(recipe: Recipe, example: Example, choice: Choice) -> None:
+    """Certified accuracy of the recipe's classifier, and of another one beside it."""
+    domain = domains.get(recipe.domain)
+    if not domain.splits():
+        st.info(theme.plain(domain.missing() or "This domain has no data set to certify images of."))
+        return
+    split = "test" if "test" in domain.splits() else domain.splits()[0]
+    most = min(MOST, domain.count(split))
+    own = example.classifier.name
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        count = int(st.number_input("Images", 2, most, min(20, most), 1, key=f"certify_count_{domain.name}", width=160))
+        other = st.selectbox(
+            "Beside",
+            ["", *_others_that_fit(domain, example, choice.certificate)],
+            format_func=lambda name: domain.classifier_title(name) if name else "none",
+            key=f"certify_beside_{domain.name}_{own}_{choice.method.name}",
+            help="Another classifier, whose curves are drawn into the same plot.",
+            width=320,
+        )
+        pressed = st.button(f"Certify {count} images", type="primary", icon=":material/play_arrow:", key="certify_run")
+    seconds = cost.query_seconds(recipe.domain, choice.samples * count)
+    if cost.on_device(seconds, device_name()) > cost.ASK:
+        st.caption(f"This takes about {duration(cost.on_device(seconds, device_name()))} for each classifier.")
+    keys = {
+        name: result_keys.certified_set(
+            recipe if name == own else recipe.but(classifier=name), choice.method, count, split
+        )
+        for name in ((own, other) if other else (own,))
+    }
+    if pressed:
+        st.session_state.certify_asked = tuple(keys.values())
+        for key in keys.values():
+            background.invalidate(key)
+    found: dict[str, CertifiedSet] = {}
+    for name, key in keys.items():
+        if results.get(key) is None and key in st.session_state.get("certify_asked", ()):
+            _start(key, choice, example, name, count, split, recipe.seed, seconds)
+        result = results.get(key)
+        if result is None:
+            break  # one job at a time
+        found[domain.classifier_title(name)] = result
+    _report(keys, domain)
+    if found:
+        _draw(found, choice.unit)
+        attacks = next(iter(found.values())).attacks
+        st.caption(
+            f"{count} images of the {split} part, seed {recipe.seed}. 95 % intervals (Wilson). "
+            + (f"Attacks: {attacks}." if attacks else "")
+        )
+
+
+def _others_that_fit(domain: domains.Domain, example: Example, certificate: Certificate) -> list[str]:
+    """The domain's other classifiers on this machine that have the form which the certificate needs; looked up once."""
+    place = f"certify_fits_{domain.name}_{certificate.name}"
+    if place not in st.session_state:
+        here = (name for name in domain.classifier_names() if domain.is_local(name))
+        st.session_state[place] = [name for name in here if certificate.fits(example.load(name)) is None]
+    return [name for name in st.session_state[place] if name != example.classifier.name]
+
+
+def _start(
+    key: ResultKey[CertifiedSet],
+    choice: Choice,
+    example: Example,
+    name: str,
+    count: int,
+    split: str,
+    seed: int,
+    seconds: float,
+) -> None:
+    """Begin to certify that many images with the classifier of that name."""
+    own, load, domain = example.classifier, example.load, domains.get(example.classifier.domain)
+    title = domain.classifier_title(name)
+
+    def work(watch: progress.Reports) -> CertifiedSet | None:
+        def named(part: Progress) -> bool:
+            return watch(replace(part, text=f"{title}: {part.text}"))
+
+        images, labels = domain.sample(count, split=split, seed=seed)
+        classifier = own if name == own.name else load(name)
+        return certify_set(choice.certificate, classifier, images, labels, seed=seed, on_progress=named)
+
+    background.start(key, f"{title}: {choice.certificate.title}", work, seconds=seconds)
+
+
+def _report(keys: dict[str, ResultKey[CertifiedSet]], domain: domains.Domain) -> None:
+    """How far the work is, or why a classifier has no result, with a button that begins it again."""
+    if progress.show_progress(Kind.CERTIFIED_SET):
+        return
+    for name, key in keys.items():
+        if results.get(key) is None and background.blocked(key):
+            st.write(theme.plain(progress.status_text(key, "", f"The certificate of {domain.classifier_title(name)}")))
+            progress.retry_button(key)
+            return
+
+
+def _draw(found: dict[str, CertifiedSet], unit: str) -> None:
+    """Sentences, plot and table of the classifiers that are done, by their titles."""
+    for title, result in found.items():
+        text = certified_set_verdict(result, unit)
+        st.write(theme.plain(f"{title}: {text}" if len(found) > 1 else text))
+    certified_accuracy_plot(found, unit, key="certify_set")
+    rows: list[Row] = []
+    for title, result in found.items():
+        for number, (eps, share) in enumerate(zip(result.budgets, result.certified, strict=True)):
+            row: Row = {"classifier": title} if len(found) > 1 else {}
+            row.update({"ε": budget(float(eps), unit), "certified": str(share)})
+            if result.attacked:
+                row["under attack"] = str(result.attacked[number])
+            rows.append(row)
+    table(rows, key="certify_table", name="certified")
