@@ -68,11 +68,11 @@ def test_one_image(result: CertifiedImage, smoothed: bool, known: bool, sentence
 def test_only_what_is_certified_is_promised() -> None:
     certificate = certify.LinfCertificate(eps=0.2)
     said = promise_text(image(), certificate, "Net", 0, "")
-    assert said.startswith("Promised: ") and "for ε up to 0.1." in said and "in the gap" in said
+    assert said.startswith("Promised: ") and "for ε up to 0.1." in said and "between bound and best attack" in said
     for result in (image(radius=0.0), image(predicted=1), image(predicted=-1)):
         assert promise_text(result, certificate, "Net", 0, "").startswith("Nothing is promised for this image.")
     smoothed = promise_text(image(attacked=()), certify.Smoothing(alpha=0.01), "Net", 0, "")
-    assert "not about Net without noise" in smoothed and "at most 0.01" in smoothed and "in the gap" not in smoothed
+    assert "not about Net without noise" in smoothed and "at most 0.01" in smoothed and "between bound" not in smoothed
 
 
 def test_a_set() -> None:
