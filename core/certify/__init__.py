@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from core.certify.base import REGISTRY, Certificate, Certified, Run
+from core.certify.flow import FlowCertificate
 from core.certify.linf import LinfCertificate
 from core.certify.smoothing import Smoothing
 from core.registry import load_package
@@ -13,4 +14,15 @@ load_package(sys.modules[__name__])
 
 get, build, names = REGISTRY.get, REGISTRY.build, REGISTRY.names
 
-__all__ = ["REGISTRY", "Certificate", "Certified", "LinfCertificate", "Run", "Smoothing", "build", "get", "names"]
+__all__ = [
+    "REGISTRY",
+    "Certificate",
+    "Certified",
+    "FlowCertificate",
+    "LinfCertificate",
+    "Run",
+    "Smoothing",
+    "build",
+    "get",
+    "names",
+]

@@ -2,6 +2,7 @@
 
 python -m core list
 python -m core attack IMAGE --attack pgd --eps 8/255 --defense jpeg --out DIR
+python -m core certify linf --domain mnist --classifier mlp_certified --eps 0.01
 python -m core run RECIPE.json --out DIR
 python -m core train PLAN_NAME|PLAN.json
 python -m core measure hgd_cifar10_vgg
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from core import files, memory, plugins
-from core.cli import attack, evaluate, measure, methods, run, train
+from core.cli import attack, certify, evaluate, measure, methods, run, train
 from core.inputs import BadInput
 from core.models import artifacts
 
@@ -32,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for sentence in (*plugins.problems(), *artifacts.problems()):
         _print_problem(f"warning: {sentence}")
     try:
-        # The flags of `attack` depend on which attack it is, so the rest of the line is read in a second pass.
+        # The flags of `attack` and `certify` depend on the method, so the rest of the line is read in a second pass.
         options, rest = _parser().parse_known_args(arguments)
-        if rest and options.command != "attack":
+        if rest and options.command not in ("attack", "certify"):
             _parser().error(f"unrecognized arguments: {' '.join(rest)}")
         return int(options.act(options, rest))
     except BadInput as error:
@@ -57,6 +58,6 @@ def _print_problem(sentence: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m core", description="Mirage without a screen.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in (methods, run, attack, evaluate, train, measure):
+    for command in (methods, run, attack, certify, evaluate, train, measure):
         command.add_command(commands)
     return parser

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 import numpy as np
 import numpy.typing as npt
 
-from core import attacks, domains, files
-from core.cli.options import Commands, add_output_flags
-from core.cli.recipes import run_and_save, upload
-from core.inputs import BadInput
-from core.recipe import Method, Picture, Recipe
-from core.recipe.notation import COLUMN, COLUMN_HELP, parse_column, parse_value
+from core import attacks, domains
+from core.cli.options import Commands, add_output_flags, parse_parameters
+from core.cli.recipes import find_picture, run_and_save
+from core.recipe import Method, Recipe
+from core.recipe.notation import COLUMN, COLUMN_HELP, parse_column
 
 
 def add_command(commands: Commands) -> None:
@@ -49,24 +47,9 @@ def add_command(commands: Commands) -> None:
 
 def act(options: argparse.Namespace, rest: list[str]) -> int:
     """Attack one image and save the outcome."""
-    method = attacks.get(options.attack)
-    flags = argparse.ArgumentParser(prog=f"python -m core attack --attack {options.attack}", add_help=False)
-    for parameter in method.parameters():
-        flags.add_argument(f"--{parameter.name}", help=parameter.help, default=argparse.SUPPRESS)
-    params = {name: parse_value(text) for name, text in vars(flags.parse_args(rest)).items()}
+    params = parse_parameters(f"attack --attack {options.attack}", attacks.get(options.attack), rest)
     uploads: dict[str, npt.NDArray[np.uint8]] = {}
-    domain = domains.get(options.domain)
-    if any(item.name == options.image for item in domain.gallery()) and not os.path.isfile(options.image):
-        picture = Picture(name=options.image, fit=options.fit)
-    elif os.path.lexists(options.image):
-        digest = upload(options.image, uploads)
-        name = files.shown(os.path.basename(options.image))[:80]
-        picture = Picture(kind="upload", name=name, digest=digest, fit=options.fit)
-    else:
-        names = ", ".join(item.name for item in domain.gallery())
-        raise BadInput(
-            f"{files.shown(options.image)!r} is neither a file nor in the gallery of {domain.title}, which has {names}."
-        )
+    picture = find_picture(domains.get(options.domain), options.image, options.fit, uploads)
     recipe = Recipe(
         domain=options.domain,
         classifier=options.classifier,

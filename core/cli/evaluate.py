@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 from pathlib import Path
-
-import torch
 
 from core import detectors, files
 from core.cli.options import Commands
 from core.cli.progress_bar import ProgressBar
+from core.cli.tables import made_by, save_tables
 from core.device import pick
 from core.evaluate.cluster import distribute
 from core.evaluate.eps_grid import at_each_eps
@@ -20,7 +18,6 @@ from core.evaluate.plan import Plan
 from core.evaluate.report import matrix, report
 from core.evaluate.running import devices_note, evaluate
 from core.evaluate.store import RunStore
-from core.evaluate.tables import Row, csv, latex
 from core.inputs import BadInput
 from core.progress import OnProgress
 from core.recipe.notation import COLUMN, COLUMN_HELP, parse_chain, parse_column
@@ -96,7 +93,7 @@ def _evaluate(plan: Plan, options: argparse.Namespace, on_progress: OnProgress) 
             evaluate(run, device=options.device, on_progress=on_progress)
         metrics = Metrics(run)
         text = report(metrics)
-        _save(options.out, plan.name, text, matrix(metrics))
+        save_tables(options.out, plan.name, text, matrix(metrics))
         print(f"{text}\nSaved in {files.shown(options.out)}; the run is {files.shown(run.path)}.")
     return 0
 
@@ -116,8 +113,8 @@ def _measure(table: PaperTable, options: argparse.Namespace, on_progress: OnProg
     measured = table.measure(settings, on_progress)
     if measured is None:
         return 1
-    text = f"{measured.report}\n{_made_by(options, measured.n_images)}"
-    _save(options.out, table.name, text, measured.rows)
+    text = f"{measured.report}\n{made_by(_command(options, measured.n_images))}"
+    save_tables(options.out, table.name, text, measured.rows)
     where = "" if measured.run_file is None else f"; the run is {files.shown(measured.run_file)}"
     print(f"{text}\nSaved in {files.shown(options.out)}{where}.")
     return 0
@@ -151,14 +148,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _made_by(options: argparse.Namespace, n_images: int) -> str:
-    """The command that makes the same table again, and the versions that made this one; a line of Markdown."""
-    flags = [f"--domain {options.domain}"] if options.domain else []
-    flags += [f"--classifier {name}" for name in options.classifier]
-    command = " ".join([options.table_or_plan, f"--images {n_images}", f"--seed {options.seed}", *flags])
-    return f"Made by `python -m core evaluate {command}` with torch {torch.__version__}, Python {platform.python_version()}.\n"
-
-
-def _save(folder: Path, name: str, text: str, rows: list[Row]) -> None:
-    for ending, content in (("md", text), ("csv", csv(rows)), ("tex", latex(rows))):
-        (folder / f"{name}.{ending}").write_text(content, encoding="utf-8")
+def _command(options: argparse.Namespace, n_images: int) -> list[str]:
+    """The words that make the same table again."""
+    words = ["evaluate", options.table_or_plan, "--images", str(n_images), "--seed", str(options.seed)]
+    words += ["--domain", options.domain] if options.domain else []
+    return words + [word for name in options.classifier for word in ("--classifier", name)]

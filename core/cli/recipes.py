@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +14,9 @@ import numpy.typing as npt
 from core import domains, files, images
 from core.cli.progress_bar import ProgressBar
 from core.declaration import shown
+from core.domains import Domain
 from core.inputs import BadInput
-from core.recipe import Outcome, Recipe, run
+from core.recipe import Outcome, Picture, Recipe, run
 
 
 def upload(path: str | Path, uploads: dict[str, npt.NDArray[np.uint8]]) -> str:
@@ -25,6 +28,25 @@ def upload(path: str | Path, uploads: dict[str, npt.NDArray[np.uint8]]) -> str:
     except BadInput as error:
         raise BadInput(f"{files.shown(path)}: {error}") from None
     return digest
+
+
+def find_picture(
+    domain: Domain, image: str, fit: Literal["crop", "pad", "stretch"], uploads: dict[str, npt.NDArray[np.uint8]]
+) -> Picture:
+    """The image that a user names: a file, which is read into `uploads`, or a name in the domain's gallery.
+
+    Raises:
+        BadInput: it is neither, or the file is no image.
+    """
+    names = [item.name for item in domain.gallery()]
+    if image in names and not os.path.isfile(image):
+        return Picture(name=image, fit=fit)
+    if not os.path.lexists(image):
+        raise BadInput(
+            f"{files.shown(image)!r} is neither a file nor in the gallery of {domain.title}, which has {', '.join(names)}."
+        )
+    digest = upload(image, uploads)
+    return Picture(kind="upload", name=files.shown(os.path.basename(image))[:80], digest=digest, fit=fit)
 
 
 def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], options: argparse.Namespace) -> int:

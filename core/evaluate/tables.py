@@ -19,6 +19,7 @@ _LATEX = {
     "✓": r"\checkmark{}",
     "✗": r"$\times$",
     "∞": r"$\infty$",
+    "ε": r"$\varepsilon$",
     "→": r"$\rightarrow$",
     "×": r"$\times$",
 }

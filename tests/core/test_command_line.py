@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from core import Recipe, domains, images, training
-from core.cli import evaluate, main, recipes
+from core.cli import certify, evaluate, main, recipes
 
 
 def test_list_names_every_method_and_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +95,22 @@ def test_an_image_file_of_the_users_and_its_recipe(tmp_path: Path) -> None:
         ("attack cat --seed -3", "seed"),
         ("run missing.json", "missing.json"),
         ("attack cat --device cuda:9", "no device"),
+        ("certify magic", "no certificate called 'magic'; there are flow, linf, smoothing"),
+        ("certify linf --domain nowhere", "no domain called"),
+        ("certify linf --domain mnist --classifier nobody", "no classifier called"),
+        ("certify linf --domain mnist --eps 9", "eps is 9; it must be at most 1"),
+        ("certify flow --domain mnist --bound narrow", "bound is 'narrow'"),
+        ("certify linf --images 1", "Randomized smoothing takes any classifier"),
+        ("certify flow --domain mnist --classifier a --image 0", "no two-layer network"),
+        ("certify smoothing --domain cifar10", "not on this machine"),
+        ("certify smoothing --domain mnist --split middle", "no split called 'middle'; it has test, train"),
+        ("certify linf --domain mnist --images 0", "ask for 1 to 360"),
+        ("certify linf --domain mnist --seed -3", "seed"),
+        ("certify linf --domain mnist --label 3", "name an image, too"),
+        ("certify linf --domain mnist --image 0 --label ten", "no class of MNIST"),
+        ("certify linf --domain mnist --image nobody.png", "neither a file nor in the gallery"),
+        ("certify linf --domain mnist --device cuda:9", "no device"),
+        ("certify linf --domain mnist --image 0 --device cuda:9", "no device"),
     ],
 )
 def test_mistakes_get_one_sentence(
@@ -102,7 +118,7 @@ def test_mistakes_get_one_sentence(
 ) -> None:
     assert main([*words.split(), "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert sentence in error
+    assert sentence in error and error.count("\n") == 1
     assert "Traceback" not in error
 
 
@@ -115,18 +131,23 @@ def test_it_runs_as_a_module() -> None:
 
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any attack, evaluation or training fails the test."""
+    """Any attack, certificate, evaluation or training fails the test."""
 
     def begun(*_: object, **__: object) -> None:
         pytest.fail("the work began")
 
-    for module, name in ((recipes, "run"), (training, "train"), (evaluate, "evaluate")):
+    works = (recipes, "run"), (training, "train"), (evaluate, "evaluate"), (certify, "certify_set")
+    for module, name in (*works, (certify, "load_example")):
         monkeypatch.setattr(module, name, begun)
 
 
 @pytest.mark.usefixtures("no_work")
 @pytest.mark.parametrize(
-    "command", ["attack cat", "run RECIPE", "train mnist_a", "evaluate --images 1", "evaluate PLAN"]
+    "command",
+    [
+        *("attack cat", "run RECIPE", "train mnist_a", "evaluate --images 1", "evaluate PLAN"),
+        *("certify linf --domain mnist", "certify linf --domain mnist --image 0"),
+    ],
 )
 @pytest.mark.parametrize("out", ["FILE", "FILE/below", "/proc/nowhere", "nul\0"])
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(
@@ -142,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
 
 
 @pytest.mark.usefixtures("no_work")
-@pytest.mark.parametrize("command", ["run", "evaluate", "attack"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "attack", "certify linf --image"])
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -168,7 +189,7 @@ def test_files_that_cannot_be_read_are_one_sentence(
         path.write_bytes("{é".encode("latin-1"))
     if name == "huge":
         os.truncate(path, 30_000_000)
-    assert main([command, str(path), "--out", str(tmp_path / "out")]) == 2
+    assert main([*command.split(), str(path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.startswith("mirage: ") and re.search(words, error) and error.count("\n") == 1, error
 

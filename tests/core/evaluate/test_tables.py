@@ -21,3 +21,4 @@ def test_csv_reads_back() -> None:
 
 def test_latex_escapes() -> None:
     assert r"LGS\_2 \& \{co\} & 70.9 \\" in latex(ROWS)
+    assert r"$\varepsilon$, L$\infty$ \\" in latex([{"ε, L∞": 1}])

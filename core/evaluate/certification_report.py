@@ -1,0 +1,115 @@
+"""What certificates promise of an image and of a set, as text and rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+from core.certify import Certificate
+from core.declaration import Parameter, shown
+from core.evaluate.certification import CertifiedImage, CertifiedSet
+from core.evaluate.tables import Row, markdown
+
+
+def set_rows(result: CertifiedSet, unit: str) -> list[Row]:
+    """A row per budget, written in that unit: the certified share, and the one that stays right under attack."""
+    return [
+        {
+            f"ε, {result.unit}": shown(float(eps), unit),
+            "certified": str(share),
+            "right under attack": str(result.attacked[number]) if result.attacked else "–",
+        }
+        for number, (eps, share) in enumerate(zip(result.budgets, result.certified, strict=True))
+    ]
+
+
+def image_rows(result: CertifiedImage, unit: str, classes: Sequence[str]) -> list[Row]:
+    """A row per budget: lower bounds of the margin and the smallest margin under attack; for no budgets, one with the radius."""
+    if not len(result.budgets):
+        name = "–" if result.predicted < 0 else classes[result.predicted]
+        return [{"class": name, f"certified radius, {result.unit}": shown(result.radius, unit)}]
+    columns = dict(result.bounds) if len(result.bounds) > 1 else {}
+    if result.bounds:
+        columns["best bound"] = result.best_bound
+    if len(result.attacked):
+        columns["best attacked margin"] = result.attacked
+    return [
+        {
+            f"ε, {result.unit}": shown(float(eps), unit),
+            **{name: float(f"{values[number]:.4g}") for name, values in columns.items()},
+        }
+        for number, eps in enumerate(result.budgets)
+    ]
+
+
+def set_sentence(result: CertifiedSet, unit: str) -> str:
+    """How many images are certified and stay right at the largest budget; of a certificate without attacks, at half of it."""
+    place = len(result.budgets) - 1 if result.attacked else len(result.budgets) // 2
+    share, eps = result.certified[place], shown(float(result.budgets[place]), unit)
+    text = f"At ε {eps} ({result.unit}), {share.successes} of {share.count} images are certified"
+    if result.attacked:
+        left = result.attacked[place].successes
+        text += f", and {left} stay right under attack"
+        if left > share.successes:
+            text += f"; of the {left - share.successes} between, nothing is known"
+    if result.abstained:
+        text += f"; the certificate abstains on {result.abstained}"
+    return f"{text}."
+
+
+def image_sentence(result: CertifiedImage, unit: str, classes: Sequence[str], label: int | None) -> str:
+    """The class, its certified radius, and the smallest budget at which an attack changes it.
+
+    Args:
+        label: the true class; None where it is unknown.
+    """
+    if result.predicted < 0:
+        return "The certificate abstains: no class is sure to be the likeliest one under noise."
+    name = repr(classes[result.predicted])
+    if label is not None and result.predicted != label:
+        return f"The class is {name}, and the true one is {classes[label]!r}: wrong without an attack, so nothing is certified."
+    true = "the true class is unknown" if label is None else "the true one"
+    radius, least = result.radius, ""
+    if isnan(radius) and result.bounds:
+        radius, least = max((float(eps) for eps in result.budgets[result.best_bound > 0]), default=0.0), "at least "
+    if isnan(radius):
+        certified = "the certificate works out no radius"
+    else:
+        certified = (
+            f"certified up to {least}ε {shown(radius, unit)} ({result.unit})" if radius > 0 else "no ε is certified"
+        )
+    text = f"The class is {name} ({true}); {certified}."
+    if len(result.attacked):
+        changed = [eps for eps, margin in zip(result.budgets, result.attacked, strict=True) if margin <= 0]
+        eps = shown(float(changed[0] if changed else result.budgets[-1]), unit)
+        text += f" An attack at ε {eps} changes it." if changed else f" No attack tried up to ε {eps} changes it."
+    return text
+
+
+def report(
+    certificate: Certificate,
+    parameters: tuple[Parameter, ...],
+    classifier: str,
+    images: Sequence[str],
+    attacks: str,
+    rows: Sequence[Row],
+    sentence: str,
+) -> str:
+    """The whole of it as Markdown.
+
+    Args:
+        parameters: the certificate's, with the defaults and units of a domain.
+        classifier: its title.
+        images: what there is to say about the images, a line each.
+        attacks: titles of those that were run; empty for none.
+    """
+    lines = [
+        f"Certificate: {certificate.described(parameters)}. {certificate.paper}.",
+        f"Threat model: {certificate.threat_model}",
+        *images,
+        f"Attacks of the same threat model, white box: {attacks or 'none'}.",
+    ]
+    if "sigma" in certificate.values():
+        lines.append("The promise is about the smoothed classifier, the likeliest class under noise.")
+    points = "".join(f"- {line}\n" for line in lines)
+    return f"# {certificate.title}: {classifier}\n\n{points}\n{markdown(rows)}\n{sentence}\n"
