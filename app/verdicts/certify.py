@@ -73,9 +73,11 @@ def promise_text(result: CertifiedImage, certificate: Certificate, title: str, l
             f"The promise is about the smoothed classifier, the likeliest class under noise, not about {title} without noise; it is wrong "
             f"for an image with a probability of at most {alpha:g}. "
         )
-    words += "Not promised: anything about other changes, such as a patch, a rotation or a larger budget, or that the class is the true one."
+    words += "Not promised: anything about other changes, such as a patch, a rotation or a larger budget, or that the class is true."
     if len(result.attacked):
-        words += " An image that is not certified need not be attackable: in the gap between the bound and the best attack nothing is known."
+        words += (
+            " An image that is not certified need not be attackable: between bound and best attack nothing is known."
+        )
     return words
 
 
