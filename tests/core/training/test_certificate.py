@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -20,7 +22,8 @@ from tests.core.certify.flow_samples import digits, small_network
 
 
 def network() -> Normalized:
-    return Normalized(small_network(0.0).network, (0.1307,), (0.3081,))
+    trained = copy.deepcopy(small_network(0.0).network).requires_grad_(True)  # the tests share that one
+    return Normalized(trained, (0.1307,), (0.3081,))
 
 
 def batch() -> Batch:
