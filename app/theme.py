@@ -17,7 +17,7 @@ def crisp_key(name: str, pixels: npt.NDArray[np.uint8]) -> str:
 def verdict(sentence: str) -> None:
     """The largest line of a screen."""
     with st.container(key="verdict"):
-        st.title(plain(sentence), anchor=False)
+        st.title(plain(sentence).replace(" %", "\u00a0%"), anchor=False)  # no line breaks between a number and its %
 
 
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$&]|:(?=\S)")

@@ -15,7 +15,16 @@ from app.sections.diagnostics import diagnostics
 from app.state import result_keys, results, session
 from app.state.result_keys import Kind
 from app.text import attacked_title, duration, mark, prediction
-from app.verdicts.defend import defend_verdict, guard_words, table_of_columns, table_of_votes, vote_headline
+from app.verdicts.defend import (
+    defend_verdict,
+    guard_words,
+    short_names,
+    sweep_caption,
+    table_of_columns,
+    table_of_votes,
+    vote_headline,
+    vote_members,
+)
 from core import defenses, domains
 from core.declaration import Parameter, shown
 from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, flags_of, make_outcome, sweep
@@ -45,7 +54,7 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         )
     ]
     removed = []
-    for column in outcome.columns:
+    for name, column in zip(short_names(outcome.columns), outcome.columns, strict=True):
         guard = column.grey if attacker == "grey" else column.adaptive
         if guard is None:
             continue
@@ -53,14 +62,15 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         tiles.append(
             Tile(
                 guard.defended,
-                column.short_title if len(column.defense) > 40 else column.defense,
+                column.short_title if len(name) > 40 else name,
                 guard_words(guard, classes, label),
                 "defended",
                 file_name=f"defended_{len(tiles)}.png",
             )
         )
         change, factor = magnified_difference(attack.adversarial, guard.defended)
-        cost = f"clean: {prediction(column.clean.prediction, classes, label)} · {duration(column.seconds)}"
+        whole = "a vote leaves the image as it is · " if guard.votes else ""
+        cost = f"{whole}clean: {prediction(column.clean.prediction, classes, label)} · {duration(column.seconds)}"
         removed.append(
             Tile(change, _times("what it changed", factor), cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
         )
@@ -82,7 +92,9 @@ def _times(title: str, factor: int) -> str:
     return f"{title} × {factor}" if factor > 1 else title
 
 
-def sweeping(recipe: Recipe, example: Example, attacked: AttackOutcome, *, waits: bool) -> None:
+def sweeping(
+    recipe: Recipe, example: Example, attacked: AttackOutcome, columns: tuple[DefenseOutcome, ...], *, waits: bool
+) -> None:
     """Small multiples over one parameter of one defense; it `waits` while the comparison runs, for a user has one job at a time."""
     st.subheader("Sweep one parameter", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -127,7 +139,7 @@ def sweeping(recipe: Recipe, example: Example, attacked: AttackOutcome, *, waits
         for number, point in enumerate(result)
     ]
     row(tiles, key="sweep", label=f"{name} over {word}", width=100)
-    st.caption("The attacker does not know the defense here (grey box).")
+    st.caption(theme.plain(sweep_caption(example.classifier.title, columns)))
 
 
 def _clean_words(point: SweepPoint, example: Example) -> str:
@@ -230,6 +242,8 @@ elif previous is not None:
 if merged:
     st.subheader("Side by side", anchor=False)
     table(table_of_columns(merged, outcome.classes, outcome.known_label), key="defenses", name="defenses")
+    for sentence in vote_members(merged, recipe.built_systems()):
+        st.caption(theme.plain(sentence, 3000))
     st.caption(
         f"One image, seed {recipe.seed}; the attack is {theme.plain(attack_outcome.method)} on {example.classifier.title}. "
         "An attacker who knows the defense differentiates through it, or counts it as the identity where it has no gradient (BPDA)."
@@ -248,4 +262,4 @@ if merged:
         )
     diagnostics(flags_of(outcome), key="defend_flags")
     show_defense_grid(recipe, example, waits=bool(busy))
-    sweeping(recipe, example, attack_outcome, waits=bool(busy))
+    sweeping(recipe, example, attack_outcome, merged, waits=bool(busy))

@@ -10,7 +10,8 @@ from app.runtime import background, jobs
 from app.state import model_cache, result_keys
 from app.state.result_keys import device_name
 from core import domains
-from core.evaluate.eps_curves import accuracy_by_eps
+from core.attacks import Attack
+from core.evaluate.eps_curves import accuracy_by_eps, by_eps
 from core.evaluate.eps_grid import at_each_eps
 from core.evaluate.transfer import transfer_accuracy
 from core.recipe import Recipe, cost
@@ -35,14 +36,22 @@ def start_transfer_accuracy(recipe: Recipe, names: Sequence[str], count: int, sp
     background.start(key, f"{attack.title} on {len(names)} classifiers", work, seconds=_seconds(recipe, names, count))
 
 
-def start_eps_curves(recipe: Recipe, names: Sequence[str], eps: Sequence[str], count: int, split: str) -> None:
-    """Begin to attack each of those classifiers at several eps, written as a person writes them: '8/255', '0.1'.
+def attacks_at(recipe: Recipe, eps: Sequence[str]) -> list[Attack]:
+    """The recipe's attack at each eps, written as a person writes them: '8/255', '0.1'.
 
     Raises:
-        BadInput: the attack does not take one of them.
+        BadInput: the attack does not take one of them, or they make no curve.
     """
-    methods = at_each_eps([recipe.attack], eps, recipe.domain)
-    attacks = [build_attack(recipe.domain, method) for method in methods]
+    return by_eps([build_attack(recipe.domain, method) for method in at_each_eps([recipe.attack], eps, recipe.domain)])
+
+
+def start_eps_curves(recipe: Recipe, names: Sequence[str], eps: Sequence[str], count: int, split: str) -> None:
+    """Begin to attack each of those classifiers at several eps, which `attacks_at` takes.
+
+    Raises:
+        BadInput: as `attacks_at`.
+    """
+    attacks = attacks_at(recipe, eps)
     work = _on_many(recipe, names, count, split, partial(accuracy_by_eps, attacks))
     key = result_keys.eps_curves(recipe, names, eps, count, split)
     seconds = len(attacks) * _seconds(recipe, names, count)

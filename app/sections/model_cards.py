@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.components.tables import Row, save_table, table
 from app.state import session
+from app.state.result_keys import classifier_name
 from app.text import budget, duration
 from app.theme import plain
 from app.verdicts.models import KINDS
@@ -132,10 +133,16 @@ def _identifier(item: Artifact) -> str:
 
 
 def card_of_one(items: Sequence[Artifact]) -> None:
-    """The card in full of the model that was chosen in the table or in the list."""
+    """The card in full of the model that was chosen in the table or in the list; at first, of the classifier in use."""
     offered = {_identifier(item): item for item in items}
-    if st.session_state.get("models_card") not in offered:
-        session.set_widget("models_card", next(iter(offered)))
+    recipe = session.recipe()
+    own = f"classifier {recipe.domain}_{classifier_name(recipe)}"
+    other = st.session_state.get("models_own") != own  # another classifier is in use since a card was chosen
+    if own in offered and other:
+        session.set_widget("models_card", own)
+    elif st.session_state.get("models_card") not in offered:
+        session.set_widget("models_card", own if own in offered else next(iter(offered)))
+    st.session_state.models_own = own
     name = st.selectbox(
         "Card",
         list(offered),

@@ -12,7 +12,7 @@ from app.plots.model_plots import eps_curves_plot, transfer_plot
 from app.runtime import background, model_jobs, progress
 from app.sections.evaluation_form import eps_notes, eps_values
 from app.state import model_cache, result_keys, results, session
-from app.state.result_keys import AnyKey, ResultKey, device_name
+from app.state.result_keys import AnyKey, ResultKey, classifier_name, device_name
 from app.text import budget, duration, plural
 from app.theme import plain
 from app.verdicts.models import curves_table, curves_verdict, transfer_table, transfer_verdict
@@ -96,7 +96,14 @@ def attack_line(recipe: Recipe, words: str) -> bool:
 
 def computed(key: ResultKey[T], label: str, begin: Callable[[], None]) -> T | None:
     """The result of that key, which a button computes; None while it is not there."""
-    if st.button(label, type="primary", icon=":material/play_arrow:", key=f"models_run_{key.kind}"):
+    pressed = st.button(
+        label,
+        type="primary",
+        icon=":material/play_arrow:",
+        key=f"models_run_{key.kind}",
+        on_click=session.forget_error,  # before the page runs again, or an old box stands above a new one
+    )
+    if pressed:
         background.invalidate(key)
         with session.report_errors():
             begin()
@@ -125,20 +132,39 @@ def measured_note(recipe: Recipe, attack: str, count: int, split: str) -> str:
     )
 
 
-def chosen_classifiers(titles: dict[str, str], key: str) -> list[str]:
-    """Which classifiers take part."""
+def chosen_classifiers(recipe: Recipe, titles: dict[str, str], kind: str) -> list[str]:
+    """Which classifiers take part: at first the recipe's own and others, as many as there may be."""
+    own = classifier_name(recipe)
+    offered = sorted(titles, key=lambda name: name != own)
     names = st.multiselect(
         "Classifiers",
-        list(titles),
-        list(titles)[:MAX_CLASSIFIERS],
+        offered,
+        offered[:MAX_CLASSIFIERS],
         format_func=titles.__getitem__,
         max_selections=MAX_CLASSIFIERS,
-        key=key,
+        key=f"{kind}_names_{recipe.domain}_{own}",
         wrap=True,
     )
+    if len(offered) > MAX_CLASSIFIERS:
+        first = f"; {titles[own]}, the one in use, comes first" if own in titles else ""
+        st.caption(plain(f"At most {MAX_CLASSIFIERS} of the {len(offered)} classifiers here take part{first}."))
     if not names:
         st.caption("Choose at least one classifier.")
     return names
+
+
+def checked_eps(recipe: Recipe, text: str, unit: str, usual: str) -> list[str]:
+    """The values of eps that were typed; none, and a sentence that says why, where the attack does not take them."""
+    values = eps_values(text, unit)
+    if not values:
+        st.error(f"{plain(repr(text), 80)} is no list of numbers; write them as {usual}.")
+        return []
+    try:
+        model_jobs.attacks_at(recipe, values)
+    except BadInput as error:
+        st.error(plain(str(error)))
+        return []
+    return values
 
 
 def curves(recipe: Recipe, titles: dict[str, str]) -> str:
@@ -146,7 +172,7 @@ def curves(recipe: Recipe, titles: dict[str, str]) -> str:
     domain, attack = domains.get(recipe.domain), recipe.built_attack()
     parameters = domain.attack_parameters(type(attack), recipe.attack.params)
     parameter = next((p for p in parameters if p.name == "eps"), None)
-    names = chosen_classifiers(titles, f"curves_names_{domain.name}")
+    names = chosen_classifiers(recipe, titles, "curves")
     words = attack_words(recipe, eps=False)
     if not attack_line(recipe, words):
         return "Choose an attack on single images."
@@ -164,10 +190,8 @@ def curves(recipe: Recipe, titles: dict[str, str]) -> str:
             width=280,
         )
         images = image_count(domain, "curves_count")
-    values = eps_values(text, unit)
-    if not values:
-        st.error(f"{plain(repr(text), 80)} is no list of numbers; write them as {usual}.")
-    for note in eps_notes(values or []) if unit == "/255" else []:
+    values = checked_eps(recipe, text, unit, usual)
+    for note in eps_notes(values) if unit == "/255" else []:
         st.caption(note)
     if images is None or not names or not values:
         return "Choose classifiers and values of eps, and see how fast each accuracy falls."
@@ -194,7 +218,7 @@ def curves(recipe: Recipe, titles: dict[str, str]) -> str:
 def transfer(recipe: Recipe, titles: dict[str, str]) -> str:
     """The matrix of transfer; the headline."""
     domain = domains.get(recipe.domain)
-    names = chosen_classifiers(titles, f"transfer_names_{domain.name}")
+    names = chosen_classifiers(recipe, titles, "transfer")
     images = image_count(domain, "transfer_count")
     attack = attack_words(recipe)
     if not attack_line(recipe, attack):

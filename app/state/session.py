@@ -128,6 +128,11 @@ def report_error(sentence: str) -> None:
     st.session_state.error_message = sentence
 
 
+def forget_error() -> None:
+    """Say no longer what could not be done before; a callback, for it has to run before the page does."""
+    st.session_state.pop("error_message", None)
+
+
 def _other_image(held: Recipe, changes: Mapping[str, Any]) -> bool:
     """Whether these changes lead to another image, not only to another fit of the same one."""
     if changes.get("domain", held.domain) != held.domain:

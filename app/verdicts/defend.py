@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from app.text import a, before_words, duration, named, prediction, stopped_after
 from core.evaluate.tables import Row
 from core.recipe import DefendedPrediction, DefenseOutcome, Outcome
+from core.systems import System
 
 
 def defend_verdict(outcome: Outcome) -> str:
@@ -57,6 +58,22 @@ def _of(guards: Iterable[DefendedPrediction], verb: tuple[str, str]) -> str:
     return f"{sum(right)} of {len(right)} defense{'' if len(right) == 1 else 's'} {verb[sum(right) != 1]}"
 
 
+def short_names(columns: Sequence[DefenseOutcome]) -> list[str]:
+    """What each column is called in a table: a vote by how many vote, with a number where several votes have as many members."""
+    votes: dict[str, list[str]] = {}
+    for column in columns:
+        if column.clean.votes:
+            same = votes.setdefault(f"vote of {len(column.clean.votes)}", [])
+            same += [column.defense] if column.defense not in same else []
+    names = []
+    for column in columns:
+        name = f"vote of {len(column.clean.votes)}"
+        same = votes.get(name, [])
+        number = f" (number {same.index(column.defense) + 1})" if column.defense in same and len(same) > 1 else ""
+        names.append(f"{name}{number}" if column.clean.votes else column.defense)
+    return names
+
+
 def table_of_columns(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ...], label: int | None) -> list[Row]:
     """One row a defense: the attacker who knows it first, then the one who does not, then what it costs.
 
@@ -64,8 +81,8 @@ def table_of_columns(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ..
     """
     rows: list[Row] = []
     some = {"Adaptive": any(c.adaptive for c in columns), "Grey box": any(c.grey for c in columns), "Clean": True}
-    for column in columns:
-        row: Row = {"Defense": column.defense}
+    for name, column in zip(short_names(columns), columns, strict=True):
+        row: Row = {"Defense": name}
         guards = {"Adaptive": column.adaptive, "Grey box": column.grey, "Clean": column.clean}
         for title, guard in guards.items():
             if some[title]:
@@ -77,15 +94,17 @@ def table_of_columns(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ..
 def table_of_votes(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ...], label: int | None) -> list[Row]:
     """One row for each member of each vote: what it says of the clean and of the attacked image, and its share of the vote.
 
-    A member whose class is not that of the vote is outvoted.
+    A member whose class is not that of the vote is outvoted. A single vote is not named.
     """
     rows: list[Row] = []
-    for column in columns:
+    several = sum(bool(column.clean.votes) for column in columns) > 1
+    for name, column in zip(short_names(columns), columns, strict=True):
+        begin: Row = {"Vote": name} if several else {}
         images = {"Adaptive": column.adaptive, "Grey box": column.grey, "Clean": column.clean}
         tried = {title: guard for title, guard in images.items() if guard is not None and guard.votes}
         for number, vote in enumerate(column.clean.votes):
             cells = {title: _vote_words(guard, number, classes, label) for title, guard in tried.items()}
-            rows.append({"Vote": column.defense, "Member": vote.member, **cells})
+            rows.append({**begin, "Member": vote.member, **cells})
     return rows
 
 
@@ -93,6 +112,33 @@ def _vote_words(guard: DefendedPrediction, number: int, classes: tuple[str, ...]
     vote = guard.votes[number]
     outvoted = " · outvoted" if vote.prediction.label != guard.prediction.label else ""
     return f"{prediction(vote.prediction, classes, label)} · share {vote.share:.0%}{outvoted}"
+
+
+def vote_members(columns: Sequence[DefenseOutcome], systems: Sequence[System]) -> list[str]:
+    """Who votes, with all parameters: a sentence for each vote.
+
+    Args:
+        systems: those of the columns, in the same order.
+    """
+    said = {}
+    for name, column, system in zip(short_names(columns), columns, systems, strict=False):
+        if column.clean.votes:
+            members = "; ".join(f"{n}. {member.described()}" for n, member in enumerate(system.members, 1))
+            said[name] = f"{name[:1].upper()}{name[1:]}: {members}."
+    return list(said.values())
+
+
+def sweep_caption(classifier: str, columns: Sequence[DefenseOutcome]) -> str:
+    """What a sweep is about.
+
+    Args:
+        classifier: the title of the recipe's own.
+    """
+    vote = " This is not the vote." if any(column.clean.votes for column in columns) else ""
+    return (
+        f"The classifier is {classifier}, behind this defense alone.{vote} "
+        "The attacker does not know the defense here (grey box)."
+    )
 
 
 def vote_headline(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ def denoiser_verdict(result: Denoising, classes: Sequence[str], label: int, know
         return "The attack changed nothing, so there is no perturbation to remove."
     if after == label:
         kept = "keeps" if before == label else "restores"
-        sentence = f"The denoiser {kept} {named(classes, label, known)}"
+        sentence = f"The denoiser {kept} the {named(classes, label, known)}"
     elif after == before:
         sentence = f"The denoiser fails: still {classes[after]}"
     else:

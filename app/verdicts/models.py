@@ -154,9 +154,8 @@ def _winners(result: EpsCurves, titles: Mapping[str, str], place: int) -> str:
     top = max(shares.values())
     if top == 0:
         return "no classifier gets any image right"
-    winners = [titles[name] for name, share in shares.items() if share == top]
-    names = joined(winners) if len(winners) <= MOST_NAMES else f"{len(winners)} classifiers"
-    return f"{names} {'gets' if len(winners) == 1 else 'get'} the most right, {per_cent(top)}"
+    winners = [name for name, share in shares.items() if share == top]
+    return f"{_names(winners, titles)} {'gets' if len(winners) == 1 else 'get'} the most right, {per_cent(top)}"
 
 
 def curves_table(result: EpsCurves, titles: Mapping[str, str], unit: str) -> list[Row]:
@@ -175,11 +174,26 @@ def transfer_verdict(result: TransferAccuracy, titles: Mapping[str, str]) -> str
     pairs = {(on, judge): result.accuracy(judge, on) for on in result.names for judge in result.names if on != judge}
     if not pairs:
         return f"{begin}."
-    (on, judge), lowest = min(pairs.items(), key=lambda item: item[1].value)
-    return (
-        f"{begin}; an attack on another one leaves {_range([share.value for share in pairs.values()])}. "
-        f"The strongest transfer is from {titles[on]} to {titles[judge]} ({per_cent(lowest.value)})."
-    )
+    lowest = min(share.value for share in pairs.values())
+    strongest = [pair for pair, share in pairs.items() if share.value == lowest]
+    begin = f"{begin}; an attack on another one leaves {_range([share.value for share in pairs.values()])} right."
+    if len(strongest) == len(pairs) > 1:
+        return begin  # no transfer is stronger than another
+    return f"{begin} The strongest transfer, {_pair_words(strongest, titles)}, leaves {per_cent(lowest)} right."
+
+
+def _pair_words(pairs: Sequence[tuple[str, str]], titles: Mapping[str, str]) -> str:
+    """From whom to whom attacks carry over: by name, or how many where they are many."""
+    if len(pairs) == 1:
+        return f"from {titles[pairs[0][0]]} to {titles[pairs[0][1]]}"
+    crafted, judges = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
+    if len(pairs) == len(crafted) * len(judges):
+        return f"from {_names(crafted, titles)} to {_names(judges, titles)}"
+    return f"in {len(pairs)} pairs of classifiers"
+
+
+def _names(names: Sequence[str], titles: Mapping[str, str]) -> str:
+    return joined([titles[name] for name in names]) if len(names) <= MOST_NAMES else f"{len(names)} classifiers"
 
 
 def _range(shares: Sequence[float]) -> str:

@@ -74,12 +74,8 @@ def accuracy_by_eps(
     Raises:
         BadInput: an attack has no eps or two have the same one, or the classifiers, images or labels do not fit each other.
     """
-    ordered = sorted(attacks, key=eps_of)
+    ordered = by_eps(attacks)
     values = [eps_of(attack) for attack in ordered]
-    if not 1 <= len(values) <= MAX_EPS or len(set(values)) < len(values) or values[0] <= 0:
-        raise BadInput(
-            f"Give 1 to {MAX_EPS} different values of eps above 0; eps 0 is the clean image and always there."
-        )
     for attack in ordered:
         check_classifiers(attack, classifiers, images, labels)
     models = list(classifiers.values())
@@ -103,6 +99,21 @@ def accuracy_by_eps(
     predicted = np.concatenate(parts, axis=2)
     done = predicted.shape[2]
     return EpsCurves(tuple(classifiers), (0.0, *values), labels[:done].cpu().numpy(), predicted, len(images))
+
+
+def by_eps(attacks: Sequence[Attack]) -> list[Attack]:
+    """The attacks in rising order of their eps.
+
+    Raises:
+        BadInput: there are none or too many, one has no eps or none above 0, or two have the same one.
+    """
+    ordered = sorted(attacks, key=eps_of)
+    values = [eps_of(attack) for attack in ordered]
+    if not 1 <= len(values) <= MAX_EPS or len(set(values)) < len(values) or values[0] <= 0:
+        raise BadInput(
+            f"Give 1 to {MAX_EPS} different values of eps above 0; eps 0 is the clean image and always there."
+        )
+    return ordered
 
 
 def eps_of(attack: Attack) -> float:

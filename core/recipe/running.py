@@ -214,7 +214,10 @@ def sweep(
     *,
     on_progress: OnProgress | None = None,
 ) -> tuple[SweepPoint, ...] | None:
-    """One defense at several values of one parameter, on the clean and on the attacked image (grey box).
+    """One defense, alone before the scene's classifier, at several values of one parameter, on the clean and on the attacked image.
+
+    The attacker does not know the defense (grey box). The recipe's columns give its other parameters; neither their chains nor their
+    votes take part.
 
     None where `on_progress` stopped it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from app.theme import plain
 from core import Recipe
@@ -112,3 +113,8 @@ def test_methods_quote_what_they_were_given_briefly() -> None:
         with pytest.raises(BadInput) as caught:
             make()
         assert len(str(caught.value)) <= 500
+
+
+def test_no_line_of_a_headline_begins_with_a_per_cent_sign() -> None:
+    app = AppTest.from_string('from app import theme\ntheme.verdict("It removes 73 % of it (99.6 %).")').run()
+    assert app.title[0].value == "It removes 73\u00a0% of it (99.6\u00a0%)."

@@ -220,4 +220,4 @@ def finished(page: Any, timeout: float = 90_000) -> None:
 
 def verdict(page: Any) -> str:
     """The largest line of the screen."""
-    return str(page.get_by_role("main").get_by_role("heading", level=1).inner_text())
+    return str(page.get_by_role("main").get_by_role("heading", level=1).inner_text()).replace("\u00a0", " ")

@@ -76,6 +76,8 @@ def test_a_sweep_draws_a_picture_a_value() -> None:
     assert len({tile["src"] for tile in row}) == 7
     app.selectbox(key="sweep_name").set_value("bitdepth")
     settled(app.run())
+    said = [caption.value for caption in app.caption if "behind this defense alone" in caption.value]
+    assert len(said) == 1 and "PhotoNet" in said[0] and "vote" not in said[0]
     row = tiles(app, "bitdepth over bits")
     assert len(row) == 8
     assert len({tile["src"] for tile in row}) == 8

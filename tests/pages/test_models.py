@@ -10,11 +10,12 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from app.sections import model_cards
+from app.sections import model_cards, model_trials
 from core import domains
 from core.attacks import FGSM
 from core.evaluate.eps_curves import accuracy_by_eps
-from core.evaluate.transfer import transfer_accuracy
+from core.evaluate.transfer import MAX_CLASSIFIERS, transfer_accuracy
+from core.inputs import BadInput
 from core.models import artifacts
 from core.recipe import Method, Recipe, craft, load_example
 from tests.pages.visits import ROOT, settled, verdict
@@ -152,7 +153,7 @@ def test_two_classifiers_on_the_image_and_on_many() -> None:
 def test_accuracy_by_eps_of_several_classifiers() -> None:
     app = arrive(tab="Accuracy by eps")
     assert verdict(app).startswith("Press the button")
-    app.multiselect(key="curves_names_mnist").set_value(["b", "a_robust"])
+    app.multiselect(key="curves_names_mnist_a").set_value(["b", "a_robust"])
     app.text_input(key="curves_eps_mnist_fgsm_").set_value("0.3, 0.1")
     app.number_input(key="curves_count_mnist").set_value(N)
     run(settled(app.run()), "eps_curves")
@@ -172,7 +173,7 @@ def test_accuracy_by_eps_of_several_classifiers() -> None:
 
 def test_the_matrix_of_transfer() -> None:
     app = arrive(tab="Transfer")
-    app.multiselect(key="transfer_names_mnist").set_value(["a", "b", "cnn_robust"])
+    app.multiselect(key="transfer_names_mnist_a").set_value(["a", "b", "cnn_robust"])
     app.number_input(key="transfer_count_mnist").set_value(N)
     run(settled(app.run()), "transfer_accuracy")
     images, labels = DIGITS.sample(N, seed=4)
@@ -203,12 +204,59 @@ def test_what_cannot_be_attacked_or_read_gets_a_sentence() -> None:
     app.text_input(key="curves_eps_mnist_fgsm_").set_value("much")
     settled(app.run())
     assert "is no list of numbers" in sentences(app)
-    app.text_input(key="curves_eps_mnist_fgsm_").set_value("0.1, 0.1, 0")
-    run(settled(app.run()), "eps_curves")
-    assert "eps above 0" in sentences(app)
-    app.multiselect(key="curves_names_mnist").set_value([])
+    for typed, said in (
+        ("0.1, 0.1, 0", "eps above 0"),
+        ("-1", "eps is -1; it must be at least 0"),
+        ("1e9", "it must be at most 1."),
+        ("nan", "eps is"),
+        ("0.1, 5", "eps is 5; it must be at most 1."),
+    ):
+        app.text_input(key="curves_eps_mnist_fgsm_").set_value(typed)
+        settled(app.run())
+        assert [said in error.value for error in app.error] == [True], f"{typed}: it is said while the user types"
+        assert not app.warning and "models_run_eps_curves" not in [button.key for button in app.button]
+    app.text_input(key="curves_eps_mnist_fgsm_").set_value("0.1")
+    settled(app.run())
+    assert not app.error and app.button(key="models_run_eps_curves")
+    app.multiselect(key="curves_names_mnist_a").set_value([])
     settled(app.run())
     assert "Choose at least one classifier." in sentences(app)
+
+
+def test_a_press_of_the_button_drops_what_was_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = iter(("The first sentence.", "The second sentence."))
+
+    def refuse(*_args: object) -> None:
+        raise BadInput(next(said))
+
+    monkeypatch.setattr(model_trials.model_jobs, "start_transfer_accuracy", refuse)
+    app = arrive(tab="Transfer")
+    for sentence in ("The first sentence.", "The second sentence."):
+        app.button(key="models_run_transfer_accuracy").click().run()
+        assert [box.value for box in app.warning] == [sentence]
+
+
+@pytest.mark.parametrize(("tab", "kind"), [("Accuracy by eps", "curves"), ("Transfer", "transfer")])
+def test_the_classifier_in_use_takes_part_first(tab: str, kind: str) -> None:
+    names = DIGITS.classifier_names()
+    last = names[-1]
+    assert len(names) > MAX_CLASSIFIERS
+    app = arrive(RECIPE.but(classifier=last), tab)
+    chosen = app.multiselect(key=f"{kind}_names_mnist_{last}").value
+    assert chosen == [last, *names[: MAX_CLASSIFIERS - 1]]
+    words = f"At most {MAX_CLASSIFIERS} of the {len(names)} classifiers here take part; {DIGITS.classifier_title(last)}"
+    assert words in sentences(app)
+
+
+def test_the_cards_open_on_the_classifier_in_use() -> None:
+    app = arrive(RECIPE.but(classifier="b"))
+    assert app.selectbox(key="models_card").value == "classifier mnist_b"
+    app.selectbox(key="models_card").select("classifier mnist_a_robust")
+    settled(app.run())
+    assert app.selectbox(key="models_card").value == "classifier mnist_a_robust", "a choice stays"
+    app.button(key="models_use").click()
+    settled(app.run())
+    assert app.selectbox(key="models_card").value == "classifier mnist_a_robust"
 
 
 def test_a_classifier_whose_weights_are_damaged_gets_a_sentence(
@@ -236,7 +284,7 @@ def test_titles_that_are_the_same_are_told_apart(tmp_path: Path, monkeypatch: py
         size=28, architecture="digit_a", mean=(0.1,), std=(0.3,),
     )  # fmt: skip
     app = arrive(tab="Transfer")
-    options = list(app.multiselect(key="transfer_names_mnist").options)
+    options = list(app.multiselect(key="transfer_names_mnist_a").options)
     assert f"{title} (a)" in options and f"{title} (twin)" in options and len(set(options)) == len(options)
 
 

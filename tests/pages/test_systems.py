@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 from app.verdicts.defend import vote_headline
 from core import defenses, domains, images, run
@@ -19,17 +20,28 @@ VOTE = SystemSpec(members=(MemberSpec(), MemberSpec(classifier="b", defenses=(Me
 PGD = Method(name="pgd", params={"eps": 0.3, "steps": 5})
 RECIPE = Recipe(domain="mnist", classifier="a", attack=PGD, defenses=((Method(name="median"),), OTHER, VOTE))
 TITLE = domains.get("mnist").classifier_title("b")
-ROW = "Defended images"
+ROW, CHANGED = "Defended images", "What each defense changed"
+
+
+def captions(app: AppTest) -> str:
+    """All captions of the page, as people read them."""
+    return "\n".join(str(caption.value) for caption in app.caption).replace("\\", "")
 
 
 def test_defend_puts_a_classifier_and_a_vote_beside_a_defense() -> None:
     app = visit("defend", RECIPE.but(attacker="both").to_link())
     named = list(app.dataframe[0].value["Defense"])
-    assert named[1] == TITLE and named[2].startswith("vote of the bare classifier")
+    assert named[1] == TITLE and named[2] == "vote of 2"
+    assert f"Vote of 2: 1. the bare classifier; 2. {TITLE} behind Median filter" in captions(app)
     shown = tiles(app, ROW)
     assert [tile["title"] for tile in shown][2] == TITLE
     # The other classifier judges the very image that was crafted on the recipe's own.
     assert shown[2]["src"] == shown[0]["src"]
+    assert shown[3]["title"] == "vote of 2"
+    changed = [tile["caption"].startswith("a vote leaves the image as it is") for tile in tiles(app, CHANGED)]
+    assert changed == [False, False, False, True]
+    own = domains.get("mnist").classifier_title("a")
+    assert f"The classifier is {own}, behind this defense alone. This is not the vote." in captions(app)
     assert "of 3 defenses" in verdict(app)
     assert app.session_state["recipe"] == RECIPE.but(attacker="both")
 
@@ -38,7 +50,7 @@ def test_a_vote_says_who_said_what_with_which_share_and_who_was_outvoted() -> No
     recipe = RECIPE.but(attacker="both", defenses=(VOTE,))
     app = visit("defend", recipe.to_link())
     votes = next(frame.value for frame in app.dataframe if "Member" in frame.value.columns)
-    assert list(votes.columns) == ["Vote", "Member", "Adaptive", "Grey box", "Clean"]
+    assert list(votes.columns) == ["Member", "Adaptive", "Grey box", "Clean"]
     assert list(votes["Member"]) == ["the bare classifier", f"{TITLE} behind Median filter"]
     example = load_example(recipe)
     outcome = run(recipe)

@@ -36,7 +36,7 @@ def settled(app: AppTest) -> AppTest:
 
 def verdict(app: AppTest) -> str:
     """The largest line of the screen, as people read it."""
-    return str(app.title[0].value).replace("\\", "")
+    return str(app.title[0].value).replace("\\", "").replace("\u00a0", " ")
 
 
 def tiles(app: AppTest, label: str) -> list[dict[str, Any]]:

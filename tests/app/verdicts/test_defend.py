@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from app.verdicts.defend import defend_verdict, table_of_columns
-from core.recipe import Outcome
-from tests.app.verdicts.made import CLASSES, attacked, column, outcome
+from app.verdicts.defend import (
+    defend_verdict,
+    short_names,
+    sweep_caption,
+    table_of_columns,
+    table_of_votes,
+    vote_members,
+)
+from core.defenses import JPEG
+from core.recipe import DefenseOutcome, Outcome
+from core.recipe.outcome import MemberVote
+from core.systems import Member, System
+from tests.app.verdicts.made import CLASSES, attacked, column, outcome, prediction_of
 
 FOOLED, FAILED = attacked(1), attacked(0)
 WRONG = "The classifier was wrong before any attack: it took this cat for an astronaut (60 %)."
@@ -84,3 +94,41 @@ def test_what_was_not_tried_is_a_dash_and_a_stopped_attack_says_so() -> None:
     assert [row["Adaptive"] for row in rows] == ["✓ cat 60 % (attack stopped)", "–"]
     assert [row["Grey box"] for row in rows] == ["✓ cat 60 %", "✗ astronaut 60 %"]
     assert "Adaptive" not in table_of_columns((column("B", 1),), CLASSES, None)[0]
+
+
+def vote(member: str, others: int = 2) -> DefenseOutcome:
+    """A vote of that member and of others."""
+    made = column(f"vote of {member}, others", 0)
+    votes = tuple(MemberVote(member=member, prediction=prediction_of(0), share=0.5) for _ in range(1 + others))
+    return made.model_copy(update={"clean": made.clean.model_copy(update={"votes": votes})})
+
+
+def test_votes_have_short_names_that_differ() -> None:
+    assert short_names([column("A", 0), vote("A")]) == ["A", "vote of 3"]
+    assert short_names([vote("A"), vote("A")]) == ["vote of 3", "vote of 3"]
+    assert short_names([vote("A"), vote("B", 1), vote("B")]) == [
+        "vote of 3 (number 1)",
+        "vote of 2",
+        "vote of 3 (number 2)",
+    ]
+    assert table_of_columns((vote("A"),), CLASSES, 0)[0]["Defense"] == "vote of 3"
+
+
+def test_a_vote_is_named_beside_its_members_only_where_there_are_several() -> None:
+    assert "Vote" not in table_of_votes((column("A", 0), vote("A")), CLASSES, 0)[0]
+    rows = table_of_votes((vote("A"), vote("B", 1)), CLASSES, 0)
+    assert [row["Vote"] for row in rows] == ["vote of 3"] * 3 + ["vote of 2"] * 2
+
+
+def test_the_members_of_a_vote_are_listed_once_with_their_parameters() -> None:
+    system = System((Member(), Member("b", "B, trained with its certificate", JPEG(quality=30))))
+    said = vote_members([vote("A", 1), vote("A", 1)], [system, system])
+    assert said == [
+        f"Vote of 2: 1. the bare classifier; 2. B, trained with its certificate behind {JPEG(quality=30).described()}."
+    ]
+
+
+def test_a_sweep_says_which_classifier_it_is_about() -> None:
+    said = "The classifier is A, behind this defense alone. The attacker does not know the defense here (grey box)."
+    assert sweep_caption("A", [column("A", 0)]) == said
+    assert sweep_caption("A", [vote("A")]) == said.replace("alone.", "alone. This is not the vote.")

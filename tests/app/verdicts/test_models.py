@@ -102,15 +102,32 @@ def test_two_classifiers_on_many_images() -> None:
 
 def test_the_headline_of_transfer() -> None:
     assert transfer_verdict(judged(), TITLES) == (
-        "Attacked itself, a classifier gets 0 to 75 % of 4 images right; an attack on another one leaves 75 to 100 %. "
-        "The strongest transfer is from Plain to Robust (75 %)."
+        "Attacked itself, a classifier gets 0 to 75 % of 4 images right; an attack on another one leaves 75 to 100 % right. "
+        "The strongest transfer, from Plain to Robust, leaves 75 % right."
     )
-    assert "from Robust to Plain (0 %)" in transfer_verdict(judged(same=True), TITLES)
+    assert "transfer, from Robust to Plain, leaves 0 % right." in transfer_verdict(judged(same=True), TITLES)
     alone = TransferAccuracy(("p",), LABELS, LABELS[None], WRONG[None, None], 4)
     assert transfer_verdict(alone, TITLES) == "Attacked itself, a classifier gets 0 % of 4 images right."
     rows = transfer_table(judged(), TITLES)
     assert [row["crafted on"] for row in rows] == ["no attack", "Plain", "Robust"]
     assert rows[1]["judged by Plain"] == "0.0 % (0-49), 0 of 4"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([(0, 1), (0, 2)], "The strongest transfer, from A to B and C, leaves 0 % right."),
+        ([(n, 4) for n in range(4)], "The strongest transfer, from 4 classifiers to E, leaves 0 % right."),
+        ([(0, 1), (1, 0)], "The strongest transfer, in 2 pairs of classifiers, leaves 0 % right."),
+        ([(on, judge) for on in range(5) for judge in range(5) if on != judge], "another one leaves 0 % right."),
+    ],
+)
+def test_the_headline_of_transfer_names_ties(pairs: list[tuple[int, int]], words: str) -> None:
+    attacked = np.array([[LABELS] * 5] * 5)
+    for on, judge in pairs:
+        attacked[on, judge] = WRONG
+    result = TransferAccuracy(tuple("ABCDE"), LABELS, np.array([LABELS] * 5), attacked, 4)
+    assert transfer_verdict(result, {name: name for name in "ABCDE"}).endswith(words)
 
 
 def test_the_headline_of_the_curves() -> None:
