@@ -135,7 +135,7 @@ def _report(keys: dict[str, ResultKey[CertifiedSet]], domain: domains.Domain) ->
 def _draw(found: dict[str, CertifiedSet], unit: str) -> None:
     """Sentences, plot and table of the classifiers that are done, by their titles."""
     for title, result in found.items():
-        text = certified_set_verdict(result, unit)
+        text = certified_set_verdict(result, unit, tuple(found.values()))
         st.write(theme.plain(f"{title}: {text}" if len(found) > 1 else text))
     certified_accuracy_plot(found, unit, key="certify_set")
     rows: list[Row] = []

@@ -83,3 +83,8 @@ def test_a_set() -> None:
     )
     smoothed = CertifiedSet("L2", BUDGETS, certified, (), "", 3)
     assert certified_set_verdict(smoothed, "") == "5 of 10 (50 %) images are certified at 0.1 (L2); it abstains on 3."
+    shorter = replace(smoothed, budgets=BUDGETS / 10, abstained=0)
+    assert certified_set_verdict(smoothed, "", (shorter,)).startswith("9 of 10 (90 %) images are certified at 0 (L2)")
+    assert certified_set_verdict(shorter, "", (smoothed,)).startswith(
+        "5 of 10 (50 %) images are certified at 0.01 (L2)"
+    )
