@@ -11,7 +11,7 @@ from app.components.tables import Row, table
 from app.plots.certify_plots import certified_accuracy_plot
 from app.runtime import background, progress
 from app.state import result_keys, results
-from app.state.result_keys import Kind, ResultKey, device_name
+from app.state.result_keys import Kind, ResultKey, classifier_name, device_name
 from app.text import budget, duration
 from app.verdicts.certify import certified_set_verdict
 from core import domains
@@ -59,12 +59,8 @@ def show(recipe: Recipe, example: Example, choice: Choice) -> None:
     seconds = cost.query_seconds(recipe.domain, choice.samples * count)
     if cost.on_device(seconds, device_name()) > cost.ASK:
         st.caption(f"This takes about {duration(cost.on_device(seconds, device_name()))} for each classifier.")
-    keys = {
-        name: result_keys.certified_set(
-            recipe if name == own else recipe.but(classifier=name), choice.method, count, split
-        )
-        for name in ((own, other) if other else (own,))
-    }
+    recipes = {own: recipe, **({other: recipe.but(classifier=other)} if other else {})}
+    keys = {name: result_keys.certified_set(one, choice.method, count, split) for name, one in recipes.items()}
     if pressed:
         st.session_state.certify_asked = tuple(keys.values())
         for key in keys.values():
@@ -72,7 +68,7 @@ def show(recipe: Recipe, example: Example, choice: Choice) -> None:
     found: dict[str, CertifiedSet] = {}
     for name, key in keys.items():
         if results.get(key) is None and key in st.session_state.get("certify_asked", ()):
-            _start(key, choice, example, name, count, split, recipe.seed, seconds)
+            _start(recipes[name], choice, example, count, split, seconds)
         result = results.get(key)
         if result is None:
             break  # one job at a time
@@ -96,27 +92,20 @@ def _others_that_fit(domain: domains.Domain, example: Example, certificate: Cert
     return [name for name in st.session_state[place] if name != example.classifier.name]
 
 
-def _start(
-    key: ResultKey[CertifiedSet],
-    choice: Choice,
-    example: Example,
-    name: str,
-    count: int,
-    split: str,
-    seed: int,
-    seconds: float,
-) -> None:
-    """Begin to certify that many images with the classifier of that name."""
-    own, load, domain = example.classifier, example.load, domains.get(example.classifier.domain)
+def _start(recipe: Recipe, choice: Choice, example: Example, count: int, split: str, seconds: float) -> None:
+    """Begin to certify that many images with that recipe's classifier."""
+    key = result_keys.certified_set(recipe, choice.method, count, split)
+    own, load, domain = example.classifier, example.load, domains.get(recipe.domain)
+    name = classifier_name(recipe)
     title = domain.classifier_title(name)
 
     def work(watch: progress.Reports) -> CertifiedSet | None:
         def named(part: Progress) -> bool:
             return watch(replace(part, text=f"{title}: {part.text}"))
 
-        images, labels = domain.sample(count, split=split, seed=seed)
+        images, labels = domain.sample(count, split=split, seed=recipe.seed)
         classifier = own if name == own.name else load(name)
-        return certify_set(choice.certificate, classifier, images, labels, seed=seed, on_progress=named)
+        return certify_set(choice.certificate, classifier, images, labels, seed=recipe.seed, on_progress=named)
 
     background.start(key, f"{title}: {choice.certificate.title}", work, seconds=seconds)
 
