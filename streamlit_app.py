@@ -56,9 +56,9 @@ if __name__ == "__main__":
         },
         position="top",
     )
-    background.poll_jobs()
     with page_run(background.rerun_if_asked):
         session.show_error()
+        background.poll_jobs()
         sidebar()
         session.show_new_error()
         if examples.current() is None:

@@ -12,11 +12,12 @@ from app.plots.certify_plots import certified_accuracy_plot
 from app.runtime import background, progress
 from app.state import result_keys, results
 from app.state.result_keys import Kind, ResultKey, classifier_name, device_name
-from app.text import budget, duration
+from app.text import duration
 from app.verdicts.certify import certified_set_verdict
 from core import domains
 from core.certify import Certificate
 from core.evaluate.certification import CertifiedSet, certify_set
+from core.evaluate.certification_report import set_rows
 from core.recipe import Example, Method, Progress, Recipe, cost
 
 MOST = 1000
@@ -129,10 +130,6 @@ def _draw(found: dict[str, CertifiedSet], unit: str) -> None:
     certified_accuracy_plot(found, unit, key="certify_set")
     rows: list[Row] = []
     for title, result in found.items():
-        for number, (eps, share) in enumerate(zip(result.budgets, result.certified, strict=True)):
-            row: Row = {"classifier": title} if len(found) > 1 else {}
-            row.update({"ε": budget(float(eps), unit), "certified": str(share)})
-            if result.attacked:
-                row["under attack"] = str(result.attacked[number])
-            rows.append(row)
+        whose: Row = {"classifier": title} if len(found) > 1 else {}
+        rows += [{**whose, **row} for row in set_rows(result, unit)]
     table(rows, key="certify_table", name="certified")

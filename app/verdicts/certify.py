@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
-import numpy as np
-
 from app.text import a, budget, count_of
 from core.certify import Certificate
 from core.evaluate.certification import CertifiedImage, CertifiedSet
@@ -85,14 +83,8 @@ def promise_text(result: CertifiedImage, certificate: Certificate, title: str, l
 
 
 def certified_set_verdict(result: CertifiedSet, unit: str, beside: Sequence[CertifiedSet] = ()) -> str:
-    """Certified and attacked accuracy at the largest budget; for a certificate without a budget, at half the largest radius.
-
-    Where other sets stand `beside` it, that is half the smallest of their largest radii, so that all sentences speak of one budget.
-    """
-    place = len(result.budgets) - 1
-    if not result.attacked:
-        half = min(float(one.budgets[-1]) for one in (result, *beside)) / 2
-        place = int(np.flatnonzero(result.budgets <= half + 1e-9)[-1])
+    """Certified and attacked accuracy at the budget that `told_place` names."""
+    place = result.told_place(beside)
     eps, share = budget(float(result.budgets[place]), unit), result.certified[place]
     words = f"{count_of(share.successes, share.count)} images are certified at {eps} ({result.unit})"
     if result.attacked:

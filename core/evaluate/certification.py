@@ -79,6 +79,16 @@ class CertifiedSet:
     attacks: str
     abstained: int
 
+    def told_place(self, beside: Sequence[CertifiedSet] = ()) -> int:
+        """The budget that a sentence speaks of, by its place: the largest, and for a certificate without attacks half of that.
+
+        Where other sets stand `beside` it, half of the smallest of their largest budgets, so that all sentences speak of one.
+        """
+        if self.attacked:
+            return len(self.budgets) - 1
+        half = min(float(one.budgets[-1]) for one in (self, *beside)) / 2
+        return int(np.flatnonzero(self.budgets <= half + 1e-9)[-1])
+
 
 def at(certificate: Certificate, **values: object) -> Certificate:
     """The certificate with those of the values that it has fields for."""

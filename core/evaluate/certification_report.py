@@ -12,15 +12,12 @@ from core.evaluate.tables import Row, markdown
 
 
 def set_rows(result: CertifiedSet, unit: str) -> list[Row]:
-    """A row per budget, written in that unit: the certified share, and the one that stays right under attack."""
-    return [
-        {
-            f"ε, {result.unit}": shown(float(eps), unit),
-            "certified": str(share),
-            "right under attack": str(result.attacked[number]) if result.attacked else "–",
-        }
-        for number, (eps, share) in enumerate(zip(result.budgets, result.certified, strict=True))
-    ]
+    """A row per budget, written in that unit: the certified share, and the one that stays right where there are attacks."""
+    rows: list[Row] = []
+    for number, (eps, share) in enumerate(zip(result.budgets, result.certified, strict=True)):
+        row: Row = {f"ε, {result.unit}": shown(float(eps), unit), "certified": str(share)}
+        rows.append({**row, "right under attack": str(result.attacked[number])} if result.attacked else row)
+    return rows
 
 
 def image_rows(result: CertifiedImage, unit: str, classes: Sequence[str]) -> list[Row]:
@@ -43,8 +40,8 @@ def image_rows(result: CertifiedImage, unit: str, classes: Sequence[str]) -> lis
 
 
 def set_sentence(result: CertifiedSet, unit: str) -> str:
-    """How many images are certified and stay right at the largest budget; of a certificate without attacks, at half of it."""
-    place = len(result.budgets) - 1 if result.attacked else len(result.budgets) // 2
+    """How many images are certified and stay right at the budget that `told_place` names."""
+    place = result.told_place()
     share, eps = result.certified[place], shown(float(result.budgets[place]), unit)
     text = f"At ε {eps} ({result.unit}), {share.successes} of {share.count} images are certified"
     if result.attacked:

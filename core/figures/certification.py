@@ -74,7 +74,7 @@ class Curve(NamedTuple):
 
 def accuracy_curves(found: Mapping[str, CertifiedSet]) -> Iterator[Curve]:
     """The curves of classifiers by their titles: color and line tell what is counted, and the marker tells whose it is."""
-    for (title, result), marker in zip(found.items(), MARKERS, strict=False):
+    for (title, result), marker in zip(found.items(), cycle(MARKERS)):
         whose = f"{title}: " if len(found) > 1 else ""
         yield Curve(f"{whose}certified", result.budgets, result.certified, CLEAN, "solid", marker)
         if result.attacked:

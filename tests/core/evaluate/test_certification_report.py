@@ -69,7 +69,7 @@ def test_a_row_per_budget_of_a_set() -> None:
         "certified": str(Proportion(5, 10)),
         "right under attack": str(Proportion(8, 10)),
     }
-    assert [row["right under attack"] for row in set_rows(replace(SET, attacked=()), "")] == ["–"] * 3
+    assert all("right under attack" not in row for row in set_rows(replace(SET, attacked=()), ""))
 
 
 @pytest.mark.parametrize(
