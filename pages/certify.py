@@ -116,9 +116,7 @@ with head:
                 result, bool(choice.samples), scene.classifier.classes, scene.label, scene.label_known, choice.unit
             )
         )
-if result is not None:
-    words = promise_text(result, certificate, scene.classifier.title, scene.label, choice.unit)
-    st.write(theme.plain(words))
+st.write(theme.plain(promise_text(result, certificate, scene.classifier.title, scene.label, choice.unit)))
 st.subheader("On many images", anchor=False)
 certified_set.show(recipe, scene, choice)
 st.caption(

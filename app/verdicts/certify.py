@@ -8,6 +8,7 @@ from math import isnan
 from app.text import a, budget, count_of
 from core.certify import Certificate
 from core.evaluate.certification import CertifiedImage, CertifiedSet
+from core.evaluate.certification_report import known_radius
 
 
 def certify_verdict(
@@ -33,8 +34,7 @@ def certify_verdict(
     if broken is None and len(result.attacked) and result.budgets[-1] > 0:
         attack = f" No attack tried up to {budget(float(result.budgets[-1]), unit)} changes it."
     if isnan(result.radius):
-        holds = [eps for eps, bound in zip(result.budgets, result.best_bound, strict=True) if bound > 0]
-        radius, least = (float(holds[-1]) if holds else 0.0), "at least "
+        radius, least = known_radius(result), "at least "
         if radius <= 0 and len(result.budgets) > 1:  # only these budgets were looked at
             return f"{a(name)[:1].upper()}{a(name)[1:]} is not certified at {budget(float(result.budgets[1]), unit)}.{attack}"
     else:
@@ -46,20 +46,18 @@ def certify_verdict(
     )
 
 
-def promise_text(result: CertifiedImage, certificate: Certificate, title: str, label: int, unit: str) -> str:
+def promise_text(result: CertifiedImage | None, certificate: Certificate, title: str, label: int, unit: str) -> str:
     """What the certificate promises of this image, and what it does not.
 
     Args:
+        result: None before it is known; then the threat model stands there.
         title: of the classifier.
         label: as in `certify_verdict`.
     """
-    certified = (
-        [eps for eps, bound in zip(result.budgets, result.best_bound, strict=True) if bound > 0]
-        if result.bounds
-        else []
-    )
-    radius = max(certified, default=0.0) if isnan(result.radius) else result.radius
-    if result.predicted != label or radius <= 0:
+    radius = 0.0 if result is None or result.predicted != label else known_radius(result)
+    if result is None:
+        words = f"The threat model: {certificate.threat_model} "
+    elif radius <= 0:
         words = f"Nothing is promised for this image. The threat model: {certificate.threat_model} "
     else:
         words = (
@@ -75,7 +73,7 @@ def promise_text(result: CertifiedImage, certificate: Certificate, title: str, l
             f"for an image with a probability of at most {alpha:g}. "
         )
     words += "Not promised: anything about other changes, such as a patch, a rotation or a larger budget, or that the class is true."
-    if len(result.attacked):
+    if result is not None and len(result.attacked):
         words += (
             " An image that is not certified need not be attackable: between bound and best attack nothing is known."
         )

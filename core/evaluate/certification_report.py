@@ -11,6 +11,13 @@ from core.evaluate.certification import CertifiedImage, CertifiedSet
 from core.evaluate.tables import Row, markdown
 
 
+def known_radius(result: CertifiedImage) -> float:
+    """The certified radius, or the largest budget tried whose bound is above 0; 0 where nothing is certified."""
+    if not isnan(result.radius):
+        return result.radius
+    return max((float(eps) for eps in result.budgets[result.best_bound > 0]), default=0.0) if result.bounds else 0.0
+
+
 def set_rows(result: CertifiedSet, unit: str) -> list[Row]:
     """A row per budget, written in that unit: the certified share, and the one that stays right where there are attacks."""
     rows: list[Row] = []
@@ -68,7 +75,7 @@ def image_sentence(result: CertifiedImage, unit: str, classes: Sequence[str], la
     true = "the true class is unknown" if label is None else "the true one"
     radius, least = result.radius, ""
     if isnan(radius) and result.bounds:
-        radius, least = max((float(eps) for eps in result.budgets[result.best_bound > 0]), default=0.0), "at least "
+        radius, least = known_radius(result), "at least "
     if isnan(radius):
         certified = "the certificate works out no radius"
     else:

@@ -88,7 +88,8 @@ def test_the_first_that_fits_is_shown_and_long_work_waits_for_a_word() -> None:
     app = visit("certify", Recipe().to_link())
     assert verdict(app).startswith("The certificate would take about 50")
     assert app.button(key="again_certified_image").label == "Run anyway"
-    assert "Threat model: Any change of the image whose L2 length" in words(app) and "Promised" not in words(app)
+    assert "smoothed classifier" in words(app) and "Promised" not in words(app)
+    assert "The threat model: Any change of the image whose L2 length" in words(app)
 
 
 def test_a_flow_is_drawn_and_two_networks_stand_in_one_plot() -> None:
