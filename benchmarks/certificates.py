@@ -22,7 +22,7 @@ from core import domains
 from core.certify import Smoothing
 from core.certify.flow import FlowCertificate
 from core.certify.flow_geometry import lambdas
-from core.certify.flow_sdp import exact_bound, solve
+from core.certify.flow_sdp import exact_bound, solve_program
 from core.certify.two_layer import two_layer
 from core.inputs import BadInput
 from core.models.classifier import Classifier
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def pairs(classifier: Classifier, count: int = 45) -> str:
         first, second, box = program(classifier)
-        solved = solve(first, second[:count], box)
+        solved = solve_program(first, second[:count], box)
         return f"both sides agree to {float((solved.bound / solved.met).max()) - 1:.1e}"
 
     plain = domains.get("mnist").classifier("mlp", "cpu")
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def solver() -> str:
         first, second, box = program(small_network(14, 30))
-        exact, solved = exact_bound(first, second[0], box), solve(first, second[:1], box)
+        exact, solved = exact_bound(first, second[0], box), solve_program(first, second[:1], box)
         return f"ours is {float(solved.bound[0]) / exact - 1:+.1e} from it"
 
     line("semidefinite program, one pair, 196-30-10, convex solver", None, solver)

@@ -53,7 +53,7 @@ class Solved:
     bound: Tensor
 
 
-def solve(first: Tensor, second: Tensor, box: Tensor, steps: int = STEPS, rank: int = RANK) -> Solved:
+def solve_program(first: Tensor, second: Tensor, box: Tensor, steps: int = STEPS, rank: int = RANK) -> Solved:
     """The program's value for each pair, from both sides; the arguments are those of `block`.
 
     With Z of a low rank, its entries are products of unit vectors, uᵢ of the rows of B and wⱼ of its columns, and tr(MZ) is
@@ -120,7 +120,7 @@ def _change_per_unit(network: TwoLayer) -> Tensor:
     one, other = torch.triu_indices(classes, classes, 1)
     box = sqrt(2) * lambdas(height, width).flatten().to(network.first.device)
     found = network.second.new_zeros(classes, classes)
-    found[one, other] = solve(network.first, network.second[one] - network.second[other], box).bound.to(found)
+    found[one, other] = solve_program(network.first, network.second[one] - network.second[other], box).bound.to(found)
     return found + found.T
 
 
@@ -131,7 +131,7 @@ def exact_bound(first: Tensor, second: Tensor, box: Tensor) -> float:
     scaled until that matrix is positive in float64, so that what the solver is wrong by is on the safe side.
 
     Raises:
-        BadInput: the solver failed; the bound of `solve` holds as well.
+        BadInput: the solver failed; the bound of `solve_program` holds as well.
     """
     import cvxpy  # here: it takes a second to import
 

@@ -11,7 +11,7 @@ from core.certify.relaxation import lower_margins
 from core.certify.two_layer import TwoLayer, folded, two_layers
 from core.inputs import BadInput
 from core.training.objectives.base import Batch, Networks, Terms, objective
-from core.training.objectives.flows import change_per_unit, moved_batch
+from core.training.objectives.flows import first_order_change, moved_batch
 from core.training.objectives.inner import classifier_of
 
 
@@ -63,7 +63,7 @@ def flow_certificate(
         losses["attacked"] = attacked * F.cross_entropy(said, labels)
         metrics["accuracy under flows"] = (said.argmax(1) == labels).float().mean()
     if first_order:
-        losses["first order"] = first_order * change_per_unit(network, images, labels).mean()
+        losses["first order"] = first_order * first_order_change(network, images, labels).mean()
     return Terms(losses, metrics)
 
 

@@ -16,7 +16,7 @@ REACH = 1.5  # times the bound: how far all steps together would lead, were no f
 TINY = 1e-12  # keeps a root differentiable at 0
 
 
-def change_per_unit(network: TwoLayer, images: Tensor, labels: Tensor) -> Tensor:
+def first_order_change(network: TwoLayer, images: Tensor, labels: Tensor) -> Tensor:
     """How much the lead over the likeliest other class changes at most, to first order, under flows with ‖N vec(r)‖₂ ≤ 1; N.
 
     √(gᵤᵀ(NᵀN)⁻¹gᵤ + gᵥᵀ(NᵀN)⁻¹gᵥ), where gᵤ and gᵥ are the slopes of the lead along rows and columns, from central differences.

@@ -23,7 +23,7 @@ def largest(first: Tensor, second: Tensor, box: Tensor) -> float:
 def test_dual_is_above_exact_is_above_the_worst_corner(seed: int) -> None:
     pytest.importorskip("cvxpy")
     first, second, box = noise(6, 9, seed=seed), noise(2, 6, seed=seed + 10), noise(9, seed=seed + 20).abs()
-    solved = flow_sdp.solve(first, second, box, steps=300)
+    solved = flow_sdp.solve_program(first, second, box, steps=300)
     for number in range(2):
         exact, met = flow_sdp.exact_bound(first, second[number], box), largest(first, second[number], box)
         assert met <= exact <= 1.5 * met
@@ -42,7 +42,7 @@ def test_the_largest_eigenvalue_is_bounded_from_above() -> None:
 
 def test_it_bounds_the_change_of_the_network() -> None:
     first, second, box, bias = noise(12, 9), noise(1, 12, seed=1), noise(9, seed=2).abs(), noise(12, seed=3)
-    bound = float(flow_sdp.solve(first, second, box).bound[0])
+    bound = float(flow_sdp.solve_program(first, second, box).bound[0])
 
     def difference(x: Tensor) -> Tensor:
         return (x @ first.T + bias).clamp(min=0) @ second[0]
@@ -53,7 +53,7 @@ def test_it_bounds_the_change_of_the_network() -> None:
 
 
 def test_without_a_change_the_bound_is_nothing() -> None:
-    solved = flow_sdp.solve(noise(4, 5), noise(3, 4), torch.zeros(5))
+    solved = flow_sdp.solve_program(noise(4, 5), noise(3, 4), torch.zeros(5))
     assert solved.bound.tolist() == [0, 0, 0]
 
 

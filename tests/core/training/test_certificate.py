@@ -17,7 +17,7 @@ from core.sampling import warp
 from core.training import find_plan
 from core.training.kinds import Normalized
 from core.training.objectives import OBJECTIVES, Batch
-from core.training.objectives.flows import change_per_unit, moved_batch
+from core.training.objectives.flows import first_order_change, moved_batch
 from tests.core.certify.flow_samples import digits, small_network
 
 
@@ -89,7 +89,7 @@ def test_the_first_order_is_what_a_short_flow_changes() -> None:
     images = (torch.sin(rows / 4) * torch.cos(columns / 5) / 2 + 0.5)[None, None].double()
     layers = two_layer(small_network(0.0))
     labels = layers.logits(images).argmax(1)
-    expected = float(change_per_unit(layers, images, labels))
+    expected = float(first_order_change(layers, images, labels))
 
     def lead(flow: torch.Tensor) -> torch.Tensor:
         logits = layers.logits(warp(images, flow))[0]
@@ -123,7 +123,7 @@ def test_the_terms_for_long_flows_are_added_where_they_weigh() -> None:
     ]
     assert float(more.losses["attacked"]) > 2 * float(plain.losses["cross_entropy"])
     layers = two_layer(small_network(0.0), torch.float32)
-    expected = 0.5 * float(change_per_unit(layers, data.images, data.labels).mean())
+    expected = 0.5 * float(first_order_change(layers, data.images, data.labels).mean())
     assert float(more.losses["first order"]) == pytest.approx(expected, rel=1e-3)
     more.losses["first order"].backward()
     assert any(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
