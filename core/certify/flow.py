@@ -10,7 +10,7 @@ from torch import Tensor
 from core.cancellation import check
 from core.certify import two_layer
 from core.certify.base import Certificate, Certified, Run
-from core.certify.flow_sdp import change_per_unit
+from core.certify.flow_sdp import change_per_unit, exact_changes
 from core.certify.flow_sets import ChangeSet, JointSet, local_box, paper_box
 from core.certify.relaxation import lower_margins, other_classes
 from core.certify.two_layer import TwoLayer
@@ -41,10 +41,11 @@ class FlowCertificate(Certificate):
     )
 
     eps: Real = number(7.0, 0, MAX_EPS, help="The largest total variation of the flow.", step=0.5, usual=56, unit=" px")
-    bound: Literal["best", "joint", "local box", "paper box", "paper"] = choice(
+    bound: Literal["best", "joint", "local box", "paper box", "paper", "exact"] = choice(
         "best",
         help="Joint: all pixels share the budget. Local box: each pixel alone, from its neighborhood. Paper box: each pixel alone, the "
-        "same for all images. Paper: that box and the semidefinite bound. Best: the highest of the joint bound and the local box.",
+        "same for all images. Paper: that box and the semidefinite bound. Exact: the same by a convex solver, for small ones. Best: the "
+        "highest of the joint bound and the local box.",
     )
     find_radius: bool = flag(
         True, help="Work out the largest certified total variation of each image; twelve times the work."
@@ -84,8 +85,9 @@ class FlowCertificate(Certificate):
     def margin(self, network: TwoLayer, images: Tensor, classes: Tensor, eps: Tensor) -> Tensor:
         """A lower bound of the smallest margin of `classes` N under all flows of total variation at most `eps` N, N."""
         others = other_classes(classes, len(network.second))
-        if self.bound == "paper":
-            logits, change = network.logits(images), change_per_unit(network)
+        if self.bound in ("paper", "exact"):
+            logits = network.logits(images)
+            change = change_per_unit(network) if self.bound == "paper" else exact_changes(network, classes)
             clean = logits.gather(1, classes[:, None]) - logits.gather(1, others)
             return (clean - eps[:, None] * change[classes[:, None], others]).amin(1)
         sets = self._sets(images, eps)

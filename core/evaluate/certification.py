@@ -97,10 +97,14 @@ def at(certificate: Certificate, **values: object) -> Certificate:
 
 
 def variants(certificate: Certificate) -> dict[str, Certificate]:
-    """The certificate by its title; one whose `bound` is the best of several by the name of each."""
+    """The certificate by its title; one whose `bound` is the best of several by the name of each, but for one that takes long."""
     choices = next((p.choices for p in certificate.parameters() if p.name == "bound"), ())
     if getattr(certificate, "bound", "") == "best":
-        return {f"{ACRONYMS.get(name, name)} bound": at(certificate, bound=name) for name in choices if name != "best"}
+        return {
+            f"{ACRONYMS.get(name, name)} bound": at(certificate, bound=name)
+            for name in choices
+            if name not in ("best", "exact")
+        }
     return {certificate.title: certificate}
 
 

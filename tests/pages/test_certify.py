@@ -125,3 +125,12 @@ def test_a_set_that_would_take_too_long_is_refused_and_a_stopped_one_says_so(mon
     app.button(key="certify_run").click().run()
     assert not app.exception and "this server runs 2.0 ms at most" in words(app) and "This takes about" in words(app)
     assert app.button(key="again_certified_set").disabled
+
+
+def test_a_program_that_is_too_large_for_the_solver_says_what_to_choose() -> None:
+    certificate = Method(name="flow", params={"eps": 4.0, "bound": "exact"})
+    recipe = Recipe(domain="mnist", classifier="mlp").but(view={"certificate": certificate.model_dump()})
+    app = visit("certify", recipe.to_link())
+    said = [str(warning.value).replace("\\", "") for warning in app.warning]
+    assert any("has 1,285 rows" in text and "choose the bound 'paper'" in text for text in said), said
+    assert "The certificate failed." in verdict(app)

@@ -6,11 +6,12 @@ import itertools
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core import BadInput
-from core.certify import flow_sdp
-from tests.core.certify.flow_samples import noise
+from core.certify import FlowCertificate, flow_sdp
+from core.models.classifier import Classifier
+from tests.core.certify.flow_samples import digits, noise, small_network
 
 
 def largest(first: Tensor, second: Tensor, box: Tensor) -> float:
@@ -64,5 +65,30 @@ def test_a_solver_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         raise cvxpy.error.SolverError("no")
 
     monkeypatch.setattr(cvxpy.Problem, "solve", fail)
-    with pytest.raises(BadInput, match="use the dual bound"):
+    with pytest.raises(BadInput, match="choose the bound 'paper'"):
         flow_sdp.exact_bound(noise(3, 4), noise(3), noise(4).abs())
+
+
+def test_the_certificate_takes_the_solvers_value_where_the_network_is_small() -> None:
+    pytest.importorskip("cvxpy")
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(25, 12), nn.ReLU(), nn.Linear(12, 3))
+    network = Classifier.wrap(layers, classes=3, size=5, channels=1)
+    images = torch.rand(4, 1, 5, 5, generator=torch.Generator().manual_seed(1))
+    labels = network(images).argmax(1)
+    paper, exact = (
+        FlowCertificate(eps=0.01, bound=bound)(network, images, labels)  # type: ignore[arg-type]
+        for bound in ("paper", "exact")
+    )
+    assert paper is not None and exact is not None
+    clean = FlowCertificate(eps=0.0, bound="exact", find_radius=False)(network, images, labels)
+    assert clean is not None
+    changed, bounded = clean.margin - exact.margin, clean.margin - paper.margin
+    assert bool((changed > 0).all()) and bounded.tolist() == pytest.approx(changed.tolist(), rel=2e-3)
+    assert exact.radius.tolist() == pytest.approx(paper.radius.tolist(), rel=1e-2)
+
+
+def test_a_program_that_is_too_large_for_the_solver_is_a_sentence() -> None:
+    classifier, (images, labels) = small_network(0.0), digits()
+    with pytest.raises(BadInput, match="the convex solver takes 130 at most; choose the bound 'paper'"):
+        FlowCertificate(bound="exact")(classifier, images[:2], labels[:2])
