@@ -1,9 +1,9 @@
-"""C&W beside foolbox and ART, JSMA at 224 px, PGD on one picture, and what streaming costs, in one run on this machine.
+"""C&W beside foolbox and ART, JSMA at 224 px, PGD on one image, and what streaming costs, in one run on this machine.
 
     python -m benchmarks.attacks [--threads 2] [--images 16] [--rounds 1]
 
 All attack the same module with its weights frozen. C&W runs with the same learning rate and first c everywhere, on CIFAR-10
-pictures that the classifier gets right. Beside the time stand the share fooled and the mean L2, because a fast attack that finds
+images that the classifier gets right. Beside the time stand the share fooled and the mean L2, because a fast attack that finds
 longer changes is no faster attack: ours is its quick preset, and is faster only if it fools as many with changes no longer than
 those of the peers, which get 5 searches of 100 steps. foolbox in the quick preset's searches and steps stands beside it, to tell
 the algorithm from its implementation. None of them rounds to 8 bits here, because no peer does.
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.filters import processor
-from benchmarks.pgd import EPS, STEP, art_estimator, bare, in_turns, pictures
+from benchmarks.pgd import EPS, STEP, art_estimator, bare, in_turns, load_images
 from core import domains
 from core.attacks import CW, JSMA, PGD
 from core.models.classifier import Classifier
@@ -80,11 +80,11 @@ def compared(model: Classifier, images: Tensor, labels: Tensor) -> dict[str, Cal
 def smallest_changes(count: int, rounds: int) -> list[str]:
     """C&W side by side; the targets that were missed."""
     model = domains.get("cifar10").classifier("resnet", device="cpu")
-    images, labels, where = pictures(count, model)
+    images, labels, where = load_images(count, model)
     with torch.no_grad():
         right = model(images).argmax(1) == labels
     images, labels = images[right], labels[right]
-    print(f"\nC&W L2 (searches × steps at most), {len(images)} pictures at once; {where}\n")
+    print(f"\nC&W L2 (searches × steps at most), {len(images)} images at once; {where}\n")
     found = compared(model, images, labels)
     results: dict[str, Tensor] = {}
 
@@ -112,7 +112,7 @@ def smallest_changes(count: int, rounds: int) -> list[str]:
     return missed
 
 
-def large_pictures() -> list[str]:
+def large_images() -> list[str]:
     """JSMA at 224 px in 2 GB, where a matrix of all pairs would not fit."""
     domain = domains.get("photos")
     own = domain.classifier(device="cpu")
@@ -134,10 +134,10 @@ def large_pictures() -> list[str]:
     return [f"JSMA took {memory / 1e6:.2f} GB"] if memory > 2e6 else []
 
 
-def one_picture(rounds: int) -> list[str]:
-    """PGD-100 on one picture beside a bare gradient loop, watched and not."""
+def one_image(rounds: int) -> list[str]:
+    """PGD-100 on one image beside a bare gradient loop, watched and not."""
     model = domains.get("cifar10").classifier("resnet", device="cpu")
-    images, labels, _ = pictures(1, model)
+    images, labels, _ = load_images(1, model)
     attack = PGD(eps=EPS, step_size=STEP, iterations=100, random_start=False, early_stop=False, keep="last")
     frames: list[object] = []
 
@@ -153,7 +153,7 @@ def one_picture(rounds: int) -> list[str]:
     times = in_turns(compared, max(5, rounds), 10)
     over, watching = times["silent"] / times["bare"], times["watched"] / times["silent"]
     print(
-        f"PGD-100 on one picture: {times['silent'] * 1e3:.0f} ms, {over:.2f} of the bare gradient loop's {times['bare'] * 1e3:.0f} "
+        f"PGD-100 on one image: {times['silent'] * 1e3:.0f} ms, {over:.2f} of the bare gradient loop's {times['bare'] * 1e3:.0f} "
         f"(target: {BARE}); every step watched {watching:.2f} times that (target: {STREAMING})."
     )
     missed = [f"PGD-100 takes {over:.2f} bare loops"] if over > BARE else []
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{processor()}, {os.cpu_count()} cores, {given.threads} threads, load {load:.1f} before this run; "
         f"Python {platform.python_version()}, torch {torch.__version__}\n"
     )
-    missed = [*one_picture(given.rounds), *smallest_changes(given.images, given.rounds), *large_pictures()]
+    missed = [*one_image(given.rounds), *smallest_changes(given.images, given.rounds), *large_images()]
     print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery target is met.")
 
 

@@ -1,4 +1,4 @@
-"""How an evaluation grows with its pictures: peak memory, time, and how long the device waited for pictures or for the disk.
+"""How an evaluation grows with its images: peak memory, time, and how long the device waited for images or for the disk.
 
     python -m benchmarks.evaluation [--counts 100 1000 10000] [--domain mnist] [--attack fgsm] [--threads 2]
 
@@ -36,7 +36,7 @@ def peak() -> float:
 
 
 def measured(domain: str, attack: str, count: int, threads: int) -> dict[str, float]:
-    """One run of that many pictures."""
+    """One run of that many images."""
     torch.set_num_threads(threads)
     plan = Plan(
         domain=domain,
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     print(f"{given.domain}, {given.attack} by both attackers behind a median filter, batches of 25\n")
     print(
-        f"{'pictures':>9}{'peak MB':>10}{'of which at the start':>24}{'seconds':>10}{'ms a picture':>14}{'device idle':>13}"
+        f"{'images':>9}{'peak MB':>10}{'of which at the start':>24}{'seconds':>10}{'ms per image':>14}{'device idle':>13}"
     )
     most = domains.get(given.domain).count("test")
     for count in (c for c in given.counts if c <= most):

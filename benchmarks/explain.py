@@ -2,8 +2,8 @@
 
     python -m benchmarks.explain [--threads 2] [--repeats 5]
 
-Class maps of three pictures (clean, attacked, defended) by Grad-CAM: ours, and pytorch-grad-cam as its README shows it, picture by
-picture, on the same classifier and layer. A 41×41 loss surface: ours, and a loop over its points. Times are the median of the
+Class maps of three images (clean, attacked, defended) by Grad-CAM: ours, and pytorch-grad-cam as its README shows it, image by
+image, on the same classifier and layer. A 41×41 loss surface: ours, and a loop over its points. Times are the median of the
 repeats; the peer's divided by ours is the last column.
 """
 
@@ -37,7 +37,7 @@ STEPS = np.linspace(-16 / 255, 16 / 255, 41, dtype=np.float32)
 
 
 def by_hand(classifier: Classifier, batch: Tensor, classes: Sequence[int]) -> None:
-    """Grad-CAM as pytorch-grad-cam's README has it, a picture at a time."""
+    """Grad-CAM as pytorch-grad-cam's README has it, one image at a time."""
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 

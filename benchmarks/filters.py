@@ -1,9 +1,9 @@
-"""Each filter beside what a user would pick instead, on the same pictures, in one run on this machine.
+"""Each filter beside what a user would pick instead, on the same images, in one run on this machine.
 
     python -m benchmarks.filters [--batch 32] [--size 299] [--threads 2] [--runs 5]
 
-Only the filter is timed: every library gets the pictures in the form it works on (float32 tensors or arrays; uint8
-pictures for Pillow, which knows no other). The ratio is the peer's time over ours: above 1, ours is faster. Scipy,
+Only the filter is timed: every library gets the images in the form it works on (float32 tensors or arrays; uint8
+images for Pillow, which knows no other). The ratio is the peer's time over ours: above 1, ours is faster. Scipy,
 scikit-image and Pillow work on one thread. A peer that is not installed is left out.
 """
 
@@ -59,7 +59,7 @@ class Peer:
     asked: float = 1.0
 
 
-def pictures(batch: int, size: int) -> torch.Tensor:
+def random_images(batch: int, size: int) -> torch.Tensor:
     """Photographs cut from scikit-image's astronaut, coffee and cat, N×3×size×size in [0, 1]."""
     generator = np.random.default_rng(0)
     sources = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.cat()]
@@ -77,7 +77,7 @@ def comparisons(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
     """Each defense with its peers, which do the same work unless the remark says otherwise."""
     array = images.numpy()
     pixels = (array * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
-    pillow = [Image.fromarray(picture) for picture in pixels]
+    pillow = [Image.fromarray(values) for values in pixels]
 
     def as_users_do() -> torch.Tensor:
         opened = [
@@ -91,13 +91,13 @@ def comparisons(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
         JPEG(quality=60),
         [
             Peer("Pillow", "float to float, a loop", as_users_do),
-            Peer("Pillow", "codec alone, uint8", lambda: [through_file(picture, 60) for picture in pillow]),
+            Peer("Pillow", "codec alone, uint8", lambda: [through_file(pil_image, 60) for pil_image in pillow]),
         ],
     )
     yield BitDepth(), [Peer("NumPy", "the formula", lambda: np.round(array * np.float32(7)) / np.float32(7))]
     for window in (3, 5, 7, 15):
         defense = Median(window=window)
-        few = len(array) if window < 7 else 1  # the peers take minutes at large windows; time is linear in pictures
+        few = len(array) if window < 7 else 1  # the peers take minutes at large windows; time is linear in images
         peers = [
             Peer(
                 "SciPy",
@@ -139,7 +139,7 @@ def comparisons(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
     if kornia is not None:
         peers.append(Peer("kornia", "gaussian_blur2d", lambda: kornia.gaussian_blur2d(images, (5, 5), (sigma, sigma))))
     yield Gaussian(), peers
-    few = array[:4]  # scikit-image takes half a second a picture
+    few = array[:4]  # scikit-image takes half a second per image
     peers = [
         Peer(
             "scikit-image",
@@ -188,10 +188,10 @@ def comparisons(images: torch.Tensor) -> Iterator[tuple[Defense, list[Peer]]]:
     yield LGS(), [Peer("torch", "reads and writes the batch twice", lambda: images.add(0).add(0), 0.5)]
 
 
-def through_file(picture: Image.Image, quality: int) -> Image.Image:
-    """A picture written as JPEG and decoded, in memory."""
+def through_file(pil_image: Image.Image, quality: int) -> Image.Image:
+    """An image written as JPEG and decoded, in memory."""
     file = io.BytesIO()
-    picture.save(file, format="JPEG", quality=quality)
+    pil_image.save(file, format="JPEG", quality=quality)
     opened = Image.open(file)
     opened.load()
     return opened
@@ -226,14 +226,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=5)
     given = parser.parse_args(argv)
     torch.set_num_threads(given.threads)
-    images = pictures(given.batch, given.size)
+    images = random_images(given.batch, given.size)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(f"python -m benchmarks.filters {' '.join(sys.argv[1:] if argv is None else argv)}".rstrip())
     print(
         f"{processor()}, {os.cpu_count()} cores, {given.threads} threads, load {load:.1f} before this run; "
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )
-    print(f"{given.batch} pictures 3×{given.size}×{given.size}; ms a picture, median of {given.runs} runs\n")
+    print(f"{given.batch} images 3×{given.size}×{given.size}; ms per image, median of {given.runs} runs\n")
     print(f"{'filter':36}{'ours':>8}   {'peer':34}{'theirs':>9}{'ratio':>8}")
     behind = []
     for defense, peers in comparisons(images):

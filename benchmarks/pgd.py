@@ -8,7 +8,7 @@ machine is busy for all of them; a time is the median of the rounds, and each co
 
 The bare loop is the least that PGD can be: 40 gradients, 40 steps, no check, no result. Ours also answers with the logits,
 the success after 8-bit rounding and the steps needed, which costs two more forward passes. A peer that is not installed is
-left out. The pictures come from CIFAR-10's test set where MIRAGE_DATA has it; seeded random ones stand in elsewhere.
+left out. The images come from CIFAR-10's test set where MIRAGE_DATA has it; seeded random ones stand in elsewhere.
 """
 
 from __future__ import annotations
@@ -106,16 +106,16 @@ def art_estimator(classifier: Classifier, images: Tensor) -> Any:
     )
 
 
-def pictures(count: int, classifier: Classifier) -> tuple[Tensor, Tensor, str]:
-    """The pictures, their labels, and one sentence about where they are from."""
+def load_images(count: int, classifier: Classifier) -> tuple[Tensor, Tensor, str]:
+    """The images, their labels, and one sentence about where they are from."""
     domain = domains.get("cifar10")
     if not domain.missing():
-        return *domain.sample(count), "pictures of CIFAR-10's test set, with their labels"
+        return *domain.sample(count), "images of CIFAR-10's test set, with their labels"
     pixels = torch.randint(0, 256, (count, 3, 32, 32), generator=torch.Generator().manual_seed(0))
     images = pixels.float() / 255
     with torch.no_grad():
         labels = classifier(images).argmax(1)
-    return images, labels, "MIRAGE_DATA has no CIFAR-10: seeded random pictures, labeled as the classifier sees them"
+    return images, labels, "MIRAGE_DATA has no CIFAR-10: seeded random images, labeled as the classifier sees them"
 
 
 def in_turns(compared: dict[str, Work], rounds: int, seconds: float) -> dict[str, float]:
@@ -151,14 +151,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{processor()}, {os.cpu_count()} cores, {given.threads} threads, load {load:.1f} before this run; "
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )
-    print(pictures(1, classifier)[2])
+    print(load_images(1, classifier)[2])
 
     fixed = PGD(eps=EPS, step_size=STEP, iterations=STEPS, random_start=False, early_stop=False, keep="last")
     stopping = PGD(eps=EPS, step_size=STEP, iterations=STEPS, random_start=False, early_stop=True)
     measured: dict[int, dict[str, float]] = {}
     fooled: dict[int, tuple[int, int]] = {}
     for batch in given.batches:
-        images, labels, _ = pictures(batch, classifier)
+        images, labels, _ = load_images(batch, classifier)
         ours: dict[str, Work] = {
             "ours": lambda i=images, y=labels: fixed(classifier, i, y),  # type: ignore[misc]
             "ours, stopping": lambda i=images, y=labels: stopping(classifier, i, y),  # type: ignore[misc]

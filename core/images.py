@@ -43,20 +43,20 @@ def fit(pixels: Pixels, size: int, channels: int, how: Fit) -> Pixels:
     Raises:
         BadInput: an unknown way of fitting.
     """
-    picture = _picture(pixels).convert("L" if channels == 1 else "RGB")
-    width, height = picture.size
+    pil_image = _pil_image(pixels).convert("L" if channels == 1 else "RGB")
+    width, height = pil_image.size
     lanczos = Image.Resampling.LANCZOS
     if how == "stretch":
-        fitted = picture.resize((size, size), lanczos)
+        fitted = pil_image.resize((size, size), lanczos)
     elif how == "crop":
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
-        fitted = picture.resize((size, size), lanczos, box=(left, top, left + side, top + side))
+        fitted = pil_image.resize((size, size), lanczos, box=(left, top, left + side, top + side))
     elif how == "pad":
         scale = size / max(width, height)
         inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        fitted = Image.new(picture.mode, (size, size), MAT if channels == 1 else (MAT, MAT, MAT))
-        fitted.paste(picture.resize(inner, lanczos), ((size - inner[0]) // 2, (size - inner[1]) // 2))
+        fitted = Image.new(pil_image.mode, (size, size), MAT if channels == 1 else (MAT, MAT, MAT))
+        fitted.paste(pil_image.resize(inner, lanczos), ((size - inner[0]) // 2, (size - inner[1]) // 2))
     else:
         raise BadInput(f"{quoted(how)} is no way to fit an image; there are crop, pad and stretch.")
     return np.array(fitted, dtype=np.uint8).reshape(size, size, channels)
@@ -106,12 +106,12 @@ def png(pixels: Pixels, level: int = 6, palette: Pixels | None = None) -> bytes:
     if level == 0:
         return _stored(pixels, palette)
     buffer = io.BytesIO()
-    picture = _picture(pixels)
+    pil_image = _pil_image(pixels)
     if palette is not None:
-        picture = picture.convert("P")
-        picture.putpalette(palette.tobytes())
+        pil_image = pil_image.convert("P")
+        pil_image.putpalette(palette.tobytes())
     # Repeats within a row are all that a quick search finds in a filtered photograph; to look for no others is faster and packs better.
-    picture.save(buffer, format="PNG", compress_level=level, compress_type=zlib.Z_RLE if level == 1 else -1)
+    pil_image.save(buffer, format="PNG", compress_level=level, compress_type=zlib.Z_RLE if level == 1 else -1)
     return buffer.getvalue()
 
 
@@ -151,7 +151,7 @@ def page(pixels: Pixels, width: float) -> bytes:
     file = io.BytesIO()
     # Enlarged by a whole factor, so that the printer's own smoothing has little to do.
     factor = max(1, round(width / 2.54 * 300 / pixels.shape[1]))
-    large = _picture(np.repeat(np.repeat(pixels, factor, 0), factor, 1)).convert("RGB")
+    large = _pil_image(np.repeat(np.repeat(pixels, factor, 0), factor, 1)).convert("RGB")
     large.save(file, format="PDF", resolution=large.width / (width / 2.54), quality=95)
     return file.getvalue()
 
@@ -164,16 +164,16 @@ def animation(frames: Sequence[Pixels], kind: Literal["gif", "webp"], seconds: f
     if not frames:
         raise BadInput("A film needs at least one image.")
     factor = max(1, SMALLEST_FILM // max(frames[0].shape[:2]))
-    pictures = [_picture(np.repeat(np.repeat(frame, factor, 0), factor, 1)) for frame in frames]
-    each = max(20, min(500, round(1000 * seconds / len(pictures))))
-    durations = [each] * (len(pictures) - 1) + [each + 1000]
+    pil_images = [_pil_image(np.repeat(np.repeat(frame, factor, 0), factor, 1)) for frame in frames]
+    each = max(20, min(500, round(1000 * seconds / len(pil_images))))
+    durations = [each] * (len(pil_images) - 1) + [each + 1000]
     file = io.BytesIO()
     more = {"lossless": True, "method": 0} if kind == "webp" else {"disposal": 1}
-    pictures[0].convert("RGB").save(
+    pil_images[0].convert("RGB").save(
         file,
         format=kind.upper(),
         save_all=True,
-        append_images=[picture.convert("RGB") for picture in pictures[1:]],
+        append_images=[pil_image.convert("RGB") for pil_image in pil_images[1:]],
         duration=durations,
         loop=0,
         **more,
@@ -181,5 +181,5 @@ def animation(frames: Sequence[Pixels], kind: Literal["gif", "webp"], seconds: f
     return file.getvalue()
 
 
-def _picture(pixels: Pixels) -> Image.Image:
+def _pil_image(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)

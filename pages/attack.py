@@ -102,7 +102,7 @@ with run_slot:
     )
 if results.get(key) is None and not background.blocked(key) and (pressed or instant or (shown is None and not idle)):
     attacker.start_attack(recipe, example)
-busy = progress.show_progress(Kind.ATTACK, picture=False)
+busy = progress.show_progress(Kind.ATTACK, image=False)
 result = results.get(key)
 if result is not None:
     shown = st.session_state.shown_attack = make_outcome(recipe, example, result, ())

@@ -99,7 +99,7 @@ def side_by_side(result: Comparison, example: Example, dimmed: bool) -> None:
         alt = f"What {entry.attack.title} changed, times {factor}. {words}"
         file = f"{entry.name}_delta.png"
         changed.append(Tile(change, f"δ × {factor}", words, "neutral", file_name=file, alt=alt))
-    row(made, key="comparison_pictures", label="What each attack made", width=118, dimmed=dimmed)
+    row(made, key="comparison_images", label="What each attack made", width=118, dimmed=dimmed)
     row(changed, key="comparison_changes", label="What each attack changed", width=118, dimmed=dimmed)
 
 
@@ -120,7 +120,7 @@ def other_classifiers(recipe: Recipe, example: Example) -> None:
         f"{method}, made on one classifier (rows) and shown to the others (columns), which the attacker never saw."
     )
     result = results.get(result_keys.transfer(recipe))
-    if result is None and progress.show_progress(Kind.TRANSFER, picture=False):
+    if result is None and progress.show_progress(Kind.TRANSFER, image=False):
         return
     if result is None:
         if st.button("Try every classifier", icon=":material/swap_horiz:", key="transfer"):

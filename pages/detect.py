@@ -64,11 +64,11 @@ def many(
         background.invalidate(key)
 
         def work(watch: progress.Reports) -> DetectorBenchmark | None:
-            pictures, labels = domain.sample(count, split=split, seed=recipe.seed)
+            images, labels = domain.sample(count, split=split, seed=recipe.seed)
             return benchmark_detector(
                 detector,
                 attack,
-                pictures,
+                images,
                 labels,
                 threshold=threshold,
                 seed=recipe.seed,
@@ -176,7 +176,7 @@ rows, lines = evidence(detector, example, attack_outcome, threshold)
 for half, (name, tiles) in zip(st.columns(2, gap="large"), lines.items(), strict=True):
     with half:
         row(tiles, key=f"detect_{name}", label=f"What the detector goes by, {name}", width=90)
-table(rows, key="detect_picture", name="detector")
+table(rows, key="detect_image", name="detector")
 st.caption(source)
 st.subheader("On many images", anchor=False)
 trial = many(recipe, example, detector, threshold)

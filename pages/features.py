@@ -13,7 +13,7 @@ from app.state.result_keys import Kind
 from app.text import per_cent, stop_note
 from app.verdicts.features import noise_verdict
 from core.explain.layers import by_depth
-from core.explain.noise import LOGITS, PICTURE
+from core.explain.noise import IMAGE, LOGITS
 from core.figures.colormaps import CIVIDIS, DIVERGING, levels, signed
 from core.figures.feature_noise import styled_lines
 from core.recipe import AttackOutcome, Example, Recipe
@@ -89,7 +89,7 @@ recipe = session.recipe()
 head = st.container()
 if "features_comparison" in st.session_state and results.get(result_keys.comparison(recipe)) is None:
     recipe_jobs.start_comparison(recipe, example)
-    progress.show_progress(Kind.COMPARISON, picture=False)
+    progress.show_progress(Kind.COMPARISON, image=False)
 layers = by_depth(examples.layers(example.classifier))
 names = [layer.name for layer in layers]
 attacked = attacks_of(recipe, attack_outcome)
@@ -109,7 +109,7 @@ if result is None:
     with head:
         theme.verdict(progress.status_text(key, "The feature noise is being measured.", "The measurement"))
     st.stop()
-stages = [PICTURE, *names, LOGITS]
+stages = [IMAGE, *names, LOGITS]
 usual = len(names) - 1
 with head:
     line, moved = ((values[0], values[usual + 1]) for values in (result[titles[0]], result[SHUFFLED]))

@@ -118,7 +118,7 @@ def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | No
             )
             for n, one in enumerate(result)
         ],
-        key="cam_pictures",
+        key="cam_images",
         label="Images",
         width=150,
     )

@@ -109,8 +109,8 @@ def spectrum_view(recipe: Recipe, example: Example, attack_outcome: AttackOutcom
         "Look for a change with most of its power in high frequencies: smoothing removes it. A change like the image's own "
         "survives smoothing."
     )
-    factor_picture, factor = magnified_difference(example.clean, attack_outcome.adversarial)
-    tiles = [Tile(factor_picture, "the change", f"× {factor}", "adversarial", file_name="change.png")]
+    difference, factor = magnified_difference(example.clean, attack_outcome.adversarial)
+    tiles = [Tile(difference, "the change", f"× {factor}", "adversarial", file_name="change.png")]
     for name, power in powers.items():
         logs = np.log10(np.maximum(power, power.max() * 1e-6 if power.max() else 1.0))
         span = float(logs.max() - logs.min())

@@ -33,7 +33,7 @@ def elsewhere(domain: domains.Domain) -> None:
                     domains.get(name).title,
                     key=f"masks_{name}",
                     type="primary",
-                    on_click=partial(session.update_recipe, domain=name, classifier="", picture={}, target=""),
+                    on_click=partial(session.update_recipe, domain=name, classifier="", image={}, target=""),
                 )
     st.page_link("pages/training.py", label="Train your own", icon=":material/model_training:")
 

@@ -63,4 +63,4 @@ elif matrix.open:
 session.sync_query_params()
 with head:
     theme.verdict(sentence)
-progress.show_progress(None, picture=False)
+progress.show_progress(None, image=False)

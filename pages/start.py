@@ -55,7 +55,7 @@ def waiting(key: AnyKey, what: str) -> None:
         progress.retry_button(key)
 
 
-def own_picture() -> None:
+def choose_upload() -> None:
     st.session_state.side_source = "upload"
 
 
@@ -67,12 +67,12 @@ recipe = session.recipe()
 classes = example.classifier.classes
 
 theme.verdict(start_verdict(example.clean_prediction, classes, example.known_label))
-picture, words = st.columns([1, 1.6], gap="large")
-with picture:
+image_column, words = st.columns([1, 1.6], gap="large")
+with image_column:
     alt = f"The image: {classes[example.label]}" if example.label_known else "The image"
     row(
         [Tile(example.clean, "The image", "", "clean", file_name="clean.png", alt=alt)],
-        key="start_picture",
+        key="start_image",
         label="The image",
     )
 with words:
@@ -97,4 +97,4 @@ with doors[1], st.container(border=True, height="stretch"):
 with doors[2], st.container(border=True, height="stretch"):
     st.subheader("Bring your own", anchor=False)
     st.write("Upload, paste or photograph an image in the sidebar, or choose another domain there.")
-    st.button("Use an image of yours", icon=":material/upload:", key="door_upload", on_click=own_picture)
+    st.button("Use an image of yours", icon=":material/upload:", key="door_upload", on_click=choose_upload)

@@ -121,7 +121,7 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
     given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
-    pictures, before = (
+    pair, before = (
         (example.clean, attack_outcome.adversarial),
         (example.clean_prediction, attack_outcome.prediction),
     )
@@ -131,7 +131,7 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
         # Before anything is drawn: what the browser gets at once, it draws at once.
         defense = LGS(**current_values(LGS, given.params, key=key))
         trace = trace_batch(defense, batch)
-        for_both(lambda which: found.update({which: maps(trace, which, pictures[which])}))
+        for_both(lambda which: found.update({which: maps(trace, which, pair[which])}))
         rows = [
             prepare(
                 tiles(
@@ -145,7 +145,7 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
                 label=f"Gradients smoothing of the {NAMES[which]} image",
                 width=118,
             )
-            for which, pixels in enumerate(pictures)
+            for which, pixels in enumerate(pair)
         ]
     except BadInput as error:
         problem = str(error)

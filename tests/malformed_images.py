@@ -94,7 +94,7 @@ def refused() -> dict[str, bytes]:
         "drawing.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 40\n(/etc/passwd) (r) file\nshowpage\n",
         "drawing.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 40\nshowpage\n",
         "array.npy": _numpy(),
-        "pickled.png": pickle.dumps({"picture": scene()}),
+        "pickled.png": pickle.dumps({"image": scene()}),
         "archive.png": b"PK\x03\x04" + noise,
         "phone.heic": struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + noise,
         "plain.ppm": _save(rgb, "PPM"),
@@ -171,9 +171,9 @@ def write(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _save(picture: Image.Image, kind: str, **options: Any) -> bytes:
+def _save(pil_image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format=kind, **options)
+    pil_image.save(buffer, format=kind, **options)
     return buffer.getvalue()
 
 

@@ -187,7 +187,7 @@ def preencode(tiles: Iterable[tuple[Pixels, Pixels | None]]) -> None:
 
 def reset() -> None:
     """The page runs from its beginning: Streamlit has let go of all files that its fragments might still name."""
-    st.session_state.picture_addresses = {}
+    st.session_state.image_addresses = {}
 
 
 def _addresses(files: Sequence[tuple[str, bytes]], box: str) -> list[str]:
@@ -196,7 +196,7 @@ def _addresses(files: Sequence[tuple[str, bytes]], box: str) -> list[str]:
     To hand a file over takes as long as to write it, so one that is there already stays; a new one takes the place of the one that
     was not shown for longest.
     """
-    boxes: dict[str, dict[str, tuple[str, str]]] = st.session_state.setdefault("picture_addresses", {})
+    boxes: dict[str, dict[str, tuple[str, str]]] = st.session_state.setdefault("image_addresses", {})
     kept = boxes.setdefault(box, {})  # by name, the one that was shown last at the end
     for name, _ in files:
         if name in kept:
@@ -275,7 +275,7 @@ def wait_for_browser(since: float) -> None:
     """
     while time.monotonic() - since < BROWSER_SECONDS:
         time.sleep(0.005)
-        st.session_state.get("picture_addresses")  # where a page that is to run anew stops
+        st.session_state.get("image_addresses")  # where a page that is to run anew stops
 
 
 def magnified_difference(clean: Pixels, other: Pixels) -> tuple[Pixels, int]:

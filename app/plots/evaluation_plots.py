@@ -39,7 +39,7 @@ def matrix_columns(plan: Plan, classifier: int = 0) -> list[CellKey]:
 def results_matrix(
     findings: Metrics, classifier: int, measure: Measure, detector: int = 0, *, key: str
 ) -> CellKey | None:
-    """Attacks by defenses, shaded by the share, with count and interval; the cell that the visitor chose, if any."""
+    """Attacks by defenses, shaded by the share, with count and interval; the cell that the user chose, if any."""
     plan = findings.plan
     columns = matrix_columns(plan, classifier)
     heads = [column_title(plan, place) for place in columns]

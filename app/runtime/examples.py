@@ -31,7 +31,7 @@ def current() -> Example | None:
         loaded = _classifier(recipe, classifier_name(recipe))
         if loaded is None:
             return None
-        uploads.hold(recipe.picture.digest)
+        uploads.hold(recipe.image.digest)
         try:
             result = load_example(
                 recipe, classifier=loaded, classifiers=_loader(recipe.domain), uploads=uploads.uploads()

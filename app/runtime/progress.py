@@ -20,7 +20,7 @@ from core import domains
 from core.recipe import AttackOutcome, Example, cost
 
 
-def show_progress(kind: Kind | None, *, picture: bool = True) -> bool:
+def show_progress(kind: Kind | None, *, image: bool = True) -> bool:
     """Progress and a Stop button, if this user's job computes that kind of result (None: any); True while it runs.
 
     Without `image`, the image so far is left to `live_preview`, at another place.
@@ -33,7 +33,7 @@ def show_progress(kind: Kind | None, *, picture: bool = True) -> bool:
     if job is None or kind not in (None, job.key.kind):
         return False
     _progress("job")
-    if picture:
+    if image:
         live_preview()
     return True
 
@@ -63,7 +63,7 @@ def show_unavailable() -> None:
         "Use the first image of the gallery",
         key="first_image",
         icon=":material/image:",
-        on_click=lambda: session.update_recipe(picture={"fit": session.recipe().picture.fit}, target=""),
+        on_click=lambda: session.update_recipe(image={"fit": session.recipe().image.fit}, target=""),
     )
 
 

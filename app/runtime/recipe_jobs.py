@@ -58,7 +58,7 @@ def start_transfer(recipe: Recipe, example: Example, names: tuple[str, ...]) -> 
 
     def load(name: str) -> Example:
         loaded = cache.load((recipe.domain, name, device, root))
-        return load_example(recipe.but(classifier=name, picture=example.picture), classifier=loaded, uploads=images)
+        return load_example(recipe.but(classifier=name, image=example.image_ref), classifier=loaded, uploads=images)
 
     examples = {name: partial(load, name) for name in names}
     seconds = len(names) * cost.attack_seconds(recipe)

@@ -121,7 +121,7 @@ def _location_map(outcome: Outcome) -> None:
     if location_map is not None:
         location_plot(location_map, outcome.classes[target], key="places")
         return
-    if progress.show_progress(Kind.LOCATIONS, picture=False):
+    if progress.show_progress(Kind.LOCATIONS, image=False):
         return
     st.caption(f"Tries the same patch budget toward {theme.plain(outcome.classes[target])} at 25 places.")
     if st.button("Map the places", icon=":material/grid_on:", key="map_places"):

@@ -19,7 +19,7 @@ from core.evaluate import report as reports
 from core.evaluate.metrics import cluster_order
 from core.figures.evaluation import MAX_CELLS
 from core.inputs import BadInput
-from core.recipe import Method, Picture, Recipe
+from core.recipe import ImageRef, Method, Recipe
 from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec, column_of, members_of
 
 PAGE_SIZE = 12  # images at once
@@ -126,7 +126,7 @@ def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: s
                 links=links(plan, place, number),
             )
         )
-    row(tiles, key="ev_pictures", label="Images of the cell", width=150)
+    row(tiles, key="ev_images", label="Images of the cell", width=150)
     if place.attack != NO_ATTACK and plan.target:
         st.caption("An image of the target's own class is not attacked; it does not open on other pages.")
 
@@ -165,7 +165,7 @@ def links(plan: Plan, place: CellKey, number: int) -> tuple[tuple[str, str], ...
     recipe = Recipe(
         domain=plan.domain,
         classifier=own,
-        picture=Picture(kind="dataset", split=plan.split, index=number),
+        image=ImageRef(kind="dataset", split=plan.split, index=number),
         attack=plan.attacks[max(place.attack, 0)] if plan.attacks else Method(name="pgd"),
         target="" if is_target_class(plan, number) else plan.target,
         defenses=tuple(columns),

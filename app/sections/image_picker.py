@@ -13,7 +13,7 @@ from app.state import session
 from app.theme import crisp_key, plain
 from core import domains, images
 from core.inputs import BadInput
-from core.recipe import Example, Picture, Recipe
+from core.recipe import Example, ImageRef, Recipe
 
 _SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Yours"}
 
@@ -47,7 +47,7 @@ export default function ({ data, parentElement, setStateValue }) {
 def image_picker(domain: domains.Domain, recipe: Recipe) -> None:
     """The image of the recipe: where it comes from, which one, how it is fitted, and what the classifier will see."""
     if st.session_state.get("side_source") not in _SOURCES:
-        st.session_state.side_source = recipe.picture.kind
+        st.session_state.side_source = recipe.image.kind
     source = st.segmented_control(
         "Image",
         list(_SOURCES),
@@ -69,8 +69,8 @@ def _source_changed() -> None:
     """The data set's first image comes at once; of the others nobody knows yet which one."""
     recipe = session.recipe()
     splits = domains.get(recipe.domain).splits()
-    if st.session_state.side_source == "dataset" and recipe.picture.kind != "dataset" and splits:
-        session.set_image(Picture(kind="dataset", split=splits[0], fit=recipe.picture.fit))
+    if st.session_state.side_source == "dataset" and recipe.image.kind != "dataset" and splits:
+        session.set_image(ImageRef(kind="dataset", split=splits[0], fit=recipe.image.fit))
 
 
 def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
@@ -80,7 +80,7 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
     def chosen() -> None:
         name = st.session_state[key]["chosen"]
         if name:
-            session.set_image(Picture(name=name, fit=session.recipe().picture.fit))
+            session.set_image(ImageRef(name=name, fit=session.recipe().image.fit))
 
     items = _thumbnails(domain.name, domain.missing())
     # The style sheet keeps a place for so many rows of four, so that what stands below does not move when they come.
@@ -95,10 +95,10 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
 
 def _gallery_name(recipe: Recipe) -> str:
     """The name of the gallery's image that the recipe is about, also where it is the default; '' for an image from elsewhere."""
-    if recipe.picture.kind != "gallery" or recipe.picture.name:
-        return recipe.picture.name if recipe.picture.kind == "gallery" else ""
+    if recipe.image.kind != "gallery" or recipe.image.name:
+        return recipe.image.name if recipe.image.kind == "gallery" else ""
     example = examples.current()
-    return example.picture.name if example is not None else ""
+    return example.image_ref.name if example is not None else ""
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -122,7 +122,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
     if not splits:
         st.caption(plain(domain.missing() or "This domain has no data set."))
         return
-    held = recipe.picture if recipe.picture.kind == "dataset" else None
+    held = recipe.image if recipe.image.kind == "dataset" else None
     session.set_widget("set_split", held.split if held and held.split in splits else None)
     split = st.selectbox(
         "Split", splits, index=None, key="set_split", placeholder="Choose a split", on_change=_split_changed
@@ -150,9 +150,9 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
 
     def class_chosen() -> None:
         fitting = of_class()
-        current = session.recipe().picture
+        current = session.recipe().image
         if current.index not in fitting:
-            session.set_image(Picture(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
+            session.set_image(ImageRef(kind="dataset", split=split, index=int(fitting[0]), fit=current.fit))
 
     st.selectbox(
         "Class",
@@ -167,8 +167,8 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
     def number_chosen() -> None:
         number = st.session_state[number_key]
         if number is not None:
-            fit = session.recipe().picture.fit
-            session.set_image(Picture(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
+            fit = session.recipe().image.fit
+            session.set_image(ImageRef(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
 
     session.set_widget(number_key, int(np.searchsorted(fitting, held.index)) if held and inside else None)
     st.number_input(
@@ -186,20 +186,20 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
 def _split_changed() -> None:
     split = st.session_state.set_split
     if split is not None:
-        session.set_image(Picture(kind="dataset", split=split, fit=session.recipe().picture.fit))
+        session.set_image(ImageRef(kind="dataset", split=split, fit=session.recipe().image.fit))
 
 
 def _fit_changed() -> None:
-    session.update_recipe(picture={**session.recipe().picture.model_dump(), "fit": st.session_state.side_fit})
+    session.update_recipe(image={**session.recipe().image.model_dump(), "fit": st.session_state.side_fit})
 
 
 def _preview(recipe: Recipe) -> None:
     """How the image is fitted, and what the classifier will see of it."""
-    session.set_widget("side_fit", recipe.picture.fit)
+    session.set_widget("side_fit", recipe.image.fit)
     st.segmented_control(
         "Fitted by",
         ["crop", "pad", "stretch"],
-        default=recipe.picture.fit,
+        default=recipe.image.fit,
         key="side_fit",
         required=True,
         on_change=_fit_changed,
@@ -216,7 +216,7 @@ def _preview(recipe: Recipe) -> None:
 
 def _true_class(domain: domains.Domain, recipe: Recipe, example: Example) -> None:
     """A field for the true class of an image whose class the domain does not know."""
-    if domain.true_label(example.picture) is not None:
+    if domain.true_label(example.image_ref) is not None:
         return
     key = f"side_true_class_{domain.name}"
     session.set_widget(key, recipe.true_class)

@@ -205,5 +205,5 @@ def _shown(value: float | str) -> str:
 
 def _use(domain: str, classifier: str) -> None:
     """Make it the recipe's classifier; the image stays where the domain does."""
-    other = {} if domain == session.recipe().domain else {"domain": domain, "picture": {}, "target": ""}
+    other = {} if domain == session.recipe().domain else {"domain": domain, "image": {}, "target": ""}
     session.update_recipe(classifier=classifier, **other)

@@ -110,7 +110,7 @@ def patch_on_image(example: Example) -> None:
         with look:
             words = prediction(stuck.prediction, example.classifier.classes, example.known_label)
             row(
-                [Tile(stuck.picture, "with the patch", words, "adversarial", file_name="patched.png")],
+                [Tile(stuck.image, "with the patch", words, "adversarial", file_name="patched.png")],
                 key="stuck",
                 label="The image with the patch",
             )

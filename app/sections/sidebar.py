@@ -93,7 +93,7 @@ def _notices(domain: domains.Domain) -> None:
 
 
 def _domain_chosen() -> None:
-    session.update_recipe(domain=st.session_state.side_domain, classifier="", picture={}, target="")
+    session.update_recipe(domain=st.session_state.side_domain, classifier="", image={}, target="")
 
 
 def _classifier_chosen() -> None:

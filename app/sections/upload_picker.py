@@ -12,7 +12,7 @@ from app.state import session, uploads
 from app.theme import plain
 from core import images
 from core.inputs import BadInput
-from core.recipe import Picture
+from core.recipe import ImageRef
 
 _PASTE = st.components.v2.component(
     "mirage_paste",
@@ -92,6 +92,6 @@ def _store_upload(data: bytes, name: str) -> str:
     except BadInput as error:
         return str(error)
     session.update_recipe(
-        picture=Picture(kind="upload", name=name[-80:], digest=digest, fit=session.recipe().picture.fit), target=""
+        image=ImageRef(kind="upload", name=name[-80:], digest=digest, fit=session.recipe().image.fit), target=""
     )
     return ""

@@ -14,7 +14,7 @@ from app.theme import plain
 from core import defenses, domains
 from core.inputs import BadInput
 from core.recipe import (
-    Picture,
+    ImageRef,
     Recipe,
     View,
 )
@@ -55,7 +55,7 @@ def set_recipe(linked: Recipe) -> None:
         raise BadInput(f"{domains.get(linked.domain).title} has no classifier on this machine yet.")
     st.session_state.pop("error_message", None)
     st.session_state.recipe = linked
-    st.session_state.side_source = linked.picture.kind
+    st.session_state.side_source = linked.image.kind
 
 
 def update_recipe(**changes: Any) -> None:
@@ -77,13 +77,13 @@ def update_recipe(**changes: Any) -> None:
                 changes["view"] = before.view.model_copy(update={"layer": "", "threshold": None})
         now = before.but(**changes)
         st.session_state.recipe = now
-        if now.picture.kind != before.picture.kind and st.session_state.get("side_source") != now.picture.kind:
-            st.session_state.side_source = now.picture.kind
+        if now.image.kind != before.image.kind and st.session_state.get("side_source") != now.image.kind:
+            st.session_state.side_source = now.image.kind
 
 
-def set_image(image: Picture) -> None:
+def set_image(image: ImageRef) -> None:
     """Make another image the recipe's; a target was chosen for the one before."""
-    update_recipe(picture=image, target="")
+    update_recipe(image=image, target="")
 
 
 def update_view(**changes: Any) -> None:
@@ -137,9 +137,9 @@ def _other_image(held: Recipe, changes: Mapping[str, Any]) -> bool:
     """Whether these changes lead to another image, not only to another fit of the same one."""
     if changes.get("domain", held.domain) != held.domain:
         return True
-    if "picture" not in changes:
+    if "image" not in changes:
         return False
-    return Picture.model_validate(changes["picture"]).model_copy(update={"fit": held.picture.fit}) != held.picture
+    return ImageRef.model_validate(changes["image"]).model_copy(update={"fit": held.image.fit}) != held.image
 
 
 def set_widget(key: str, value: Any) -> None:

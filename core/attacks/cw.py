@@ -24,7 +24,7 @@ PRESETS: dict[str, tuple[int, int, float, float]] = {
 STEP_GROWTH = 5  # times: how much longer the steps are after a search that fails
 REACH = 80  # divided by the squared iterations: the longest step; a search of many short steps reaches as far, and settles better
 BISECTIONS = 5  # bisections of the way back to the image
-CHECK_INTERVAL = 10  # iterations between two looks at whether a image's loss still falls
+CHECK_INTERVAL = 10  # iterations between two looks at whether an image's loss still falls
 
 
 class CW(Attack):

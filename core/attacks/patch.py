@@ -84,7 +84,7 @@ class UniversalPatch(Attack):
 
     The images handed in are the ones it is trained on; each comes back with the patch at a place of its own. It can then be
     stuck onto any other image with `stick(images, result.extras['patch'], result.extras['stencil'], ...)`. Without a goal
-    the target is a random class that is none of the pictures'.
+    the target is a random class that is none of the images'.
 
     Raises:
         BadInput: different targets for different images; a patch larger than the image.

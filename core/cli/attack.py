@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from core import attacks, domains
 from core.cli.options import Commands, add_output_flags, parse_parameters
-from core.cli.recipes import find_picture, run_and_save
+from core.cli.recipes import find_image, run_and_save
 from core.recipe import Method, Recipe
 from core.recipe.notation import COLUMN, COLUMN_HELP, parse_column
 
@@ -49,11 +49,11 @@ def act(options: argparse.Namespace, rest: list[str]) -> int:
     """Attack one image and save the outcome."""
     params = parse_parameters(f"attack --attack {options.attack}", attacks.get(options.attack), rest)
     uploads: dict[str, npt.NDArray[np.uint8]] = {}
-    picture = find_picture(domains.get(options.domain), options.image, options.fit, uploads)
+    image = find_image(domains.get(options.domain), options.image, options.fit, uploads)
     recipe = Recipe(
         domain=options.domain,
         classifier=options.classifier,
-        picture=picture,
+        image=image,
         attack=Method(name=options.attack, params=params),
         target=options.target,
         true_class=options.true_class,

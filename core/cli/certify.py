@@ -12,7 +12,7 @@ import numpy.typing as npt
 from core import certify, domains, files
 from core.cli.options import Commands, parse_parameters
 from core.cli.progress_bar import ProgressBar
-from core.cli.recipes import find_picture
+from core.cli.recipes import find_image
 from core.cli.tables import made_by, save_tables
 from core.device import described, pick
 from core.domains.loading import load_images
@@ -22,7 +22,7 @@ from core.evaluate.tables import Row
 from core.inputs import BadInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress
-from core.recipe import Picture, Recipe, load_example
+from core.recipe import ImageRef, Recipe, load_example
 
 N_IMAGES = 100
 
@@ -77,7 +77,7 @@ def act(options: argparse.Namespace, rest: list[str]) -> int:
     recipe = Recipe(
         domain=domain.name,
         classifier=options.classifier or domain.classifier_names()[0],
-        picture=Picture() if options.image is None else find_picture(domain, options.image, options.fit, uploads),
+        image=ImageRef() if options.image is None else find_image(domain, options.image, options.fit, uploads),
         true_class=options.label,
         defenses=(),
         seed=options.seed,
@@ -140,7 +140,7 @@ def _certify_image(
     )
     assert result is not None
     domain, name = domains.get(recipe.domain), files.shown(options.image)
-    if example.picture.kind == "gallery":
+    if example.image_ref.kind == "gallery":
         credit = domain.gallery_item(name).credit
         name = f"{name} of {domain.title}{f' ({credit})' if credit else ''}"
     truth = f"true class {classifier.classes[example.label]!r}" if example.label_known else "true class unknown"

@@ -16,7 +16,7 @@ from core.cli.progress_bar import ProgressBar
 from core.declaration import shown
 from core.domains import Domain
 from core.inputs import BadInput
-from core.recipe import Outcome, Picture, Recipe, run
+from core.recipe import ImageRef, Outcome, Recipe, run
 
 
 def upload(path: str | Path, uploads: dict[str, npt.NDArray[np.uint8]]) -> str:
@@ -30,9 +30,9 @@ def upload(path: str | Path, uploads: dict[str, npt.NDArray[np.uint8]]) -> str:
     return digest
 
 
-def find_picture(
+def find_image(
     domain: Domain, image: str, fit: Literal["crop", "pad", "stretch"], uploads: dict[str, npt.NDArray[np.uint8]]
-) -> Picture:
+) -> ImageRef:
     """The image that a user names: a file, which is read into `uploads`, or a name in the domain's gallery.
 
     Raises:
@@ -40,13 +40,13 @@ def find_picture(
     """
     names = [item.name for item in domain.gallery()]
     if image in names and not os.path.isfile(image):
-        return Picture(name=image, fit=fit)
+        return ImageRef(name=image, fit=fit)
     if not os.path.lexists(image):
         raise BadInput(
             f"{files.shown(image)!r} is neither a file nor in the gallery of {domain.title}, which has {', '.join(names)}."
         )
     digest = upload(image, uploads)
-    return Picture(kind="upload", name=files.shown(os.path.basename(image))[:80], digest=digest, fit=fit)
+    return ImageRef(kind="upload", name=files.shown(os.path.basename(image))[:80], digest=digest, fit=fit)
 
 
 def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], options: argparse.Namespace) -> int:

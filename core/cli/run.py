@@ -19,7 +19,7 @@ def add_command(commands: Commands) -> None:
     """The command and its flags."""
     parser = commands.add_parser("run", help="run a recipe from a file")
     parser.add_argument("recipe", type=Path, metavar="RECIPE.json")
-    parser.add_argument("--picture", type=Path, help="the image file, for a recipe about an uploaded one", dest="image")
+    parser.add_argument("--image", type=Path, help="the image file, for a recipe about an uploaded one")
     add_output_flags(parser)
     parser.set_defaults(act=act)
 
@@ -30,9 +30,9 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
     uploads: dict[str, npt.NDArray[np.uint8]] = {}
     if options.image is not None:
         digest = upload(options.image, uploads)
-        if recipe.picture.kind == "upload" and recipe.picture.digest not in ("", digest):
+        if recipe.image.kind == "upload" and recipe.image.digest not in ("", digest):
             raise BadInput(
                 f"{files.shown(options.image)} is not the image that this recipe is about: its SHA-256 differs."
             )
-        recipe = recipe.but(picture={**recipe.picture.model_dump(), "kind": "upload", "digest": digest})
+        recipe = recipe.but(image={**recipe.image.model_dump(), "kind": "upload", "digest": digest})
     return run_and_save(recipe, uploads, options)

@@ -48,7 +48,7 @@ def _through_files(given: Floats, result: Floats, indices: range, quality: int) 
     # Half of the time goes to memory, not to the codec; so it is touched as rarely as can be, and laid out as the codec wants.
     planes = np.empty((channels, height, width), np.uint8)
     pixels = np.empty((height, width, channels), np.uint8)
-    picture = torch.from_numpy(pixels).permute(2, 0, 1)
+    image = torch.from_numpy(pixels).permute(2, 0, 1)
     top = given.dtype.type(255)
     for index in indices:
         scratch = result[index]
@@ -56,7 +56,7 @@ def _through_files(given: Floats, result: Floats, indices: range, quality: int) 
         np.copyto(planes, scratch, casting="unsafe")
         for channel in range(channels):
             pixels[..., channel] = planes[channel]
-        decoded = decode_jpeg(encode_jpeg(picture, quality)).numpy()
+        decoded = decode_jpeg(encode_jpeg(image, quality)).numpy()
         for channel in range(channels):
             planes[channel] = decoded[channel]
         np.divide(planes, top, out=scratch)

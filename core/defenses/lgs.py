@@ -110,8 +110,8 @@ class LGS(Defense):
         result = torch.empty_like(images, memory_format=torch.contiguous_format)
         fine = []
 
-        def some(pictures: tuple[Tensor, Tensor]) -> None:
-            fine.append(self._smoothed(kernels, *pictures, whole=False)[1])
+        def some(given_and_result: tuple[Tensor, Tensor]) -> None:
+            fine.append(self._smoothed(kernels, *given_and_result, whole=False)[1])
 
         spread(some, zip(torch.split(images, AT_ONCE), torch.split(result, AT_ONCE), strict=True))
         return result, all(fine)

@@ -32,7 +32,7 @@ class RandomResizePad(Defense):
         return self.drawn(images, None)
 
     def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        if generator is None:  # one draw for all, so that a image's does not depend on its neighbors in the batch
+        if generator is None:  # one draw for all, so that an image's does not depend on its neighbors in the batch
             chance = torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(self.seed)).expand(3, len(images), 1)
         else:
             chance = torch.rand(3, len(images), 1, generator=generator)

@@ -17,7 +17,7 @@ from core.class_names import class_number, class_words
 from core.declaration import Declared, Parameter
 from core.device import pick
 from core.domains.budget import LINF, Budget, attack_parameters
-from core.domains.chosen import Picture
+from core.domains.chosen import ImageRef
 from core.domains.image_folder import Notice
 from core.fetching import Watch
 from core.inputs import BadInput, quoted
@@ -213,7 +213,7 @@ class Domain(ABC):
             )
         return torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].numpy()
 
-    def picture(self, chosen: Picture, uploads: Mapping[str, Pixels]) -> tuple[Pixels, int | None]:
+    def image(self, chosen: ImageRef, uploads: Mapping[str, Pixels]) -> tuple[Pixels, int | None]:
         """The image that a recipe names and its class, None where nobody knows it.
 
         Raises:
@@ -228,7 +228,7 @@ class Domain(ABC):
             return self.gallery_pixels(chosen.name or self.gallery()[0].name), label
         return self.pixels(chosen.split, chosen.index), label
 
-    def true_label(self, chosen: Picture) -> int | None:
+    def true_label(self, chosen: ImageRef) -> int | None:
         """The class of the image that a recipe names, None where the domain does not know it.
 
         Raises:

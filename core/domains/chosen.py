@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Picture(BaseModel):
+class ImageRef(BaseModel):
     """Which image: one of the domain's gallery, one of its data set, or one that a user brought (by its digest)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -11,7 +11,7 @@ from torch import Tensor
 from core.explain.layers import feature_maps
 from core.models.classifier import Classifier
 
-PICTURE, LOGITS = "picture", "logits"
+IMAGE, LOGITS = "image", "logits"
 
 
 def channel_noise(clean: Tensor, other: Tensor) -> Tensor:

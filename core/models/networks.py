@@ -101,9 +101,9 @@ class WhitenedResNet(nn.Module):
         self.head = nn.Linear(widths[2], classes, bias=False)
 
     @torch.no_grad()
-    def set_whitening(self, pictures: Tensor) -> None:
+    def set_whitening(self, images: Tensor) -> None:
         """Fix the first layer to the whitening of 2×2 patches of normalized images N×3×H×W, each direction with both signs."""
-        patches = pictures.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double()
+        patches = images.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double()
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (values + 5e-4).sqrt()).T.reshape(12, 3, 2, 2).float()
         self.whiten.weight.copy_(torch.cat([filters, -filters]))

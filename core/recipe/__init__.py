@@ -1,6 +1,6 @@
 """One way through the house: Recipe → image → classifier → attack → defenses → Outcome."""
 
-from core.domains.chosen import Picture
+from core.domains.chosen import ImageRef
 from core.progress import Progress
 from core.recipe.columns import Method
 from core.recipe.comparison import Comparison, ComparisonRow, TransferMatrix, compare_attacks, flags_of, transfer
@@ -23,12 +23,12 @@ __all__ = [
     "DefendedPrediction",
     "DefenseOutcome",
     "Example",
+    "ImageRef",
     "LocationMap",
     "Method",
     "Norms",
     "Outcome",
     "PatchedImage",
-    "Picture",
     "Prediction",
     "PrintedPatch",
     "Progress",

@@ -29,7 +29,7 @@ class ComparisonRow:
 
     @property
     def trial(self) -> Trial:
-        """The same as a trial of one picture."""
+        """The same as a trial of one image."""
         return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.lost_to_quantization))
 
 

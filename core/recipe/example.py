@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core import domains, images
 from core.device import pick
-from core.domains.chosen import Picture
+from core.domains.chosen import ImageRef
 from core.domains.gallery import default_item
 from core.inputs import BadInput, check_logits
 from core.models.classifier import Classifier
@@ -33,7 +33,7 @@ class Example:
     label: int  # the true class; where it is unknown, what the classifier says of the clean image
     label_known: bool
     clean_prediction: Prediction
-    picture: Picture  # which image it is; a default is named
+    image_ref: ImageRef  # which image it is; a default is named
     load_other: Loader  # gives the domain's other classifiers by name
 
     @property
@@ -78,18 +78,18 @@ def load_example(
         classifier = domain.classifier(recipe.classifier or None, device=str(pick(device)))
     if classifiers is None:
         classifiers = cache(partial(domain.classifier, device=str(classifier.device)))
-    picture = recipe.picture
-    if picture.kind == "gallery" and not picture.name:
-        picture = picture.model_copy(update={"name": default_item(domain, classifier).name})
-    pixels, label = domain.picture(picture, uploads or {})
+    image_ref = recipe.image
+    if image_ref.kind == "gallery" and not image_ref.name:
+        image_ref = image_ref.model_copy(update={"name": default_item(domain, classifier).name})
+    pixels, label = domain.image(image_ref, uploads or {})
     if label is None and recipe.true_class:
         label = domain.class_number(recipe.true_class)
-    clean = images.fit(pixels, classifier.size, classifier.channels, recipe.picture.fit)
+    clean = images.fit(pixels, classifier.size, classifier.channels, recipe.image.fit)
     with torch.no_grad():
         probabilities = probabilities_of(classifier, images.to_tensor(clean))
     known = label is not None
     true = label if label is not None else int(probabilities.argmax())
-    return Example(classifier, clean, true, known, prediction_of(probabilities, true), picture, classifiers)
+    return Example(classifier, clean, true, known, prediction_of(probabilities, true), image_ref, classifiers)
 
 
 def check_target(scene: Example, target: int) -> None:

@@ -48,7 +48,7 @@ class ClassMap:
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _ImageToExplain:
     """An image to explain, and the classifier that looks at it."""
 
     title: str
@@ -57,17 +57,20 @@ class _Picture:
     classifier: Classifier
 
 
-def _pictures(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> list[_Picture]:
+def _images_to_explain(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> list[_ImageToExplain]:
     """The clean image, the attacked one, and that behind each member of each column of the recipe (grey box)."""
     title = "adversarial (stopped)" if attacked.stopped else "adversarial"
     own = scene.classifier
-    found = [_Picture("clean", "clean", scene.clean, own), _Picture(title, "adversarial", attacked.adversarial, own)]
+    found = [
+        _ImageToExplain("clean", "clean", scene.clean, own),
+        _ImageToExplain(title, "adversarial", attacked.adversarial, own),
+    ]
     batch = images.to_tensor(attacked.adversarial).to(own.device)
     with torch.no_grad():
         for system in recipe.built_systems():
             for member, (classifier, defense) in zip(system.members, system.loaded(scene.load), strict=True):
                 pixels = attacked.adversarial if defense is None else images.to_pixels(defense(batch))[0]
-                found.append(_Picture(member.described(), "defended", pixels, classifier))
+                found.append(_ImageToExplain(member.described(), "defended", pixels, classifier))
     return found
 
 
@@ -81,13 +84,13 @@ def explain(
     about: About = "predicted",
     on_progress: OnProgress | None = None,
 ) -> tuple[ClassMap, ...] | None:
-    """Where the classifier looks in each picture; None where `on_progress` stopped it.
+    """Where the classifier looks in each image; None where `on_progress` stopped it.
 
     Raises:
         BadInput: the method cannot work on the layer, or there is no such class.
     """
-    pictures = _pictures(recipe, scene, attacked)
-    predictions = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
+    explained = _images_to_explain(recipe, scene, attacked)
+    predictions = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in explained]
     numbers = [_class(about, recipe, scene, attacked, prediction) for prediction in predictions]
 
     def report(done: int, total: int) -> bool:
@@ -98,10 +101,10 @@ def explain(
         int, npt.NDArray[np.float32]
     ] = {}  # the clean image's map, by the same classifier and of the same class
     try:
-        for classifier in dict.fromkeys(one.classifier for one in pictures):
-            mine = [n for n, one in enumerate(pictures) if one.classifier is classifier]
+        for classifier in dict.fromkeys(one.classifier for one in explained):
+            mine = [n for n, one in enumerate(explained) if one.classifier is classifier]
             own = classifier is scene.classifier
-            batch = [images.to_tensor(pictures[n].pixels) for n in mine]
+            batch = [images.to_tensor(explained[n].pixels) for n in mine]
             about_classes = [numbers[n] for n in mine]
             if not own:  # how its map moved is seen against its own map of the clean image
                 batch.append(scene.images)
@@ -124,7 +127,7 @@ def explain(
             maps[n],
             None if n == 0 else shift(before[n], maps[n], region),
         )
-        for n, (one, prediction, number) in enumerate(zip(pictures, predictions, numbers, strict=True))
+        for n, (one, prediction, number) in enumerate(zip(explained, predictions, numbers, strict=True))
     )
 
 

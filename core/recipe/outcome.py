@@ -93,7 +93,7 @@ class AttackOutcome(_Plain):
 
     method: str  # the attack with the parameters that differ from its defaults
     adversarial: Pixels
-    prediction: Prediction  # of the adversarial picture after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
+    prediction: Prediction  # of the adversarial image after 8-bit rounding, by the classifier that was attacked (guarded if adaptive)
     success: bool
     steps_to_success: int  # steps until fooled; all that were run where it never was
     iterations: int
@@ -107,7 +107,7 @@ class AttackOutcome(_Plain):
     )
     backward: str = "none"  # the gradient of that defense which the attacker used
     clean_prediction: Prediction | None = None  # of the clean image behind that defense
-    gradients: int = 0  # how often the attacker looked at the picture for a gradient
+    gradients: int = 0  # how often the attacker looked at the image for a gradient
     queries: int = 0  # and for logits alone
     gradient: Slope | None = (
         None  # what the attacker's gradient was like before the first step; None for an attack without
@@ -115,9 +115,9 @@ class AttackOutcome(_Plain):
     trace: Trace
     flow: Floats | None = None  # 2×H×W, pixels: each pixel took the value at its own place plus this (rows, columns)
     patch: Pixels | None = None  # what there is to print, on white
-    mask: Pixels | None = None  # H×W×1, 255 where a local attack may change the picture
+    mask: Pixels | None = None  # H×W×1, 255 where a local attack may change the image
     universal_success: tuple[int, int] | None = (
-        None  # of a universal attack: how many other pictures it fooled, of how many
+        None  # of a universal attack: how many other images it fooled, of how many
     )
 
 
@@ -134,9 +134,7 @@ class DefendedPrediction(_Plain):
 
     defended: Pixels
     prediction: Prediction
-    recovered: (
-        bool  # the defended picture gets the true label; where that is unknown, the prediction of the clean image
-    )
+    recovered: bool  # the defended image gets the true label; where that is unknown, the prediction of the clean image
     attack: AttackOutcome | None = None  # the attack made for this very column, where the attacker knows the defense
     backward: str = "none"  # the gradient that attacker used
     votes: tuple[MemberVote, ...] = ()  # of a system of several members
@@ -147,7 +145,7 @@ class DefenseOutcome(_Plain):
 
     defense: str
     short_title: str
-    clean: DefendedPrediction  # the defense on the clean picture: the price
+    clean: DefendedPrediction  # the defense on the clean image: the price
     grey: DefendedPrediction | None  # the attack on the bare classifier
     adaptive: DefendedPrediction | None
     seconds: float  # one pass of the defense over one image

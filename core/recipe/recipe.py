@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core import attacks, domains
 from core.declaration import Real, json_fields, readable
-from core.domains.chosen import Picture
+from core.domains.chosen import ImageRef
 from core.inputs import BadInput, quoted
 from core.recipe.columns import (
     MAX_COLUMNS,
@@ -128,7 +128,7 @@ class Recipe(JsonSpec):
     what: ClassVar[str] = "a recipe"
 
     classifier: Annotated[str, Field(max_length=80)] = ""
-    picture: Picture = Picture()
+    image: ImageRef = ImageRef()
     true_class: Annotated[str, Field(max_length=80)] = ""
     attack: Method = Method(name="pgd")
     target: Annotated[str, Field(max_length=80)] = ""
@@ -172,8 +172,8 @@ class Recipe(JsonSpec):
             word = getattr(self, field)
             if word:  # one class has one name, whatever it was called: 1, "CAT" and " cat " are the same class
                 object.__setattr__(self, field, domain.class_word(domain.class_number(word)))
-        if self.picture.kind == "gallery" and self.picture.name:
-            domain.gallery_item(self.picture.name)
+        if self.image.kind == "gallery" and self.image.name:
+            domain.gallery_item(self.image.name)
         return self
 
     # Views of the data

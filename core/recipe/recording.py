@@ -9,7 +9,7 @@ from core.progress import OnProgress, Progress
 from core.recipe.example import Pixels
 from core.recipe.outcome import Trace
 
-MAX_SNAPSHOTS = 120  # pictures kept of an attack at most; a longer one keeps every second, fourth, ... step
+MAX_SNAPSHOTS = 120  # images kept of an attack at most; a longer one keeps every second, fourth, ... step
 
 
 class AttackRecorder:

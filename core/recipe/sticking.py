@@ -32,7 +32,7 @@ class PrintedPatch:
 class PatchedImage:
     """An image with a patch on it, how much of it the patch covers, and what the classifier says of it."""
 
-    picture: Pixels
+    image: Pixels
     covered: float
     prediction: Prediction
     reached: bool  # the classifier names the patch's target
@@ -83,11 +83,11 @@ def stick_on(
     corner = [torch.tensor([share * (free - side * scale)]).round() for share, free in ((row, height), (column, width))]
     middle = [value + (side * scale - 1) / 2 for value in corner]
     how = Placing.at(middle[0], middle[1], angle=angle * pi / 180, scale=scale)
-    picture, cover = stick(scene.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
+    image, cover = stick(scene.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
     with torch.no_grad():
-        prediction = predict(scene.classifier, quantise(picture).to(scene.classifier.device), scene.label)
+        prediction = predict(scene.classifier, quantise(image).to(scene.classifier.device), scene.label)
     if scene.classifier.domain == kept.domain:
         reached = prediction.label == kept.target_number
     else:  # a class of the same name is all that two domains may share
         reached = scene.classifier.classes[prediction.label] == kept.target
-    return PatchedImage(images.to_pixels(picture)[0], float(cover.mean()), prediction, reached)
+    return PatchedImage(images.to_pixels(image)[0], float(cover.mean()), prediction, reached)

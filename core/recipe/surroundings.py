@@ -22,7 +22,7 @@ STEPS = 41
 
 
 def loss_surface(recipe: Recipe, scene: Example, reach: float, *, on_progress: OnProgress | None = None) -> Grid | None:
-    """The loss up to `reach` (in [0, 1] a value) from the clean picture, toward the gradient's sign and random signs.
+    """The loss up to `reach` (in [0, 1] a value) from the clean image, toward the gradient's sign and random signs.
 
     None where `on_progress` stopped it.
     """
@@ -56,7 +56,7 @@ def decision_regions(
 ) -> Regions | None:
     """The plane through the clean image, the attacked one, and one of the class it was pushed toward.
 
-    Where there is no picture of that class, a random change as long as the attack's stands in. None where `on_progress` stopped it.
+    Where there is no image of that class, a random change as long as the attack's stands in. None where `on_progress` stopped it.
 
     Raises:
         BadInput: the attack changed nothing.

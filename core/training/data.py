@@ -116,13 +116,13 @@ def load_data(name: str, train: bool, folder: Path) -> Data:
         return dataset.load(train)
     path = folder / f"{name}_{'train' if train else 'test'}.pt"
     try:
-        pictures, labels = torch.load(path, weights_only=True)
-        if len(pictures) == len(labels):
-            return pictures, labels
+        pixels, labels = torch.load(path, weights_only=True)
+        if len(pixels) == len(labels):
+            return pixels, labels
     except Exception:  # none yet, cut off or damaged: it holds nothing that cannot be made anew
         path.unlink(missing_ok=True)
-    pictures, labels = dataset.load(train)
+    pixels, labels = dataset.load(train)
     part = path.with_suffix(".part")
-    torch.save((pictures, labels), part)
+    torch.save((pixels, labels), part)
     part.replace(path)
-    return pictures, labels
+    return pixels, labels

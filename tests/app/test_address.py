@@ -15,7 +15,7 @@ from app.state import session
 from core import Recipe, images
 from core.domains.imagenet import ImageNet
 from core.models.classifier import Classifier
-from core.recipe import ComparisonSpec, Method, Picture
+from core.recipe import ComparisonSpec, ImageRef, Method
 from tests.pages.visits import ROOT, settled, verdict, visit
 
 FGSM = Method(name="fgsm")
@@ -35,7 +35,7 @@ def test_one_class_has_one_name_in_a_recipe() -> None:
 
 
 def test_a_target_by_number_stays_a_target_on_the_screen() -> None:
-    recipe = Recipe(picture=Picture(name="coffee"), target="1", attack=FGSM, defenses=())
+    recipe = Recipe(image=ImageRef(name="coffee"), target="1", attack=FGSM, defenses=())
     app = visit("attack", recipe.to_link())
     assert app.selectbox(key="attack_target_photos_2").value == "astronaut"
     assert app.session_state["recipe"].target == "astronaut"
@@ -48,24 +48,24 @@ def test_a_target_that_is_the_images_own_class_is_told_and_kept() -> None:
 
 
 def test_an_image_beyond_the_end_is_told_and_kept(data: Path) -> None:
-    beyond = Picture(kind="dataset", index=10_000)
-    app = visit("attack", Recipe(domain="cifar10", picture=beyond, defenses=()).to_link())
+    beyond = ImageRef(kind="dataset", index=10_000)
+    app = visit("attack", Recipe(domain="cifar10", image=beyond, defenses=()).to_link())
     assert verdict(app) == "This image cannot be shown."
     assert "there is no 10000" in app.error[0].value
-    assert app.session_state["recipe"].picture == beyond
+    assert app.session_state["recipe"].image == beyond
     assert app.number_input(key="set_number_cifar10_test_any class").value is None
     app.number_input(key="set_number_cifar10_test_any class").set_value(5).run()
     settled(app)
-    assert app.session_state["recipe"].picture.index == 5 and not app.error
+    assert app.session_state["recipe"].image.index == 5 and not app.error
 
 
 def test_an_unknown_split_is_told_and_kept(data: Path) -> None:
-    app = visit("", Recipe(domain="mnist", picture=Picture(kind="dataset", split="valid")).to_link())
+    app = visit("", Recipe(domain="mnist", image=ImageRef(kind="dataset", split="valid")).to_link())
     assert "no split called 'valid'" in app.error[0].value
     assert app.selectbox(key="set_split").value is None
     app.selectbox(key="set_split").set_value("train").run()
     settled(app)
-    assert app.session_state["recipe"].picture == Picture(kind="dataset", split="train") and not app.error
+    assert app.session_state["recipe"].image == ImageRef(kind="dataset", split="train") and not app.error
 
 
 def test_the_attacker_of_a_link_survives_every_page() -> None:
@@ -84,7 +84,7 @@ ODD = Recipe(
     defenses=tuple((Method(name="bitdepth", params={"bits": n % 8 + 1}),) for n in range(12)),
     comparison=ComparisonSpec(attacks=("fgsm", "bim"), eps=0.77, steps=230),
     seed=2**31 - 1,
-    picture=Picture(name="rocket", fit="stretch"),
+    image=ImageRef(name="rocket", fit="stretch"),
 )
 
 
@@ -192,11 +192,11 @@ def test_an_image_that_cannot_be_shown_leaves_the_page_at_rest(folder: Path) -> 
     assert "b.png: " in app.error[0].value and "9000 × 5000" in app.error[0].value
     app.number_input(key=number).set_value(2).run()
     assert not app.error and "sees" in verdict(settled(app))
-    assert app.session_state["recipe"].picture == Picture(kind="dataset", split="unlabeled", index=2)
+    assert app.session_state["recipe"].image == ImageRef(kind="dataset", split="unlabeled", index=2)
 
 
 def test_the_fault_recipes_of_users(data: Path) -> None:
-    beyond = json.dumps({"domain": "cifar10", "picture": {"kind": "dataset", "index": 10_000}, "defenses": []})
+    beyond = json.dumps({"domain": "cifar10", "image": {"kind": "dataset", "index": 10_000}, "defenses": []})
     held = Recipe.from_json(beyond)
     app = visit("defend", held.to_link())
     assert verdict(app) == "This image cannot be shown." and app.session_state["recipe"] == held

@@ -49,7 +49,7 @@ def test_differences_are_magnified_exactly() -> None:
     assert image_row.magnified_difference(np.zeros_like(clean), np.full_like(clean, 255))[1] == 1
 
 
-def test_a_picture_travels_bit_for_bit() -> None:
+def test_an_image_travels_bit_for_bit() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
     assert np.array_equal(images.decode(base64.b64decode(image_row.data_uri(noise).partition(",")[2])), noise)
 

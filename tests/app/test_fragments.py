@@ -62,12 +62,12 @@ def two() -> None:
         st.progress(0.5)
 
     @fragment()
-    def picture() -> None:
-        st.write("picture")
+    def image() -> None:
+        st.write("image")
 
     st.title("Title")
     progress()
-    picture()
+    image()
     st.caption("the end")
 
 
@@ -138,7 +138,7 @@ def interrupted() -> None:
         progress()
 
 
-def test_what_a_visitor_presses_while_a_page_begins_again_counts() -> None:
+def test_what_a_user_presses_while_a_page_begins_again_counts() -> None:
     app = AppTest.from_function(interrupted).run()
     assert app.session_state.held == 0
     app.run()

@@ -30,7 +30,7 @@ def queues(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("queues")
-def test_visitors_take_turns_and_a_download_waits_for_nobody() -> None:
+def test_users_take_turns_and_a_download_waits_for_nobody() -> None:
     release = threading.Event()
     first = jobs.submit(data_set("a"), "first", lambda watch: release.wait(20))
     while first.state != "running":
@@ -135,7 +135,7 @@ def test_who_leaves_stops_everything_of_theirs() -> None:
 
 @pytest.mark.usefixtures("queues")
 @pytest.mark.parametrize("left", [False, True])
-def test_an_error_is_logged_unless_its_visitor_has_left(left: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_is_logged_unless_its_user_has_left(left: bool, caplog: pytest.LogCaptureFixture) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def work(watch: object) -> None:
@@ -152,11 +152,11 @@ def test_an_error_is_logged_unless_its_visitor_has_left(left: bool, caplog: pyte
     assert ("A job failed: PGD" in caplog.text) is not left
 
 
-def test_a_step_leaves_its_picture_and_numbers() -> None:
+def test_a_step_leaves_its_image_and_numbers() -> None:
     job = jobs.Job(data_set("key"), "PGD")
     logits = torch.tensor([[0.0, 3.0, 0.0]])
-    picture = torch.full((1, 3, 4, 4), 51 / 255)
-    job.report(Progress("PGD", 3, 40, Step(3, 40, picture, logits, torch.tensor([0.5]), torch.tensor([True]))))
+    image = torch.full((1, 3, 4, 4), 51 / 255)
+    job.report(Progress("PGD", 3, 40, Step(3, 40, image, logits, torch.tensor([0.5]), torch.tensor([True]))))
     assert (job.done, job.total, job.loss) == (3, 40, 0.5)
     assert (
         job.predicted is not None

@@ -65,9 +65,9 @@ LONG = "x" * 4000
         {"domain": LONG},
         {"classifier": LONG},
         {"target": LONG},
-        {"picture": {"name": LONG}},
-        {"picture": {"split": LONG}},
-        {"picture": {"kind": LONG}},
+        {"image": {"name": LONG}},
+        {"image": {"split": LONG}},
+        {"image": {"kind": LONG}},
         {"attack": {"name": LONG}},
         {"attack": {"name": "pgd", "params": {LONG: 1}}},
         {"attack": {"name": "pgd", "params": {"eps": LONG}}},
@@ -86,10 +86,10 @@ def test_a_sentence_about_a_link_is_short(values: dict[str, object]) -> None:
     assert len(str(caught.value)) <= 500 and LONG[:200] not in str(caught.value)
 
 
-@pytest.mark.parametrize("field", ["attack", "classifier", "target", "picture"])
+@pytest.mark.parametrize("field", ["attack", "classifier", "target", "image"])
 def test_a_hostile_link_is_quoted_and_nothing_more(field: str) -> None:
     bad = "![](http://e.example/x.png) [log in](http://e.example)"
-    made = {"attack": {"name": bad[:40]}, "classifier": bad, "target": bad, "picture": {"name": bad}}
+    made = {"attack": {"name": bad[:40]}, "classifier": bad, "target": bad, "image": {"name": bad}}
     word = Recipe().to_link() if field == "" else _word({field: made[field]})
     app = visit("", word)
     for element in (*app.warning, *app.error, *app.caption, *app.info):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.runtime import examples
 from core import Recipe, images, plugins
-from core.recipe import Picture
+from core.recipe import ImageRef
 from tests.pages.visits import tiles, verdict, visit
 
 NOISE = np.random.default_rng(1).integers(0, 256, (90, 200, 3), dtype=np.uint8)
@@ -33,12 +33,12 @@ def test_every_bad_file_gets_its_sentence_and_the_last_good_one_is_taken() -> No
     assert not app.exception, app.exception
     told = [error.value for error in app.error]
     assert len(told) == 2 and told[0].startswith("empty.png: ") and "text\\*.jpg" in told[1]
-    picture = app.session_state["recipe"].picture
-    assert (picture.kind, picture.name) == ("upload", "small.webp")
+    image_ref = app.session_state["recipe"].image
+    assert (image_ref.kind, image_ref.name) == ("upload", "small.webp")
     assert verdict(app).endswith("The true class of this image is unknown.")
-    assert Recipe.from_link(app.query_params["recipe"]).picture == picture
+    assert Recipe.from_link(app.query_params["recipe"]).image == image_ref
     again = visit(recipe=app.query_params["recipe"])  # a reload finds it
-    assert not again.warning and again.session_state["recipe"].picture == picture
+    assert not again.warning and again.session_state["recipe"].image == image_ref
 
 
 def test_the_true_class_of_an_unlabeled_image_can_be_said_and_goes_with_it() -> None:
@@ -68,17 +68,17 @@ def test_the_fit_changes_what_the_classifier_gets() -> None:
     seen = set()
     for fit in ("crop", "pad", "stretch"):
         app.segmented_control(key="side_fit").set_value(fit).run()
-        assert app.session_state["recipe"].picture.fit == fit
+        assert app.session_state["recipe"].image.fit == fit
         seen.add(tiles(app, "The image")[0]["src"])
     assert len(seen) == 3
 
 
 def test_the_seed_survives_another_page_and_the_domain_begins_anew() -> None:
-    app = visit(recipe=Recipe(picture=Picture(name="rocket"), seed=3).to_link())
+    app = visit(recipe=Recipe(image=ImageRef(name="rocket"), seed=3).to_link())
     app.switch_page("pages/defend.py").run()
     assert app.number_input(key="side_seed").value == 3
     app.selectbox(key="side_domain").set_value("mnist").run()
-    assert app.session_state["recipe"].picture == Picture()
+    assert app.session_state["recipe"].image == ImageRef()
     assert app.session_state["recipe"].seed == 3
 
 

@@ -57,16 +57,16 @@ def test_back_and_forward_restore_each_recipe_with_its_controls(server: str, bro
     finished(page)
     page.get_by_role("radio", name="rocket").click()
     finished(page)
-    assert (recipe(page).attack.name, recipe(page).picture.name) == ("fgsm", "rocket")
+    assert (recipe(page).attack.name, recipe(page).image.name) == ("fgsm", "rocket")
     gone(page, "back")
-    assert (recipe(page).attack.name, recipe(page).picture.name) == ("fgsm", "")
+    assert (recipe(page).attack.name, recipe(page).image.name) == ("fgsm", "")
     expect(page.get_by_role("radio", name="cat")).to_have_attribute("aria-checked", "true")
     assert "a cat" in verdict(page)
     gone(page, "back")
     assert recipe(page) == first and attack_name(page) == "BIM"
     gone(page, "forward")
     gone(page, "forward")
-    assert (recipe(page).attack.name, recipe(page).picture.name) == ("fgsm", "rocket")
+    assert (recipe(page).attack.name, recipe(page).image.name) == ("fgsm", "rocket")
     expect(page.get_by_role("radio", name="rocket")).to_have_attribute("aria-checked", "true")
     assert "a rocket" in verdict(page)
 
@@ -105,7 +105,7 @@ def damaged(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_a_damaged_image_leaves_the_page_at_rest(damaged: str, browse: Open) -> None:
-    word = Recipe(domain="imagenette", picture={"kind": "dataset", "index": 1}, attack=Method(name="fgsm")).to_link()
+    word = Recipe(domain="imagenette", image={"kind": "dataset", "index": 1}, attack=Method(name="fgsm")).to_link()
     page = browse(f"{damaged}/?recipe={word}")
     finished(page)
     number = page.get_by_label("Number (0 to 9)")
@@ -118,4 +118,4 @@ def test_a_damaged_image_leaves_the_page_at_rest(damaged: str, browse: Open) -> 
     number.press("Enter")
     page.get_by_text("This image cannot be shown").wait_for(state="detached")
     finished(page)
-    assert recipe(page).picture.index == 3
+    assert recipe(page).image.index == 3

@@ -54,8 +54,8 @@ def test_the_equation_and_what_is_saved_from_it(server: str, browse: Open, tmp_p
     tiles = page.get_by_role("list", name=EQUATION).get_by_role("listitem")
     assert tiles.count() == 3
     assert [tile.inner_text()[:1] for tile in tiles.all()] == ["x", "+", "="]
-    for picture in tiles.get_by_role("img").all():
-        assert picture.evaluate("image => image.complete && image.naturalWidth") == 160
+    for image in tiles.get_by_role("img").all():
+        assert image.evaluate("image => image.complete && image.naturalWidth") == 160
     files = {name: saved(page, f"Save {name}", tmp_path) for name in ("x, clean", "x′, adversarial")}
     clean, adversarial = (images.from_png(data) for data in files.values())
     assert np.abs(clean.astype(int) - adversarial).max() <= 8  # eps, in an 8-bit file
@@ -75,7 +75,7 @@ def test_the_equation_and_what_is_saved_from_it(server: str, browse: Open, tmp_p
     assert Recipe.from_json(Path(download.value.path()).read_bytes()) == Recipe()
 
 
-def test_a_picture_can_be_enlarged(server: str, browse: Open) -> None:
+def test_an_image_can_be_enlarged(server: str, browse: Open) -> None:
     page = browse(f"{server}/attack")
     finished(page)
     page.get_by_role("button", name="Enlarge x′, adversarial").click()
@@ -116,14 +116,14 @@ def test_the_scrubber_walks_through_the_steps(server: str, browse: Open) -> None
     assert scrubber.get_attribute("aria-valuetext").startswith("step 1:")
 
 
-def test_a_moved_slider_gives_a_new_picture_at_once(server: str, browse: Open, record_property: Any) -> None:
+def test_a_moved_slider_gives_a_new_image_at_once(server: str, browse: Open, record_property: Any) -> None:
     page = browse(link(server, "attack", attack=Method(name="fgsm")))
     finished(page)
-    picture = page.get_by_role("list", name=EQUATION).get_by_role("img").nth(2)
+    image = page.get_by_role("list", name=EQUATION).get_by_role("img").nth(2)
     slider = page.get_by_role("slider", name=re.compile("eps"))
     took = []
     for _ in range(3):
-        before = picture.get_attribute("src")
+        before = image.get_attribute("src")
         slider.focus()
         began = time.perf_counter()
         page.keyboard.press("ArrowRight")
@@ -136,12 +136,12 @@ def test_a_moved_slider_gives_a_new_picture_at_once(server: str, browse: Open, r
         took.append(time.perf_counter() - began)
         settle(page)
     print("slider to image:", *(f"{t:.2f} s" for t in took))
-    record_property("slider_to_picture_s", round(sorted(took)[1], 2))
+    record_property("slider_to_image_s", round(sorted(took)[1], 2))
     assert min(took) < 3  # the target is 0.5 s on a quiet machine
 
 
 def test_the_link_keeps_the_recipe(server: str, browse: Open) -> None:
-    recipe = Recipe(attack=Method(name="fgsm", params={"eps": "4/255"}), picture={"name": "coffee"}, seed=3)
+    recipe = Recipe(attack=Method(name="fgsm", params={"eps": "4/255"}), image={"name": "coffee"}, seed=3)
     page = browse(f"{server}/attack?recipe={recipe.to_link()}")
     finished(page)
     words = verdict(page)
@@ -159,7 +159,7 @@ def test_the_link_keeps_the_recipe(server: str, browse: Open) -> None:
     finished(page)
     assert verdict(page) == words
     kept = Recipe.from_link(page.url.partition("recipe=")[2])
-    assert (kept.picture, kept.seed, kept.built_attack()) == (recipe.picture, recipe.seed, recipe.built_attack())
+    assert (kept.image, kept.seed, kept.built_attack()) == (recipe.image, recipe.seed, recipe.built_attack())
 
 
 def test_a_damaged_link_gets_one_sentence(server: str, browse: Open) -> None:
@@ -169,7 +169,7 @@ def test_a_damaged_link_gets_one_sentence(server: str, browse: Open) -> None:
         assert "cat" in verdict(page)
 
 
-def test_another_picture_from_the_sidebar(server: str, browse: Open) -> None:
+def test_another_image_from_the_sidebar(server: str, browse: Open) -> None:
     page = browse(f"{server}/attack")
     finished(page)
     page.get_by_role("radio", name="rocket").click()
@@ -197,14 +197,14 @@ def test_the_patch_lies_where_it_is_clicked(server: str, browse: Open) -> None:
     recipe = Recipe(attack=Method(name="lavan", params={"steps": 3}))
     page = browse(f"{server}/attack?recipe={recipe.to_link()}")
     finished(page)
-    picture = page.get_by_role("application", name=re.compile("Place of the patch"))
-    picture.click(position={"x": 3, "y": picture.bounding_box()["height"] - 3})  # type: ignore[index]
+    image = page.get_by_role("application", name=re.compile("Place of the patch"))
+    image.click(position={"x": 3, "y": image.bounding_box()["height"] - 3})  # type: ignore[index]
     page.get_by_text("row 1.00, column 0.00").wait_for()
     page.wait_for_url(lambda address: placed(address) == {"steps": 3, "place": "given", "row": 1.0, "column": 0.0})
     page.get_by_role("button", name=re.compile("Run the attack")).click()
     page.wait_for_function("!document.body.innerText.includes('Press Run')")
     finished(page)
-    picture.press("ArrowRight")
+    image.press("ArrowRight")
     page.get_by_text("row 1.00, column 0.05").wait_for()
     page.wait_for_url(lambda address: placed(address).get("column") == 0.05)
 
@@ -214,7 +214,7 @@ def placed(address: str) -> dict[str, object]:
     return Recipe.from_link(address.partition("recipe=")[2]).attack.params
 
 
-def test_a_kept_patch_goes_onto_the_next_picture_where_it_is_put(server: str, browse: Open) -> None:
+def test_a_kept_patch_goes_onto_the_next_image_where_it_is_put(server: str, browse: Open) -> None:
     recipe = Recipe(
         domain="mnist", attack=Method(name="universal_patch", params={"steps": 5, "batch": 4, "area": 0.15})
     )

@@ -12,8 +12,8 @@ def test_attacks_side_by_side_and_one_more(server: str, browse: Open) -> None:
     finished(page)
     made = page.get_by_role("list", name="What each attack made").get_by_role("listitem")
     assert made.count() == 5
-    for picture in made.get_by_role("img").all():
-        assert picture.evaluate("image => image.complete && image.naturalWidth") == 160
+    for image in made.get_by_role("img").all():
+        assert image.evaluate("image => image.complete && image.naturalWidth") == 160
     assert re.match(r"\d of 5 attacks", verdict(page))
     page.get_by_role("button", name="Run the worst case too").click()
     page.get_by_role("list", name="What each attack made").get_by_text("Worst case").wait_for(timeout=60_000)

@@ -16,8 +16,8 @@ def test_columns_for_both_attackers(server: str, browse: Open) -> None:
     finished(page)
     columns = page.get_by_role("list", name="Defended images").get_by_role("listitem")
     assert columns.count() >= 4  # no defense, and three
-    for picture in columns.get_by_role("img").all():
-        assert picture.evaluate("image => image.complete && image.naturalWidth") == 160
+    for image in columns.get_by_role("img").all():
+        assert image.evaluate("image => image.complete && image.naturalWidth") == 160
     assert all(re.search("[✓✗]", column.inner_text()) for column in columns.all())
     grey = verdict(page)
     assert re.search(r"\d of 3 defenses .* cat", grey), grey

@@ -20,7 +20,7 @@ def alone(chromium: Any, tmp_path: Path) -> Any:
         yield address
 
 
-def test_from_the_first_run_to_a_picture_in_another_screen(alone: str, browse: Open, tmp_path: Path) -> None:
+def test_from_the_first_run_to_an_image_in_another_screen(alone: str, browse: Open, tmp_path: Path) -> None:
     page = browse(f"{alone}/evaluate?recipe={Recipe(attack=Method(name='fgsm')).to_link()}", size=TALL)
     assert verdict(page).startswith("Choose attacks and defenses")
     page.get_by_role("combobox", name=re.compile("Detectors")).click()
@@ -36,8 +36,8 @@ def test_from_the_first_run_to_a_picture_in_another_screen(alone: str, browse: O
     page.mouse.click(grid["x"] + 300, grid["y"] + 90)  # the attack's row, the first defense
     expect(page.get_by_role("heading", level=3).first).to_contain_text("FGSM, JPEG (not known)")
     finished(page)
-    pictures = page.get_by_role("list", name="Images of the cell").get_by_role("listitem")
-    assert pictures.count() == 12
+    images = page.get_by_role("list", name="Images of the cell").get_by_role("listitem")
+    assert images.count() == 12
     # The box: plotly puts new elements into it when the page's width changes.
     page.locator("[class*=st-key-ev_confusion]").first.scroll_into_view_if_needed()
     spot = page.locator("[class*=st-key-ev_confusion] .textpoint").first.bounding_box()
@@ -45,9 +45,9 @@ def test_from_the_first_run_to_a_picture_in_another_screen(alone: str, browse: O
     page.mouse.click(spot["x"] + 4, spot["y"] + 4)
     finished(page)
     expect(page.get_by_text(re.compile(r"true class \w+, prediction \w+")).first).to_be_visible()
-    assert 1 <= pictures.count() < 12
+    assert 1 <= images.count() < 12
     with page.context.expect_page() as opened:
-        pictures.first.get_by_role("link", name=re.compile("in Gradient windows")).click()
+        images.first.get_by_role("link", name=re.compile("in Gradient windows")).click()
     other = opened.value
     finished(other)
     assert "/windows" in other.url and "stand" in verdict(other)

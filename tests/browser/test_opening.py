@@ -27,7 +27,7 @@ def test_the_first_session_opens_every_address(
         )
         first = time.perf_counter() - began
         print(f"/{where}: first image after {first:.1f} s")
-        record_property("first_picture_s", round(first, 2))
+        record_property("first_image_s", round(first, 2))
         settle(page)
         assert page.get_by_role("dialog").count() == 0, page.get_by_role("dialog").all_inner_texts()
         assert page.url.rstrip("/").endswith(where)

@@ -41,7 +41,7 @@ def item(server: str, name: str, title: str, words: str) -> dict[str, Any]:
     ],
     ids=" ".join,
 )
-def test_every_tile_has_its_own_picture_words_and_link(server: str, browse: Open, rows: list[str]) -> None:
+def test_every_tile_has_its_own_image_words_and_link(server: str, browse: Open, rows: list[str]) -> None:
     page = browse(f"{server}/app/static/none", wait=False)
     page.set_content("<div id=p><div id=row></div><dialog id=large><img><p></p></dialog></div>")
 

@@ -31,22 +31,22 @@ def test_hostile_files_get_one_sentence_each(server: str, browse: Open, tmp_path
     assert "true class of this image is unknown" in verdict(page)  # the last good image is on the table
 
 
-def test_odd_pictures_reach_the_table(server: str, browse: Open, tmp_path: Path) -> None:
+def test_odd_images_reach_the_table(server: str, browse: Open, tmp_path: Path) -> None:
     paths = malformed_images.write(tmp_path)
     page = browse(server)
     page.get_by_role("button", name="Use an image of yours").click()
     chooser = page.locator("[data-testid=stSidebar] [data-testid=stFileUploader] input[type=file]")
     chooser.wait_for(state="attached")
-    picture = page.get_by_role("list", name="The image").get_by_role("img")
-    before = picture.get_attribute("src")
+    image = page.get_by_role("list", name="The image").get_by_role("img")
+    before = image.get_attribute("src")
     for name in ("cmyk.jpg", "rgba.png", "turned.jpg"):
         chooser.set_input_files(paths[name])
         page.get_by_text(name, exact=False).first.wait_for()
         finished(page)
-        after = picture.get_attribute("src")
+        after = image.get_attribute("src")
         assert after != before, name
         before = after
     word = page.url
     page.reload()  # the server still has it
     finished(page)
-    assert page.url == word and picture.get_attribute("src") == before
+    assert page.url == word and image.get_attribute("src") == before

@@ -32,7 +32,7 @@ def attacked_here() -> tuple[Example, Tensor]:
     return scene, images.to_tensor(craft(recipe, scene).adversarial)
 
 
-def test_six_narrow_pictures_stand_level_under_whole_words(server: str, browse: Open) -> None:
+def test_six_narrow_images_stand_level_under_whole_words(server: str, browse: Open) -> None:
     page = browse(f"{server}/windows?recipe={LINK}", size={"width": 1280, "height": 900})
     finished(page)
     row = page.get_by_role("list", name=ROW)
@@ -64,7 +64,7 @@ def test_hovering_tells_a_windows_mean_and_a_click_isolates_it(server: str, brow
     assert board.locator("path").count() == 0
 
 
-def test_the_line_is_dragged_and_the_slider_and_the_pictures_follow(server: str, browse: Open) -> None:
+def test_the_line_is_dragged_and_the_slider_and_the_images_follow(server: str, browse: Open) -> None:
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
     assert gamma(page) == 0.1
@@ -93,7 +93,7 @@ def test_the_line_is_dragged_and_the_slider_and_the_pictures_follow(server: str,
     assert abs(gamma(page) - (low + 0.005)) < 1e-6, "the link carries it"
 
 
-def test_what_the_classifier_says_of_the_result_follows_its_picture(server: str, browse: Open) -> None:
+def test_what_the_classifier_says_of_the_result_follows_its_image(server: str, browse: Open) -> None:
     scene, attacked = attacked_here()
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
@@ -113,7 +113,7 @@ def test_what_the_classifier_says_of_the_result_follows_its_picture(server: str,
     assert page.locator("[class*=st-key-captions_]").first.bounding_box() is None, "it takes no room"
 
 
-def test_a_slider_fetches_only_the_pictures_that_it_changes(server: str, browse: Open) -> None:
+def test_a_slider_fetches_only_the_images_that_it_changes(server: str, browse: Open) -> None:
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
     rows = [page.get_by_role("list", name=name).get_by_role("img") for name in (ROW.replace("attacked", "clean"), ROW)]

@@ -18,7 +18,7 @@ from core.models.classifier import Classifier
 from core.recipe import Method, Progress, Recipe, craft, evaluate_defenses, load_example
 from core.systems.guarded import Guarded
 from core.threads import spread
-from tests.core.systems.test_guarded import pictures, tiny
+from tests.core.systems.test_guarded import random_images, tiny
 
 LABELS = torch.tensor([0, 1, 2])
 
@@ -91,7 +91,7 @@ class Twice(Attack):
 
 
 def test_an_attack_stops_inside_a_step_with_what_the_step_before_had() -> None:
-    classifier, images = tiny(), pictures()
+    classifier, images = tiny(), random_images()
     with cancellable(after(4)):  # two looks and a check after step 0, then the first look of step 1
         result = Twice()(classifier, images, LABELS)
     assert result.stopped and result.iterations == 0
@@ -101,7 +101,7 @@ def test_an_attack_stops_inside_a_step_with_what_the_step_before_had() -> None:
 
 
 def test_an_attack_that_is_stopped_before_its_first_step_gives_the_clean_images() -> None:
-    images, steps = pictures(), []
+    images, steps = random_images(), []
     with cancellable(lambda: True):
         result = PGD(steps=5)(tiny(), images, LABELS, watch=lambda step: steps.append(step.number))
     assert result.stopped and result.iterations == 0 and steps == [0]
@@ -110,12 +110,12 @@ def test_an_attack_that_is_stopped_before_its_first_step_gives_the_clean_images(
 
 def test_an_attack_that_nobody_stops_is_not_stopped() -> None:
     with cancellable(lambda: False):
-        assert not PGD(steps=2)(tiny(), pictures(), LABELS).stopped
+        assert not PGD(steps=2)(tiny(), random_images(), LABELS).stopped
 
 
 def test_a_chain_stops_between_its_members() -> None:
     with pytest.raises(Cancelled), cancellable(after(1)):
-        Chain(members=(Gaussian(), BitDepth()))(pictures())
+        Chain(members=(Gaussian(), BitDepth()))(random_images())
 
 
 class Slow(Defense):
@@ -135,15 +135,15 @@ class Slow(Defense):
 def test_between_the_draws_of_an_average_it_stops_forward_and_backward() -> None:
     guarded = Guarded(tiny(), Slow(), "average", samples=4)
     with pytest.raises(Cancelled), cancellable(after(8)):  # in the second draw
-        guarded(pictures())
-    leaf = pictures().requires_grad_()
+        guarded(random_images())
+    leaf = random_images().requires_grad_()
     with mock.patch("core.systems.guarded.GRAPH_BYTES", 0):
         logits = guarded(leaf)
         with pytest.raises(Cancelled), cancellable(after(8)):
             torch.autograd.grad(logits.sum(), leaf)
 
 
-@pytest.mark.parametrize("images", [pictures(), pictures().repeat(20, 1, 6, 6)], ids=["small", "spread"])
+@pytest.mark.parametrize("images", [random_images(), random_images().repeat(20, 1, 6, 6)], ids=["small", "spread"])
 def test_a_large_window_stops_between_its_offsets(images: Tensor) -> None:
     defense = Bilateral(window=9)
     with pytest.raises(Cancelled), cancellable(after(10)):

@@ -81,7 +81,7 @@ def test_an_image_file_of_the_users_and_its_recipe(tmp_path: Path) -> None:
     assert main(["attack", str(file), "--attack", "fgsm", "--device", "cpu", "--out", str(tmp_path / "a")]) == 0
     again = ["run", str(tmp_path / "a" / "recipe.json"), "--device", "cpu", "--out", str(tmp_path / "b")]
     assert main(again) == 2  # the recipe cannot carry the image
-    assert main([*again, "--picture", str(file)]) == 0
+    assert main([*again, "--image", str(file)]) == 0
     assert (tmp_path / "a" / "adversarial.png").read_bytes() == (tmp_path / "b" / "adversarial.png").read_bytes()
 
 

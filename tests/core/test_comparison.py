@@ -40,7 +40,7 @@ def test_stopped_it_keeps_what_is_done() -> None:
     assert [entry.name for entry in found.entries] == ["fgsm", "pgd"] and found.entries[1].attacked.stopped
 
 
-def test_transfer_asks_every_classifier_of_every_picture() -> None:
+def test_transfer_asks_every_classifier_of_every_image() -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="fgsm", params={"eps": 0.3}))
     domain = domains.get("mnist")
 

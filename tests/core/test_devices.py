@@ -30,7 +30,7 @@ from core.explain.cams import METHODS, class_maps
 from core.recipe import Method, craft, load_example
 from core.recipe.noise import feature_noise
 from core.recipe.surroundings import decision_regions, loss_surface
-from tests.core.attacks.networks import curved, pictures
+from tests.core.attacks.networks import curved, random_images
 from tests.core.attacks.test_contract import ATTACKS, SHORT, predicted
 from tests.core.defenses.test_contract import ALL, SMOOTH, named
 from tests.core.fake_device import REAL, Acting, gpu
@@ -98,7 +98,7 @@ def test_attacks(attack: Attack, adaptive: bool) -> None:
     def attacked(device: torch.device) -> attacks.AttackResult:
         classifier = curved().to(device)
         behind = Guarded(classifier, Chain(members=(Median(), Bilateral()))) if adaptive else classifier
-        x = pictures().to(device)
+        x = random_images().to(device)
         return attack(behind, x, predicted(classifier, x))
 
     wanted = attacked(torch.device("cpu"))
@@ -110,7 +110,7 @@ def test_attacks(attack: Attack, adaptive: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["pgd", "lavan", "universal_patch"])
-def test_recipes_from_the_picture_to_the_verdict(name: str) -> None:
+def test_recipes_from_the_image_to_the_verdict(name: str) -> None:
     recipe = Recipe(
         domain="mnist",
         attack=Method(name=name, params=SHORT.get(name, {})),

@@ -11,7 +11,7 @@ import torch
 
 from core import BadInput, Recipe, class_names, domains
 from core.domains.gallery import default_item
-from core.recipe import Picture, load_example
+from core.recipe import ImageRef, load_example
 
 
 @pytest.mark.parametrize("name", domains.names())
@@ -81,11 +81,11 @@ def test_data_sets_through_torchvisions_loaders(data: Path, name: str, count: in
     assert images.shape == (8, *shape)
     assert 0 <= float(images.min()) <= float(images.max()) <= 1
     item = domain.gallery()[3]
-    pixels, label = domain.picture(Picture(kind="dataset", index=int(item.name)), {})
+    pixels, label = domain.image(ImageRef(kind="dataset", index=int(item.name)), {})
     assert label == item.label == 3
     assert np.array_equal(pixels, domain.gallery_pixels(item.name))
     with pytest.raises(BadInput, match="there is no"):
-        domain.picture(Picture(kind="dataset", index=9_999_999), {})
+        domain.image(ImageRef(kind="dataset", index=9_999_999), {})
 
 
 def test_imagenet_reads_the_users_folder_and_its_labels(data: Path) -> None:
@@ -116,8 +116,8 @@ def test_the_default_image_is_one_that_the_classifier_gets_right(name: str) -> N
     domain = domains.get(name)
     for classifier in domain.classifier_names():
         if not right_by_default(name, classifier):
-            pictures = [Picture(name=item.name) for item in domain.gallery() if item.label is not None]
-            recipes = [Recipe(domain=name, classifier=classifier, picture=picture) for picture in pictures]
+            image_refs = [ImageRef(name=item.name) for item in domain.gallery() if item.label is not None]
+            recipes = [Recipe(domain=name, classifier=classifier, image=image_ref) for image_ref in image_refs]
             scenes = [load_example(recipe, device="cpu") for recipe in recipes]
             assert not any(scene.clean_prediction.label == scene.label for scene in scenes), classifier
             assert "robust" in classifier or "alp" in classifier
@@ -130,8 +130,8 @@ def test_the_default_image_of_a_data_set_is_right_too(data: Path, name: str) -> 
 
 def test_stand_ins_without_a_class_are_said_to_be_unknown_and_a_named_image_is_kept() -> None:
     assert right_by_default("imagenette", "") is None
-    five = load_example(Recipe(domain="mnist", classifier="digits", picture=Picture(name="1")), device="cpu")
-    assert (five.picture.name, five.label, five.clean_prediction.label) == ("1", 5, 9)
+    five = load_example(Recipe(domain="mnist", classifier="digits", image=ImageRef(name="1")), device="cpu")
+    assert (five.image_ref.name, five.label, five.clean_prediction.label) == ("1", 5, 9)
 
 
 def test_imagenets_default_image_is_right_with_the_classifier_at_hand(data: Path) -> None:

@@ -10,7 +10,7 @@ from core import BadInput, Guarded, flags
 from core.attacks import APGDCE, CW, FGSM, PGD, Attack, GaussianNoise, Square
 from core.defenses import BitDepth, Median, RandomResizePad
 from core.flags import Slope, Trial, raised
-from tests.core.attacks.networks import classifier, curved, linear, pictures
+from tests.core.attacks.networks import classifier, curved, linear, random_images
 
 EPS = 8 / 255
 
@@ -92,7 +92,7 @@ class Steps(nn.Module):
 
 
 def test_slope_sees_what_a_gradient_attacker_sees() -> None:
-    x = pictures()
+    x = random_images()
     with torch.no_grad():
         y = curved()(x).argmax(1)
     found = flags.slope(curved(), x, y)

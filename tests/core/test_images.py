@@ -26,7 +26,7 @@ RECOLORED |= {"rgba.png", "rgba.webp", "la.png"}
 
 
 @pytest.mark.parametrize("name", WORKS)
-def test_odd_pictures_work(name: str) -> None:
+def test_odd_images_work(name: str) -> None:
     pixels = images.decode(WORKS[name])
     wanted = np.rot90(SCENE, -1) if name in TURNED else SCENE
     assert pixels.dtype == np.uint8 and pixels.shape == wanted.shape and pixels.flags.writeable
@@ -37,7 +37,7 @@ def test_odd_pictures_work(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_no_pictures_get_one_sentence(name: str) -> None:
+def test_files_that_are_no_images_get_one_sentence(name: str) -> None:
     with pytest.raises(BadInput) as caught:
         images.decode(REFUSED[name])
     sentence = str(caught.value)
@@ -143,9 +143,9 @@ def test_a_png_keeps_every_value(channels: int, level: int, size: tuple[int, int
 def test_the_values_of_a_map_stand_for_their_palettes_colors(level: int) -> None:
     generator = np.random.default_rng(2)
     palette, values = (generator.integers(0, 256, shape, dtype=np.uint8) for shape in ((256, 3), (40, 31, 1)))
-    with Image.open(io.BytesIO(images.png(values, level, palette))) as picture:
-        assert picture.mode == "P"
-        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), palette[values[..., 0]])
+    with Image.open(io.BytesIO(images.png(values, level, palette))) as pil_image:
+        assert pil_image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(pil_image.convert("RGB")), palette[values[..., 0]])
 
 
 @pytest.mark.parametrize("name", ["truncated.png", "damaged.png", "bomb.png", "1x1.png", "text.png"])

@@ -52,7 +52,7 @@ def test_another_size_or_type_and_huge_ones_get_their_own() -> None:
     assert len(_free) <= 2
 
 
-def test_a_defended_picture_outlives_the_next() -> None:
+def test_a_defended_image_outlives_the_next() -> None:
     images = torch.rand(2, 3, 300, 300, generator=torch.Generator().manual_seed(0))
     first = Median()(images)
     kept, want = first[1], first[1].clone()

@@ -17,7 +17,7 @@ from core.explain.landscape import directions, surface
 from core.explain.layers import layers
 from core.flags import slope
 from core.models.classifier import Classifier
-from tests.core.attacks.networks import classifier, pictures
+from tests.core.attacks.networks import classifier, random_images
 
 
 def small() -> Classifier:
@@ -64,7 +64,7 @@ def plain() -> Iterator[None]:
 
 @pytest.mark.parametrize("work", [maps, ways, ground, gradient, scores, guarded], ids=lambda w: w.__name__)
 def test_the_mode_and_the_float_type_change_nothing(work: Callable[[Classifier, Tensor], object]) -> None:
-    model, x = small(), pictures(2)
+    model, x = small(), random_images(2)
     wanted = work(model, x)
     for mode in (torch.no_grad, torch.inference_mode):
         with mode():
@@ -82,11 +82,11 @@ def test_the_mode_and_the_float_type_change_nothing(work: Callable[[Classifier, 
 @pytest.mark.parametrize("work", [maps, ways, ground, scores, guarded], ids=lambda w: w.__name__)
 def test_other_channels_get_a_sentence(work: Callable[[Classifier, Tensor], object]) -> None:
     with pytest.raises(BadInput, match="takes float images N×3×8×8"):
-        work(small(), pictures(2)[:, :1])
+        work(small(), random_images(2)[:, :1])
 
 
 @pytest.mark.parametrize("classes", [[0], [0, 1, 2], [0, 4], [-1, 0]])
 def test_a_class_map_of_no_class_gets_a_sentence(classes: list[int]) -> None:
     model = small()
     with pytest.raises(BadInput, match="one class for each image"):
-        class_maps(model, pictures(2), classes, layer=layers(model)[0])
+        class_maps(model, random_images(2), classes, layer=layers(model)[0])

@@ -15,8 +15,8 @@ from core import BadInput, Classifier, Outcome, Recipe, domains, images, run
 from core.explain.layers import layers
 from core.flags import Slope
 from core.recipe import (
+    ImageRef,
     Method,
-    Picture,
     Progress,
     craft,
     evaluate_defenses,
@@ -34,7 +34,7 @@ QUICK = {
 
 
 def test_json_and_link_give_the_same_recipe_back() -> None:
-    recipe = Recipe(**QUICK, seed=7, target="coffee", attacker="both", picture=Picture(name="rocket", fit="pad"))
+    recipe = Recipe(**QUICK, seed=7, target="coffee", attacker="both", image=ImageRef(name="rocket", fit="pad"))
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert Recipe.from_link(recipe.to_link()) == recipe
     assert Recipe.from_link(Recipe().to_link()) == Recipe()
@@ -54,8 +54,8 @@ def test_json_and_link_give_the_same_recipe_back() -> None:
         ({"defenses": [[]]}, "1 to 6"),
         ({"defenses": [[{"name": "jpeg", "params": {"quality": 0}}]]}, "at least 1"),
         ({"target": "unicorn"}, "unicorn"),
-        ({"picture": {"kind": "file", "name": "/etc/passwd"}}, "kind"),
-        ({"picture": {"name": "nobody"}}, "nobody"),
+        ({"image": {"kind": "file", "name": "/etc/passwd"}}, "kind"),
+        ({"image": {"name": "nobody"}}, "nobody"),
         ({"seed": -1}, "seed"),
         ({"color": "red"}, "color"),
     ],
@@ -95,7 +95,7 @@ def test_the_same_recipe_gives_the_same_outcome() -> None:
     assert not np.array_equal(first.attacked.adversarial, other.attacked.adversarial)
 
 
-def test_an_outcome_says_what_its_saved_picture_gives() -> None:
+def test_an_outcome_says_what_its_saved_image_gives() -> None:
     outcome = run(Recipe(**QUICK), device="cpu")
     scene = load_example(outcome.recipe, device="cpu")
     saved = images.decode(images.png(outcome.attacked.adversarial))
@@ -162,9 +162,9 @@ def test_a_sweep_gives_one_point_a_value() -> None:
     assert [(look.done, look.total) for look in looks] == [(0, 3), (1, 3)]
 
 
-def test_a_picture_without_a_label_is_judged_by_what_the_classifier_says() -> None:
+def test_an_image_without_a_label_is_judged_by_what_the_classifier_says() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (50, 80, 3), dtype=np.uint8)
-    recipe = Recipe(**QUICK, picture=Picture(kind="upload", digest="0" * 64))
+    recipe = Recipe(**QUICK, image=ImageRef(kind="upload", digest="0" * 64))
     scene = load_example(recipe, device="cpu", uploads={"0" * 64: pixels})
     assert not scene.label_known
     assert scene.label == scene.clean_prediction.label
@@ -184,7 +184,7 @@ def test_a_picture_without_a_label_is_judged_by_what_the_classifier_says() -> No
 
 def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
     uploads = {"0" * 64: np.random.default_rng(0).integers(0, 255, (50, 80, 3), dtype=np.uint8)}
-    recipe = Recipe(**QUICK, picture=Picture(kind="upload", digest="0" * 64))
+    recipe = Recipe(**QUICK, image=ImageRef(kind="upload", digest="0" * 64))
     for word in ("rocket", "3"):
         said = recipe.but(true_class=word)
         scene = load_example(said, device="cpu", uploads=uploads)
@@ -202,14 +202,14 @@ def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
 def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
     five = domains.get("mnist").gallery_pixels("1")  # a 5 that two of the classifiers take for other digits
     uploads = {"0" * 64: five.repeat(3, 2)}
-    recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), picture=Picture(kind="upload", digest="0" * 64))
+    recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), image=ImageRef(kind="upload", digest="0" * 64))
     scenes = {n: load_example(recipe.but(classifier=n), device="cpu", uploads=uploads) for n in ("a", "b", "digits")}
     assert len({scene.label for scene in scenes.values()}) > 1
     found = transfer(recipe, {name: partial(scenes.get, name) for name in scenes})  # type: ignore[arg-type]
     assert found.label is None and len(found.said) == 3
 
 
-def test_a_target_that_is_the_pictures_own_class_is_refused() -> None:
+def test_a_target_that_is_the_images_own_class_is_refused() -> None:
     with pytest.raises(BadInput, match="own class"):
         run(Recipe(target="cat"), device="cpu")
 

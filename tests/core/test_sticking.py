@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core import BadInput, Recipe, images
-from core.recipe import Method, Outcome, Picture, PrintedPatch, load_example, run, stick_on, sticker
+from core.recipe import ImageRef, Method, Outcome, PrintedPatch, load_example, run, stick_on, sticker
 
 
 @cache
@@ -27,7 +27,7 @@ def printed_patch(shape: str = "square") -> PrintedPatch:
 
 def scene(name: str = ""):  # type: ignore[no-untyped-def]
     return load_example(
-        Recipe(domain="mnist", picture=Picture(name=name)) if name else Recipe(domain="mnist"), device="cpu"
+        Recipe(domain="mnist", image=ImageRef(name=name)) if name else Recipe(domain="mnist"), device="cpu"
     )
 
 
@@ -39,10 +39,10 @@ def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
         top, left = (round(share * (28 - side)) for share in (row, column))
         wanted = on.clean.copy()
         wanted[top : top + side, left : left + side] = patch.patch
-        assert np.array_equal(stuck.picture, wanted)
+        assert np.array_equal(stuck.image, wanted)
         assert stuck.covered == pytest.approx(side**2 / 28**2)
         with torch.no_grad():
-            sure = on.classifier(images.to_tensor(stuck.picture)).softmax(1)[0]
+            sure = on.classifier(images.to_tensor(stuck.image)).softmax(1)[0]
         assert stuck.prediction.label == int(sure.argmax())
         assert stuck.prediction.confidence == pytest.approx(float(sure.max()), abs=1e-5)
         assert stuck.reached == (on.classifier.classes[stuck.prediction.label] == patch.target)
@@ -52,14 +52,14 @@ def test_a_half_turn_turns_it_and_its_size_is_a_share_of_the_side() -> None:
     patch, on = printed_patch(), scene()
     side = patch.patch.shape[0]
     stuck = stick_on(patch, on, row=0, column=0, angle=180)
-    assert np.array_equal(stuck.picture[:side, :side], patch.patch[::-1, ::-1])
+    assert np.array_equal(stuck.image[:side, :side], patch.patch[::-1, ::-1])
     large = stick_on(patch, on, row=0, column=0, size=0.8)
     assert large.covered == pytest.approx(0.64, abs=0.05)
     disc = stick_on(printed_patch("disc"), on, size=0.8)
     assert disc.covered == pytest.approx(0.64 * 3.14 / 4, abs=0.05)
 
 
-def test_a_trained_patch_reaches_its_target_on_a_picture_that_it_never_saw() -> None:
+def test_a_trained_patch_reaches_its_target_on_an_image_that_it_never_saw() -> None:
     patch = printed_patch()
     domain_scene = scene()
     other = 255 - domain_scene.clean  # a negative: nothing of the gallery looks like it

@@ -25,7 +25,7 @@ def past_the_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def pictures_in_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def images_in_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """AppTest throws the server's files away after each run; in a browser they are fetched."""
 
     def address(file: bytes, name: str, place: str) -> str:

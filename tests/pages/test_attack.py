@@ -18,7 +18,7 @@ from app.state.result_keys import Kind
 from core import Recipe, attacks, images
 from core.attacks.fgsm import FGSM
 from core.inputs import BadInput
-from core.recipe import Method, Picture
+from core.recipe import ImageRef, Method
 from tests.core.test_plugins import plugins  # noqa: F401  (a fixture)
 from tests.pages.visits import ROOT, settled, tiles, verdict, visit
 
@@ -44,7 +44,7 @@ def test_an_attack_stands_on_the_screen_without_a_click() -> None:
     assert clean["caption"].startswith("✓ cat") and adversarial["caption"].startswith("✗")
 
 
-def test_a_moved_slider_gives_the_new_fgsm_picture_at_once() -> None:
+def test_a_moved_slider_gives_the_new_fgsm_image_at_once() -> None:
     app = visit("attack", Recipe(attack=Method(name="fgsm")).to_link())
     before = tiles(app, ROW)[2]["src"]
     app.slider(key="attack_fgsm_eps").set_value(2.0)
@@ -54,7 +54,7 @@ def test_a_moved_slider_gives_the_new_fgsm_picture_at_once() -> None:
     assert np.abs(moved - x).max() == 2
 
 
-def test_changed_settings_wait_for_run_and_keep_the_old_pictures() -> None:
+def test_changed_settings_wait_for_run_and_keep_the_old_images() -> None:
     app = visit("attack")
     before = tiles(app, ROW)[2]["src"]
     app.slider(key="attack_pgd_steps").set_value(5)
@@ -91,7 +91,7 @@ def test_a_target_is_reached_and_named() -> None:
     assert "sees a rocket" in verdict(visit("attack", recipe.to_link()))
 
 
-def test_numbers_are_those_of_the_saved_picture() -> None:
+def test_numbers_are_those_of_the_saved_image() -> None:
     app = visit("attack")
     x, _, moved = (pixels(tile["src"]).astype(int) for tile in tiles(app, ROW))
     figures = {metric.label: metric.value for metric in app.metric}
@@ -177,20 +177,20 @@ def test_stop_keeps_what_was_found() -> None:
 
 
 def test_a_lost_upload_is_said_in_one_sentence_and_stays_in_the_recipe() -> None:
-    lost = Picture(kind="upload", digest="1" * 64, fit="pad")
-    app = visit("attack", Recipe(picture=lost).to_link())
+    lost = ImageRef(kind="upload", digest="1" * 64, fit="pad")
+    app = visit("attack", Recipe(image=lost).to_link())
     assert verdict(app) == "This image cannot be shown."
     assert [error.value for error in app.error] == [
         "This recipe is about an image that somebody uploaded; upload it here to go on."
     ]
-    assert app.session_state["recipe"].picture == lost
+    assert app.session_state["recipe"].image == lost
     app.button(key="first_image").click()
     settled(app.run())
     # Padded, PhotoNet takes the cat for a coffee: that is said, and of the right image.
     assert re.match(
         r"The classifier was wrong before any attack: it took this cat for an? \w+ \(.*\)\. \S", verdict(app)
     )
-    assert app.session_state["recipe"].picture == Picture(fit="pad") and not app.error
+    assert app.session_state["recipe"].image == ImageRef(fit="pad") and not app.error
 
 
 def test_a_new_attack_reaches_the_screen(plugins: None) -> None:  # noqa: F811

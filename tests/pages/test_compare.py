@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from core import domains
-from core.recipe import ComparisonSpec, Method, Picture, Recipe
+from core.recipe import ComparisonSpec, ImageRef, Method, Recipe
 from tests.pages.visits import settled, tiles, verdict, visit
 
 MADE = "What each attack made"
@@ -71,7 +71,7 @@ def test_one_classifier_cannot_transfer_and_two_can() -> None:
     assert any("has one classifier here" in caption.value for caption in app.caption)
     digits = Recipe(
         domain="mnist",
-        picture=Picture(),
+        image=ImageRef(),
         attack=Method(name="fgsm", params={"eps": 0.3}),
         comparison=ComparisonSpec(attacks=("fgsm",)),
     )

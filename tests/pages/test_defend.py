@@ -69,7 +69,7 @@ def test_a_parameter_changes_its_column() -> None:
     assert app.session_state["recipe"].defenses[0][0].params == {"quality": 5}
 
 
-def test_a_sweep_draws_a_picture_a_value() -> None:
+def test_a_sweep_draws_one_image_per_value() -> None:
     app = visit("defend")
     row = tiles(app, "jpeg over quality")  # it begins with the first column's defense
     assert len(row) == 7

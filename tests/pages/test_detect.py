@@ -18,7 +18,7 @@ RECIPE = Recipe(domain="mnist", classifier="a", attack=Method(name="pgd", params
 @pytest.mark.parametrize(
     ("name", "kind"), [("mnist_a_fc_3", "mask_disagreement"), ("mnist_a_conv_3", "convolutional_masks")]
 )
-def test_the_picture_at_hand_with_the_evidence(name: str, kind: str) -> None:
+def test_the_image_at_hand_with_the_evidence(name: str, kind: str) -> None:
     app = visit("detect", RECIPE.to_link())
     assert app.button_group(key="detector_mnist").value == "mask_disagreement", "the paper's first"
     app.button_group(key="detector_mnist").set_value(kind)
@@ -36,7 +36,7 @@ def test_the_picture_at_hand_with_the_evidence(name: str, kind: str) -> None:
     assert "mask" in tiles(app, "What the detector goes by, adversarial")[1]["title"]
 
 
-def test_squeezing_has_a_threshold_from_clean_pictures() -> None:
+def test_squeezing_has_a_threshold_from_clean_images() -> None:
     app = visit("detect", RECIPE.to_link())
     app.button_group(key="detector_mnist").set_value("feature_squeezing")
     settled(app.run())
@@ -57,9 +57,9 @@ def test_a_trial_of_both_attackers_and_a_threshold_that_moves() -> None:
     app.button(key="detect_run").click()
     settled(app.run())
     domain = domains.get("mnist")
-    pictures, labels = domain.sample(30, seed=0)
+    batch, labels = domain.sample(30, seed=0)
     detector = MaskDisagreement(domain.classifier("a", "cpu"), weights="mnist_a_fc_3")
-    trial = benchmark_detector(detector, PGD(eps="64/255", steps=20), pictures, labels, threshold=0.0, seed=0)
+    trial = benchmark_detector(detector, PGD(eps="64/255", steps=20), batch, labels, threshold=0.0, seed=0)
     assert trial is not None
     rows = app.dataframe[1].value
     for n, side in enumerate((trial.oblivious, trial.adaptive)):

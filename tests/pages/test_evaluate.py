@@ -78,7 +78,7 @@ def test_the_first_visit_says_what_to_do_and_a_run_fills_it() -> None:
     assert f"{left} of 17" in frame["no defense"][1]
 
 
-def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
+def test_a_cell_opens_its_confusions_and_its_images(done: Plan) -> None:
     app = visit("evaluate", LINK)
     name = done.name
     key = f"ev_matrix_{name}_0_accuracy"
@@ -97,7 +97,7 @@ def test_a_cell_opens_its_confusions_and_its_pictures(done: Plan) -> None:
     assert first["title"] == f"{labels[0]}, test {numbers[0]}"
     word = dict(first["links"])["Gradient windows"]
     recipe = Recipe.from_link(word.split("recipe=")[1])
-    assert recipe.picture.index == numbers[0] and recipe.attack.params["eps"] == pytest.approx(80 / 255)
+    assert recipe.image.index == numbers[0] and recipe.attack.params["eps"] == pytest.approx(80 / 255)
     assert recipe.defenses == ((Method(name="median"),),) and recipe.attacker == "adaptive"
     assert word.startswith("windows?") and {t for t, _ in first["links"]} == {
         "Attack",

@@ -9,7 +9,7 @@ import pytest
 from app.runtime import background, jobs
 from app.state import result_keys, results
 from core import domains
-from core.recipe import Method, Picture, Recipe
+from core.recipe import ImageRef, Method, Recipe
 from core.recipe.universal import universal_training_batch
 from tests.pages.visits import settled, tiles, verdict, visit
 
@@ -36,7 +36,7 @@ def test_a_flow_is_drawn_as_arrows_and_grid() -> None:
 
 def test_a_universal_patch_is_trained_on_other_images_and_printed() -> None:
     method = Method(name="universal_patch", params={"steps": 4, "batch": 4, "area": 0.2})
-    app = visit("attack", Recipe(domain="mnist", picture=Picture(), attack=method).to_link())
+    app = visit("attack", Recipe(domain="mnist", image=ImageRef(), attack=method).to_link())
     assert tabs(app)[-1] == "Print"
     (patch,) = tiles(app, "The patch")
     assert patch["title"] == "the patch"
@@ -59,9 +59,9 @@ def test_the_map_of_places_is_one_button() -> None:
     assert any("of 25 places" in caption.value for caption in app.caption)
 
 
-def test_a_kept_patch_is_stuck_onto_another_picture() -> None:
+def test_a_kept_patch_is_stuck_onto_another_image() -> None:
     method = Method(name="universal_patch", params={"steps": 4, "batch": 4, "area": 0.2})
-    app = visit("attack", Recipe(domain="mnist", picture=Picture(), attack=method).to_link())
+    app = visit("attack", Recipe(domain="mnist", image=ImageRef(), attack=method).to_link())
     assert "kept_patch" not in app.session_state
     app.button(key="keep_patch").click()
     settled(app.run())
@@ -72,7 +72,7 @@ def test_a_kept_patch_is_stuck_onto_another_picture() -> None:
     (turned,) = tiles(app, "The image with the patch")
     assert turned["src"] != first["src"]
     other = domains.get("mnist").gallery()[4].name
-    app.session_state["recipe"] = app.session_state["recipe"].but(picture=Picture(name=other))
+    app.session_state["recipe"] = app.session_state["recipe"].but(image=ImageRef(name=other))
     settled(app.run())
     (moved,) = tiles(app, "The image with the patch")
     assert moved["src"] != turned["src"]

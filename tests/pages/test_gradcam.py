@@ -22,7 +22,7 @@ def pixels(source: str) -> images.Pixels:
     return images.decode(base64.b64decode(source.split(",")[1]))
 
 
-def test_it_shows_the_maps_of_every_picture_and_what_moved() -> None:
+def test_it_shows_the_maps_of_every_image_and_what_moved() -> None:
     app = visit("gradcam", PATCH.to_link())
     scene = load_example(PATCH, device="cpu")
     attacked = craft(PATCH, scene)

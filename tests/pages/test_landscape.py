@@ -53,7 +53,7 @@ def test_the_loss_surface_of_color_images_is_in_255ths() -> None:
     assert decoded(chart(app)[0]["x"]).max() == pytest.approx(16, rel=1e-4)
 
 
-def test_the_decision_regions_go_through_three_pictures() -> None:
+def test_the_decision_regions_go_through_three_images() -> None:
     app = visit("landscape", RECIPE.to_link())
     app.button_group(key="landscape_view").set_value("regions")
     settled(app.run())

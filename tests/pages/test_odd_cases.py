@@ -10,7 +10,7 @@ import pytest
 from app.runtime import recipe_jobs
 from app.state import uploads
 from core import Recipe, images
-from core.recipe import AttackOutcome, Example, Method, Picture
+from core.recipe import AttackOutcome, Example, ImageRef, Method
 from core.recipe import craft as real_craft
 from tests.pages.test_unlabeled import everything
 from tests.pages.visits import settled, tiles, verdict, visit
@@ -69,10 +69,10 @@ def test_an_attack_that_changed_nothing_is_told() -> None:
 
 def test_a_black_image_has_no_share_that_changed() -> None:
     digest = uploads.uploads().add(images.png(np.zeros((28, 28, 3), np.uint8)))
-    black = DIGIT.but(picture=Picture(kind="upload", name="black.png", digest=digest).model_dump())
+    black = DIGIT.but(image=ImageRef(kind="upload", name="black.png", digest=digest).model_dump())
     app = visit("features", black.to_link())
     assert verdict(app).startswith("The clean image is all zero, so no share of it can be taken.")
-    assert app.dataframe[0].value.iloc[0]["picture"] == "–"
+    assert app.dataframe[0].value.iloc[0]["image"] == "–"
 
 
 def test_without_a_defense_the_headline_says_so() -> None:
@@ -81,7 +81,7 @@ def test_without_a_defense_the_headline_says_so() -> None:
 
 @pytest.mark.data
 def test_an_empty_map_is_told_and_nothing_is_computed_from_it(data: Path) -> None:
-    recipe = Recipe(domain="mnist", picture=Picture(kind="dataset", index=9), defenses=())
+    recipe = Recipe(domain="mnist", image=ImageRef(kind="dataset", index=9), defenses=())
     app = visit("gradcam", recipe.to_link())
     assert "empty" not in verdict(app), "the usual layer gives maps"
     layers = next(box for box in app.selectbox if str(box.key).startswith("cam_layer"))

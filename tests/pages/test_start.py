@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from core import Recipe
-from core.recipe import Picture
+from core.recipe import ImageRef
 from tests.pages.visits import tiles, verdict, visit
 
 
-def test_the_first_screen_has_a_picture_a_classifier_an_attack_and_three_defenses() -> None:
+def test_the_first_screen_has_an_image_a_classifier_an_attack_and_three_defenses() -> None:
     app = visit()
     assert verdict(app).startswith("The classifier sees a cat (")
     assert [tile["title"] for tile in tiles(app, "The image")] == ["The image"]
@@ -27,7 +27,7 @@ def test_three_doors_lead_onward() -> None:
 
 
 def test_a_link_opens_its_recipe_and_a_damaged_one_says_so() -> None:
-    app = visit(recipe=Recipe(picture=Picture(name="rocket")).to_link())
+    app = visit(recipe=Recipe(image=ImageRef(name="rocket")).to_link())
     assert "a rocket" in verdict(app)
     for word in ("damaged!", "a" * 10_000, Recipe().to_link()[:-3] + "%"):
         broken = visit(recipe=word)
@@ -46,7 +46,7 @@ def test_the_sidebar_changes_the_recipe() -> None:
     assert Recipe.from_link(app.query_params["recipe"]) == app.session_state["recipe"]
 
 
-def test_a_picture_from_the_gallery_by_its_thumbnail() -> None:
+def test_an_image_from_the_gallery_by_its_thumbnail() -> None:
     app = visit()
     app.session_state["gallery_photos"] = {"chosen": "coffee"}
     app.run()

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.state import uploads
 from core import Recipe, images
-from core.recipe import Method, Picture
+from core.recipe import ImageRef, Method
 from tests.pages.visits import verdict, visit
 
 PAGES = ("", "attack", "compare", "defend", "windows", "gradcam", "masks", "landscape", "detect", "certify", "models")
@@ -36,7 +36,7 @@ def test_no_screen_marks_a_prediction_or_names_a_true_class(page: str) -> None:
     digest = uploads.uploads().add(images.png(NOISE))
     recipe = Recipe(
         domain="mnist",
-        picture=Picture(kind="upload", name="noise.png", digest=digest),
+        image=ImageRef(kind="upload", name="noise.png", digest=digest),
         attack=Method(name="fgsm"),
         defenses=((Method(name="bitdepth"),), (Method(name="lgs"),)),
     )

@@ -87,7 +87,7 @@ def test_precision_recall_and_iou_of_a_known_patch() -> None:
     assert f"they hold {100 * both / there.sum():.0f} % of the patch" in verdict(app)
 
 
-def test_sliders_change_the_recipe_and_the_pictures() -> None:
+def test_sliders_change_the_recipe_and_the_images() -> None:
     app = visit("windows", PATCH.to_link())
     before = tiles(app, ROWS[1])
     app.slider(key="windows_0_lgs_lambda").set_value(0.5).run()
@@ -104,7 +104,7 @@ def test_sliders_change_the_recipe_and_the_pictures() -> None:
     assert not app.error
 
 
-def test_a_window_larger_than_the_picture_gets_a_sentence() -> None:
+def test_a_window_larger_than_the_image_gets_a_sentence() -> None:
     large = Recipe(domain="mnist", attack=Method(name="fgsm"), defenses=((Method(name="lgs", params={"window": 40}),),))
     app = visit("windows", large.to_link())
     assert "40×40 and the image 28×28" in app.error[0].value

@@ -1,6 +1,6 @@
 """FGSM and PGD beside foolbox, torchattacks and ART on classifiers that ship, at equal settings.
 
-Pictures are compared by the share of equal values and by the mean loss: where a gradient is zero or nearly so, the order of
+Images are compared by the share of equal values and by the mean loss: where a gradient is zero or nearly so, the order of
 an addition decides its sign, and one value then moves by a whole step.
 """
 

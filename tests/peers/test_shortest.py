@@ -36,7 +36,7 @@ def digits(data: Path) -> tuple[Classifier, Tensor, Tensor]:
 
 
 def recognized(name: str, classifier: str, count: int) -> tuple[Classifier, Tensor, Tensor]:
-    """A classifier and pictures that it gets right; an attack on the others proves nothing."""
+    """A classifier and images that it gets right; an attack on the others proves nothing."""
     domain = domains.get(name)
     missing = domain.missing()
     if missing:

@@ -1,4 +1,4 @@
-"""APGD beside its authors' own code, packaged as pyautoattack: the share of pictures that stay right."""
+"""APGD beside its authors' own code, packaged as pyautoattack: the share of images that stay right."""
 
 from __future__ import annotations
 

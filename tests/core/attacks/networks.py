@@ -55,7 +55,7 @@ def streams_of(images: Tensor, seed: int) -> RandomStreams:
     return RandomStreams.of(images, generator)
 
 
-def pictures(count: int = 6, seed: int = 0) -> Tensor:
+def random_images(count: int = 6, seed: int = 0) -> Tensor:
     """8-bit images 3×8×8 in [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, 3, 8, 8), generator=generator) / 255

@@ -6,11 +6,11 @@ import torch
 
 from core.attacks import BoundedFlow
 from core.sampling import variation, warp
-from tests.core.attacks.networks import curved, pictures
+from tests.core.attacks.networks import curved, random_images
 
 
 def test_the_flow_stays_inside_the_bound_and_makes_the_image() -> None:
-    model, x = curved(seed=1), pictures(8)
+    model, x = curved(seed=1), random_images(8)
     with torch.no_grad():
         y = model(x).argmax(1)
     results = [BoundedFlow(max_tv=bound, iterations=30)(model, x, y) for bound in (4.0, 30.0, 120.0)]
@@ -23,7 +23,7 @@ def test_the_flow_stays_inside_the_bound_and_makes_the_image() -> None:
 
 
 def test_a_bound_of_nothing_moves_nothing() -> None:
-    model, x = curved(seed=1), pictures(4)
+    model, x = curved(seed=1), random_images(4)
     with torch.no_grad():
         y = model(x).argmax(1)
     result = BoundedFlow(max_tv=0, iterations=5)(model, x, y)

@@ -13,7 +13,7 @@ from core import BadInput, Guarded, attacks, defenses
 from core.attacks import Attack, Goal
 from core.images import quantise
 from core.models.classifier import Classifier
-from tests.core.attacks.networks import classifier, curved, pictures
+from tests.core.attacks.networks import classifier, curved, random_images
 
 SHORT: dict[str, dict[str, Any]] = {
     "apgd_ce": {"iterations": 10},
@@ -50,8 +50,8 @@ def flat(classes: int = 4) -> nn.Module:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nothing_is_left_behind(attack: Attack) -> None:
-    model, x = curved(), pictures()
-    y, before = predicted(model, x), pictures()
+    model, x = curved(), random_images()
+    y, before = predicted(model, x), random_images()
     attack(model, x, y)
     assert torch.equal(x, before) and not x.requires_grad
     assert not model.training and not any(module.training for module in model.modules())
@@ -60,8 +60,8 @@ def test_nothing_is_left_behind(attack: Attack) -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_step_says_what_the_classifier_says_of_its_pictures(attack: Attack) -> None:
-    model, x = curved(), pictures()
+def test_a_step_says_what_the_classifier_says_of_its_images(attack: Attack) -> None:
+    model, x = curved(), random_images()
     y = predicted(model, x)
     numbers = []
     for step in attack.steps(model, x, y):
@@ -77,7 +77,7 @@ def test_a_step_says_what_the_classifier_says_of_its_pictures(attack: Attack) ->
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_success_is_what_the_8_bit_file_gives_and_failure_is_explicit(attack: Attack) -> None:
-    model, x = curved(), pictures(12)
+    model, x = curved(), random_images(12)
     y = predicted(model, x)
     result = attack(model, x, y)
     assert result.images.shape == x.shape and result.images.dtype == torch.float32
@@ -89,7 +89,7 @@ def test_success_is_what_the_8_bit_file_gives_and_failure_is_explicit(attack: At
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_classifier_that_nothing_moves_is_survived(attack: Attack) -> None:
-    model, x = classifier(flat(), 4), pictures()
+    model, x = classifier(flat(), 4), random_images()
     y = torch.zeros(6, dtype=torch.int64)
     result = attack(model, x, y)
     assert not bool(result.success.any())
@@ -100,7 +100,7 @@ def test_a_classifier_that_nothing_moves_is_survived(attack: Attack) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_same_seed_same_result(attack: Attack) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     one, two = (attack(model, x, y, generator=torch.Generator().manual_seed(5)).images for _ in range(2))
     assert torch.equal(one, two)
@@ -108,7 +108,7 @@ def test_same_seed_same_result(attack: Attack) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_targets_are_kept_and_one_equal_to_the_source_is_refused(attack: Attack) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     aim = next(c for c in range(4) if c not in y.tolist()) if len(set(y.tolist())) < 4 else None
     if aim is None:
@@ -128,7 +128,7 @@ def test_every_attack_works_against_a_chain_of_defenses(attack: Attack, backward
     if backward != "true":
         members.append(defenses.BitDepth(bits=4))
     guarded = Guarded(curved(), defenses.Chain(members=tuple(members)), backward=backward)  # type: ignore[arg-type]
-    x = pictures()
+    x = random_images()
     y = predicted(guarded, x)
     result = attack(guarded, x, y)
     assert torch.equal(result.success, predicted(guarded, result.rounded) != y)
@@ -137,7 +137,7 @@ def test_every_attack_works_against_a_chain_of_defenses(attack: Attack, backward
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_every_attack_works_against_a_randomised_defense(attack: Attack) -> None:
     defense = defenses.RandomResizePad(min_scale=0.7)
-    x = pictures()
+    x = random_images()
     y = predicted(Guarded(curved(), defense), x)
     one, two = (attack(Guarded(curved(), defense, "average", samples=3), x, y) for _ in range(2))
     assert torch.equal(one.images, two.images), "same seed, same result"
@@ -156,7 +156,7 @@ def test_what_is_found_for_an_image_does_not_depend_on_its_batch(attack: Attack,
     if behind != "bare":
         chain = defenses.Chain(members=(defenses.RandomResizePad(min_scale=0.7), defenses.Gaussian(window=3)))
         model = Guarded(model, chain, "average" if behind == "averaged" else "none", samples=2)
-    x = pictures()
+    x = random_images()
     y = predicted(model, x)
 
     def found(rows: list[int]) -> dict[int, Tensor]:
@@ -174,7 +174,7 @@ def test_what_is_found_for_an_image_does_not_depend_on_its_batch(attack: Attack,
 def test_one_attack_leaves_no_trace_on_the_next(attack: Attack) -> None:
     """Also on one and the same Guarded, and in two threads at once."""
     guarded = Guarded(curved(), defenses.RandomResizePad(min_scale=0.7), "average", samples=2)
-    x = pictures()
+    x = random_images()
     y = predicted(guarded, x)
 
     def found(seed: int) -> Tensor:
@@ -187,15 +187,15 @@ def test_one_attack_leaves_no_trace_on_the_next(attack: Attack) -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_grey_pictures_are_attacked_too(attack: Attack) -> None:
+def test_grey_images_are_attacked_too(attack: Attack) -> None:
     torch.manual_seed(1)
     network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(216, 5))
-    model, x = classifier(network, 5, channels=1), pictures()[:, :1].contiguous()
+    model, x = classifier(network, 5, channels=1), random_images()[:, :1].contiguous()
     assert attack(model, x, predicted(model, x)).images.shape == x.shape
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_watcher_stops_it(attack: Attack) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     result = attack(model, x, predicted(model, x), watch=lambda step: step.number >= 1)
     assert result.iterations <= 1 and (result.stopped or result.iterations == 0)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from core.attacks import StAdv
 from core.sampling import bilinear, variation, warp
-from tests.core.attacks.networks import curved, pictures
+from tests.core.attacks.networks import curved, random_images
 
 
 def rough(flow: Tensor) -> float:
@@ -71,8 +71,8 @@ def test_variation_is_the_sum_over_neighbours() -> None:
 
 
 @pytest.mark.parametrize("form", ["weighted", "bounded", "penalized"])
-def test_what_comes_back_is_the_picture_moved_by_the_flow(form: str) -> None:
-    model, x = curved(seed=1), pictures(8)
+def test_what_comes_back_is_the_image_moved_by_the_flow(form: str) -> None:
+    model, x = curved(seed=1), random_images(8)
     with torch.no_grad():
         y = model(x).argmax(1)
     result = StAdv(constraint=form, iterations=40, binary_search_steps=2, max_tv=40)(model, x, y)  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ def test_what_comes_back_is_the_picture_moved_by_the_flow(form: str) -> None:
 
 
 def test_a_penalty_bounds_nothing_and_lowers_what_exceeds_it() -> None:
-    model, x = curved(seed=1), pictures(8)
+    model, x = curved(seed=1), random_images(8)
     with torch.no_grad():
         y = model(x).argmax(1)
     search = {"iterations": 40, "binary_search_steps": 3, "max_tv": 4.0}
@@ -101,7 +101,7 @@ def test_a_penalty_bounds_nothing_and_lowers_what_exceeds_it() -> None:
 
 
 def test_a_bound_of_nothing_moves_nothing() -> None:
-    model, x = curved(seed=1), pictures(4)
+    model, x = curved(seed=1), random_images(4)
     with torch.no_grad():
         y = model(x).argmax(1)
     result = StAdv(constraint="bounded", max_tv=0, iterations=10)(model, x, y)
@@ -109,7 +109,7 @@ def test_a_bound_of_nothing_moves_nothing() -> None:
 
 
 def test_more_searching_is_never_rougher() -> None:
-    model, x = curved(seed=1), pictures(6)
+    model, x = curved(seed=1), random_images(6)
     with torch.no_grad():
         y = model(x).argmax(1)
     two, six = (StAdv(iterations=40, binary_search_steps=n)(model, x, y) for n in (2, 6))

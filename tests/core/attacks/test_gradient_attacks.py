@@ -15,7 +15,7 @@ from core.attacks.losses import cross_entropy, margin
 from core.attacks.threat import project, random_start, steepest_direction
 from core.images import quantise
 from core.random_streams import RandomStreams
-from tests.core.attacks.networks import classifier, curved, linear, pictures
+from tests.core.attacks.networks import classifier, curved, linear, random_images
 
 EPS = 8 / 255
 
@@ -27,14 +27,14 @@ def predicted(classifier: torch.nn.Module, images: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("attack", [FGSM(eps=0), PGD(eps=0, steps=3), PGD(eps=0, steps=3, norm="l2", restarts=2)])
 def test_eps_zero_is_the_identity(attack: Attack) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     assert torch.equal(attack(model, x, predicted(model, x)).images, x)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_the_ball_and_the_box_hold(norm: str, keep: str) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     eps = EPS if norm == "linf" else 0.7
     result = PGD(eps=eps, steps=12, norm=norm, keep=keep, early_stop=False, step_size=eps)(
         model, x, predicted(model, x)
@@ -47,7 +47,7 @@ def test_the_ball_and_the_box_hold(norm: str, keep: str) -> None:
 
 
 def test_fgsm_is_one_step_by_hand() -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     leaf = x.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(F.cross_entropy(model(leaf), y, reduction="sum"), leaf)
@@ -60,7 +60,7 @@ def test_fgsm_is_one_step_by_hand() -> None:
 
 
 def test_fgsm_from_the_predicted_label_needs_no_true_one() -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     wrong = (y + 1) % 4
     blind = FGSM(eps=EPS, away_from="predicted label")
@@ -71,8 +71,8 @@ def test_fgsm_from_the_predicted_label_needs_no_true_one() -> None:
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("loss", ["cross-entropy", "margin"])
 def test_pgd_is_the_naive_loop(norm: str, loss: str) -> None:
-    model, x = curved(), pictures()
-    y, eps, step = predicted(curved(), pictures()), 0.05, 0.013
+    model, x = curved(), random_images()
+    y, eps, step = predicted(curved(), random_images()), 0.05, 0.013
     naive = x.clone()
     for _ in range(7):
         rows = []
@@ -95,7 +95,7 @@ def test_pgd_is_the_naive_loop(norm: str, loss: str) -> None:
 
 
 def test_one_step_of_pgd_is_fgsm() -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     once = PGD(eps=EPS, steps=1, step_size=EPS, random_start=False, early_stop=False, keep="last")
     assert torch.allclose(once(model, x, y).images, FGSM(eps=EPS)(model, x, y).images, atol=1e-7)
@@ -103,7 +103,7 @@ def test_one_step_of_pgd_is_fgsm() -> None:
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_more_steps_never_lower_the_loss(norm: str) -> None:
-    model, x = curved(), pictures(16)
+    model, x = curved(), random_images(16)
     y = predicted(model, x)
     before = torch.full((16,), -torch.inf)
     for steps in (1, 2, 4, 8, 16):
@@ -115,8 +115,8 @@ def test_more_steps_never_lower_the_loss(norm: str) -> None:
         before = last.loss
 
 
-def test_pictures_do_not_influence_each_other() -> None:
-    model, x = curved(), pictures()
+def test_images_do_not_influence_each_other() -> None:
+    model, x = curved(), random_images()
     y = predicted(model, x)
     attack = PGD(eps=EPS, steps=5, random_start=False)
     together = attack(model, x, y)
@@ -127,7 +127,7 @@ def test_pictures_do_not_influence_each_other() -> None:
 
 
 def test_success_is_what_the_8_bit_file_gives() -> None:
-    model, x = curved(), pictures(32)
+    model, x = curved(), random_images(32)
     y = predicted(model, x)
     result = PGD(eps=0.05, steps=20)(model, x, y)
     assert float(result.success.float().mean()) > 0.2
@@ -136,7 +136,7 @@ def test_success_is_what_the_8_bit_file_gives() -> None:
 
 
 def test_stopping_early_spends_less_and_finds_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, x = curved(), pictures(32)
+    model, x = curved(), random_images(32)
     y = predicted(model, x)
     seen: list[int] = []
     forward = type(model).forward
@@ -150,7 +150,7 @@ def test_stopping_early_spends_less_and_finds_as_much(monkeypatch: pytest.Monkey
 
 
 def test_restarts_only_help() -> None:
-    model, x = curved(), pictures(24)
+    model, x = curved(), random_images(24)
     y = predicted(model, x)
     once = PGD(eps=0.03, steps=3, early_stop=False)
     often = PGD(eps=0.03, steps=3, early_stop=False, restarts=5)
@@ -161,7 +161,7 @@ def test_restarts_only_help() -> None:
 
 
 def test_targets_are_reached() -> None:
-    model, x = curved(), pictures(8)
+    model, x = curved(), random_images(8)
     y = predicted(model, x)
     targets = (y + 2) % 4
     result = PGD(eps=0.3, steps=60)(model, x, y, Goal(targets))
@@ -170,7 +170,7 @@ def test_targets_are_reached() -> None:
 
 
 def test_same_seed_same_result_and_other_seed_another() -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     runs = [PGD(eps=EPS, steps=4)(model, x, y, generator=torch.Generator().manual_seed(s)).images for s in (1, 1, 2)]
     assert torch.equal(runs[0], runs[1])
@@ -180,13 +180,13 @@ def test_same_seed_same_result_and_other_seed_another() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "goal", "words"),
     [
-        (pictures() * 255, None, None, "divide 8-bit values by 255"),
-        (pictures() * 2 - 1, None, None, r"must lie in \[0, 1\]"),
-        (pictures() / 0 * 0, None, None, "NaN"),
-        (pictures()[0], None, None, "N×C×H×W"),
-        ((pictures() * 255).to(torch.uint8), None, None, "floats"),
-        (pictures()[:, :2], None, None, "1 or 3 channels"),
-        (pictures()[:0], torch.zeros(0, dtype=torch.int64), None, "empty"),
+        (random_images() * 255, None, None, "divide 8-bit values by 255"),
+        (random_images() * 2 - 1, None, None, r"must lie in \[0, 1\]"),
+        (random_images() / 0 * 0, None, None, "NaN"),
+        (random_images()[0], None, None, "N×C×H×W"),
+        ((random_images() * 255).to(torch.uint8), None, None, "floats"),
+        (random_images()[:, :2], None, None, "1 or 3 channels"),
+        (random_images()[:0], torch.zeros(0, dtype=torch.int64), None, "empty"),
         (None, torch.tensor([0, 1, 2, 3, 4, 0]), None, "4 is no class"),
         (None, torch.tensor([0, 1]), None, "6 images and 2 labels"),
         (None, torch.zeros(6), None, "int64"),
@@ -196,8 +196,8 @@ def test_same_seed_same_result_and_other_seed_another() -> None:
 )
 def test_bad_input_gets_one_sentence(x: Tensor | None, y: Tensor | None, goal: object, words: str) -> None:
     model = curved()
-    x = pictures() if x is None else x
-    y = predicted(model, pictures()) if y is None else y
+    x = random_images() if x is None else x
+    y = predicted(model, random_images()) if y is None else y
     wanted = None if goal is None else Goal(y if goal == "same" else goal)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=words) as refusal:
         PGD(steps=1)(model, x, y, wanted)
@@ -223,7 +223,7 @@ def test_margin_has_a_gradient_where_the_softmax_is_saturated() -> None:
 
 
 def test_threat_models_by_their_definitions() -> None:
-    x, far = pictures(), pictures(seed=1)
+    x, far = random_images(), random_images(seed=1)
     streams = RandomStreams.of(x, torch.Generator().manual_seed(0))
     assert torch.equal(project(far, x, 0.1, "linf"), torch.minimum(torch.maximum(far, x - 0.1), x + 0.1).clamp(0, 1))
     near = project(far, x, 0.5, "l2")
@@ -238,7 +238,7 @@ def test_threat_models_by_their_definitions() -> None:
 
 
 def test_a_linear_classifier_is_solved_in_one_step() -> None:
-    model, x = linear(), pictures() * 0.5 + 0.25
+    model, x = linear(), random_images() * 0.5 + 0.25
     y = predicted(model, x)
     found = list(
         PGD(eps=0.1, steps=5, step_size=0.1, loss="margin", random_start=False, early_stop=False).steps(model, x, y)
@@ -255,7 +255,7 @@ def test_a_linear_classifier_is_solved_in_one_step() -> None:
 
 
 def test_grey_box_is_crafted_on_the_bare_classifier_and_judged_behind_the_defense() -> None:
-    model, x = curved(), pictures(24)
+    model, x = curved(), random_images(24)
     y = predicted(model, x)
     guarded = Guarded(model, defenses.BitDepth(bits=2), backward="none")
     bare, grey = (PGD(eps=EPS, steps=5)(m, x, y) for m in (model, guarded))
@@ -276,7 +276,7 @@ RUNNING = [
 
 @pytest.mark.parametrize("attack", RUNNING, ids=lambda a: f"{a.name}-{getattr(a, 'norm', 'linf')}")
 def test_an_attack_runs_on_after_its_first_success_and_says_when_that_was(attack: Attack) -> None:
-    model, x = curved(), pictures(24)
+    model, x = curved(), random_images(24)
     y = predicted(model, x)
     steps = list(attack.steps(model, x, y))
     first = torch.full((24,), -1)

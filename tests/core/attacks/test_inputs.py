@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core import BadInput, Guarded, attacks, defenses
 from core.attacks import Attack, Goal
 from core.models.classifier import Classifier
-from tests.core.attacks.networks import classifier, curved, pictures
+from tests.core.attacks.networks import classifier, curved, random_images
 from tests.core.attacks.test_contract import ATTACKS, predicted
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32)
@@ -37,7 +37,7 @@ FORMS: dict[str, Change] = {
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_every_attack_works_without_gradients_of_the_caller(attack: Attack, mode: Callable[[], Any]) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     wanted = attack(model, x, y)
     with mode():
@@ -54,7 +54,7 @@ def test_every_attack_works_without_gradients_of_the_caller(attack: Attack, mode
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_every_attack_takes_tensors_made_in_inference_mode(attack: Attack) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     with torch.inference_mode():
         images, labels, made = x.clone(), y.clone(), curved()
@@ -65,7 +65,7 @@ def test_every_attack_takes_tensors_made_in_inference_mode(attack: Attack) -> No
 def test_the_form_of_the_images_changes_nothing(attack: Attack) -> None:
     model = curved()
     for name, change in FORMS.items():
-        x = pictures()
+        x = random_images()
         x = x[:1].repeat(len(x), 1, 1, 1) if name == "repeated" else x
         y = predicted(model, x)
         wanted, found = attack(model, x, y), attack(model, change(x), y)
@@ -77,7 +77,7 @@ def test_the_form_of_the_images_changes_nothing(attack: Attack) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_images_of_16_bits_are_attacked_as_the_same_values_of_32(attack: Attack, dtype: torch.dtype) -> None:
-    model, x = curved(), pictures().to(dtype)
+    model, x = curved(), random_images().to(dtype)
     y = predicted(model, x)
     found, wanted = attack(model, x, y), attack(model, x.float(), y)
     assert torch.equal(found.images, wanted.images) and found.images.dtype == torch.float32
@@ -86,7 +86,7 @@ def test_images_of_16_bits_are_attacked_as_the_same_values_of_32(attack: Attack,
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_labels_and_targets_of_any_integer_type_are_taken(attack: Attack) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     chosen = y != 3
     aims = torch.full_like(y[chosen], 3)
@@ -103,7 +103,7 @@ def one_class() -> Classifier:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_cannot_be_attacked_gets_a_sentence(attack: Attack) -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = predicted(model, x)
     refused: list[tuple[Any, Any, Any, Any, str]] = [
         (model, x[:, :1], y, None, "takes color images with 3 channels"),
@@ -149,7 +149,7 @@ class Broken(nn.Module):
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_classifier_without_an_answer_is_refused_not_fooled(attack: Attack, value: float) -> None:
-    model, x = classifier(Broken(value), 4), pictures()
+    model, x = classifier(Broken(value), 4), random_images()
     with pytest.raises(BadInput, match="NaN or infinite logits for 6 of 6"):
         attack(model, x, torch.arange(6) % 4)
     behind = Guarded(curved(), defenses.BitDepth(bits=1), "none")
@@ -161,7 +161,7 @@ def test_a_classifier_without_an_answer_is_refused_not_fooled(attack: Attack, va
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_change_that_breaks_the_classifier_is_no_success(attack: Attack, value: float) -> None:
     """The classifier answers for clean images and breaks where the first value rises."""
-    x = pictures()
+    x = random_images()
     x[:, :, 0, 0] = 0.5
     model = classifier(Broken(value, limit=0.5001), 4)
     y = predicted(model, x)
@@ -189,7 +189,7 @@ def test_a_network_without_a_gradient_is_survived(attack: Attack) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.inner(x.detach())  # type: ignore[no-any-return]
 
-    model, x = classifier(Cut(), 4), pictures()
+    model, x = classifier(Cut(), 4), random_images()
     assert bool(attack(model, x, predicted(model, x)).images.isfinite().all())
 
 

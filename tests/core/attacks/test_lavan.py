@@ -8,11 +8,11 @@ import torch
 from core import BadInput, attacks
 from core.attacks import Goal, LaVAN
 from core.random_streams import RandomStreams
-from tests.core.attacks.networks import curved, linear, pictures
+from tests.core.attacks.networks import curved, linear, random_images
 
 
 def test_no_pixel_outside_the_mask_changes() -> None:
-    model, x = curved(), pictures(12)
+    model, x = curved(), random_images(12)
     y = model(x).argmax(1)
     result = LaVAN(area=0.1, steps=20)(model, x, y)
     assert result.mask is not None
@@ -40,7 +40,7 @@ def test_a_given_place_is_kept() -> None:
 
 
 def test_a_linear_classifier_gets_the_best_patch_there_is() -> None:
-    model, x = linear(), pictures()
+    model, x = linear(), random_images()
     y = model(x).argmax(1)
     targets = (y + 1) % 3
     attack = LaVAN(area=0.25, steps=300, confidence=1.0, step_size=0.1)
@@ -52,7 +52,7 @@ def test_a_linear_classifier_gets_the_best_patch_there_is() -> None:
 
 
 def test_targets_are_random_other_classes() -> None:
-    model, x = curved(), pictures(64)
+    model, x = curved(), random_images(64)
     y = model(x).argmax(1)
     result = LaVAN(steps=1)(model, x, y)
     assert result.targets is not None
@@ -61,7 +61,7 @@ def test_targets_are_random_other_classes() -> None:
 
 
 def test_it_stops_where_the_target_is_sure() -> None:
-    model, x = linear(), pictures(4)
+    model, x = linear(), random_images(4)
     y = model(x).argmax(1)
     targets = (y + 1) % 3
     patient = LaVAN(area=0.5, steps=200, confidence=1.0)(model, x, y, Goal(targets))

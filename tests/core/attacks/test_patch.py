@@ -12,7 +12,7 @@ from core import BadInput
 from core.attacks import Goal, Step, UniversalPatch
 from core.attacks.patch import Placing, stencil, stick
 from core.random_streams import RandomStreams
-from tests.core.attacks.networks import classifier, curved, pictures
+from tests.core.attacks.networks import classifier, curved, random_images
 
 
 def placing(count: int, row: float, column: float, **how: float) -> Placing:
@@ -56,7 +56,7 @@ def test_the_gradient_reaches_the_patch_through_any_placing() -> None:
     assert torch.autograd.gradcheck(lambda p: stick(x, p, mask, how)[0], (patch,))
 
 
-def test_its_size_is_the_share_of_the_picture() -> None:
+def test_its_size_is_the_share_of_the_image() -> None:
     for shape in ("disc", "square"):
         side = UniversalPatch(area=0.1, shape=shape).side(160, 160)  # type: ignore[arg-type]
         assert float(stencil(side, shape).sum()) / 160**2 == pytest.approx(0.1, rel=0.03)  # type: ignore[arg-type]
@@ -72,10 +72,10 @@ def test_every_placing_in_training_lies_inside() -> None:
     assert float(how.angle.abs().max()) <= attack.max_rotation * pi / 180
 
 
-def test_one_patch_moves_every_picture_toward_the_target() -> None:
+def test_one_patch_moves_every_image_toward_the_target() -> None:
     torch.manual_seed(4)
     network = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(16, 4))
-    model, x = classifier(network, 4), pictures(8)
+    model, x = classifier(network, 4), random_images(8)
     with torch.no_grad():
         before = model(x).log_softmax(1)
     y = before.argmax(1)
@@ -92,7 +92,7 @@ def test_one_patch_moves_every_picture_toward_the_target() -> None:
         after = model(result.images).log_softmax(1)
     assert float((after - before)[:, target].mean()) > 0.3
     # The same print on images that it never saw.
-    fresh = pictures(8, seed=99)
+    fresh = random_images(8, seed=99)
     how = attack.final(patch.shape[-1], 8, 8, RandomStreams.of(fresh, torch.Generator().manual_seed(0)))
     with torch.no_grad():
         gained = model(stick(fresh, patch, result.extras["stencil"], how)[0]).log_softmax(1) - model(fresh).log_softmax(
@@ -102,7 +102,7 @@ def test_one_patch_moves_every_picture_toward_the_target() -> None:
 
 
 def test_a_given_place_is_kept() -> None:
-    model, x = curved(), pictures(2)
+    model, x = curved(), random_images(2)
     with torch.no_grad():
         y = model(x).argmax(1)
     result = UniversalPatch(area=0.25, shape="square", iterations=1, batch=2, place="given", row=1, column=0)(
@@ -113,7 +113,7 @@ def test_a_given_place_is_kept() -> None:
 
 
 def test_nonsense_is_refused_in_a_sentence() -> None:
-    model, x = curved(), pictures(3)
+    model, x = curved(), random_images(3)
     with torch.no_grad():
         y = model(x).argmax(1)
     with pytest.raises(BadInput, match="one target for all"):
@@ -124,7 +124,7 @@ def test_nonsense_is_refused_in_a_sentence() -> None:
 
 def test_training_can_be_watched_and_stopped_at_every_step() -> None:
     """All images are judged seldom, but a sign of life comes at every step."""
-    x = pictures(24)
+    x = random_images(24)
     target = 2
     y = torch.zeros(24, dtype=torch.int64)
     seen = []

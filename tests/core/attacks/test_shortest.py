@@ -17,7 +17,7 @@ from core.attacks.cw import BISECTIONS
 from core.attacks.jsma import best_pair
 from core.attacks.losses import margin
 from core.models.classifier import Classifier
-from tests.core.attacks.networks import classifier, curved, pictures
+from tests.core.attacks.networks import classifier, curved, random_images
 
 THOROUGH = {"binary_search_steps": 9, "iterations": 200, "learning_rate": 0.01, "initial_c": 0.01, "rounding": False}
 
@@ -94,8 +94,8 @@ def test_cw_confidence_leaves_a_lead_of_kappa() -> None:
     assert bool((lead >= 0.2 - 1e-4).all()) and bool((lead <= 0.25).all())
 
 
-def test_cw_searches_c_for_each_picture_by_itself() -> None:
-    model, x = curved(), pictures(6)
+def test_cw_searches_c_for_each_image_by_itself() -> None:
+    model, x = curved(), random_images(6)
     with torch.no_grad():
         y = model(x).argmax(1)
     attack = CW(binary_search_steps=6, iterations=40, rounding=False)
@@ -108,7 +108,7 @@ def test_cw_searches_c_for_each_picture_by_itself() -> None:
 
 def test_cw_is_its_algorithm_written_out() -> None:
     """One image, with torch's own Adam and a search over c by tens and then halves, each from where the last one ended."""
-    model, x = curved(seed=1), pictures(1, seed=5)
+    model, x = curved(seed=1), random_images(1, seed=5)
     with torch.no_grad():
         y = model(x).argmax(1)
     searches, steps, rate, c = 6, 30, 0.02, 1e-3
@@ -170,7 +170,7 @@ def test_cw_draws_what_it_found_back_as_far_as_it_still_fools() -> None:
 
 
 def test_cw_ends_with_what_it_drew_back() -> None:
-    model, x = curved(), pictures(6)
+    model, x = curved(), random_images(6)
     with torch.no_grad():
         y = model(x).argmax(1)
     *_, before, after = CW(binary_search_steps=3, iterations=15, rounding=False).steps(model, x, y)
@@ -181,7 +181,7 @@ def test_cw_ends_with_what_it_drew_back() -> None:
 
 
 def test_cw_more_search_is_never_longer() -> None:
-    model, x = curved(), pictures(6)
+    model, x = curved(), random_images(6)
     with torch.no_grad():
         y = model(x).argmax(1)
     last = torch.full((6,), torch.inf)
@@ -221,7 +221,7 @@ def test_best_pair_is_the_best_of_all_pairs(seed: int) -> None:
 
 @pytest.mark.parametrize("saliency", ["probabilities", "logits"])
 def test_jsma_moves_first_the_two_values_that_its_map_names(saliency: str) -> None:
-    model, x = curved(), pictures(3) * 0.5
+    model, x = curved(), random_images(3) * 0.5
     with torch.no_grad():
         y = model(x).argmax(1)
     targets = (y + 1) % 4
@@ -250,7 +250,7 @@ def test_jsma_moves_first_the_two_values_that_its_map_names(saliency: str) -> No
 
 @pytest.mark.parametrize(("direction", "sign"), [("increase", 1), ("decrease", -1)])
 def test_jsma_moves_one_way_and_no_more_than_its_share(direction: str, sign: int) -> None:
-    model, x = curved(seed=2), pictures(6)
+    model, x = curved(seed=2), random_images(6)
     with torch.no_grad():
         y = model(x).argmax(1)
     gamma, most = 0.022, 4  # of 192 values

@@ -12,7 +12,7 @@ from core.attacks import APGDCE, APGDT, BIM, MIFGSM, PGD, Goal, Square, WorstCas
 from core.attacks.losses import dlr
 from core.images import quantise
 from core.models.classifier import Classifier
-from tests.core.attacks.networks import curved, linear, pictures, streams_of
+from tests.core.attacks.networks import curved, linear, random_images, streams_of
 
 EPS = 8 / 255
 
@@ -35,7 +35,7 @@ def loss(model: Classifier, x: Tensor, y: Tensor) -> Tensor:
 
 
 def test_bim_is_its_formula() -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y, now = labels_of(model, x), x
     for _ in range(5):
         now = (now + 2 / 255 * gradient(model, now, y).sign()).clamp(x - EPS, x + EPS).clamp(0, 1)
@@ -44,8 +44,8 @@ def test_bim_is_its_formula() -> None:
 
 
 def test_mifgsm_is_its_formula() -> None:
-    # Logits that grow make a image's gradients of very different lengths, so that what they are divided by shows.
-    model, x, eps = curved(), pictures(), 0.4
+    # Logits that grow make an image's gradients of very different lengths, so that what they are divided by shows.
+    model, x, eps = curved(), random_images(), 0.4
     model.network[-1].weight.data.mul_(8)  # type: ignore[index, union-attr, operator]
     y, now, g = labels_of(model, x), x, torch.zeros_like(x)
     for _ in range(8):
@@ -57,7 +57,7 @@ def test_mifgsm_is_its_formula() -> None:
 
 
 def test_mifgsm_without_memory_is_bim() -> None:
-    model, x = curved(), pictures()
+    model, x = curved(), random_images()
     y = labels_of(model, x)
     one = MIFGSM(eps=EPS, iterations=4, decay=0)(model, x, y)
     two = BIM(eps=EPS, iterations=4, step_size=EPS / 4, early_stop=False)(model, x, y)
@@ -104,7 +104,7 @@ def written_out(model: Classifier, x: Tensor, y: Tensor, eps: float, steps: int,
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_apgd_is_its_algorithm_written_out(seed: int) -> None:
-    model, x = curved(seed=seed), pictures(1, seed=4)
+    model, x = curved(seed=seed), random_images(1, seed=4)
     model.network[-1].weight.data.mul_(12)  # type: ignore[index, union-attr, operator]
     y, eps, steps = labels_of(model, x), 0.5, 50
     attack = APGDCE(eps=eps, iterations=steps, early_stop=False)
@@ -129,7 +129,7 @@ def largest_lead(model: Classifier, x: Tensor, y: Tensor, eps: float, classes: i
 
 
 def test_apgd_finds_a_linear_classifiers_worst_corner() -> None:
-    model, x = linear(classes=2), pictures() * 0.8 + 0.1
+    model, x = linear(classes=2), random_images() * 0.8 + 0.1
     y = labels_of(model, x)
     result = APGDCE(eps=0.05, iterations=40, early_stop=False)(model, x, y)
     best = largest_lead(model, x, y, 0.05, 2)
@@ -138,7 +138,7 @@ def test_apgd_finds_a_linear_classifiers_worst_corner() -> None:
 
 @pytest.mark.parametrize("eps", [0.005, 0.01, 0.02])
 def test_apgd_t_fools_a_linear_classifier_wherever_that_is_possible(eps: float) -> None:
-    model, x = linear(classes=5), pictures(40) * 0.8 + 0.1
+    model, x = linear(classes=5), random_images(40) * 0.8 + 0.1
     y = labels_of(model, x)
     possible = largest_lead(model, x, y, eps, 5) > 0
     assert 0 < int(possible.sum()) < 40
@@ -148,7 +148,7 @@ def test_apgd_t_fools_a_linear_classifier_wherever_that_is_possible(eps: float) 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_apgd_stays_in_the_ball_and_beats_pgd_of_the_same_length(norm: str) -> None:
-    model, x = curved(seed=3), pictures(12)
+    model, x = curved(seed=3), random_images(12)
     y, eps = labels_of(model, x), EPS if norm == "linf" else 0.5
     result = APGDCE(eps=eps, norm=norm, iterations=50, early_stop=False)(model, x, y)  # type: ignore[arg-type]
     change = (result.images - x).flatten(1)
@@ -169,13 +169,13 @@ def test_the_ratio_does_not_change_when_logits_are_scaled() -> None:
 
 
 def test_apgd_t_wants_four_classes() -> None:
-    model, x = linear(classes=3), pictures()
+    model, x = linear(classes=3), random_images()
     with pytest.raises(BadInput, match="at least 4 classes"):
         APGDT()(model, x, labels_of(model, x))
 
 
 def test_square_asks_only_for_logits_and_keeps_what_helps() -> None:
-    model, x = curved(seed=3), pictures(8)
+    model, x = curved(seed=3), random_images(8)
     y = labels_of(model, x)
     last = torch.full((8,), -torch.inf)
     with torch.inference_mode():  # a gradient would raise here
@@ -190,7 +190,7 @@ def test_square_asks_only_for_logits_and_keeps_what_helps() -> None:
 
 
 def test_a_square_that_does_not_help_is_taken_back() -> None:
-    model, x = curved(seed=3), pictures(8)
+    model, x = curved(seed=3), random_images(8)
     y, eps = labels_of(model, x), 2 / 255
     attack = Square(eps=eps, queries=40, early_stop=False)
     *_, last = attack.steps(model, x, y, generator=torch.Generator().manual_seed(2))
@@ -217,7 +217,7 @@ def test_squares_shrink_as_published() -> None:
 
 
 def test_the_worst_case_is_at_least_as_bad_as_each_part() -> None:
-    model, x = curved(seed=5), pictures(16)
+    model, x = curved(seed=5), random_images(16)
     y = labels_of(model, x)
     eps = 3 / 255
     worst = WorstCase(eps=eps, iterations=20, queries=50)(model, x, y)
@@ -230,7 +230,7 @@ def test_the_worst_case_is_at_least_as_bad_as_each_part() -> None:
 
 def test_the_worst_case_goes_on_where_the_first_part_is_blind() -> None:
     """A saturated softmax has no gradient for the cross-entropy; the ratio of logits and the queries do not care."""
-    model, x, eps = linear(classes=5), pictures(40) * 0.8 + 0.1, 0.02
+    model, x, eps = linear(classes=5), random_images(40) * 0.8 + 0.1, 0.02
     y = labels_of(model, x)
     possible = largest_lead(model, x, y, eps, 5) > 0
     model.network[1].weight.data.mul_(1e6)  # type: ignore[index, union-attr, operator]
@@ -241,7 +241,7 @@ def test_the_worst_case_goes_on_where_the_first_part_is_blind() -> None:
 
 
 def test_the_worst_case_serves_a_goal_too() -> None:
-    model, x = curved(seed=5), pictures(8)
+    model, x = curved(seed=5), random_images(8)
     y = labels_of(model, x)
     targets = (y + 1) % 4
     worst = WorstCase(eps=0.2, iterations=20, queries=20)(model, x, y, Goal(targets))

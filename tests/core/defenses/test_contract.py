@@ -46,7 +46,7 @@ ALL: list[Defense] = [
 SMOOTH = [d for d in ALL if not d.without_gradient()]
 
 
-def pictures(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def random_images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
 
 
@@ -58,7 +58,7 @@ def named(defense: Defense) -> str:
 @pytest.mark.parametrize("shape", [(2, 3, 31, 17), (1, 1, 28, 28), (1, 3, 513, 300)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_shape_type_range_and_the_callers_tensor(defense: Defense, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    images = pictures(*shape, dtype=dtype)
+    images = random_images(*shape, dtype=dtype)
     before = images.clone()
     result = defense(images)
     assert result.shape == images.shape and result.dtype == dtype and result.is_contiguous()
@@ -71,7 +71,7 @@ def test_shape_type_range_and_the_callers_tensor(defense: Defense, shape: tuple[
 @pytest.mark.parametrize("defense", ALL, ids=named)
 def test_floats_of_16_bits_are_computed_with_32_in_any_mode(defense: Defense) -> None:
     for dtype in (torch.float16, torch.bfloat16):
-        images = pictures(2, 3, 31, 17).to(dtype)
+        images = random_images(2, 3, 31, 17).to(dtype)
         result = defense(images)
         assert result.dtype == dtype
         assert torch.equal(result, defense(images.float()).to(dtype))
@@ -80,8 +80,8 @@ def test_floats_of_16_bits_are_computed_with_32_in_any_mode(defense: Defense) ->
 
 
 @pytest.mark.parametrize("defense", ALL, ids=named)
-def test_a_batch_is_its_pictures_one_by_one_in_any_memory_layout(defense: Defense) -> None:
-    images = pictures(5, 3, 40, 33)
+def test_a_batch_is_its_images_one_by_one_in_any_memory_layout(defense: Defense) -> None:
+    images = random_images(5, 3, 40, 33)
     together = defense(images)
     torch.testing.assert_close(together, torch.cat([defense(image[None]) for image in images]), rtol=0, atol=1e-6)
     last = images.to(memory_format=torch.channels_last)
@@ -90,7 +90,7 @@ def test_a_batch_is_its_pictures_one_by_one_in_any_memory_layout(defense: Defens
 
 @pytest.mark.parametrize("defense", [d for d in ALL if not d.is_randomized()], ids=named)
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_a_flat_picture_stays_flat_and_finite(defense: Defense, value: float) -> None:
+def test_a_flat_image_stays_flat_and_finite(defense: Defense, value: float) -> None:
     images = torch.full((1, 3, 37, 29), value, requires_grad=not defense.without_gradient())
     result = defense(images)
     assert bool(torch.isfinite(result).all())
@@ -108,7 +108,7 @@ def test_a_flat_picture_stays_flat_and_finite(defense: Defense, value: float) ->
 def test_one_value_outside_the_range_gets_a_sentence(
     defense: Defense, dtype: torch.dtype, value: float, words: str
 ) -> None:
-    images = pictures(6, 3, 31, 17, dtype=dtype)
+    images = random_images(6, 3, 31, 17, dtype=dtype)
     images[4, 1, 30, 16] = value
     with pytest.raises(BadInput, match=words):
         defense(images)
@@ -117,14 +117,14 @@ def test_one_value_outside_the_range_gets_a_sentence(
 @pytest.mark.parametrize("defense", ALL, ids=named)
 @pytest.mark.parametrize("value", [-0.0, -1e-7, 1 + 1e-7])
 def test_what_rounding_leaves_outside_the_range_is_taken(defense: Defense, value: float) -> None:
-    images = pictures(2, 3, 31, 17)
+    images = random_images(2, 3, 31, 17)
     images[0, 1, 30, 16] = value
     assert defense(images).shape == images.shape
 
 
 @pytest.mark.parametrize("defense", ALL, ids=named)
-def test_a_picture_with_a_graph_where_none_is_kept(defense: Defense) -> None:
-    images = pictures(2, 3, 31, 17)
+def test_an_image_with_a_graph_where_none_is_kept(defense: Defense) -> None:
+    images = random_images(2, 3, 31, 17)
     with torch.no_grad():
         assert torch.equal(defense(images.clone().requires_grad_(True)), defense(images))
 
@@ -162,10 +162,10 @@ def test_a_wrong_parameter_gets_a_sentence(name: str, values: dict[str, Any], wo
 
 
 @pytest.mark.parametrize("defense", [Median(window=15), Gaussian(window=15), Bilateral(window=15), LGS()], ids=named)
-def test_a_window_larger_than_the_picture_gets_a_sentence(defense: Defense) -> None:
-    assert defense(pictures(1, 3, 15, 15)).shape == (1, 3, 15, 15)
+def test_a_window_larger_than_the_image_gets_a_sentence(defense: Defense) -> None:
+    assert defense(random_images(1, 3, 15, 15)).shape == (1, 3, 15, 15)
     with pytest.raises(BadInput, match="window is 15×15 and the image 14×30"):
-        defense(pictures(1, 3, 14, 30))
+        defense(random_images(1, 3, 14, 30))
 
 
 def test_the_nine_are_registered_with_help_paper_and_range() -> None:
@@ -199,13 +199,13 @@ def test_the_nine_are_registered_with_help_paper_and_range() -> None:
 )
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gradients_are_those_of_finite_differences(defense: Defense, channels: int) -> None:
-    images = pictures(1, channels, 5, 6, dtype=torch.float64).requires_grad_()
+    images = random_images(1, channels, 5, 6, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(defense.apply, (images,), eps=1e-7, atol=1e-5, nondet_tol=0)
 
 
 @pytest.mark.parametrize("defense", SMOOTH, ids=named)
 def test_the_value_is_the_same_with_and_without_a_graph(defense: Defense) -> None:
-    images = pictures(2, 3, 40, 33)
+    images = random_images(2, 3, 40, 33)
     with_graph = defense(images.clone().requires_grad_())
     assert with_graph.requires_grad
     torch.testing.assert_close(with_graph.detach(), defense(images), rtol=0, atol=1e-6)
@@ -219,10 +219,10 @@ def test_equal_values_share_the_medians_gradient() -> None:
 
 
 def test_straight_through_is_the_defended_value_and_the_identity_gradient() -> None:
-    images = pictures(2, 3, 16, 16).requires_grad_()
+    images = random_images(2, 3, 16, 16).requires_grad_()
     defended = JPEG()(images)
     through = straight_through(images, defended)
-    upstream = pictures(2, 3, 16, 16) - 0.5
+    upstream = random_images(2, 3, 16, 16) - 0.5
     (gradient,) = torch.autograd.grad(through, images, upstream)
     assert torch.equal(through, defended) and torch.equal(gradient, upstream)
 
@@ -230,5 +230,5 @@ def test_straight_through_is_the_defended_value_and_the_identity_gradient() -> N
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("defense", ALL, ids=named)
 def test_cuda_agrees_with_the_cpu(defense: Defense) -> None:
-    images = pictures(4, 3, 64, 48)
+    images = random_images(4, 3, 64, 48)
     torch.testing.assert_close(defense(images.cuda()).cpu(), defense(images), rtol=0, atol=1e-5)

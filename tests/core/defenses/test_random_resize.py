@@ -17,7 +17,7 @@ def test_nothing_is_shrunk_where_the_smallest_share_is_all() -> None:
     assert torch.allclose(RandomResizePad(min_scale=1)(x), x, atol=1e-6)
 
 
-def test_what_is_left_is_pytorchs_bilinear_picture_on_black() -> None:
+def test_what_is_left_is_pytorchs_bilinear_image_on_black() -> None:
     x = torch.rand(1, 3, 40, 30)
     for number in range(10):
         laid = RandomResizePad(min_scale=0.5).drawn(x, seeded(number))
@@ -31,7 +31,7 @@ def test_what_is_left_is_pytorchs_bilinear_picture_on_black() -> None:
         assert not bool(laid.any()), "the rest is black"
 
 
-def test_every_picture_of_a_batch_gets_its_own_draw_and_every_seed_another() -> None:
+def test_every_image_of_a_batch_gets_its_own_draw_and_every_seed_another() -> None:
     x = torch.ones(8, 1, 32, 32)
     defense = RandomResizePad()
     sums = defense.drawn(x, seeded(0)).sum((1, 2, 3))

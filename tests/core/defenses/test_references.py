@@ -162,7 +162,7 @@ def test_bilateral_is_the_naive_loop(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_bilateral_on_a_large_picture_is_the_sum_over_all_offsets(channels: int, dtype: torch.dtype) -> None:
+def test_bilateral_on_a_large_image_is_the_sum_over_all_offsets(channels: int, dtype: torch.dtype) -> None:
     image = scene(1, channels, 513, 300, dtype=dtype)
     given, reach = image[0].double().numpy(), 2
     padded = np.pad(given, ((0, 0), (reach, reach), (reach, reach)), mode="reflect")

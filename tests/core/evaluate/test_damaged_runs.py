@@ -189,9 +189,9 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "predicted below": changed("UPDATE predictions SET predicted = ?", np.full(5, -7, "<i4").tobytes()),
     "confidence empty": changed("UPDATE predictions SET confidence = x''"),
     "confidence beyond": changed("UPDATE predictions SET confidence = ?", np.full(5, 1e30, "<f4").tobytes()),
-    "a picture that is none": changed("UPDATE images SET png = x'00'"),
-    "a picture of text": changed("UPDATE images SET png = 'picture'"),
-    "a picture of millions of pixels": changed(
+    "an image that is not one": changed("UPDATE images SET png = x'00'"),
+    "an image of text": changed("UPDATE images SET png = 'image'"),
+    "an image of millions of pixels": changed(
         "UPDATE images SET png = ?", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x17\x70\0\0\x17\x70\x08\0\0\0\0" + b"\0" * 50
     ),
     "an extra without a shape": changed("UPDATE extras SET shape = NULL"),

@@ -12,7 +12,7 @@ from core import BadInput, domains
 from core.evaluate import NO_ATTACK, NO_DEFENSE, Plan, RunStore, evaluate
 from core.evaluate.compute import sample_indices
 from core.images import quantise, to_tensor
-from core.recipe import Method, Picture, Recipe, craft, evaluate_defenses, load_example, make_outcome, run
+from core.recipe import ImageRef, Method, Recipe, craft, evaluate_defenses, load_example, make_outcome, run
 from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec
 
 VOTE = SystemSpec(members=(MemberSpec(), MemberSpec(classifier="b", defenses=(Method(name="median"),))))
@@ -73,7 +73,7 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
             recipe = Recipe(
                 domain="mnist",
                 classifier="a",
-                picture=Picture(kind="dataset", split="test", index=number),
+                image=ImageRef(kind="dataset", split="test", index=number),
                 attack=attack,
                 target=target,
                 defenses=(column,),
@@ -128,7 +128,7 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
             recipe = Recipe(
                 domain="mnist",
                 classifier="b",
-                picture=Picture(kind="dataset", split="test", index=number),
+                image=ImageRef(kind="dataset", split="test", index=number),
                 attack=plan.attacks[0],
                 defenses=(),
             )

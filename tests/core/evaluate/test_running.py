@@ -135,7 +135,7 @@ def test_the_eta_follows_the_steps_of_the_first_task_and_then_what_tasks_took(tm
         assert eta.seconds() is None
         clean = Task(0, NO_ATTACK, NO_DEFENSE, 0)
         eta.finish(clean, 0.5)
-        assert eta.seconds() is None, "clean pictures tell nothing of an attack"
+        assert eta.seconds() is None, "clean images tell nothing of an attack"
         images = torch.zeros(1, 1, 2, 2)
         half = Step(5, 10, images, torch.zeros(1, 2), torch.zeros(1), torch.zeros(1, dtype=torch.bool))
         eta.observe_step(todo[0], 2.0, half)

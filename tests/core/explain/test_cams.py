@@ -197,28 +197,28 @@ def test_nothing_stays_behind(method: str, toy: Classifier, images: Tensor) -> N
     assert torch.equal(toy(images), before)
 
 
-def test_two_visitors_at_once_never_mix(toy: Classifier) -> None:
+def test_two_users_at_once_never_mix(toy: Classifier) -> None:
     chance = torch.Generator().manual_seed(1)
-    pictures = [torch.rand((1, 1, SIZE, SIZE), generator=chance) for _ in range(12)]
+    images = [torch.rand((1, 1, SIZE, SIZE), generator=chance) for _ in range(12)]
     where = layer(layers(toy), "second")
     for method in ("gradcam", "ablationcam", "guided"):
-        alone = [class_maps(toy, picture, [0], method=method, layer=where) for picture in pictures]
+        alone = [class_maps(toy, image, [0], method=method, layer=where) for image in images]
         with ThreadPoolExecutor(4) as pool:
-            together = list(pool.map(lambda p: class_maps(toy, p, [0], method=method, layer=where), pictures))  # noqa: B023
+            together = list(pool.map(lambda p: class_maps(toy, p, [0], method=method, layer=where), images))  # noqa: B023
         for one, other in zip(alone, together, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("name", ["photos", "mnist"])
-def test_maps_of_constant_pictures_are_finite(name: str, value: float) -> None:
+def test_maps_of_constant_images_are_finite(name: str, value: float) -> None:
     classifier = domains.get(name).classifier(device="cpu")
-    picture = torch.full((1, classifier.channels, classifier.size, classifier.size), value)
+    image = torch.full((1, classifier.channels, classifier.size, classifier.size), value)
     where = layer(layers(classifier), classifier.cam_layer)
     for method in METHODS:
         if METHODS[method].passes and name == "photos":
             continue  # a pass a channel: the digits' network tells as much
-        found = class_maps(classifier, picture, [0], method=method, layer=where)
+        found = class_maps(classifier, image, [0], method=method, layer=where)
         assert np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
 
 

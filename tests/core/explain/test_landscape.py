@@ -42,29 +42,27 @@ def test_the_first_direction_is_the_gradients_sign() -> None:
     assert all(p.grad is None for p in scene.classifier.parameters())
 
 
-def test_a_plane_holds_its_three_pictures() -> None:
+def test_a_plane_holds_its_three_images() -> None:
     chance = torch.Generator().manual_seed(0)
-    pictures = [torch.rand((1, 3, 8, 8), generator=chance) for _ in range(3)]
-    found = plane(*pictures)
+    three = [torch.rand((1, 3, 8, 8), generator=chance) for _ in range(3)]
+    found = plane(*three)
     assert float(found.first.norm()) == pytest.approx(1) and float(found.second.norm()) == pytest.approx(1)
     assert float((found.first * found.second).sum()) == pytest.approx(0, abs=1e-5)
-    for picture, (across, down) in zip(pictures, found.places, strict=True):
-        assert torch.allclose(pictures[0] + across * found.first + down * found.second, picture, atol=1e-5)
+    for image, (across, down) in zip(three, found.places, strict=True):
+        assert torch.allclose(three[0] + across * found.first + down * found.second, image, atol=1e-5)
     with pytest.raises(BadInput, match="changed nothing"):
-        plane(pictures[0], pictures[0], pictures[1])
+        plane(three[0], three[0], three[1])
     with pytest.raises(BadInput, match="on the line"):
-        plane(pictures[0], pictures[1], pictures[0] + 2 * (pictures[1] - pictures[0]))
+        plane(three[0], three[1], three[0] + 2 * (three[1] - three[0]))
 
 
-def test_the_regions_at_the_three_pictures_are_what_is_seen_in_them() -> None:
+def test_the_regions_at_the_three_images_are_what_is_seen_in_them() -> None:
     scene = load_example(RECIPE, device="cpu")
     attacked = craft(RECIPE, scene)
     assert attacked.success
     found = decision_regions(RECIPE, scene, attacked)
     assert found is not None and found.third_title == scene.classifier.classes[attacked.prediction.label]
-    for picture, (across, down) in zip(
-        (scene.clean, attacked.adversarial, found.third), found.plane.places, strict=True
-    ):
+    for image, (across, down) in zip((scene.clean, attacked.adversarial, found.third), found.plane.places, strict=True):
         exact = surface(
             scene.classifier,
             scene.images,
@@ -76,12 +74,12 @@ def test_the_regions_at_the_three_pictures_are_what_is_seen_in_them() -> None:
         )
         assert exact is not None
         with torch.no_grad():
-            assert exact.predicted[0, 0] == int(scene.classifier(images.to_tensor(picture)).argmax())
+            assert exact.predicted[0, 0] == int(scene.classifier(images.to_tensor(image)).argmax())
         assert found.grid.across[0] < across < found.grid.across[-1]
         assert found.grid.down[0] < down < found.grid.down[-1]
 
 
-def test_where_no_picture_of_the_class_is_there_a_random_change_stands_in() -> None:
+def test_where_no_image_of_the_class_is_there_a_random_change_stands_in() -> None:
     recipe = RECIPE.but(attack={"name": "uniform_noise", "params": {"eps": "1/255"}})
     scene = load_example(recipe, device="cpu")
     attacked = craft(recipe, scene)
@@ -122,7 +120,7 @@ def test_steps_leave_room_at_both_ends() -> None:
 
 
 @pytest.mark.parametrize("name", ["photos", "mnist"])
-def test_the_picture_itself_is_cut_to_what_a_classifier_sees(name: str) -> None:
+def test_the_image_itself_is_cut_to_what_a_classifier_sees(name: str) -> None:
     domain = domains.get(name)
     classifier = domain.classifier(device="cpu")
     x = torch.ones(1, classifier.channels, classifier.size, classifier.size)

@@ -77,26 +77,26 @@ def test_the_generator_finds_the_optimum_of_a_linear_network() -> None:
 
     torch.manual_seed(0)
     generator = FullyConnected(1, side, hidden=32)
-    pictures = torch.full(
+    images = torch.full(
         (4096, 1, side, side), 128, dtype=torch.uint8
     )  # as near to the mean of the noise as 8 bits come
-    fit(generator, linear, pictures, beta, epochs=60, batch=512, max_lr=3e-3, mixed_precision=False)
+    fit(generator, linear, images, beta, epochs=60, batch=512, max_lr=3e-3, mixed_precision=False)
     with torch.no_grad():
-        found = generator(pictures[:1].float() / 255)[0, 0]
+        found = generator(images[:1].float() / 255)[0, 0]
     assert torch.allclose(found, wanted, atol=0.06), (found - wanted).abs().max()
 
 
 def test_training_does_not_touch_the_classifier_and_repeats() -> None:
     classifier = domains.get("mnist").classifier("a", "cpu")
-    pictures = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
+    images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8)
     before = [p.clone() for p in classifier.parameters()]
 
     def trained(seed: int) -> Tensor:
         torch.manual_seed(seed)
         generator = masks.build_generator("conv", classifier)
-        fit(generator, classifier, pictures, 3.0, "cross_entropy", seed, epochs=1, batch=32)
+        fit(generator, classifier, images, 3.0, "cross_entropy", seed, epochs=1, batch=32)
         with torch.no_grad():
-            found: Tensor = generator(pictures[:1].float() / 255)
+            found: Tensor = generator(images[:1].float() / 255)
         return found
 
     assert torch.equal(trained(0), trained(0)) and not torch.equal(trained(0), trained(1))

@@ -66,7 +66,7 @@ def test_a_black_image_has_no_relative_noise_of_its_own() -> None:
     assert isnan(found[0]) and found[1] > 0 and found[2] > 0
 
 
-def test_by_depth_goes_from_the_picture_to_the_logits() -> None:
+def test_by_depth_goes_from_the_image_to_the_logits() -> None:
     classifier = domains.get("photos").classifier(device="cpu")
     x = torch.rand(1, 3, 160, 160)
     other = (x + 0.02).clamp(0, 1)

@@ -54,7 +54,7 @@ def test_own_weights_come_first_and_say_whose_they_are(own: Path) -> None:
     assert pretrained.title("mobilenet_v2_own") == "MobileNet v2 (your own weights)"
 
 
-def test_own_weights_recognize_real_pictures_with_their_own_normalization(own: Path, data: Path) -> None:
+def test_own_weights_recognize_real_images_with_their_own_normalization(own: Path, data: Path) -> None:
     images, labels = domains.get("imagenet").sample(40, seed=0)
     model = pretrained.load("mobilenet_v2_own", own)
     assert model.mean.flatten().tolist() == [0.5] * 3 and model.size == 224

@@ -9,7 +9,7 @@ from core import Guarded
 from core.attacks import FGSM, PGD, Attack, Square
 from core.defenses import BitDepth
 from core.models.query_counter import QueryCounter, QueryCounts
-from tests.core.attacks.networks import curved, pictures
+from tests.core.attacks.networks import curved, random_images
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ from tests.core.attacks.networks import curved, pictures
     ],
     ids=["fgsm", "pgd", "square"],
 )
-def test_looks_are_counted_a_picture(attack: Attack, gradients: int, queries: int) -> None:
-    counts, x = QueryCounts(), pictures(6)
+def test_looks_are_counted_per_image(attack: Attack, gradients: int, queries: int) -> None:
+    counts, x = QueryCounts(), random_images(6)
     with torch.no_grad():
         y = curved().forward(x).argmax(1)
     result = attack(QueryCounter(curved(), counts), x, y)
@@ -35,7 +35,7 @@ def test_looks_are_counted_a_picture(attack: Attack, gradients: int, queries: in
 
 
 def test_an_unknown_defense_is_counted_too() -> None:
-    counts, x = QueryCounts(), pictures(2)
+    counts, x = QueryCounts(), random_images(2)
     with torch.no_grad():
         y = curved()(x).argmax(1)
     PGD(steps=3, random_start=False, early_stop=False, keep="last")(

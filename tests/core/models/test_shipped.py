@@ -170,7 +170,7 @@ def test_photonet_shows_the_papers_phenomena() -> None:
         assert int((model(smoothing(images)).argmax(1) == labels).sum()) >= 0.75 * 17
 
 
-def test_the_digits_card_is_reproduced_to_the_picture() -> None:
+def test_the_digits_card_is_reproduced_to_the_image() -> None:
     pixels, labels = stand_in(train=False)
     measured = card_of("mnist_digits").metrics[0]
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255

@@ -13,7 +13,7 @@ from core.explain.cams import class_maps
 from core.explain.layers import layers
 from core.models.query_counter import QueryCounter, QueryCounts
 from core.systems import Member, System
-from tests.core.attacks.networks import curved, pictures
+from tests.core.attacks.networks import curved, random_images
 
 
 def voted(members: list[Classifier], images: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def three() -> list[Classifier]:
 
 
 def test_the_vote_is_the_sum_of_scores_that_sum_to_one() -> None:
-    members, x = three(), pictures(5)
+    members, x = three(), random_images(5)
     with torch.no_grad():
         found = Ensemble(members)(x)
         assert torch.allclose(found.softmax(1), voted(members, x), atol=1e-6)
@@ -42,7 +42,7 @@ def test_the_vote_is_the_sum_of_scores_that_sum_to_one() -> None:
 
 
 def test_the_vote_decides_otherwise_than_most_members_where_one_is_surer() -> None:
-    members, x = three(), pictures(40, seed=3)
+    members, x = three(), random_images(40, seed=3)
     with torch.no_grad():
         each = torch.stack([member(x).argmax(1) for member in members])
         vote = Ensemble(members)(x).argmax(1)
@@ -50,7 +50,7 @@ def test_the_vote_decides_otherwise_than_most_members_where_one_is_surer() -> No
 
 
 def test_the_gradient_is_that_of_the_vote() -> None:
-    members, x = [curved(0), curved(1)], pictures(4)
+    members, x = [curved(0), curved(1)], random_images(4)
     mine, naive = x.clone().requires_grad_(True), x.clone().requires_grad_(True)
     (found,) = torch.autograd.grad(Ensemble(members)(mine)[:, 1].sum(), mine)
     (wanted,) = torch.autograd.grad(voted(members, naive)[:, 1].log().sum(), naive)
@@ -58,7 +58,7 @@ def test_the_gradient_is_that_of_the_vote() -> None:
 
 
 def test_an_ensemble_of_one_is_its_member() -> None:
-    member, x = curved(4), pictures(6)
+    member, x = curved(4), random_images(6)
     y = member(x).argmax(1)
     assert torch.equal(Ensemble([member])(x), member(x))
     attack = PGD(eps=0.1, steps=5)
@@ -66,7 +66,7 @@ def test_an_ensemble_of_one_is_its_member() -> None:
 
 
 def test_an_attack_on_the_vote_fools_the_vote_and_counts_each_image_once() -> None:
-    members, x = three(), pictures(6)
+    members, x = three(), random_images(6)
     vote, counts = Ensemble(members), QueryCounts()
     with torch.no_grad():
         y = vote(x).argmax(1)
@@ -80,7 +80,7 @@ def test_an_attack_on_the_vote_fools_the_vote_and_counts_each_image_once() -> No
 def test_a_defense_that_the_attacker_does_not_know_stays_unknown_inside_the_vote() -> None:
     bare = [curved(0), curved(1)]
     vote = Ensemble([Guarded(bare[0], BitDepth(bits=1), "none"), bare[1]])
-    x = pictures(4)
+    x = random_images(4)
     with torch.no_grad():
         assert torch.allclose(vote.surrogate(x), Ensemble(bare)(x))
         assert not torch.allclose(vote(x), Ensemble(bare)(x), atol=1e-3)
@@ -89,7 +89,7 @@ def test_a_defense_that_the_attacker_does_not_know_stays_unknown_inside_the_vote
 
 def test_random_members_answer_the_same_in_any_batch() -> None:
     vote = Ensemble([Guarded(curved(0), RandomResizePad(), "average", samples=3), curved(1)])
-    x = pictures(6)
+    x = random_images(6)
     with torch.no_grad():
         whole, alone = vote(x), torch.cat([vote(image[None]) for image in x])
     assert torch.allclose(whole, alone, atol=1e-5)
@@ -116,7 +116,7 @@ def test_every_classifier_has_the_whole_protocol(kind: str) -> None:
     for name in ("name", "domain", "classes", "size", "channels", "device"):
         assert getattr(one, name) == getattr(bare, name), name
     assert torch.equal(one.mean, bare.mean) and torch.equal(one.std, bare.std)
-    assert one.accepted(pictures(1)).shape == (1, 3, 8, 8)
+    assert one.accepted(random_images(1)).shape == (1, 3, 8, 8)
     assert one.title and one.surrogate.classes == bare.classes and one.one_draw().classes == bare.classes
     assert not one.training and not one.train().training
     prefix = "0." if kind.startswith("vote") else ""
@@ -131,7 +131,7 @@ def test_every_classifier_has_the_whole_protocol(kind: str) -> None:
 
 
 def test_the_class_map_of_a_wrapped_classifier_is_the_classifiers_own() -> None:
-    bare, x = curved(0), pictures(3)
+    bare, x = curved(0), random_images(3)
     layer = layers(bare)[0]
     wanted = class_maps(bare, x, [0, 1, 2], layer=layer)
     assert wanted.any()
@@ -169,7 +169,7 @@ def test_a_system_is_made_of_names_and_says_what_it_is() -> None:
     assert vote.described() == "vote of the bare classifier, Other behind " + JPEG().described()
     assert vote.classifier_names() == ("other",) and vote.defense is None and chain.defense == BitDepth(bits=3)
     assert vote.without_gradient() == JPEG().without_gradient() and not vote.is_randomized()
-    x = pictures(3)
+    x = random_images(3)
     with torch.no_grad():
         assert torch.equal(chain.classifier(load)(x), own(BitDepth(bits=3)(x)))
         shares = (own(x).softmax(1) + other(JPEG()(x)).softmax(1)) / 2

@@ -57,7 +57,7 @@ def tiny(dtype: torch.dtype = torch.float32) -> Classifier:
     return classifier.to(dtype)
 
 
-def pictures(dtype: torch.dtype = torch.float32, size: int = 18) -> Tensor:
+def random_images(dtype: torch.dtype = torch.float32, size: int = 18) -> Tensor:
     return torch.rand(3, 3, size, size, generator=torch.Generator().manual_seed(2), dtype=dtype)
 
 
@@ -82,8 +82,8 @@ EVERY = [JPEG(), BitDepth(), Median(), Gaussian(), TotalVariation(), LGS(), Chai
 
 
 @pytest.mark.parametrize("defense", EVERY, ids=lambda d: d.described())
-def test_bpda_is_the_classifiers_gradient_at_the_defended_picture(defense: Defense) -> None:
-    classifier, images = tiny(), pictures()
+def test_bpda_is_the_classifiers_gradient_at_the_defended_image(defense: Defense) -> None:
+    classifier, images = tiny(), random_images()
     logits, gradient = slope(Guarded(classifier, defense, backward="identity"), images)
     expected_logits, expected = slope(classifier, defense(images))
     assert torch.equal(logits, expected_logits) and torch.equal(gradient, expected)
@@ -91,14 +91,14 @@ def test_bpda_is_the_classifiers_gradient_at_the_defended_picture(defense: Defen
 
 @pytest.mark.parametrize("backward", ["identity", "true", "best"])
 def test_behind_the_identity_every_gradient_is_the_plain_one(backward: str) -> None:
-    classifier, images = tiny(), pictures()
+    classifier, images = tiny(), random_images()
     _, gradient = slope(Guarded(classifier, Untouched(), backward=backward), images)  # type: ignore[arg-type]
     assert torch.equal(gradient, slope(classifier, images)[1])
 
 
 @pytest.mark.parametrize("backward", ["true", "best"])
 def test_the_true_gradient_of_a_chain_is_autograds(backward: str) -> None:
-    classifier, images = tiny(), pictures()
+    classifier, images = tiny(), random_images()
     first, second = Gaussian(), LGS()
     _, gradient = slope(Guarded(classifier, Chain(members=(first, second)), backward=backward), images)  # type: ignore[arg-type]
     by_hand = nn.Module()
@@ -109,12 +109,12 @@ def test_the_true_gradient_of_a_chain_is_autograds(backward: str) -> None:
 def test_the_true_gradient_of_a_chain_is_that_of_finite_differences() -> None:
     chain = Chain(members=(Median(), Gaussian(), LGS(window=3, overlap=1, threshold=0, strength=0.9)))
     guarded = Guarded(tiny(torch.float64), chain, backward="true")
-    images = pictures(torch.float64, size=6)[:1].requires_grad_()
+    images = random_images(torch.float64, size=6)[:1].requires_grad_()
     assert torch.autograd.gradcheck(guarded, (images,), eps=1e-7, atol=1e-5)
 
 
 def test_a_mixed_chain_takes_the_identity_only_where_it_must() -> None:
-    classifier, images = tiny(), pictures()
+    classifier, images = tiny(), random_images()
     blur, jpeg, smooth = Gaussian(), JPEG(quality=30), LGS()
     _, gradient = slope(Guarded(classifier, Chain(members=(blur, jpeg, smooth)), backward="best"), images)
 
@@ -140,8 +140,8 @@ def test_the_true_gradient_of_rounding_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("backward", ["none", "identity", "best"])
-def test_without_a_gradient_it_is_the_classifier_of_the_defended_pictures(backward: str) -> None:
-    classifier, images = tiny(), pictures()
+def test_without_a_gradient_it_is_the_classifier_of_the_defended_images(backward: str) -> None:
+    classifier, images = tiny(), random_images()
     guarded = Guarded(classifier, Chain(members=(Median(), JPEG())), backward=backward)  # type: ignore[arg-type]
     logits = guarded(images)
     assert not logits.requires_grad
@@ -168,7 +168,7 @@ seen: list[Classifier] = []
 
 
 def test_a_grey_box_attack_is_crafted_on_the_bare_classifier_and_judged_behind_the_defense() -> None:
-    classifier, images, labels = tiny(), pictures(), torch.tensor([0, 1, 2])
+    classifier, images, labels = tiny(), random_images(), torch.tensor([0, 1, 2])
     for backward in ("none", "identity"):
         guarded = Guarded(classifier, BitDepth(bits=1), backward=backward)  # type: ignore[arg-type]
         seen.clear()
@@ -185,7 +185,7 @@ def test_the_stand_ins_stay_out_of_the_registry() -> None:
 
 @pytest.mark.parametrize("defense", EVERY, ids=lambda d: d.described())
 def test_the_average_over_no_randomness_is_the_plain_gradient(defense: Defense) -> None:
-    classifier, images = tiny(), pictures()
+    classifier, images = tiny(), random_images()
     logits, gradient = slope(Guarded(classifier, defense, backward="average"), images)
     expected_logits, expected = slope(Guarded(classifier, defense, backward="best"), images)
     assert torch.equal(logits, expected_logits) and torch.equal(gradient, expected)
@@ -193,7 +193,7 @@ def test_the_average_over_no_randomness_is_the_plain_gradient(defense: Defense) 
 
 def test_the_average_is_the_mean_over_draws_of_each_image() -> None:
     """As outside an attack: the draws belong to the image, and the judge's are others."""
-    classifier, images, defense = tiny(torch.float64), pictures(torch.float64), RandomResizePad(min_scale=0.5)
+    classifier, images, defense = tiny(torch.float64), random_images(torch.float64), RandomResizePad(min_scale=0.5)
     guarded = Guarded(classifier, defense, backward="average", samples=5, seed=7)
 
     def mean(x: Tensor, who: str) -> Tensor:
@@ -214,7 +214,7 @@ def test_the_average_is_the_mean_over_draws_of_each_image() -> None:
 
 def test_nothing_is_remembered_from_one_look_to_the_next() -> None:
     """The gradient at a point is the same again; at a point that is hardly another one it is drawn anew."""
-    guarded, images = Guarded(tiny(), RandomResizePad(min_scale=0.5), backward="average"), pictures()
+    guarded, images = Guarded(tiny(), RandomResizePad(min_scale=0.5), backward="average"), random_images()
     first, again, elsewhere = (slope(guarded, x)[1] for x in (images, images, (images + 0.01).clamp(0, 1)))
     assert torch.equal(first, again)
     assert not torch.allclose(first, elsewhere, rtol=0.1)
@@ -224,7 +224,7 @@ def test_behind_a_randomised_defense_an_image_gets_the_same_answer_in_any_batch(
     guarded = Guarded(
         tiny(torch.float64), Chain(members=(RandomResizePad(min_scale=0.5), BitDepth())), backward="average"
     )
-    images = torch.cat([pictures(torch.float64), pictures(torch.float64).flip(3)])
+    images = torch.cat([random_images(torch.float64), random_images(torch.float64).flip(3)])
     with torch.no_grad():
         whole = guarded(images)
         assert torch.equal(whole, guarded(images)), "the same again"
@@ -259,7 +259,7 @@ class Shaken(Defense):
 @pytest.mark.parametrize("members", [(Shaken(),), (Gaussian(), Shaken(), RandomResizePad(min_scale=0.6))])
 def test_a_defense_of_ones_own_needs_no_more_than_a_generator(members: tuple[Defense, ...]) -> None:
     guarded = Guarded(tiny(torch.float64), Chain(members=members), backward="average")
-    images = pictures(torch.float64)
+    images = random_images(torch.float64)
     with torch.no_grad():
         whole = guarded(images)
         assert torch.allclose(torch.cat([guarded(image) for image in images.split(1)]), whole, atol=1e-12)
@@ -278,7 +278,7 @@ def test_graphs_that_are_made_again_give_the_same_gradient(samples: int, monkeyp
         Guarded(inner.classifier, mixed(0), backward="average", samples=samples),
         Guarded(inner, mixed(0), backward="average", samples=samples),
     ):
-        images, labels = pictures(torch.float64), torch.tensor([0, 1, 2])
+        images, labels = random_images(torch.float64), torch.tensor([0, 1, 2])
         wanted = slope(guarded, images), PGD(steps=3)(guarded, images, labels).images
         with monkeypatch.context() as patch:
             patch.setattr("core.systems.guarded.GRAPH_BYTES", 0)
@@ -304,13 +304,13 @@ def held_by(function: nn.Module, images: Tensor) -> int:
 def test_the_memory_of_an_average_does_not_grow_with_its_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.systems.guarded.GRAPH_BYTES", 0)
     few, many = (Guarded(tiny(), RandomResizePad(), "average", samples=n) for n in (2, 16))
-    assert held_by(many, pictures()) < 1.2 * held_by(few, pictures())
+    assert held_by(many, random_images()) < 1.2 * held_by(few, random_images())
     monkeypatch.setattr("core.systems.guarded.GRAPH_BYTES", 1 << 28)
-    assert held_by(many, pictures()) > 4 * held_by(few, pictures()), "small graphs are kept: that is faster"
+    assert held_by(many, random_images()) > 4 * held_by(few, random_images()), "small graphs are kept: that is faster"
 
 
 def test_a_large_window_holds_no_copies_of_the_image() -> None:
-    images = pictures()
+    images = random_images()
     guarded = Guarded(tiny(), Bilateral(window=15), "true")
     assert held_by(guarded, images) - held_by(tiny(), images) < 4 * images.numel() * images.element_size()
 
@@ -319,7 +319,7 @@ def test_a_gradient_may_be_asked_twice_of_graphs_that_are_made_again(monkeypatch
     """DeepFool and JSMA ask once a class."""
     monkeypatch.setattr("core.systems.guarded.GRAPH_BYTES", 0)
     guarded = Guarded(tiny(), RandomResizePad(), backward="average", samples=3)
-    leaf = pictures().requires_grad_()
+    leaf = random_images().requires_grad_()
     logits = guarded(leaf)
     one, two = (torch.autograd.grad(logits[:, 0].sum(), leaf, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(one, two)
@@ -331,7 +331,7 @@ WORDS = ("none", "identity", "average")
 @pytest.mark.parametrize("outer", WORDS)
 @pytest.mark.parametrize("inner", WORDS)
 def test_an_attacker_goes_through_none_of_the_defenses_it_does_not_know(outer: str, inner: str) -> None:
-    bare, images = tiny(), pictures()
+    bare, images = tiny(), random_images()
     near, far = BitDepth(bits=2), Gaussian(sigma=2)
     both = Guarded(Guarded(bare, near, backward=inner), far, backward=outer)  # type: ignore[arg-type]
     known = [far] * (outer != "none") + [near] * (inner != "none")  # as the image meets them
@@ -351,7 +351,7 @@ def test_an_attacker_goes_through_none_of_the_defenses_it_does_not_know(outer: s
 
 
 def test_a_detectors_attacker_goes_through_no_unknown_defense() -> None:
-    bare, images = tiny(), pictures()
+    bare, images = tiny(), random_images()
     watched = DetectorAwareClassifier(FeatureSqueezing(Guarded(bare, BitDepth(bits=1), backward="none")), 0.5)
     wanted = DetectorAwareClassifier(FeatureSqueezing(bare), 0.5)
     for found, expected in zip(slope(watched.surrogate, images), slope(wanted, images), strict=True):

@@ -73,8 +73,8 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
     )
     assert about is not None and losses[-1] < losses[0] - 0.2
     found = masks.load_attention(read_artifact(tmp_path, NAME))
-    pictures, labels = load_data("digits", False, tmp_path)
-    images = pictures.float() / 255
+    images, labels = load_data("digits", False, tmp_path)
+    images = images.float() / 255
     classifier = domains.get("mnist").classifier("digits", "cpu")
     with torch.no_grad():
         right = int((found.read(images).argmax(1) == labels).sum())
