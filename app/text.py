@@ -203,7 +203,7 @@ def advice_for(recipe: Recipe) -> str:
     attack = recipe.built_attack()
     values = attack.values()
     parameters = domains.get(recipe.domain).attack_parameters(type(attack), values)
-    ends = {p.name: p.high if p.usual is None else p.usual for p in parameters}
+    ends = {p.name: p.high if p.slider_max is None else p.slider_max for p in parameters}
     words = (
         ("steps", "more steps"),
         ("queries", "more queries"),

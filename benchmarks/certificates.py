@@ -24,7 +24,7 @@ from core.certify.flow import FlowCertificate
 from core.certify.flow_geometry import lambdas
 from core.certify.flow_sdp import exact_bound, solve_program
 from core.certify.two_layer import two_layer
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     line("semidefinite bound, 45 pairs, 784-500-10", 10, lambda: pairs(plain))
     try:
         images, labels = domains.get("mnist").sample(options.images, seed=0)
-    except BadInput as error:
+    except InvalidInput as error:
         print(f"\n{error}\n")
     else:
         for bound, limit in (("paper", 5), ("joint", 5), ("best", None)):

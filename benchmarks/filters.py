@@ -239,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for defense, peers in comparisons(images):
         with torch.no_grad():
             ours = timed(lambda d=defense: d.apply(images), given.runs) * 1e3 / given.batch  # type: ignore[misc]
-            label = f"{defense.described():36}{ours:8.2f}   "
+            label = f"{defense.describe():36}{ours:8.2f}   "
             for peer in peers:
                 few = 4 if isinstance(defense, Bilateral) else given.batch
                 few = 1 if isinstance(defense, Median) and defense.window >= 7 else few
@@ -247,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(f"{label}{peer.library + ' ' + peer.remark:34}{theirs:9.2f}{theirs / ours:8.1f}", flush=True)
                 if theirs < peer.asked * ours:
                     behind.append(
-                        f"{defense.described()}: {theirs / ours:.1f} times {peer.library}, {peer.asked:g} asked"
+                        f"{defense.describe()}: {theirs / ours:.1f} times {peer.library}, {peer.asked:g} asked"
                     )
                 label = f"{'':44}   "
     print(f"\nBehind: {'; '.join(behind)}" if behind else "\nEvery filter is as fast as asked.")

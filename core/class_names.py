@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 _NUMBERED = re.compile(r"(.+) \((\d+)\)", re.DOTALL)
 
@@ -35,7 +35,7 @@ def class_number(word: str, classes: Sequence[str], title: str) -> int:
     """The number of the class of that name or number; the same spelling counts more than the same letters.
 
     Raises:
-        BadInput: no class, or several.
+        InvalidInput: no class, or several.
     """
     wanted = word.strip()
     if wanted in classes and classes.count(wanted) == 1:
@@ -50,8 +50,10 @@ def class_number(word: str, classes: Sequence[str], title: str) -> int:
         return found[0]
     if found:
         numbers = " and ".join(map(str, found))
-        raise BadInput(f"{word[:60]!r} names several classes of {title}; give a number: {numbers}.")
-    raise BadInput(f"{word[:60]!r} is no class of {title}; name one, or give its number from 0 to {len(classes) - 1}.")
+        raise InvalidInput(f"{word[:60]!r} names several classes of {title}; give a number: {numbers}.")
+    raise InvalidInput(
+        f"{word[:60]!r} is no class of {title}; name one, or give its number from 0 to {len(classes) - 1}."
+    )
 
 
 def _without_number(name: str, number: int) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from core.inputs import BadInput, quoted, shortened
+from core.inputs import InvalidInput, quoted, shortened
 from core.registry import Registry
 
 
@@ -27,7 +27,7 @@ def _fraction(value: object) -> object:
     return value
 
 
-Real = Annotated[float, BeforeValidator(_fraction)]  # a float that may be written as a fraction, "8/255"
+FractionFloat = Annotated[float, BeforeValidator(_fraction)]  # a float that may be written as a fraction, "8/255"
 
 
 def number(
@@ -37,16 +37,16 @@ def number(
     *,
     help: str,
     step: float | None = None,
-    usual: float | None = None,
+    slider_max: float | None = None,
     unit: str = "",
     alias: str | None = None,
 ) -> Any:
     """Declare one number: its default, its closed range, one line of help, and how its slider runs.
 
-    `step` is the slider's step, `usual` its upper end where the whole range would be too long to aim in, `unit` is written
+    `step` is the slider's step, `slider_max` its upper end where the whole range would be too long to aim in, `unit` is written
     behind the number; "/255" means that the number is written as n/255.
     """
-    extra: dict[str, Any] = {"step": step, "usual": usual, "unit": unit}
+    extra: dict[str, Any] = {"step": step, "slider_max": slider_max, "unit": unit}
     return Field(default, ge=low, le=high, description=help, json_schema_extra=extra, alias=alias)
 
 
@@ -71,13 +71,13 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     step: float | None = None
-    usual: float | None = None  # the slider's upper end, where it is not `high`
+    slider_max: float | None = None  # the slider's upper end, where it is not `high`
     unit: str = ""  # "/255" is drawn and read as n/255
     choices: tuple[str, ...] = ()
     optional: bool = False  # None is allowed and means: worked out from the others
 
 
-class Declared(BaseModel):
+class Configurable(BaseModel):
     """Immutable parameters of one method, named in its registry by `name`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
@@ -98,14 +98,16 @@ class Declared(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise BadInput(readable(error, getattr(type(self), "title", type(self).__name__), values)) from None
+            raise InvalidInput(
+                format_errors(error, getattr(type(self), "title", type(self).__name__), values)
+            ) from None
         self.check(values)
 
     def check(self, given: Mapping[str, Any]) -> None:
         """Refuse values that do not fit each other; `given` holds them as they were written.
 
         Raises:
-            BadInput: they do not.
+            InvalidInput: they do not.
         """
 
     @classmethod
@@ -117,7 +119,7 @@ class Declared(BaseModel):
         """All parameters by their public names, as JSON takes them."""
         return self.model_dump(mode="json", by_alias=True)
 
-    def described(self, parameters: tuple[Parameter, ...] | None = None) -> str:
+    def describe(self, parameters: tuple[Parameter, ...] | None = None) -> str:
         """The method with the parameters that differ from the defaults, for captions and tables.
 
         Args:
@@ -126,14 +128,14 @@ class Declared(BaseModel):
         values = self.values()
         plain = parameters is None and values.get("norm") == "l2"  # a length is no number of gray levels
         words = ", ".join(
-            f"{p.name} {shown(values[p.name], '' if plain and p.unit == '/255' else p.unit)}"
+            f"{p.name} {format_value(values[p.name], '' if plain and p.unit == '/255' else p.unit)}"
             for p in (self.parameters() if parameters is None else parameters)
             if values[p.name] != p.default
         )
         return f"{self.title} ({words})" if words else self.title
 
 
-def shown(value: Any, unit: str = "") -> str:
+def format_value(value: Any, unit: str = "") -> str:
     """A parameter's value as a person writes it: budgets in n/255, numbers without noise."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
@@ -142,7 +144,7 @@ def shown(value: Any, unit: str = "") -> str:
     return f"{value:.4g}{unit}"
 
 
-def _parameters(cls: type[Declared]) -> Iterator[Parameter]:
+def _parameters(cls: type[Configurable]) -> Iterator[Parameter]:
     for field_name, info in cls.model_fields.items():
         kind, optional, choices = _kind(info.annotation)
         if kind is None:
@@ -161,7 +163,7 @@ def _parameters(cls: type[Declared]) -> Iterator[Parameter]:
             low=bounds.get("ge"),
             high=bounds.get("le"),
             step=extra.get("step"),  # type: ignore[arg-type]
-            usual=extra.get("usual"),  # type: ignore[arg-type]
+            slider_max=extra.get("slider_max"),  # type: ignore[arg-type]
             unit=str(extra.get("unit") or ""),
             choices=choices,
             optional=optional,
@@ -222,21 +224,23 @@ def json_fields(text: str | bytes, what: str, such_as: tuple[str, str]) -> dict[
         what: what it should be, with its article: 'a recipe'. such_as: two of its fields, for the sentence.
 
     Raises:
-        BadInput: it is not JSON, no object, or a field has no proper name.
+        InvalidInput: it is not JSON, no object, or a field has no proper name.
     """
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadInput(f"This is not {what}: the text is not JSON.") from None
+        raise InvalidInput(f"This is not {what}: the text is not JSON.") from None
     if not isinstance(values, dict):
         first, second = such_as
-        raise BadInput(f"This is not {what}: the JSON must be an object with fields such as {first!r} and {second!r}.")
+        raise InvalidInput(
+            f"This is not {what}: the JSON must be an object with fields such as {first!r} and {second!r}."
+        )
     if any(not key.isidentifier() for key in values):
-        raise BadInput(f"This is not {what}: a field has no proper name.")
+        raise InvalidInput(f"This is not {what}: a field has no proper name.")
     return values
 
 
-def readable(error: ValidationError, title: str, values: Mapping[str, Any]) -> str:
+def format_errors(error: ValidationError, title: str, values: Mapping[str, Any]) -> str:
     """The first things wrong with the values, as they were given, each as a sentence a person can act on."""
     sentences = []
     for item in error.errors()[:3]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 
 # A GPU's convolutions round their inputs to 10 bits of mantissa unless told otherwise: class maps then differ from the CPU's in the
 # third digit, and so do gradients. Training has bfloat16 for speed.
@@ -23,14 +23,14 @@ def pick(name: str | None = None) -> torch.device:
     """The device of that name, or the fastest.
 
     Raises:
-        BadInput: this machine has no such device.
+        InvalidInput: this machine has no such device.
     """
     if name is None or name == "auto":
         return torch.device(names()[0])
     if name == "cuda":
         name = "cuda:0"
     if name not in names():
-        raise BadInput(f"This machine has no device called {quoted(name)}; it has {', '.join(names())}.")
+        raise InvalidInput(f"This machine has no device called {quoted(name)}; it has {', '.join(names())}.")
     return torch.device(name)
 
 
@@ -49,7 +49,7 @@ def mixed(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
 
 
-def described(name: str) -> str:
+def describe(name: str) -> str:
     """The device as a person knows it."""
     if name.startswith("cuda"):
         return f"{torch.cuda.get_device_name(name)} ({name})"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.disk import about_the_disk, reason
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 Watch = Callable[[int, int], bool | None]  # bytes done, bytes in all; returns True to stop
 CHUNK = 1 << 16  # bytes
@@ -55,12 +55,12 @@ def download(
         unpack: run when the files are there.
 
     Raises:
-        BadInput: the download failed, was stopped, or cannot be kept there.
+        InvalidInput: the download failed, was stopped, or cannot be kept there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{what} cannot be kept in {folder}: {reason(error)}") from error
+        raise InvalidInput(f"{what} cannot be kept in {folder}: {reason(error)}") from error
     transfer = _Transfer()
     failure: list[Exception] = []
 
@@ -80,11 +80,11 @@ def download(
         if watch is not None and watch(min(transfer.done, total), total):
             transfer.stop()
             worker.join(INTERVAL)
-            raise BadInput(f"The download of {what} was stopped.")
+            raise InvalidInput(f"The download of {what} was stopped.")
     if failure and isinstance(failure[0], OSError) and about_the_disk(failure[0]):
-        raise BadInput(f"{what} cannot be kept in {folder}: {reason(failure[0])}") from failure[0]
+        raise InvalidInput(f"{what} cannot be kept in {folder}: {reason(failure[0])}") from failure[0]
     if failure:
-        raise BadInput(
+        raise InvalidInput(
             f"{what} could not be downloaded ({type(failure[0]).__name__}); check the connection and try again. "
             "The photographs work without a network."
         ) from failure[0]

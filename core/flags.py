@@ -17,7 +17,7 @@ from torch import Tensor
 from core.attacks.base import Attack, Goal
 from core.attacks.losses import loss_and_grad
 from core.defenses.base import Defense
-from core.inputs import BadInput, owned
+from core.inputs import InvalidInput, owned
 from core.models.classifier import Classifier
 
 VANISHING = 1e-8  # a gradient whose root mean square is below this is round-off
@@ -29,7 +29,7 @@ class Flag:
 
     name: str
     title: str
-    raised_if: str
+    condition: str
     means: str
     do: str
 
@@ -168,7 +168,7 @@ def chance_without_averaging(defense: Defense, backward: str) -> Flag | None:
     )
 
 
-def flips_back(trials: Sequence[Trial]) -> Flag | None:
+def lost_to_quantization(trials: Sequence[Trial]) -> Flag | None:
     for trial in trials:
         if trial.flipped:
             return Flag(
@@ -188,10 +188,10 @@ def raised(
     """Every flag that these outcomes raise, in the order of what to look at first.
 
     Raises:
-        BadInput: a trial fooled more images than it had.
+        InvalidInput: a trial fooled more images than it had.
     """
     if any(not 0 <= trial.fooled <= trial.count for trial in trials):
-        raise BadInput("A trial cannot have fooled more images than it had.")
+        raise InvalidInput("A trial cannot have fooled more images than it had.")
     flags = [
         None if found is None else no_gradient(found),
         None if defense is None else chance_without_averaging(defense, backward),
@@ -199,7 +199,7 @@ def raised(
         one_step_beats_many(trials),
         larger_eps_is_weaker(trials),
         unbounded_falls_short(trials),
-        flips_back(trials),
+        lost_to_quantization(trials),
     ]
     return tuple(flag for flag in flags if flag is not None)
 

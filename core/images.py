@@ -19,7 +19,7 @@ from core.decoding import MAX_BYTES as MAX_BYTES
 from core.decoding import Pixels as Pixels
 from core.decoding import decode as decode
 from core.decoding import decode_png
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 
 Fit: TypeAlias = Literal["crop", "pad", "stretch"]
 
@@ -41,7 +41,7 @@ def fit(pixels: Pixels, size: int, channels: int, how: Fit) -> Pixels:
         uint8 size×size×channels; the same values where nothing had to be resampled.
 
     Raises:
-        BadInput: an unknown way of fitting.
+        InvalidInput: an unknown way of fitting.
     """
     pil_image = _pil_image(pixels).convert("L" if channels == 1 else "RGB")
     width, height = pil_image.size
@@ -58,7 +58,7 @@ def fit(pixels: Pixels, size: int, channels: int, how: Fit) -> Pixels:
         fitted = Image.new(pil_image.mode, (size, size), MAT if channels == 1 else (MAT, MAT, MAT))
         fitted.paste(pil_image.resize(inner, lanczos), ((size - inner[0]) // 2, (size - inner[1]) // 2))
     else:
-        raise BadInput(f"{quoted(how)} is no way to fit an image; there are crop, pad and stretch.")
+        raise InvalidInput(f"{quoted(how)} is no way to fit an image; there are crop, pad and stretch.")
     return np.array(fitted, dtype=np.uint8).reshape(size, size, channels)
 
 
@@ -135,7 +135,7 @@ def from_png(data: bytes) -> Pixels:
     """The image of a PNG file that `png` wrote: uint8 H×W×3 or H×W×1, every value kept.
 
     Raises:
-        BadInput: damaged, too large, or no such file.
+        InvalidInput: damaged, too large, or no such file.
     """
     return decode_png(data)
 
@@ -144,10 +144,10 @@ def page(pixels: Pixels, width: float) -> bytes:
     """A PDF page that holds the image at `width` centimetres, true size when it is printed without scaling.
 
     Raises:
-        BadInput: the width is not between 0.5 and 100 cm.
+        InvalidInput: the width is not between 0.5 and 100 cm.
     """
     if not 0.5 <= width <= 100:
-        raise BadInput(f"The width is {width:g} cm; choose 0.5 to 100.")
+        raise InvalidInput(f"The width is {width:g} cm; choose 0.5 to 100.")
     file = io.BytesIO()
     # Enlarged by a whole factor, so that the printer's own smoothing has little to do.
     factor = max(1, round(width / 2.54 * 300 / pixels.shape[1]))
@@ -162,7 +162,7 @@ def animation(frames: Sequence[Pixels], kind: Literal["gif", "webp"], seconds: f
     Small images are enlarged by a whole factor, each pixel a square, so that a viewer does not smooth them.
     """
     if not frames:
-        raise BadInput("A film needs at least one image.")
+        raise InvalidInput("A film needs at least one image.")
     factor = max(1, SMALLEST_FILM // max(frames[0].shape[:2]))
     pil_images = [_pil_image(np.repeat(np.repeat(frame, factor, 0), factor, 1)) for frame in frames]
     each = max(20, min(500, round(1000 * seconds / len(pil_images))))

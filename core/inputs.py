@@ -9,7 +9,7 @@ LONGEST = 500  # characters of a sentence
 TOLERANCE = 1e-6  # round-off that arithmetic on [0, 1] leaves behind; more than this is a wrong range
 
 
-class BadInput(ValueError):
+class InvalidInput(ValueError):
     """Something a person handed in cannot be used; the message is one sentence that says what is wrong and what to do.
 
     A sentence that became too long, of what was handed in, is cut.
@@ -34,50 +34,52 @@ def check_images(images: Tensor) -> None:
     """Refuse anything but a float batch N×C×H×W of finite values in [0, 1].
 
     Raises:
-        BadInput: wrong type, shape or range.
+        InvalidInput: wrong type, shape or range.
     """
-    check_form(images)
+    check_shape(images)
     low, high = (float(value) for value in torch.aminmax(full_precision(images.detach())))
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # also true for NaN, which compares false with everything
         if not bool(torch.isfinite(images).all()):
-            raise BadInput("Images contain NaN or infinite values; every value must lie in [0, 1].")
-        raise BadInput(
+            raise InvalidInput("Images contain NaN or infinite values; every value must lie in [0, 1].")
+        raise InvalidInput(
             f"Images must lie in [0, 1]; these lie in [{low:.3g}, {high:.3g}]: "
             "divide 8-bit values by 255, and leave the normalization to the classifier."
         )
 
 
-def check_form(images: Tensor) -> None:
+def check_shape(images: Tensor) -> None:
     """Refuse anything but a float batch N×C×H×W, whatever its values.
 
     Raises:
-        BadInput: wrong type or shape.
+        InvalidInput: wrong type or shape.
     """
     if not isinstance(images, Tensor):
-        raise BadInput(f"Images must be a torch tensor N×C×H×W; this is a {type(images).__name__}.")
+        raise InvalidInput(f"Images must be a torch tensor N×C×H×W; this is a {type(images).__name__}.")
     if images.dim() != 4:
-        raise BadInput(
+        raise InvalidInput(
             f"Images must have the shape N×C×H×W; this tensor has {images.dim()} dimensions: {_shape(images)}."
         )
     if images.shape[1] not in (1, 3):
-        raise BadInput(f"Images must have 1 or 3 channels in the second dimension; this batch is {_shape(images)}.")
+        raise InvalidInput(f"Images must have 1 or 3 channels in the second dimension; this batch is {_shape(images)}.")
     if images.numel() == 0:
-        raise BadInput(f"This batch is empty: {_shape(images)}; hand in at least one image.")
+        raise InvalidInput(f"This batch is empty: {_shape(images)}; hand in at least one image.")
     if not images.is_floating_point():
-        raise BadInput(f"Images must be floats in [0, 1]; these are {images.dtype}: divide 8-bit values by 255 first.")
+        raise InvalidInput(
+            f"Images must be floats in [0, 1]; these are {images.dtype}: divide 8-bit values by 255 first."
+        )
 
 
 def check_fits(images: Tensor, channels: int, size: int) -> None:
     """Refuse images N×C×H×W that are not what a classifier of `channels` channels and size×size pixels takes.
 
     Raises:
-        BadInput: other channels, which torch would repeat silently, or another size.
+        InvalidInput: other channels, which torch would repeat silently, or another size.
     """
     if images.shape[1] != channels:
         kind = "gray images with 1 channel" if channels == 1 else f"color images with {channels} channels"
-        raise BadInput(f"This classifier takes {kind}; this batch is {_shape(images)}: convert the images first.")
+        raise InvalidInput(f"This classifier takes {kind}; this batch is {_shape(images)}: convert the images first.")
     if tuple(images.shape[2:]) != (size, size):
-        raise BadInput(
+        raise InvalidInput(
             f"This classifier takes images of {size}×{size} pixels; this batch is {_shape(images)}: resize the images first."
         )
 
@@ -86,27 +88,27 @@ def check_labels(labels: Tensor, count: int, classes: int, what: str = "labels")
     """Refuse anything but `count` whole numbers, of any integer type, that each name one of `classes` classes.
 
     Raises:
-        BadInput: wrong type, length or range.
+        InvalidInput: wrong type, length or range.
     """
     if not isinstance(labels, Tensor) or labels.dim() != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise BadInput(f"The {what} must be a one-dimensional int64 tensor, one class number an image.")
+        raise InvalidInput(f"The {what} must be a one-dimensional int64 tensor, one class number an image.")
     if len(labels) != count:
-        raise BadInput(f"There are {count} images and {len(labels)} {what}; hand in one for each image.")
+        raise InvalidInput(f"There are {count} images and {len(labels)} {what}; hand in one for each image.")
     numbers = labels.long()  # torch compares no uint16
     outside = numbers[(numbers < 0) | (numbers >= classes)]
     if len(outside):
-        raise BadInput(f"{int(outside[0])} is no class: the classes are numbered 0 to {classes - 1}.")
+        raise InvalidInput(f"{int(outside[0])} is no class: the classes are numbered 0 to {classes - 1}.")
 
 
 def check_logits(logits: Tensor) -> None:
     """Refuse logits N×K that name no class because they are NaN or infinite.
 
     Raises:
-        BadInput: they are; the sentence says of how many images.
+        InvalidInput: they are; the sentence says of how many images.
     """
     broken = int((~logits.isfinite().all(1)).sum())
     if broken:
-        raise BadInput(
+        raise InvalidInput(
             f"The classifier answers with NaN or infinite logits for {broken} of {len(logits)} images, which name no class; "
             "check its weights, its normalization and what a defense hands to it."
         )

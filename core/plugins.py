@@ -16,8 +16,8 @@ import zlib
 from pathlib import Path
 
 from core import files
-from core.declaration import Declared
-from core.inputs import BadInput
+from core.declaration import Configurable
+from core.inputs import InvalidInput
 from core.models.architectures import ARCHITECTURES
 from core.registry import Registry
 
@@ -39,33 +39,33 @@ def load_plugins() -> None:
             names = sorted(name for name in os.listdir(folder) if name.endswith(".py") and not name.startswith("."))
         except (OSError, ValueError) as error:
             why = files.reason(error) if isinstance(error, OSError) else "this is no file name"
-            _problems[word] = f"The plugin folder {files.shown(word)} cannot be read: {why}."
+            _problems[word] = f"The plugin folder {files.display_path(word)} cannot be read: {why}."
             continue
         for name in names:
             file = folder / name
             try:
                 load_plugin(file)
-            except BadInput as error:
-                _problems[str(file)] = f"The plugin {files.shown(file)} is left out: {error}"
+            except InvalidInput as error:
+                _problems[str(file)] = f"The plugin {files.display_path(file)} is left out: {error}"
 
 
 def load_plugin(file: Path) -> None:
     """Import one file, once.
 
     Raises:
-        BadInput: it fails, or what it defines cannot be used; nothing of it stays.
+        InvalidInput: it fails, or what it defines cannot be used; nothing of it stays.
     """
     name = _module_name(file)
     if name in sys.modules:
         return
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
-            raise BadInput("it is no regular file.")
+            raise InvalidInput("it is no regular file.")
     except OSError as error:
-        raise BadInput(f"{files.reason(error)}.") from None
+        raise InvalidInput(f"{files.reason(error)}.") from None
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise BadInput("it cannot be imported as Python.")
+        raise InvalidInput("it cannot be imported as Python.")
     module = importlib.util.module_from_spec(spec)
     before = [(registry, dict(registry.classes)) for registry in Registry.all]
     architectures = dict(ARCHITECTURES.entries)
@@ -83,7 +83,7 @@ def load_plugin(file: Path) -> None:
             registry.classes.update(classes)
         ARCHITECTURES.entries.clear()
         ARCHITECTURES.entries.update(architectures)
-        raise BadInput(_reason(error, file)) from error
+        raise InvalidInput(_reason(error, file)) from error
 
 
 def _module_name(file: Path) -> str:
@@ -96,29 +96,33 @@ def _module_name(file: Path) -> str:
     return f"{plain}_{zlib.crc32(os.fsencode(path)):08x}"
 
 
-def _check(cls: type[Declared]) -> None:
+def _check(cls: type[Configurable]) -> None:
     """Try what the screens and the command line do with every method.
 
     Raises:
-        BadInput: the declaration cannot be used.
+        InvalidInput: the declaration cannot be used.
     """
     for attribute in ("name", "title", "summary", "paper"):
         if not isinstance(getattr(cls, attribute, None), str):
-            raise BadInput(f"{cls.__name__} has no {attribute}; every method declares name, title, summary and paper.")
+            raise InvalidInput(
+                f"{cls.__name__} has no {attribute}; every method declares name, title, summary and paper."
+            )
     if not _NAME.fullmatch(cls.name):
-        raise BadInput(f"{cls.__name__} is named {cls.name[:60]!r}; a name has 1 to 40 letters, digits, - and _.")
+        raise InvalidInput(f"{cls.__name__} is named {cls.name[:60]!r}; a name has 1 to 40 letters, digits, - and _.")
     if inspect.isabstract(cls):
-        raise BadInput(f"{cls.__name__} does not define {', '.join(sorted(cls.__abstractmethods__))}.")
+        raise InvalidInput(f"{cls.__name__} does not define {', '.join(sorted(cls.__abstractmethods__))}.")
     for parameter in cls.parameters():
         if not parameter.help:
-            raise BadInput(f"The parameter {parameter.name!r} of {cls.__name__} has no line of help.")
+            raise InvalidInput(f"The parameter {parameter.name!r} of {cls.__name__} has no line of help.")
         if parameter.kind in ("number", "integer") and (parameter.low is None or parameter.high is None):
-            raise BadInput(f"The parameter {parameter.name!r} of {cls.__name__} has no range; declare it by number().")
-    cls().described()
+            raise InvalidInput(
+                f"The parameter {parameter.name!r} of {cls.__name__} has no range; declare it by number()."
+            )
+    cls().describe()
 
 
 def _reason(error: BaseException, file: Path) -> str:
-    if isinstance(error, BadInput):
+    if isinstance(error, InvalidInput):
         return str(error)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
     text = " ".join(str(error).split())[:200]

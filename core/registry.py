@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from core.inputs import BadInput, shortened
+from core.inputs import InvalidInput, shortened
 
 
 class Named(Protocol):
@@ -37,11 +37,11 @@ class Registry(Generic[D]):
         """Take a class in; the same class defined anew, as in a notebook, replaces itself.
 
         Raises:
-            BadInput: another class has that name.
+            InvalidInput: another class has that name.
         """
         held = self.classes.get(cls.name)
         if held is not None and (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise BadInput(
+            raise InvalidInput(
                 f"{held.title} is the {self.what} called {shortened(repr(cls.name))} already; choose another name."
             )
         self.classes[cls.name] = cls
@@ -53,10 +53,10 @@ class Registry(Generic[D]):
         """The class of that name.
 
         Raises:
-            BadInput: there is none; the sentence lists those there are.
+            InvalidInput: there is none; the sentence lists those there are.
         """
         if name not in self.classes:
-            raise BadInput(
+            raise InvalidInput(
                 f"There is no {self.what} called {shortened(repr(name))}; there are {', '.join(self.names())}."
             )
         return self.classes[name]

@@ -16,7 +16,7 @@ from app.verdicts.certify import certify_verdict, promise_text
 from core import certify, domains
 from core.declaration import Parameter
 from core.evaluate.certification import certify_image
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Example, Method, Recipe, cost
 
 MARGINS = (
@@ -58,7 +58,7 @@ def certificate_form(recipe: Recipe, example: Example, side: DeltaGenerator) -> 
     values = domain.attack_values(method, chosen)
     try:
         built = certify.build(name, values)
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(theme.plain(str(error)))
         return None
     if built != certify.build(name, domain.attack_values(method, params)):

@@ -26,7 +26,7 @@ from app.verdicts.defend import (
     vote_members,
 )
 from core import defenses, domains
-from core.declaration import Parameter, shown
+from core.declaration import Parameter, format_value
 from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, flags_of, make_outcome, sweep
 from core.recipe.columns import methods_of
 from core.recipe.recipe import Attacker
@@ -131,7 +131,7 @@ def sweeping(
     tiles = [
         Tile(
             point.attacked.defended,
-            f"{word} {shown(point.value, parameters[word].unit if parameters[word].unit == '/255' else '')}",
+            f"{word} {format_value(point.value, parameters[word].unit if parameters[word].unit == '/255' else '')}",
             f"{prediction(point.attacked.prediction, classes, example.known_label)} · {_clean_words(point, example)}",
             "defended",
             file_name=f"sweep_{number}.png",
@@ -156,7 +156,7 @@ def stops(parameter: Parameter) -> tuple[object, ...]:
     if parameter.kind == "flag":
         return (False, True)
     assert parameter.low is not None and parameter.high is not None
-    high = parameter.usual or parameter.high
+    high = parameter.slider_max or parameter.high
     if parameter.kind == "integer" and high - parameter.low < 8 * (parameter.step or 1):
         return tuple(range(int(parameter.low), int(high) + 1, int(parameter.step or 1)))
     values = np.linspace(parameter.low, high, 7)

@@ -17,7 +17,7 @@ from app.verdicts.denoisers import denoiser_verdict
 from core import defenses, domains
 from core.defenses import DKN, LearnedDefense
 from core.figures.colormaps import DIVERGING, signed
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import AttackOutcome, Example, Method, Recipe
 from core.recipe.columns import methods_of, with_method
 from core.recipe.denoising import DenoisedImage, Denoising, Values, denoise, kernel_maps
@@ -156,7 +156,7 @@ defense = defenses.build_for(domain, method.name, method.params)
 assert isinstance(defense, LearnedDefense)
 try:
     result = denoise(example, attack_outcome.adversarial, defense)
-except BadInput as error:
+except InvalidInput as error:
     with head:
         theme.verdict("This denoiser cannot be used.")
     st.error(theme.plain(str(error)))

@@ -18,7 +18,7 @@ from core import domains
 from core.detectors import Detector, MaskDisagreement, threshold_at
 from core.evaluate.detector_benchmark import DetectorBenchmark, benchmark_detector
 from core.evaluate.roc import roc
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Example, Recipe
 
 MOST = 1000
@@ -161,7 +161,7 @@ if detector.default_threshold is None:
         st.stop()
     try:
         threshold = threshold_at(quiet[0], share)
-    except BadInput as error:
+    except InvalidInput as error:
         with head:
             theme.verdict("The detector has no threshold.")
         st.error(theme.plain(str(error)))

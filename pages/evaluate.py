@@ -21,7 +21,7 @@ from core.evaluate import NO_DEFENSE, CellKey, Metrics, Plan, run_index
 from core.evaluate import report as reports
 from core.evaluate.metrics import MEASURES, Measure
 from core.evaluate.tasks import task_count
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.reproduce import TABLES
 
 WORDS = {"accuracy": "accuracy", "success": "attack success", "recovered": "recovery", "flagged": "detection"}
@@ -33,7 +33,7 @@ def _report(name: str) -> str:
     try:
         with run_index.open_run(name) as run:
             return reports.report(Metrics(run))
-    except BadInput as error:
+    except InvalidInput as error:
         return f"{error}\n"
 
 
@@ -42,7 +42,7 @@ def _file(name: str) -> bytes:
     try:
         with run_index.open_run(name) as run:
             return run.database.content()
-    except BadInput as error:
+    except InvalidInput as error:
         return f"{error}\n".encode()
 
 
@@ -85,7 +85,7 @@ def headline(name: str, classifier: int, busy: bool) -> None:
     try:
         with run_index.open_run(name) as run:
             theme.verdict(evaluate_verdict(Metrics(run), classifier, busy))
-    except BadInput:
+    except InvalidInput:
         theme.verdict("This run cannot be shown.")
 
 
@@ -94,7 +94,7 @@ def views(name: str, classifier: int, measure: Measure, detector: int) -> None:
     try:
         with run_index.open_run(name) as run:
             _views(Metrics(run), classifier, measure, detector)
-    except BadInput as error:
+    except InvalidInput as error:
         st.warning(theme.plain(str(error)))
 
 
@@ -179,7 +179,7 @@ elif at is not None and at.error:
 try:
     with run_index.open_run(shown) as run:
         opened: Plan | None = run.plan
-except BadInput as error:
+except InvalidInput as error:
     opened = None
     if shown:
         st.warning(theme.plain(str(error)))

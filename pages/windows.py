@@ -29,7 +29,7 @@ from core import images
 from core.defenses import LGS
 from core.defenses.lgs import LGSTrace
 from core.figures.colormaps import CIVIDIS, levels
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import AttackOutcome, Example, Method, Prediction, Recipe
 from core.recipe.columns import methods_of, with_method
 from core.recipe.example import predict
@@ -65,7 +65,7 @@ def sliders(place: DeltaGenerator, given: Method, key: str) -> None:
             if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
                 change(chosen)
             session.sync_query_params()
-        except BadInput as error:
+        except InvalidInput as error:
             st.error(theme.plain(str(error)))
 
 
@@ -147,7 +147,7 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
             )
             for which, pixels in enumerate(pair)
         ]
-    except BadInput as error:
+    except InvalidInput as error:
         problem = str(error)
     head = st.container()
     if attack_outcome.mask is None:

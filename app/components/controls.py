@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.declaration import Declared, Parameter, shown
+from core.declaration import Configurable, Parameter, format_value
 from core.images import rounding_note
 
 N_VISIBLE = 3  # parameters that are always in sight; the rest is folded away
@@ -22,7 +22,7 @@ Parameters = tuple[Parameter, ...]
 
 
 def controls(
-    method: type[Declared], params: Mapping[str, Any], *, key: str, parameters: Parameters | None = None
+    method: type[Configurable], params: Mapping[str, Any], *, key: str, parameters: Parameters | None = None
 ) -> dict[str, Any]:
     """One control a parameter, standing at `params`; the parameters that differ from the defaults after the user's touch.
 
@@ -39,14 +39,14 @@ def controls(
     return chosen
 
 
-def inline_controls(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
+def inline_controls(method: type[Configurable], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
     """The same beside each other, all in sight."""
     declared = method.parameters()
     with st.container(key=f"{key}_strip", horizontal=True, gap="medium"):
         return _changed(_control, declared, _all_values(method, params, declared), f"{key}_{method.name}")
 
 
-def current_values(method: type[Declared], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
+def current_values(method: type[Configurable], params: Mapping[str, Any], *, key: str) -> dict[str, Any]:
     """What `inline_controls` is going to return: where its controls stand, before they are drawn."""
     declared = method.parameters()
     return _changed(_current_value, declared, _all_values(method, params, declared), f"{key}_{method.name}")
@@ -60,7 +60,7 @@ def _changed(
     return {p.name: found[p.name] for p in parameters if found[p.name] != p.default}
 
 
-def is_rendered(method: type[Declared], *, key: str) -> bool:
+def is_rendered(method: type[Configurable], *, key: str) -> bool:
     """Whether the strip stands on the page already."""
     return f"{key}_{method.name}_{method.parameters()[0].name}" in st.session_state
 
@@ -105,7 +105,7 @@ def _widget_wins(key: str, value: Any, form: tuple[Any, ...] | None = None) -> b
     return bool(value == last.read or (value == last.value and st.session_state.get("recipe") is last.recipe))
 
 
-def _all_values(method: type[Declared], params: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
+def _all_values(method: type[Configurable], params: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
     """All parameters' values: those given, and the defaults of `parameters`."""
     declared = {parameter.name: parameter.default for parameter in method.parameters()}
     own = {p.name: p.default for p in parameters if p.default != declared[p.name]}
@@ -167,11 +167,11 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
     """A slider over the usual range, or a field where there would be too many stops."""
     assert parameter.low is not None and parameter.high is not None
     unit = _unit(parameter)
-    high = parameter.high if parameter.usual is None else max(parameter.usual, float(value))
+    high = parameter.high if parameter.slider_max is None else max(parameter.slider_max, float(value))
     step = parameter.step or (parameter.high - parameter.low) / 100
     words = parameter.help
     if parameter.unit == "/255":
-        label, words = f"{label} (n/255)", f"{parameter.help} {shown(value, '/255')} = {value:.4f} of the range."
+        label, words = f"{label} (n/255)", f"{parameter.help} {format_value(value, '/255')} = {value:.4f} of the range."
     elif parameter.unit:
         label = f"{label} ({parameter.unit.strip()})"
     now = _to_widget(parameter, value)

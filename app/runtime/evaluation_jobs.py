@@ -19,7 +19,7 @@ from core import domains
 from core.evaluate import Plan, RunStore, evaluate, run_index
 from core.evaluate.compute import TaskResult
 from core.evaluate.running import devices_note
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import Progress
 
@@ -92,7 +92,7 @@ def start(plan: Plan, device: str) -> RunningEvaluation:
     """Begin an evaluation, or go on with it where it stopped; it goes on when its user leaves.
 
     Raises:
-        BadInput: data are missing, its file is damaged or somebody else's, or too many of this user's wait already.
+        InvalidInput: data are missing, its file is damaged or somebody else's, or too many of this user's wait already.
     """
     plan, mine = plan.resolved(), owner.me()
     with _lock():
@@ -101,10 +101,10 @@ def start(plan: Plan, device: str) -> RunningEvaluation:
             return held
         waiting = sum(other.is_alive and other.owner == mine for other in _evaluations().values())
         if waiting >= MAX_PER_USER:
-            raise BadInput(f"{waiting} evaluations of yours run or wait already; let one of them end, or stop it.")
+            raise InvalidInput(f"{waiting} evaluations of yours run or wait already; let one of them end, or stop it.")
         with RunStore.create(plan, devices_note(device), owner=mine) as run:
             if run.owner != mine and run.pending()[0] and not owner.may_manage(run.owner):
-                raise BadInput(f"{NOT_YOURS} Choose another seed to run your own.")
+                raise InvalidInput(f"{NOT_YOURS} Choose another seed to run your own.")
         _evaluations().pop(plan.name, None)  # its place is behind all others now
         made = _evaluations()[plan.name] = RunningEvaluation(plan.name, mine)
     models, root = model_cache.model_cache(), str(domains.data_root())
@@ -122,10 +122,10 @@ def stop(made: RunningEvaluation) -> None:
     """Stop an evaluation at its next step, or at once where it only waits; what is done is kept.
 
     Raises:
-        BadInput: it is somebody else's.
+        InvalidInput: it is somebody else's.
     """
     if not owner.may_manage(made.owner):
-        raise BadInput(NOT_YOURS)
+        raise InvalidInput(NOT_YOURS)
     made.cancel.set()
     if made.future is not None and made.future.cancel():
         made.finished.set()
@@ -135,14 +135,14 @@ def delete(name: str) -> None:
     """Delete a run for good.
 
     Raises:
-        BadInput: it is at work, somebody else's, or may not be deleted.
+        InvalidInput: it is at work, somebody else's, or may not be deleted.
     """
     with _lock():
         if is_busy(name):
-            raise BadInput("This evaluation is at work; stop it, then delete it.")
+            raise InvalidInput("This evaluation is at work; stop it, then delete it.")
         line = next((line for line in run_index.list_runs() if line.name == name), None)
         if line is not None and not owner.may_manage(line.owner):
-            raise BadInput(NOT_YOURS)
+            raise InvalidInput(NOT_YOURS)
         run_index.delete(name)
 
 
@@ -165,7 +165,7 @@ def _evaluate(
         if not made.cancel.is_set():
             with RunStore.create(plan, "", owner=made.owner) as run:
                 evaluate(run, classifiers=load, on_progress=on_progress, device_lock=turn, should_stop=should_stop)
-    except BadInput as error:
+    except InvalidInput as error:
         made.error = str(error)
     except (
         Exception

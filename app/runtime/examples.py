@@ -10,7 +10,7 @@ from app.state.result_keys import classifier_name, device_name
 from core import domains
 from core.explain import layers as explain
 from core.explain.layers import Layer
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.recipe import (
     Example,
@@ -36,7 +36,7 @@ def current() -> Example | None:
             result = load_example(
                 recipe, classifier=loaded, classifiers=_loader(recipe.domain), uploads=uploads.uploads()
             )
-        except BadInput as error:
+        except InvalidInput as error:
             st.session_state.image_error = str(error)
             return None
         stored = results.results()
@@ -78,7 +78,7 @@ def _classifier(recipe: Recipe, name: str) -> Classifier | None:
     if classifier is None and domains.get(recipe.domain).is_local(name):
         try:
             classifier = cache.load(key)
-        except BadInput as error:
+        except InvalidInput as error:
             session.report_error(str(error))
     elif classifier is None:
         title = domains.get(recipe.domain).classifier_title(name)

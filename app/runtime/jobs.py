@@ -19,7 +19,7 @@ from app.state.result_keys import AnyKey
 from core import images
 from core.cancellation import Cancelled, cancellable
 from core.evaluate.compute import Stopped
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Progress
 
 MAX_JOBS = 6  # jobs that take turns; the memory of more would not fit, so that they wait until one ends
@@ -158,7 +158,7 @@ def _run(job: Job, work: Work) -> None:
         job.state = "done"
     except Cancelled:
         job.state = "done"  # without a result
-    except BadInput as error:
+    except InvalidInput as error:
         job.error, job.state = str(error), "failed"
     except (
         Exception

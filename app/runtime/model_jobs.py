@@ -28,7 +28,7 @@ def start_transfer_accuracy(recipe: Recipe, names: Sequence[str], count: int, sp
     """Begin to attack each of those classifiers on many images and to let all of them judge.
 
     Raises:
-        BadInput: the attack does not take its parameters.
+        InvalidInput: the attack does not take its parameters.
     """
     attack = recipe.built_attack()
     work = _on_many(recipe, names, count, split, partial(transfer_accuracy, attack))
@@ -40,7 +40,7 @@ def attacks_at(recipe: Recipe, eps: Sequence[str]) -> list[Attack]:
     """The recipe's attack at each eps, written as a person writes them: '8/255', '0.1'.
 
     Raises:
-        BadInput: the attack does not take one of them, or they make no curve.
+        InvalidInput: the attack does not take one of them, or they make no curve.
     """
     return by_eps([build_attack(recipe.domain, method) for method in at_each_eps([recipe.attack], eps, recipe.domain)])
 
@@ -49,7 +49,7 @@ def start_eps_curves(recipe: Recipe, names: Sequence[str], eps: Sequence[str], c
     """Begin to attack each of those classifiers at several eps, which `attacks_at` takes.
 
     Raises:
-        BadInput: as `attacks_at`.
+        InvalidInput: as `attacks_at`.
     """
     attacks = attacks_at(recipe, eps)
     work = _on_many(recipe, names, count, split, partial(accuracy_by_eps, attacks))

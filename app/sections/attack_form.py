@@ -12,7 +12,7 @@ from app.state import result_keys, session
 from core import attacks, domains
 from core.attacks import LaVAN, UniversalPatch
 from core.domains.budget import BUDGETS
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Example, Method, Recipe
 from core.recipe.example import check_target
 from core.recipe.recipe import build_attack
@@ -47,7 +47,7 @@ def attack_form(recipe: Recipe, example: Example) -> Recipe:
         targets.append(aim)
         try:
             check_target(example, example.label)
-        except BadInput as error:
+        except InvalidInput as error:
             st.warning(theme.plain(str(error)))
     sync_widget(key, aim)
     target = st.selectbox(
@@ -77,7 +77,7 @@ def patch_position(attack: LaVAN | UniversalPatch, example: Example) -> None:
     spot = (attack.row, attack.column) if attack.place == "given" else None
     try:
         side = attack.side(size, size) / size
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(theme.plain(str(error)))
         return
     pick_location(

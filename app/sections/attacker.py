@@ -13,7 +13,7 @@ NO_DEFENSE = -1  # in place of a column's number
 
 def attacker_control(recipe: Recipe) -> Recipe:
     """The control: no defense, or one of the recipe's columns."""
-    titles = [system.described() for system in recipe.built_systems()]
+    titles = [system.describe() for system in recipe.built_systems()]
     chosen = NO_DEFENSE
     if recipe.known_column() is not None:
         chosen = min(recipe.known_defense, len(titles) - 1)
@@ -62,5 +62,5 @@ def attack_target(recipe: Recipe, example: Example) -> str:
     known_system = recipe.built_known_system()
     if known_system is None:
         return example.classifier.title
-    words = known_system.described()
+    words = known_system.describe()
     return f"{example.classifier.title} behind {words}" if known_system.defense else words

@@ -12,7 +12,7 @@ from app.components.sortable_list import sortable_list
 from app.state import session
 from app.theme import plain
 from core import defenses, domains
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method, Recipe
 from core.recipe.columns import (
     MOST_MEMBERS,
@@ -133,7 +133,7 @@ def _edit_chain(recipe: Recipe, number: int, place: int, chain: Chain) -> Chain:
             # The same values written in another way are no change.
             same = about(**params) == about(**method.params)
             kept.append(method if same else Method(name=method.name, params=params))
-        except BadInput as error:
+        except InvalidInput as error:
             st.error(plain(str(error)))
             kept.append(method)
     return tuple(kept)

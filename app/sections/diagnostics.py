@@ -15,6 +15,6 @@ def diagnostics(flags: Sequence[Flag], *, key: str) -> None:
     for flag in flags:
         with st.expander(flag.title, icon=":material/flag:", expanded=len(flags) == 1, key=f"{key}_{flag.name}"):
             st.markdown(
-                f"**Raised because.** {plain(flag.raised_if)}\n\n**What it means.** {plain(flag.means)}\n\n"
+                f"**Raised because.** {plain(flag.condition)}\n\n**What it means.** {plain(flag.means)}\n\n"
                 f"**What to do.** {plain(flag.do)}"
             )

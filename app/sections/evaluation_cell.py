@@ -18,7 +18,7 @@ from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Metrics, Plan
 from core.evaluate import report as reports
 from core.evaluate.metrics import cluster_order
 from core.figures.evaluation import MAX_CELLS
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import ImageRef, Method, Recipe
 from core.recipe.columns import ColumnSpec, MemberSpec, SystemSpec, column_of, members_of
 
@@ -90,7 +90,7 @@ def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: s
         return
     try:
         findings.run.check_images()
-    except BadInput as error:
+    except InvalidInput as error:
         st.info(theme.plain(str(error)))
         return
     sheet = 1
@@ -108,7 +108,7 @@ def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: s
                 findings.run.image(place.classifier, place.attack, place.known_defense, position),
                 "was not kept",
             )
-        except BadInput:
+        except InvalidInput:
             shown, lost = None, "is damaged"
         kept = shown is not None
         if shown is None:

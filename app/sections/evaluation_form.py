@@ -9,7 +9,7 @@ from core import attacks, defenses, detectors, domains
 from core.evaluate import Plan
 from core.evaluate.eps_grid import at_each_eps
 from core.images import rounding_note
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method, Recipe
 from core.recipe.columns import ColumnSpec
 from core.recipe.recipe import Attacker, describe_attack
@@ -39,7 +39,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
         split = st.selectbox("Split", splits, key=f"ev_split_{recipe.domain}", help="Which part of the data set.")
         try:
             most = domain.count(split)
-        except BadInput as error:  # one split may be damaged where the others are whole
+        except InvalidInput as error:  # one split may be damaged where the others are whole
             st.error(plain(str(error)))
             return None
         count = st.number_input(
@@ -113,7 +113,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
             attacker=attacker,
             detectors=tuple(Method(name=name) for name in chosen_detectors),
         )
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(plain(str(error)))
         return None
 
@@ -151,10 +151,10 @@ def _attacks(recipe: Recipe) -> list[Method]:
 
 def _defenses(recipe: Recipe) -> list[ColumnSpec]:
     """Which defenses: the columns of the Defend screen, and all others with their usual settings."""
-    columns = dict(zip((system.described() for system in recipe.built_systems()), recipe.defenses, strict=True))
+    columns = dict(zip((system.describe() for system in recipe.built_systems()), recipe.defenses, strict=True))
     domain = domains.get(recipe.domain)
     usual: dict[str, ColumnSpec] = {
-        defenses.build_for(domain, n, {}).described(): (Method(name=n),) for n in defenses.names(domain)
+        defenses.build_for(domain, n, {}).describe(): (Method(name=n),) for n in defenses.names(domain)
     }
     offered = {**usual, **columns}
     chosen = st.multiselect(

@@ -12,7 +12,7 @@ from app.sections.upload_picker import upload_picker
 from app.state import session
 from app.theme import crisp_key, plain
 from core import domains, images
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Example, ImageRef, Recipe
 
 _SOURCES = {"gallery": "Gallery", "dataset": "Data set", "upload": "Yours"}
@@ -109,7 +109,7 @@ def _thumbnails(domain: str, _missing: str | None) -> list[dict[str, str]]:
         title = item.title
         try:
             stored = shelf.gallery_pixels(item.name)
-        except BadInput as error:  # a gray tile that says why
+        except InvalidInput as error:  # a gray tile that says why
             stored, title = np.full((8, 8, 3), images.MAT, np.uint8), f"{item.title}: {error}"
         small = images.fit(stored, min(72, max(28, shelf.size)), shelf.channels, "crop")
         items.append({"name": item.name, "title": title, "src": data_uri(small)})
@@ -131,7 +131,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
         return
     try:
         labels = domain.labels(split)
-    except BadInput as error:
+    except InvalidInput as error:
         st.warning(plain(str(error)))
         return
     present = [int(n) for n in np.unique(labels) if n >= 0]

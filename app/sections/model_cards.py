@@ -16,7 +16,7 @@ from app.theme import plain
 from app.verdicts.models import KINDS
 from core import domains
 from core.domains.budget import LINF
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models import artifacts as store
 from core.models.artifacts import Artifact
 from core.models.card_metrics import clean_metric, file_size, robust_metric, seed_of
@@ -91,7 +91,7 @@ def domain_title(name: str) -> str:
     """The domain's title; of a domain that is not here, its name."""
     try:
         return domains.get(name).title
-    except BadInput:
+    except InvalidInput:
         return name
 
 

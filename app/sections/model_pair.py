@@ -16,7 +16,7 @@ from app.text import attacked_title, plural, prediction
 from app.theme import plain
 from app.verdicts.models import image_verdict, pair_table, pair_verdict
 from core import domains
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Example, Recipe
 from core.recipe.comparison import predict_pixels
 
@@ -74,7 +74,7 @@ def on_the_image(recipe: Recipe, example: Example, names: Sequence[str], titles:
     shown = [("clean", example.clean), ("adversarial", attacked.adversarial)]
     try:
         seen = [[predict_pixels(example.load(name), pixels, example.label) for name in names] for _, pixels in shown]
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(plain(str(error)))
         return "One of these classifiers cannot be used."
     classes, label = example.classifier.classes, example.known_label

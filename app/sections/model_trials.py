@@ -19,7 +19,7 @@ from app.verdicts.models import curves_table, curves_verdict, transfer_table, tr
 from core import domains
 from core.domains import Domain
 from core.evaluate.transfer import MAX_CLASSIFIERS
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Recipe, cost
 
 MOST, USUAL = 1000, 100  # images
@@ -56,7 +56,7 @@ def image_count(domain: Domain, key: str) -> tuple[int, str] | None:
     split = "test" if "test" in splits else splits[0]
     try:
         most = min(MOST, domain.count(split))
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(plain(str(error)))
         return None
     words = f"1 to {most:,} of {split!r}, drawn by the seed."
@@ -161,7 +161,7 @@ def checked_eps(recipe: Recipe, text: str, unit: str, usual: str) -> list[str]:
         return []
     try:
         model_jobs.attacks_at(recipe, values)
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(plain(str(error)))
         return []
     return values

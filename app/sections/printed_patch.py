@@ -12,7 +12,7 @@ from app.components.patch_picker import pick_location
 from app.state import result_keys, session
 from app.text import a, count_of, per_cent, prediction
 from core.images import page
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Example, Outcome, PrintedPatch, stick_on, sticker
 
 
@@ -104,7 +104,7 @@ def patch_on_image(example: Example) -> None:
         own = abs(size - 100 * side / width) < 0.5  # its own size, copied pixel by pixel
         try:
             stuck = stick_on(patch, example, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)
-        except BadInput as error:
+        except InvalidInput as error:
             look.error(theme.plain(str(error)))
             return
         with look:

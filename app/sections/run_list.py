@@ -19,7 +19,7 @@ from core import domains
 from core.evaluate import Metrics, Plan, run_index
 from core.evaluate import report as reports
 from core.evaluate.database import quoted
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 PAGE_SIZE = 20  # runs at once
 
@@ -62,7 +62,7 @@ def show_run_progress(name: str) -> None:
     ):
         try:
             evaluation_jobs.stop(at)
-        except BadInput as error:
+        except InvalidInput as error:
             st.error(theme.plain(str(error)))
 
 
@@ -95,7 +95,7 @@ def compare_runs(name: str, listed: list[run_index.RunSummary]) -> None:
         with run_index.open_run(name) as one, run_index.open_run(other) as two:
             rows = reports.compare_runs(Metrics(one), Metrics(two))
             several = max(len(run.plan.classifier_names()) for run in (one, two)) > 1
-    except BadInput as error:
+    except InvalidInput as error:
         st.warning(theme.plain(str(error)))
         return
     if rows:
@@ -186,7 +186,7 @@ def confirm_delete(name: str) -> None:
 def _delete(name: str) -> None:
     try:
         evaluation_jobs.delete(name)
-    except BadInput as error:
+    except InvalidInput as error:
         session.report_error(str(error))
         return
     if st.query_params.get("run") == name:
@@ -202,7 +202,7 @@ def start_run(plan: Plan) -> None:
     """Start a run, or go on with it, and show it."""
     try:
         made = evaluation_jobs.start(plan, device_name())
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(theme.plain(str(error)))
         return
     open_run(made.name)

@@ -13,7 +13,7 @@ from app.runtime.streamlit_adapter import take_files
 from app.text import joined, plural
 from app.theme import plain
 from core import attacks, domains
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.training import PLANS, TrainingPlan, find_plan
 from core.training.data import DATASETS
 from core.training.naming import free_name, rename
@@ -40,7 +40,7 @@ def settings(domain: str) -> TrainingPlan | None:
     values = _values(base, key)
     try:
         plan = TrainingPlan(**{**(named or base).model_dump(), **values})
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(plain(str(error)))
         return None
     st.caption(" ".join(map(plain, cost(plan))))
@@ -72,7 +72,7 @@ def _choose(domain: str) -> TrainingPlan | None:
     name = st.selectbox("Plan", names, format_func=_plan_title, key=f"tr_plan_{kind}_{domain}")
     try:
         return find_plan(name)
-    except BadInput as error:  # it needs weights that are not here
+    except InvalidInput as error:  # it needs weights that are not here
         st.info(plain(f"This plan cannot be trained here yet. {error}"))
         return None
 
@@ -98,7 +98,7 @@ def _own() -> TrainingPlan | None:
         return None
     try:
         return TrainingPlan.from_json(text)
-    except BadInput as error:  # what it names is gone
+    except InvalidInput as error:  # what it names is gone
         st.error(plain(str(error)))
         return None
 
@@ -113,9 +113,11 @@ def _uploaded() -> None:
     for file in taken:
         try:
             if len(file.data) > MAX_PLAN:
-                raise BadInput(f"A plan has at most {MAX_PLAN // 1000} kB; this file has {len(file.data) // 1000} kB.")
+                raise InvalidInput(
+                    f"A plan has at most {MAX_PLAN // 1000} kB; this file has {len(file.data) // 1000} kB."
+                )
             st.session_state.tr_own = TrainingPlan.from_json(file.data).to_json()
-        except BadInput as error:
+        except InvalidInput as error:
             st.session_state.tr_own_problem = f"{file.name[:80]}: {error}"
 
 
@@ -160,7 +162,7 @@ def cost(plan: TrainingPlan) -> list[str]:
     dataset = DATASETS[plan.dataset]
     try:
         count = 0 if dataset.missing() else dataset.count()
-    except BadInput as error:
+    except InvalidInput as error:
         return [str(error)]
     lines = []
     if plan.crafted:
@@ -189,7 +191,7 @@ def _name(base: TrainingPlan, key: str) -> TrainingPlan | None:
     name = st.text_input("Name of the result", key=field, max_chars=80, help="The lists of Mirage show it.")
     try:
         return rename(base, name.strip())
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(plain(str(error)))
         return None
 

@@ -11,7 +11,7 @@ from app.sections.run_list import key_of
 from app.sections.training_run import NOT_YOURS, stop
 from app.state import owner, session
 from core import domains
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.training import TrainingPlan, runs
 from core.training.runs import TrainingRun
 
@@ -80,9 +80,9 @@ def _sure(name: str) -> None:
 def _delete(name: str) -> None:
     try:
         if not owner.may_manage(runs.find_run(name).owner):
-            raise BadInput(NOT_YOURS)
+            raise InvalidInput(NOT_YOURS)
         runs.delete(name)
-    except BadInput as error:
+    except InvalidInput as error:
         session.report_error(str(error))
         return
     if st.query_params.get(PARAMETER) == name:
@@ -99,7 +99,7 @@ def begin(plan: TrainingPlan) -> bool:
     """Start a training, or resume the one of that plan, and show it; False with a sentence where it is refused."""
     try:
         run = runs.start(plan, owner.me())
-    except BadInput as error:
+    except InvalidInput as error:
         st.error(theme.plain(str(error)))
         return False
     st.query_params[PARAMETER] = run.name

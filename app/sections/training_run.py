@@ -13,7 +13,7 @@ from app.runtime.streamlit_adapter import fragment
 from app.state import owner, session
 from app.text import duration
 from app.verdicts.training import training_verdict
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models import artifacts
 from core.models.cards import Card
 from core.recipe import Method, Recipe
@@ -30,7 +30,7 @@ def find(name: str) -> TrainingRun | None:
     """The run of that name as it is now; None where there is none any more."""
     try:
         return runs.find_run(name)
-    except BadInput:
+    except InvalidInput:
         return None
 
 
@@ -66,9 +66,9 @@ def stop(name: str) -> None:
     """Ask the run to stop; what is refused gets a sentence."""
     try:
         if not owner.may_manage(runs.find_run(name).owner):
-            raise BadInput(NOT_YOURS)
+            raise InvalidInput(NOT_YOURS)
         runs.stop(name)
-    except BadInput as error:
+    except InvalidInput as error:
         session.report_error(str(error))
 
 
@@ -148,7 +148,7 @@ def card(plan: TrainingPlan) -> Card | None:
     """The card of what the plan made; None where there is none."""
     try:
         return artifacts.find_artifact(plan.kind, plan.artifact).card
-    except BadInput:
+    except InvalidInput:
         return None
 
 

@@ -11,7 +11,7 @@ from app.runtime.streamlit_adapter import file_numbers, take_files
 from app.state import session, uploads
 from app.theme import plain
 from core import images
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import ImageRef
 
 _PASTE = st.components.v2.component(
@@ -89,7 +89,7 @@ def _store_upload(data: bytes, name: str) -> str:
     """Make the file the recipe's image; the sentence that says why not, where it cannot be."""
     try:
         digest = uploads.add(data)
-    except BadInput as error:
+    except InvalidInput as error:
         return str(error)
     session.update_recipe(
         image=ImageRef(kind="upload", name=name[-80:], digest=digest, fit=session.recipe().image.fit), target=""

@@ -35,7 +35,7 @@ class ModelCache:
         """The classifier of that key, loaded unless it is here; `watch` sees the bytes of a download.
 
         Raises:
-            BadInput: its weights cannot be had.
+            InvalidInput: its weights cannot be had.
         """
         cached = self.get(key)
         if cached is not None:

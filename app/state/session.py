@@ -12,7 +12,7 @@ from app.runtime.streamlit_adapter import stepped_in_history
 from app.state.uploads import uploads as uploads
 from app.theme import plain
 from core import defenses, domains
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import (
     ImageRef,
     Recipe,
@@ -44,7 +44,7 @@ def read_query_params() -> None:
     written[:] = [word]
     try:
         set_recipe(Recipe.from_link(word) if word else Recipe())
-    except BadInput as error:
+    except InvalidInput as error:
         instead = "Mirage shows its first example instead." if fresh else "Mirage keeps what it showed before."
         report_error(f"{error} {instead}")
 
@@ -52,7 +52,7 @@ def read_query_params() -> None:
 def set_recipe(linked: Recipe) -> None:
     """Make another recipe the user's."""
     if linked.domain not in domains.names():
-        raise BadInput(f"{domains.get(linked.domain).title} has no classifier on this machine yet.")
+        raise InvalidInput(f"{domains.get(linked.domain).title} has no classifier on this machine yet.")
     st.session_state.pop("error_message", None)
     st.session_state.recipe = linked
     st.session_state.side_source = linked.image.kind
@@ -114,7 +114,7 @@ def report_errors() -> Iterator[None]:
     """What is refused inside gets a sentence at the top of the page."""
     try:
         yield
-    except BadInput as error:
+    except InvalidInput as error:
         report_error(str(error))
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from core import images
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -49,7 +49,7 @@ class Uploads(Mapping[str, Pixels]):
         """Decode a file and keep its image for that session; its digest.
 
         Raises:
-            BadInput: it is no image that Mirage takes, or the server holds too many images.
+            InvalidInput: it is no image that Mirage takes, or the server holds too many images.
         """
         pixels = images.decode(data)
         digest = hashlib.sha256(data).hexdigest()
@@ -61,7 +61,7 @@ class Uploads(Mapping[str, Pixels]):
                         del self._kept[other]
                 mine = self._bytes(session)
                 if self._bytes() - mine + pixels.nbytes > self.process_bytes:
-                    raise BadInput("This server holds as many images of its users as it can; try again later.")
+                    raise InvalidInput("This server holds as many images of its users as it can; try again later.")
                 self._kept[digest] = _Upload(pixels)
             self._hold(digest, session)
         return digest

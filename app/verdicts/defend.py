@@ -123,7 +123,7 @@ def vote_members(columns: Sequence[DefenseOutcome], systems: Sequence[System]) -
     said = {}
     for name, column, system in zip(short_names(columns), columns, systems, strict=False):
         if column.clean.votes:
-            members = "; ".join(f"{n}. {member.described()}" for n, member in enumerate(system.members, 1))
+            members = "; ".join(f"{n}. {member.describe()}" for n, member in enumerate(system.members, 1))
             said[name] = f"{name[:1].upper()}{name[1:]}: {members}."
     return list(said.values())
 

@@ -12,8 +12,8 @@ from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import Loss, cross_entropy, dlr, per_image
 from core.attacks.threat import project, steepest_direction, steepest_step
-from core.declaration import Real, choice, flag, number, outside
-from core.inputs import BadInput
+from core.declaration import FractionFloat, choice, flag, number, outside
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 
@@ -21,10 +21,10 @@ from core.random_streams import RandomStreams
 class _APGD(Attack):
     """The search that APGD-CE and APGD-T share (Croce and Hein 2020, algorithm 1 with the published schedule)."""
 
-    eps: Real = number(
-        8 / 255, 0, 10, help="The radius of the ball around the image.", step=1 / 255, usual=32 / 255, unit="/255"
+    eps: FractionFloat = number(
+        8 / 255, 0, 10, help="The radius of the ball around the image.", step=1 / 255, slider_max=32 / 255, unit="/255"
     )
-    iterations: int = number(100, 5, 1000, help="Gradient steps of one run.", step=5, usual=200, alias="steps")
+    iterations: int = number(100, 5, 1000, help="Gradient steps of one run.", step=5, slider_max=200, alias="steps")
     norm: Literal["linf", "l2"] = choice(
         "linf", help="What the ball measures: the largest change, or the Euclidean length."
     )
@@ -34,7 +34,7 @@ class _APGD(Attack):
 
     def check(self, given: Mapping[str, Any]) -> None:
         if self.norm == "linf" and self.eps > 1:
-            raise BadInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
+            raise InvalidInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
 
     def run(
         self,
@@ -124,13 +124,13 @@ class APGDT(_APGD):
     summary: ClassVar[str] = "APGD toward each of the likeliest other classes in turn."
     paper: ClassVar[str] = "Croce and Hein 2020, equation 7"
 
-    classes: int = number(9, 1, 100, help="How many of the likeliest other classes are tried.", step=1, usual=20)
+    classes: int = number(9, 1, 100, help="How many of the likeliest other classes are tried.", step=1, slider_max=20)
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
         if len(classifier.classes) < 4:
-            raise BadInput("APGD-T needs a classifier with at least 4 classes; use APGD-CE here.")
+            raise InvalidInput("APGD-T needs a classifier with at least 4 classes; use APGD-CE here.")
         targeted = goal.targets is not None
         batch = ActiveBatch.start(classifier, images, labels, goal, cross_entropy if targeted else dlr)
         streams = RandomStreams.of(images, generator)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from core.cancellation import Cancelled, check, uncancellable
-from core.declaration import Declared
+from core.declaration import Configurable
 from core.images import quantise
-from core.inputs import BadInput, check_fits, check_images, check_labels, check_logits, owned
+from core.inputs import InvalidInput, check_fits, check_images, check_labels, check_logits, owned
 from core.models.classifier import Classifier
 from core.random_streams import AttackLooks, draw_seed
 from core.registry import Registry
@@ -112,10 +112,10 @@ class AttackResult:
 REGISTRY: Registry[Attack] = Registry("attack")
 
 
-class Attack(Declared, ABC):
+class Attack(Configurable, ABC):
     """A way to change images so that a classifier errs.
 
-    A subclass declares its parameters as fields, names itself with the class variables of `Declared`, and writes `iterate`.
+    A subclass declares its parameters as fields, names itself with the class variables of `Configurable`, and writes `iterate`.
     The number of iterations is a field called `iterations` with the alias `steps`, because `steps` is this class's method:
     `PGD(steps=40).steps(...)`. `smallest` is True where the attack has no budget but looks for the smallest change: where it
     fails, the clean image is returned, for half a change means nothing.
@@ -158,7 +158,7 @@ class Attack(Declared, ABC):
             generator: seeded with 0 unless given. An image's draws depend on its seed and on the image, not on the batch.
 
         Raises:
-            BadInput: the classifier, images, labels or targets are unusable.
+            InvalidInput: the classifier, images, labels or targets are unusable.
         """
         images, labels, goal = _inputs(classifier, images, labels, goal)
         if generator is None:
@@ -242,16 +242,16 @@ def _inputs(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal |
     """Images (float32, cut to [0, 1]), labels (int64) and goal on the classifier's device, checked.
 
     Raises:
-        BadInput: one of them is unusable.
+        InvalidInput: one of them is unusable.
     """
     if not isinstance(classifier, Classifier):
-        raise BadInput(
+        raise InvalidInput(
             f"An attack needs a Classifier, and this is a {type(classifier).__name__}; "
             "Classifier.wrap makes one of a network of your own."
         )
     classes = len(classifier.classes)
     if classes < 2:
-        raise BadInput(
+        raise InvalidInput(
             "This classifier has one class, and there is no other to fool it into; an attack needs at least 2."
         )
     check_images(images)
@@ -259,14 +259,14 @@ def _inputs(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal |
     check_labels(labels, len(images), classes)
     goal = Goal() if goal is None else goal
     if not isinstance(goal, Goal):
-        raise BadInput("The goal must be an attacks.Goal; Goal.toward(targets) makes one of target classes.")
+        raise InvalidInput("The goal must be an attacks.Goal; Goal.toward(targets) makes one of target classes.")
     device = classifier.device
     labels = owned(labels, device, torch.int64)
     if goal.targets is not None:
         check_labels(goal.targets, len(images), classes, what="targets")
         targets = owned(goal.targets, device, torch.int64)
         if bool((targets == labels).any()):
-            raise BadInput("A target equals the true class of its image; choose another class as the target.")
+            raise InvalidInput("A target equals the true class of its image; choose another class as the target.")
         goal = Goal(targets)
     with torch.inference_mode(False):
         return owned(images, device, torch.float32).clamp(0, 1), labels, goal
@@ -284,7 +284,7 @@ def _stream(iterations: Iterator[Step], looks: AttackLooks, classifier: Classifi
     draw anew.
 
     Raises:
-        BadInput: the classifier's logits of a clean image are not finite.
+        InvalidInput: the classifier's logits of a clean image are not finite.
     """
     step: Step | None = None
     while True:

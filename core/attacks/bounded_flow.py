@@ -14,7 +14,7 @@ from core.attacks.active import ActiveBatch
 from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import gradient_of, margin
-from core.declaration import Real, flag, number
+from core.declaration import FractionFloat, flag, number
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 from core.sampling import scaled_to, variation, warp
@@ -38,10 +38,16 @@ class BoundedFlow(Attack):
     summary: ClassVar[str] = "Moves pixels along a flow whose total variation never exceeds a bound."
     paper: ClassVar[str] = "LAN, equations 4-6 and 14"
 
-    max_tv: Real = number(
-        56.0, 0, 1e5, help="The largest total variation of the flow, border included.", step=0.5, usual=200, unit=" px"
+    max_tv: FractionFloat = number(
+        56.0,
+        0,
+        1e5,
+        help="The largest total variation of the flow, border included.",
+        step=0.5,
+        slider_max=200,
+        unit=" px",
     )
-    iterations: int = number(80, 1, 2000, help="Iterations of each run.", step=10, usual=500, alias="steps")
+    iterations: int = number(80, 1, 2000, help="Iterations of each run.", step=10, slider_max=500, alias="steps")
     restarts: int = number(3, 1, 20, help="Runs, each with its own weight of the bound.", step=1)
     early_stop: bool = flag(True, help="Stop an image at its first success, 8-bit rounding included.")
 

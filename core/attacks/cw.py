@@ -13,7 +13,7 @@ from core.attacks.active import ActiveBatch, Points
 from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import margin, per_image
-from core.declaration import Real, choice, flag, number
+from core.declaration import FractionFloat, choice, flag, number
 from core.models.classifier import Classifier
 
 # searches over c, iterations of each, learning rate, first c
@@ -54,22 +54,24 @@ class CW(Attack):
         10_000,
         help="Iterations of each search; the preset's unless chosen.",
         step=10,
-        usual=1000,
+        slider_max=1000,
         alias="steps",
     )
     binary_search_steps: int | None = number(None, 1, 20, help="Values of c tried; the preset's unless chosen.", step=1)
-    learning_rate: Real | None = number(
+    learning_rate: FractionFloat | None = number(
         None, 1e-4, 1, help="Adam's first step, in units of [0, 1]; the preset's unless chosen.", step=0.005
     )
-    initial_c: Real | None = number(
+    initial_c: FractionFloat | None = number(
         None,
         1e-6,
         1e6,
         help="The first weight of the classifier's error; the preset's unless chosen.",
         step=0.1,
-        usual=10,
+        slider_max=10,
     )
-    confidence: Real = number(0.0, 0, 100, help="By how much the wrong logit has to lead (κ).", step=1, usual=40)
+    confidence: FractionFloat = number(
+        0.0, 0, 100, help="By how much the wrong logit has to lead (κ).", step=1, slider_max=40
+    )
     rounding: bool = flag(True, help="Count a change only if it fools as an 8-bit file too.")
 
     def plan(self) -> tuple[int, int, float, float]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import gradient_of, is_adversarial, per_image
-from core.declaration import Real, flag, number
+from core.declaration import FractionFloat, flag, number
 from core.models.classifier import Classifier
 
 
@@ -27,9 +27,11 @@ class DeepFool(Attack):
     paper: ClassVar[str] = "Moosavi-Dezfooli, Fawzi and Frossard 2016, algorithm 2"
     smallest: ClassVar[bool] = True
 
-    iterations: int = number(50, 1, 1000, help="Steps at most.", step=1, usual=100, alias="steps")
-    overshoot: Real = number(0.02, 0, 1, help="How much farther than the boundary the image is carried.", step=0.01)
-    candidates: int = number(10, 2, 1000, help="How many of the likeliest classes are weighed.", step=1, usual=20)
+    iterations: int = number(50, 1, 1000, help="Steps at most.", step=1, slider_max=100, alias="steps")
+    overshoot: FractionFloat = number(
+        0.02, 0, 1, help="How much farther than the boundary the image is carried.", step=0.01
+    )
+    candidates: int = number(10, 2, 1000, help="How many of the likeliest classes are weighed.", step=1, slider_max=20)
     rounding: bool = flag(True, help="Go on until the image fools as an 8-bit file too.")
 
     def iterate(

@@ -12,7 +12,7 @@ from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import cross_entropy, loss_and_grad
 from core.attacks.threat import steepest_step
-from core.declaration import Real, choice, number
+from core.declaration import FractionFloat, choice, number
 from core.models.classifier import Classifier
 
 
@@ -29,8 +29,8 @@ class FGSM(Attack):
 
     instant: ClassVar[bool] = True
 
-    eps: Real = number(
-        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    eps: FractionFloat = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, slider_max=32 / 255, unit="/255"
     )
     away_from: Literal["true label", "predicted label"] = choice(
         "true label", help="The label that the step leaves; the predicted one needs no knowledge of the true one."

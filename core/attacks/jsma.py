@@ -11,7 +11,7 @@ from torch import Tensor
 from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import gradient_of, margin
-from core.declaration import Real, choice, flag, number
+from core.declaration import FractionFloat, choice, flag, number
 from core.models.classifier import Classifier
 
 MOST = 1024  # values that are paired with each other at most
@@ -33,8 +33,8 @@ class JSMA(Attack):
     paper: ClassVar[str] = "Papernot et al. 2016, algorithm 3"
     smallest: ClassVar[bool] = True
 
-    theta: Real = number(1.0, 0.01, 1, help="How far a chosen value moves each time.", step=0.05)
-    gamma: Real = number(0.1, 0, 1, help="The largest share of the values that may be moved.", step=0.01)
+    theta: FractionFloat = number(1.0, 0.01, 1, help="How far a chosen value moves each time.", step=0.05)
+    gamma: FractionFloat = number(0.1, 0, 1, help="The largest share of the values that may be moved.", step=0.01)
     direction: Literal["increase", "decrease"] = choice("increase", help="Make values brighter or darker.")
     saliency: Literal["probabilities", "logits"] = choice(
         "probabilities",

@@ -13,8 +13,8 @@ from torch import Tensor
 from core.attacks.active import ActiveBatch
 from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
-from core.declaration import Real, choice, number
-from core.inputs import BadInput
+from core.declaration import FractionFloat, choice, number
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 
@@ -42,7 +42,7 @@ class LaVAN(Attack):
     class. An image is left alone once its target's confidence reaches `confidence`.
 
     Raises:
-        BadInput: the patch does not fit the image.
+        InvalidInput: the patch does not fit the image.
     """
 
     name: ClassVar[str] = "lavan"
@@ -50,21 +50,21 @@ class LaVAN(Attack):
     summary: ClassVar[str] = "A small visible patch of free pixels, away from the object."
     paper: ClassVar[str] = "Karmon, Zoran and Goldberg 2018; LGS equations 2-3"
 
-    area: Real = number(0.09, 0.002, 0.5, help="The share of the image that the patch covers.", step=0.005)
+    area: FractionFloat = number(0.09, 0.002, 0.5, help="The share of the image that the patch covers.", step=0.005)
     iterations: int = number(200, 1, 1000, help="Gradient steps at most.", step=10, alias="steps")
-    step_size: Real = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
-    confidence: Real = number(0.9, 0.1, 1, help="Stop when the target is this sure.", step=0.01)
+    step_size: FractionFloat = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
+    confidence: FractionFloat = number(0.9, 0.1, 1, help="Stop when the target is this sure.", step=0.01)
     place: Literal["border", "given"] = choice(
         "border", help="At random along the border, or at the given row and column."
     )
-    row: Real = number(0.0, 0, 1, help="Given place: 0 is the top, 1 the bottom.", step=0.05)
-    column: Real = number(0.0, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
+    row: FractionFloat = number(0.0, 0, 1, help="Given place: 0 is the top, 1 the bottom.", step=0.05)
+    column: FractionFloat = number(0.0, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
 
     def side(self, height: int, width: int) -> int:
         """The patch's side in pixels on an image of height×width."""
         side = round(sqrt(self.area * height * width))
         if side < 1 or side > min(height, width):
-            raise BadInput(
+            raise InvalidInput(
                 f"A patch of {self.area:.1%} is {side}×{side} pixels and does not fit an image of {width}×{height}; "
                 "choose another area."
             )

@@ -13,7 +13,7 @@ from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import cross_entropy, is_adversarial, per_image
 from core.attacks.pgd import PGD
 from core.attacks.threat import steepest_step
-from core.declaration import Real, flag, number
+from core.declaration import FractionFloat, flag, number
 from core.models.classifier import Classifier
 
 
@@ -25,11 +25,13 @@ class BIM(Attack):
     summary: ClassVar[str] = "FGSM again and again in small steps, from the image itself."
     paper: ClassVar[str] = "Kurakin, Goodfellow and Bengio 2017, section 2.2"
 
-    eps: Real = number(
-        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    eps: FractionFloat = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, slider_max=32 / 255, unit="/255"
     )
-    iterations: int = number(10, 1, 1000, help="Gradient steps.", step=1, usual=200, alias="steps")
-    step_size: Real = number(1 / 255, 0, 1, help="How far one step goes.", step=0.25 / 255, usual=8 / 255, unit="/255")
+    iterations: int = number(10, 1, 1000, help="Gradient steps.", step=1, slider_max=200, alias="steps")
+    step_size: FractionFloat = number(
+        1 / 255, 0, 1, help="How far one step goes.", step=0.25 / 255, slider_max=8 / 255, unit="/255"
+    )
     early_stop: bool = flag(
         False, help="Stop an image at its first success, 8-bit rounding included: faster, and at the decision boundary."
     )
@@ -58,11 +60,13 @@ class MIFGSM(Attack):
     summary: ClassVar[str] = "BIM with momentum: it transfers better to other classifiers."
     paper: ClassVar[str] = "Dong et al. 2018, equations 6-7"
 
-    eps: Real = number(
-        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    eps: FractionFloat = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, slider_max=32 / 255, unit="/255"
     )
-    iterations: int = number(10, 1, 1000, help="Gradient steps of eps/steps each.", step=1, usual=200, alias="steps")
-    decay: Real = number(1.0, 0, 2, help="How much of the last direction stays; 0 is BIM.", step=0.1)
+    iterations: int = number(
+        10, 1, 1000, help="Gradient steps of eps/steps each.", step=1, slider_max=200, alias="steps"
+    )
+    decay: FractionFloat = number(1.0, 0, 2, help="How much of the last direction stays; 0 is BIM.", step=0.1)
     early_stop: bool = flag(
         False, help="Stop an image at its first success, 8-bit rounding included: faster, and at the decision boundary."
     )

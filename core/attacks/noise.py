@@ -12,7 +12,7 @@ from torch import Tensor
 from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import margin
-from core.declaration import Real, number
+from core.declaration import FractionFloat, number
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 
@@ -23,7 +23,7 @@ class _Noise(Attack):
     instant: ClassVar[bool] = True
     access: ClassVar[Literal["gradient", "logits", "nothing"]] = "nothing"
 
-    trials: int = number(1, 1, 1000, help="How many trials; the best one counts.", step=1, usual=50)
+    trials: int = number(1, 1, 1000, help="How many trials; the best one counts.", step=1, slider_max=50)
 
     @abstractmethod
     def draw(self, shape: torch.Size, streams: RandomStreams) -> Tensor:
@@ -52,8 +52,8 @@ class UniformNoise(_Noise):
     summary: ClassVar[str] = "Random noise of the same size as an L∞ attack: the control."
     paper: ClassVar[str] = "DKN, algorithm 1"
 
-    eps: Real = number(
-        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=64 / 255, unit="/255"
+    eps: FractionFloat = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, slider_max=64 / 255, unit="/255"
     )
 
     def draw(self, shape: torch.Size, streams: RandomStreams) -> Tensor:
@@ -68,8 +68,8 @@ class GaussianNoise(_Noise):
     summary: ClassVar[str] = "Normal noise: the control beside L2 attacks."
     paper: ClassVar[str] = "A control"
 
-    sigma: Real = number(
-        8 / 255, 0, 1, help="The noise's standard deviation.", step=1 / 255, usual=64 / 255, unit="/255"
+    sigma: FractionFloat = number(
+        8 / 255, 0, 1, help="The noise's standard deviation.", step=1 / 255, slider_max=64 / 255, unit="/255"
     )
 
     def draw(self, shape: torch.Size, streams: RandomStreams) -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import gradient_of
-from core.declaration import Real, choice, number
-from core.inputs import BadInput
+from core.declaration import FractionFloat, choice, number
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 from core.sampling import bilinear
@@ -87,7 +87,7 @@ class UniversalPatch(Attack):
     the target is a random class that is none of the images'.
 
     Raises:
-        BadInput: different targets for different images; a patch larger than the image.
+        InvalidInput: different targets for different images; a patch larger than the image.
     """
 
     name: ClassVar[str] = "universal_patch"
@@ -96,26 +96,28 @@ class UniversalPatch(Attack):
     paper: ClassVar[str] = "Brown et al. 2017; LGS equation 4"
     universal: ClassVar[bool] = True
 
-    area: Real = number(0.1, 0.005, 0.5, help="The share of the image that the patch covers.", step=0.005)
-    iterations: int = number(200, 1, 5000, help="Gradient steps.", step=10, usual=1000, alias="steps")
+    area: FractionFloat = number(0.1, 0.005, 0.5, help="The share of the image that the patch covers.", step=0.005)
+    iterations: int = number(200, 1, 5000, help="Gradient steps.", step=10, slider_max=1000, alias="steps")
     shape: Literal["disc", "square"] = choice("disc", help="The outline of the patch.")
-    step_size: Real = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
-    batch: int = number(16, 1, 256, help="How many random transformations each step averages over.", step=1, usual=64)
-    max_rotation: Real = number(22.5, 0, 180, help="The largest angle in training.", step=2.5, unit="°")
-    max_scale: Real = number(1.3, 1, 3, help="The largest enlargement and shrinking in training.", step=0.1)
-    max_brightness: Real = number(0.2, 0, 0.9, help="The largest change of brightness in training.", step=0.05)
+    step_size: FractionFloat = number(0.05, 0.001, 1, help="Adam's step on the patch.", step=0.005)
+    batch: int = number(
+        16, 1, 256, help="How many random transformations each step averages over.", step=1, slider_max=64
+    )
+    max_rotation: FractionFloat = number(22.5, 0, 180, help="The largest angle in training.", step=2.5, unit="°")
+    max_scale: FractionFloat = number(1.3, 1, 3, help="The largest enlargement and shrinking in training.", step=0.1)
+    max_brightness: FractionFloat = number(0.2, 0, 0.9, help="The largest change of brightness in training.", step=0.05)
     place: Literal["anywhere", "given"] = choice(
         "anywhere", help="Where it lies at the end: anywhere inside, or at the given row and column."
     )
-    row: Real = number(0.5, 0, 1, help="Given place: 0 is the top, 1 the bottom.", step=0.05)
-    column: Real = number(0.5, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
+    row: FractionFloat = number(0.5, 0, 1, help="Given place: 0 is the top, 1 the bottom.", step=0.05)
+    column: FractionFloat = number(0.5, 0, 1, help="Given place: 0 is the left, 1 the right.", step=0.05)
 
     def side(self, height: int, width: int) -> int:
         """The patch's side in pixels, so that its printed part covers `area` of a height×width image."""
         covered = self.area * height * width * (4 / pi if self.shape == "disc" else 1)
         side = round(sqrt(covered))
         if side < 2 or side > min(height, width):
-            raise BadInput(
+            raise InvalidInput(
                 f"A {self.shape} of {self.area:.1%} would be {side} pixels wide and does not fit an image of {width}×{height}; "
                 "choose another area."
             )
@@ -203,7 +205,7 @@ class UniversalPatch(Attack):
 def _one_target(goal: Goal, labels: Tensor, classes: int, generator: torch.Generator) -> int:
     if goal.targets is not None:
         if bool((goal.targets != goal.targets[0]).any()):
-            raise BadInput("A universal patch has one target for all images; hand in the same class for each.")
+            raise InvalidInput("A universal patch has one target for all images; hand in the same class for each.")
         return int(goal.targets[0])
     own = set(labels.tolist())
     free = [label for label in range(classes) if label not in own] or list(range(classes))

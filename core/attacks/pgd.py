@@ -12,8 +12,8 @@ from core.attacks.active import ActiveBatch, Points
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import LOSSES
 from core.attacks.threat import random_start, steepest_step
-from core.declaration import Real, choice, flag, number, outside
-from core.inputs import BadInput
+from core.declaration import FractionFloat, choice, flag, number, outside
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 
@@ -24,7 +24,7 @@ class PGD(Attack):
     x_{k+1} = Π(x_k + step_size·sign(∇L)) for L∞, and along ∇L/‖∇L‖₂ for L2.
 
     Raises:
-        BadInput: eps above 1 with L∞, where it would mean nothing.
+        InvalidInput: eps above 1 with L∞, where it would mean nothing.
     """
 
     name: ClassVar[str] = "pgd"
@@ -32,17 +32,17 @@ class PGD(Attack):
     summary: ClassVar[str] = "Many small gradient steps, each projected back into the ball."
     paper: ClassVar[str] = "Madry et al. 2018, equation 2.1"
 
-    eps: Real = number(
-        8 / 255, 0, 10, help="The radius of the ball around the image.", step=1 / 255, usual=32 / 255, unit="/255"
+    eps: FractionFloat = number(
+        8 / 255, 0, 10, help="The radius of the ball around the image.", step=1 / 255, slider_max=32 / 255, unit="/255"
     )
-    iterations: int = number(40, 1, 1000, help="Gradient steps.", step=1, usual=200, alias="steps")
-    step_size: Real | None = number(
+    iterations: int = number(40, 1, 1000, help="Gradient steps.", step=1, slider_max=200, alias="steps")
+    step_size: FractionFloat | None = number(
         None,
         0,
         10,
         help="How far one step goes; 2.5·eps/steps when worked out.",
         step=0.25 / 255,
-        usual=8 / 255,
+        slider_max=8 / 255,
         unit="/255",
     )
     norm: Literal["linf", "l2"] = choice(
@@ -63,7 +63,7 @@ class PGD(Attack):
 
     def check(self, given: Mapping[str, Any]) -> None:
         if self.norm == "linf" and self.eps > 1:
-            raise BadInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
+            raise InvalidInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
 
     @property
     def effective_step_size(self) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 from core.attacks.active import ActiveBatch
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import margin, per_image
-from core.declaration import Real, flag, number
+from core.declaration import FractionFloat, flag, number
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 
@@ -32,8 +32,8 @@ class Square(Attack):
     paper: ClassVar[str] = "Andriushchenko et al. 2020, algorithms 1 and 2"
     access: ClassVar[Literal["gradient", "logits", "nothing"]] = "logits"
 
-    eps: Real = number(
-        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    eps: FractionFloat = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, slider_max=32 / 255, unit="/255"
     )
     queries: int = number(
         1000,
@@ -41,9 +41,11 @@ class Square(Attack):
         20_000,
         help="How often the classifier may be asked; the paper's 5,000 are stronger.",
         step=100,
-        usual=5000,
+        slider_max=5000,
     )
-    p_init: Real = number(0.8, 0.01, 1, help="The share of the image that the first squares cover (p).", step=0.05)
+    p_init: FractionFloat = number(
+        0.8, 0.01, 1, help="The share of the image that the first squares cover (p).", step=0.05
+    )
     early_stop: bool = flag(
         False, help="Stop an image at its first success, 8-bit rounding included: faster, and at the decision boundary."
     )

@@ -14,7 +14,7 @@ from core.attacks.active import ActiveBatch
 from core.attacks.adam import Adam
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import gradient_of, margin
-from core.declaration import Real, choice, flag, number
+from core.declaration import FractionFloat, choice, flag, number
 from core.models.classifier import Classifier
 from core.sampling import variation, warp
 
@@ -35,17 +35,25 @@ class StAdv(Attack):
     paper: ClassVar[str] = "Xiao et al. 2018; LAN, equations 4-6 and 14"
     smallest: ClassVar[bool] = True
 
-    iterations: int = number(100, 1, 2000, help="Iterations of each search.", step=10, usual=500, alias="steps")
+    iterations: int = number(100, 1, 2000, help="Iterations of each search.", step=10, slider_max=500, alias="steps")
     binary_search_steps: int = number(4, 1, 12, help="Values of τ tried for each image.", step=1)
-    tau: Real = number(0.005, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, usual=1)
-    step_size: Real = number(0.1, 0.001, 2, help="Adam's first step on the flow.", step=0.01, unit=" px")
+    tau: FractionFloat = number(
+        0.005, 0, 1000, help="The first weight of the flow's roughness (τ).", step=0.01, slider_max=1
+    )
+    step_size: FractionFloat = number(0.1, 0.001, 2, help="Adam's first step on the flow.", step=0.01, unit=" px")
     constraint: Literal["weighted", "bounded", "penalized"] = choice(
         "weighted",
         help="Weighted: as smooth as the search can make it. Bounded: the total variation stays below the bound. Penalized: what exceeds "
         "the bound is punished, and counts all the same.",
     )
-    max_tv: Real = number(
-        7.0, 0, 1e5, help="The bound of the other two forms on the total variation.", step=0.5, usual=200, unit=" px"
+    max_tv: FractionFloat = number(
+        7.0,
+        0,
+        1e5,
+        help="The bound of the other two forms on the total variation.",
+        step=0.5,
+        slider_max=200,
+        unit=" px",
     )
     rounding: bool = flag(True, help="Count a flow only if the image fools as an 8-bit file too.")
 

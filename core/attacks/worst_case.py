@@ -13,7 +13,7 @@ from core.attacks.apgd import APGDCE, APGDT
 from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import cross_entropy
 from core.attacks.square import Square
-from core.declaration import Real, number
+from core.declaration import FractionFloat, number
 from core.models.classifier import Classifier
 
 
@@ -31,11 +31,11 @@ class WorstCase(Attack):
     )
     paper: ClassVar[str] = "Croce and Hein 2020 (AutoAttack without FAB)"
 
-    eps: Real = number(
-        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, usual=32 / 255, unit="/255"
+    eps: FractionFloat = number(
+        8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, slider_max=32 / 255, unit="/255"
     )
-    iterations: int = number(100, 5, 1000, help="Steps of each APGD run.", step=5, usual=200, alias="steps")
-    queries: int = number(1000, 1, 20_000, help="Queries of Square; the paper's are 5,000.", step=100, usual=5000)
+    iterations: int = number(100, 5, 1000, help="Steps of each APGD run.", step=5, slider_max=200, alias="steps")
+    queries: int = number(1000, 1, 20_000, help="Queries of Square; the paper's are 5,000.", step=100, slider_max=5000)
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from core.declaration import Declared
+from core.declaration import Configurable
 from core.inputs import check_fits, check_images, check_labels
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
@@ -61,10 +61,10 @@ class Run:
         return self.on_progress is not None and bool(self.on_progress(Progress(self.title, done, total)))
 
 
-class Certificate(Declared, ABC):
+class Certificate(Configurable, ABC):
     """A lower bound on what an attacker inside a threat model leaves of a classifier's margin.
 
-    A subclass declares its parameters as fields, among them the budget, names itself with the class variables of `Declared`, and
+    A subclass declares its parameters as fields, among them the budget, names itself with the class variables of `Configurable`, and
     writes `certify`.
 
     Attributes:
@@ -84,7 +84,7 @@ class Certificate(Declared, ABC):
         """The promise for checked images N×C×H×W in [0, 1] with labels int64 N; None where `run` was stopped.
 
         Raises:
-            BadInput: the certificate is not for that classifier, or its solver failed; the sentence says which.
+            InvalidInput: the certificate is not for that classifier, or its solver failed; the sentence says which.
         """
 
     def __call__(
@@ -102,7 +102,7 @@ class Certificate(Declared, ABC):
             generator: of the random numbers; seeded with 0 without it.
 
         Raises:
-            BadInput: the images or labels do not fit, the certificate is not for that classifier, or its solver failed.
+            InvalidInput: the images or labels do not fit, the certificate is not for that classifier, or its solver failed.
         """
         began = time.perf_counter()
         check_images(images)

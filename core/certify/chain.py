@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.certify.layers import Convolution, Flatten, Layer, Linear, MaxPool, Pad, ReLU
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.models.copying import copied
 
@@ -28,10 +28,12 @@ def chain_of(classifier: Classifier) -> Chain:
     operation before it gave, so no decision of the network's own code can depend on the image.
 
     Raises:
-        BadInput: the network is no such chain; the sentence names what does not fit.
+        InvalidInput: the network is no such chain; the sentence names what does not fit.
     """
     if type(classifier) is not Classifier:
-        raise BadInput(f"{classifier.title} is more than one network; bounds go through the layers of a network alone.")
+        raise InvalidInput(
+            f"{classifier.title} is more than one network; bounds go through the layers of a network alone."
+        )
     network = copied(classifier.network).double().to(memory_format=torch.contiguous_format)
     scale = 1 / classifier.std.double().flatten()
     shape = (classifier.channels, classifier.size, classifier.size)
@@ -44,11 +46,11 @@ def chain_of(classifier: Classifier) -> Chain:
         with recorder:
             logits: Tensor = network(normalized)
         if recorder.current is not logits or not isinstance(recorder.layers[-1], Linear):
-            raise BadInput(_refusal(classifier.title, "an end other than a fully connected layer"))
+            raise InvalidInput(_refusal(classifier.title, "an end other than a fully connected layer"))
         layers = (normalization, *recorder.layers)
         found = run(layers, images)
     if not bool(((found - logits).abs() <= AGREEMENT * (1 + logits.abs().max())).all()):
-        raise BadInput(_refusal(classifier.title, "something that its layers do not show"))
+        raise InvalidInput(_refusal(classifier.title, "something that its layers do not show"))
     return layers
 
 
@@ -92,14 +94,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = str(func.overloadpacket).removeprefix("aten.")
         output = result[0] if isinstance(result, tuple) else result
         if len(depends) > 1 or depends[0] is not self.current:
-            raise BadInput(_refusal(self.title, "a shortcut around a layer"))
+            raise InvalidInput(_refusal(self.title, "a shortcut around a layer"))
         layer = (
             None
             if kwargs and any(kwargs.get(word) is not None for word in ("alpha", "beta"))
             else self._layer(name, args, output)
         )
         if layer is None:
-            raise BadInput(_refusal(self.title, f"the operation {name.strip('_')!r}"))
+            raise InvalidInput(_refusal(self.title, f"the operation {name.strip('_')!r}"))
         if layer is not _SAME:
             self.layers.append(layer)
         self.seen.append(output)

@@ -14,7 +14,7 @@ from core.certify.flow_sdp import change_per_unit, exact_changes
 from core.certify.flow_sets import ChangeSet, JointSet, local_box, paper_box
 from core.certify.relaxation import lower_margins, other_classes
 from core.certify.two_layer import TwoLayer
-from core.declaration import Real, choice, flag, number
+from core.declaration import FractionFloat, choice, flag, number
 from core.inputs import owned
 from core.models.classifier import Classifier
 
@@ -40,7 +40,9 @@ class FlowCertificate(Certificate):
         "neighbors of the length of the flow's difference, each pair once, the pairs across the border included."
     )
 
-    eps: Real = number(7.0, 0, MAX_EPS, help="The largest total variation of the flow.", step=0.5, usual=56, unit=" px")
+    eps: FractionFloat = number(
+        7.0, 0, MAX_EPS, help="The largest total variation of the flow.", step=0.5, slider_max=56, unit=" px"
+    )
     bound: Literal["best", "joint", "local box", "paper box", "paper", "exact"] = choice(
         "best",
         help="Joint: all pixels share the budget. Local box: each pixel alone, from its neighborhood. Paper box: each pixel alone, the "

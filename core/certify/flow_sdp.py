@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from core.cancellation import check
 from core.certify.flow_geometry import lambdas
 from core.certify.two_layer import TwoLayer
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 STEPS = 40  # of the ascent
 RANK = 16  # of the solution that it looks for
@@ -135,11 +135,11 @@ def exact_changes(network: TwoLayer, classes: Tensor) -> Tensor:
     """What `change_per_unit` bounds, by the convex solver, for the pairs with one of the `classes` (int64 N); K×K, NaN for the others.
 
     Raises:
-        BadInput: the program is too large for the solver, or the solver failed.
+        InvalidInput: the program is too large for the solver, or the solver failed.
     """
     hidden, pixels = network.first.shape
     if (size := 1 + hidden + pixels) > MAX_PROGRAM:
-        raise BadInput(
+        raise InvalidInput(
             f"The semidefinite program of this network has {size:,} rows, and the convex solver takes {MAX_PROGRAM} at most; choose the "
             "bound 'paper', which is within about 0.1 % of it."
         )
@@ -165,7 +165,7 @@ def exact_bound(first: Tensor, second: Tensor, box: Tensor) -> float:
     scaled until that matrix is positive in float64, so that what the solver is wrong by is on the safe side.
 
     Raises:
-        BadInput: the solver failed; the bound of `solve_program` holds as well.
+        InvalidInput: the solver failed; the bound of `solve_program` holds as well.
     """
     import cvxpy  # here: it takes a second to import
 
@@ -182,7 +182,7 @@ def exact_bound(first: Tensor, second: Tensor, box: Tensor) -> float:
     except cvxpy.error.SolverError:
         found = None
     if found is None or not bool(found.isfinite().all()):
-        raise BadInput("The convex solver failed on this program; choose the bound 'paper', which holds as well.")
+        raise InvalidInput("The convex solver failed on this program; choose the bound 'paper', which holds as well.")
     alpha, beta = found.clamp(min=1e-12).split([rows, columns])  # type: ignore[no-untyped-call]
     sigma = torch.linalg.matrix_norm(inner * alpha.rsqrt()[:, None] * beta.rsqrt(), ord=2)
     return float(sigma.clamp(min=0) * (alpha.sum() + beta.sum()) * (1 + ROUNDING))

@@ -12,8 +12,8 @@ from core.certify.base import Certificate, Certified, Run
 from core.certify.chain import chain_of
 from core.certify.crown import MARGINS
 from core.certify.interval import image_box
-from core.declaration import Real, choice, flag, number
-from core.inputs import BadInput
+from core.declaration import FractionFloat, choice, flag, number
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 
 BATCH = {"interval": 32, "crown": 4, "best": 4}  # images bounded together
@@ -37,8 +37,8 @@ class LinfCertificate(Certificate):
     threat_model: ClassVar[str] = "Each value of the image changes by at most ε and stays in [0, 1]."
     unit: ClassVar[str] = "L∞"
 
-    eps: Real = number(
-        1 / 255, 0, 1, help="The radius of the ball around the image.", step=1 / 255, usual=32 / 255, unit="/255"
+    eps: FractionFloat = number(
+        1 / 255, 0, 1, help="The radius of the ball around the image.", step=1 / 255, slider_max=32 / 255, unit="/255"
     )
     bound: Literal["interval", "crown", "best"] = choice(
         "best", help="Intervals, linear bounds (CROWN), or the larger of the two for each class."
@@ -49,7 +49,7 @@ class LinfCertificate(Certificate):
     def fits(cls, classifier: Classifier) -> str | None:
         try:
             chain_of(classifier)
-        except BadInput as error:
+        except InvalidInput as error:
             return str(error)
         return None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.certify.base import Certificate, Certified, Run
-from core.declaration import Real, number
+from core.declaration import FractionFloat, number
 from core.inputs import check_logits
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
@@ -34,17 +34,22 @@ class Smoothing(Certificate):
     threat_model: ClassVar[str] = "Any change of the image whose L2 length is at most the certified radius."
     unit: ClassVar[str] = "L2 on images in [0, 1]"
 
-    sigma: Real = number(
-        0.25, 0.001, 4, help="The standard deviation of the noise on values in [0, 1].", step=0.01, usual=1
+    sigma: FractionFloat = number(
+        0.25, 0.001, 4, help="The standard deviation of the noise on values in [0, 1].", step=0.01, slider_max=1
     )
     samples: int = number(
-        10_000, 10, 1_000_000, help="Noisy copies that the radius is based on.", step=100, usual=20_000
+        10_000, 10, 1_000_000, help="Noisy copies that the radius is based on.", step=100, slider_max=20_000
     )
-    selection: int = number(100, 1, 100_000, help="Noisy copies that choose the class.", step=10, usual=500)
-    alpha: Real = number(
-        0.001, 1e-9, 0.5, help="The probability with which the radius of an image may be wrong.", step=0.001, usual=0.1
+    selection: int = number(100, 1, 100_000, help="Noisy copies that choose the class.", step=10, slider_max=500)
+    alpha: FractionFloat = number(
+        0.001,
+        1e-9,
+        0.5,
+        help="The probability with which the radius of an image may be wrong.",
+        step=0.001,
+        slider_max=0.1,
     )
-    batch: int = number(512, 1, 8192, help="Noisy copies classified together.", step=64, usual=2048)
+    batch: int = number(512, 1, 8192, help="Noisy copies classified together.", step=64, slider_max=2048)
 
     def certify(self, classifier: Classifier, images: Tensor, labels: Tensor, run: Run) -> Certified | None:
         images = images.detach().cpu().float()

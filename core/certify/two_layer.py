@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 
 _PASSIVE = (nn.Flatten, nn.Dropout, nn.Identity)  # in eval mode they change no value
@@ -83,19 +83,19 @@ def two_layer(classifier: Classifier, dtype: torch.dtype = torch.float64) -> Two
     """The matrices of a classifier, its normalization folded in.
 
     Raises:
-        BadInput: it has no two-layer form, or its network does something else with the two layers.
+        InvalidInput: it has no two-layer form, or its network does something else with the two layers.
     """
     problem = why_not(classifier)
     layers = two_layers(classifier.network)
     if problem is not None or layers is None:
-        raise BadInput(problem or "")
+        raise InvalidInput(problem or "")
     shape = (classifier.channels, classifier.size, classifier.size)
     network = folded(layers, classifier.mean.flatten(), classifier.std.flatten(), shape, dtype)
     images = torch.rand((4, *shape), generator=torch.Generator().manual_seed(0)).to(classifier.device)
     with torch.no_grad():
         said, meant = classifier(images).to(dtype), network.logits(images.to(dtype))
     if not bool(((said - meant).abs() <= 1e-3 * meant.abs().max().clamp(min=1)).all()):
-        raise BadInput(
+        raise InvalidInput(
             f"{classifier.title} does not compute V·relu(W·x + b) + c with its two layers; the flow certificate is not for it."
         )
     return network

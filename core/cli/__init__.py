@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from core import files, memory, plugins
 from core.cli import attack, certify, evaluate, measure, methods, run, train
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models import artifacts
 
 
@@ -38,12 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rest and options.command not in ("attack", "certify"):
             _parser().error(f"unrecognized arguments: {' '.join(rest)}")
         return int(options.act(options, rest))
-    except BadInput as error:
+    except InvalidInput as error:
         _print_problem(str(error))
         return 2
     except OSError as error:
         _print_problem(
-            f"{files.shown(error.filename)}: {files.reason(error)}." if error.filename else f"{files.reason(error)}."
+            f"{files.display_path(error.filename)}: {files.reason(error)}."
+            if error.filename
+            else f"{files.reason(error)}."
         )
         return 2
     except KeyboardInterrupt:

@@ -14,12 +14,12 @@ from core.cli.options import Commands, parse_parameters
 from core.cli.progress_bar import ProgressBar
 from core.cli.recipes import find_image
 from core.cli.tables import made_by, save_tables
-from core.device import described, pick
+from core.device import pick
 from core.domains.loading import load_images
 from core.evaluate.certification import certify_image, certify_set
 from core.evaluate.certification_report import image_rows, image_sentence, report, set_rows, set_sentence
 from core.evaluate.tables import Row
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress
 from core.recipe import ImageRef, Recipe, load_example
@@ -72,7 +72,7 @@ def act(options: argparse.Namespace, rest: list[str]) -> int:
     params = parse_parameters(f"certify {method.name}", method, rest)
     certificate = certify.build(method.name, domain.attack_values(method, params))
     if options.label and options.image is None:
-        raise BadInput("--label is the true class of --image; name an image, too.")
+        raise InvalidInput("--label is the true class of --image; name an image, too.")
     uploads: dict[str, npt.NDArray[np.uint8]] = {}
     recipe = Recipe(
         domain=domain.name,
@@ -98,7 +98,7 @@ def act(options: argparse.Namespace, rest: list[str]) -> int:
         kind = [] if options.image is None else ["image"]
         name = "-".join(["certify", method.name, domain.name, recipe.classifier, *kind])
         save_tables(options.out, name, text, found.rows)
-        print(f"\nSaved in {files.shown(options.out)}.")
+        print(f"\nSaved in {files.display_path(options.out)}.")
     return 0
 
 
@@ -139,7 +139,7 @@ def _certify_image(
         certificate, classifier, example.images, example.label, seed=recipe.seed, on_progress=on_progress
     )
     assert result is not None
-    domain, name = domains.get(recipe.domain), files.shown(options.image)
+    domain, name = domains.get(recipe.domain), files.display_path(options.image)
     if example.image_ref.kind == "gallery":
         credit = domain.gallery_item(name).credit
         name = f"{name} of {domain.title}{f' ({credit})' if credit else ''}"
@@ -154,11 +154,11 @@ def _certify_image(
 
 def _check_fits(certificate: certify.Certificate, classifier: Classifier) -> None:
     if reason := certificate.fits(classifier):
-        raise BadInput(reason)
+        raise InvalidInput(reason)
 
 
 def _device_line(classifier: Classifier) -> str:
-    return f"Device: {described(str(classifier.device))}."
+    return f"Device: {describe(str(classifier.device))}."
 
 
 def _command(options: argparse.Namespace, recipe: Recipe, rest: list[str]) -> list[str]:

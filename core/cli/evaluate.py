@@ -18,7 +18,7 @@ from core.evaluate.plan import Plan
 from core.evaluate.report import matrix, report
 from core.evaluate.running import devices_note, evaluate
 from core.evaluate.store import RunStore
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.progress import OnProgress
 from core.recipe.notation import COLUMN, COLUMN_HELP, parse_chain, parse_column
 from core.reproduce import TABLES, PaperTable, Settings
@@ -94,7 +94,7 @@ def _evaluate(plan: Plan, options: argparse.Namespace, on_progress: OnProgress) 
         metrics = Metrics(run)
         text = report(metrics)
         save_tables(options.out, plan.name, text, matrix(metrics))
-        print(f"{text}\nSaved in {files.shown(options.out)}; the run is {files.shown(run.path)}.")
+        print(f"{text}\nSaved in {files.display_path(options.out)}; the run is {files.display_path(run.path)}.")
     return 0
 
 
@@ -115,8 +115,8 @@ def _measure(table: PaperTable, options: argparse.Namespace, on_progress: OnProg
         return 1
     text = f"{measured.report}\n{made_by(_command(options, measured.n_images))}"
     save_tables(options.out, table.name, text, measured.rows)
-    where = "" if measured.run_file is None else f"; the run is {files.shown(measured.run_file)}"
-    print(f"{text}\nSaved in {files.shown(options.out)}{where}.")
+    where = "" if measured.run_file is None else f"; the run is {files.display_path(measured.run_file)}"
+    print(f"{text}\nSaved in {files.display_path(options.out)}{where}.")
     return 0
 
 
@@ -124,8 +124,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     path = options.table_or_plan
     if path:
         if not os.path.lexists(path):
-            raise BadInput(
-                f"{files.shown(path)!r} is neither a file nor a paper's table; there are {', '.join(TABLES)}."
+            raise InvalidInput(
+                f"{files.display_path(path)!r} is neither a file nor a paper's table; there are {', '.join(TABLES)}."
             )
         return Plan.from_json(files.read_bytes(path, files.MAX_TEXT))
     domain = options.domain or "photos"

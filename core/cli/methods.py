@@ -7,7 +7,7 @@ from typing import Any
 
 from core import attacks, certify, defenses, detectors, domains
 from core.cli.options import Commands
-from core.declaration import Declared, Parameter, shown
+from core.declaration import Configurable, Parameter, format_value
 from core.registry import Registry
 
 
@@ -26,7 +26,7 @@ def act(_options: argparse.Namespace, _rest: list[str]) -> int:
     for name in domains.names():
         domain = domains.get(name)
         print(f"  {name:<16}{domain.title}: {domain.note}")
-        print(f"    attacks' eps: {shown(domain.linf.eps, domain.linf.unit)} in L∞, {domain.l2.eps:g} in L2")
+        print(f"    attacks' eps: {format_value(domain.linf.eps, domain.linf.unit)} in L∞, {domain.l2.eps:g} in L2")
         for classifier in domain.classifier_names():
             print(f"    {classifier:<24}{domain.classifier_title(classifier)}")
     registries: tuple[tuple[str, Registry[Any]], ...] = (
@@ -42,16 +42,18 @@ def act(_options: argparse.Namespace, _rest: list[str]) -> int:
     return 0
 
 
-def _describe(method: type[Declared]) -> None:
+def _describe(method: type[Configurable]) -> None:
     print(f"  {method.name:<16}{method.title}: {method.summary} {method.paper}".rstrip())
     for parameter in method.parameters():
         print(f"    --{parameter.name:<14}{_range(parameter):<28}{parameter.help}")
 
 
 def _range(parameter: Parameter) -> str:
-    default = "worked out" if parameter.default is None else shown(parameter.default, parameter.unit)
+    default = "worked out" if parameter.default is None else format_value(parameter.default, parameter.unit)
     if parameter.choices:
         return f"{'|'.join(parameter.choices)} [{default}]"
     if parameter.low is None or parameter.high is None:
         return f"[{default}]"
-    return f"{shown(parameter.low, parameter.unit)} to {shown(parameter.high, parameter.unit)} [{default}]"
+    return (
+        f"{format_value(parameter.low, parameter.unit)} to {format_value(parameter.high, parameter.unit)} [{default}]"
+    )

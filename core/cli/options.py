@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from core.declaration import Declared
+from core.declaration import Configurable
 from core.recipe.notation import parse_value
 
 Commands: TypeAlias = (
@@ -20,7 +20,7 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
 
 
-def parse_parameters(command: str, method: type[Declared], words: list[str]) -> dict[str, Any]:
+def parse_parameters(command: str, method: type[Configurable], words: list[str]) -> dict[str, Any]:
     """The parameters of a method from the rest of the line, in which each of them is a flag.
 
     Args:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from core import domains, files, images
 from core.cli.progress_bar import ProgressBar
-from core.declaration import shown
+from core.declaration import format_value
 from core.domains import Domain
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import ImageRef, Outcome, Recipe, run
 
 
@@ -25,8 +25,8 @@ def upload(path: str | Path, uploads: dict[str, npt.NDArray[np.uint8]]) -> str:
     digest = hashlib.sha256(data).hexdigest()
     try:
         uploads[digest] = images.decode(data)
-    except BadInput as error:
-        raise BadInput(f"{files.shown(path)}: {error}") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{files.display_path(path)}: {error}") from None
     return digest
 
 
@@ -36,17 +36,17 @@ def find_image(
     """The image that a user names: a file, which is read into `uploads`, or a name in the domain's gallery.
 
     Raises:
-        BadInput: it is neither, or the file is no image.
+        InvalidInput: it is neither, or the file is no image.
     """
     names = [item.name for item in domain.gallery()]
     if image in names and not os.path.isfile(image):
         return ImageRef(name=image, fit=fit)
     if not os.path.lexists(image):
-        raise BadInput(
-            f"{files.shown(image)!r} is neither a file nor in the gallery of {domain.title}, which has {', '.join(names)}."
+        raise InvalidInput(
+            f"{files.display_path(image)!r} is neither a file nor in the gallery of {domain.title}, which has {', '.join(names)}."
         )
     digest = upload(image, uploads)
-    return ImageRef(kind="upload", name=files.shown(os.path.basename(image))[:80], digest=digest, fit=fit)
+    return ImageRef(kind="upload", name=files.display_path(os.path.basename(image))[:80], digest=digest, fit=fit)
 
 
 def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], options: argparse.Namespace) -> int:
@@ -56,7 +56,7 @@ def run_and_save(recipe: Recipe, uploads: dict[str, npt.NDArray[np.uint8]], opti
         outcome = run(recipe, device=options.device, uploads=uploads, on_progress=bar.show)
     _save(outcome, options.out)
     _report(outcome)
-    print(f"Saved in {files.shown(options.out)}.")
+    print(f"Saved in {files.display_path(options.out)}.")
     return 0
 
 
@@ -85,7 +85,7 @@ def _report(outcome: Outcome) -> None:
         f"adversarial  {names[attacked.prediction.label]} {attacked.prediction.confidence:.1%} {took}{stopped}: {attacked.method}"
     )
     norms = attacked.norms
-    linf = shown(norms.linf, domains.get(outcome.domain).linf.unit)
+    linf = format_value(norms.linf, domains.get(outcome.domain).linf.unit)
     print(f"             L0 {norms.l0} pixels, L2 {norms.l2:.3g}, L∞ {linf}, SSIM {norms.ssim:.4f}")
     values = outcome.recipe.built_attack().values()
     if "eps" in values and values.get("norm") != "l2" and images.rounding_note(values["eps"]):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from core import files
 from core.cli.options import Commands, add_output_flags
 from core.cli.recipes import run_and_save, upload
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Recipe
 
 
@@ -31,8 +31,8 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
     if options.image is not None:
         digest = upload(options.image, uploads)
         if recipe.image.kind == "upload" and recipe.image.digest not in ("", digest):
-            raise BadInput(
-                f"{files.shown(options.image)} is not the image that this recipe is about: its SHA-256 differs."
+            raise InvalidInput(
+                f"{files.display_path(options.image)} is not the image that this recipe is about: its SHA-256 differs."
             )
         recipe = recipe.but(image={**recipe.image.model_dump(), "kind": "upload", "digest": digest})
     return run_and_save(recipe, uploads, options)

@@ -15,7 +15,7 @@ from core.evaluate.tables import Row, csv, latex
 
 def made_by(words: Sequence[str]) -> str:
     """The command that makes the same table again, and the versions that made this one; a line of Markdown."""
-    command = files.shown(shlex.join(words))
+    command = files.display_path(shlex.join(words))
     return f"Made by `python -m core {command}` with torch {torch.__version__}, Python {platform.python_version()}.\n"
 
 

@@ -41,5 +41,5 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
     if warning := overfitting(runs.curves_in((runs.runs_folder() if out is None else out) / plan.name)):
         print(warning)
     if card is not None:
-        print(f"Saved in {files.shown(out or artifacts.user_folder())}. {card.figures()}")
+        print(f"Saved in {files.display_path(out or artifacts.user_folder())}. {card.figures()}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.decoding import headers, pillow, process
 from core.decoding.pillow import KINDS, MAX_PIXELS, Pixels
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 MAX_BYTES = 25_000_000
 
@@ -21,25 +21,25 @@ def decode(data: bytes) -> Pixels:
         uint8 H×W×3.
 
     Raises:
-        BadInput: empty, too large, damaged, too costly, or no image of the accepted formats.
+        InvalidInput: empty, too large, damaged, too costly, or no image of the accepted formats.
     """
     if not data:
-        raise BadInput(f"This file is empty; hand in a {KINDS} image.")
+        raise InvalidInput(f"This file is empty; hand in a {KINDS} image.")
     if len(data) > MAX_BYTES:
-        raise BadInput(f"This file has {len(data) / 1e6:.0f} MB; Mirage takes files up to {MAX_BYTES // 10**6} MB.")
+        raise InvalidInput(f"This file has {len(data) / 1e6:.0f} MB; Mirage takes files up to {MAX_BYTES // 10**6} MB.")
     kind = headers.kind_of(data)
     if kind is None:
-        raise BadInput(_unknown(data))
+        raise InvalidInput(_unknown(data))
     try:
         claim = headers.check(data, kind)
         if claim.plain is not None:
             return pillow.read(claim.plain, kind, claim.orientation)
         return process.decode(data, kind, claim.pixels)
     except pillow.Refused as refused:
-        raise BadInput(str(refused)) from None
-    except BadInput:
+        raise InvalidInput(str(refused)) from None
+    except InvalidInput:
         if data[4:12] in (b"ftypmif1", b"ftypmsf1"):  # these hold either
-            raise BadInput(_HEIC) from None
+            raise InvalidInput(_HEIC) from None
         raise
 
 
@@ -50,15 +50,15 @@ def decode_png(data: bytes) -> Pixels:
         uint8 H×W×3 or H×W×1.
 
     Raises:
-        BadInput: damaged, too large, or a file of another kind.
+        InvalidInput: damaged, too large, or a file of another kind.
     """
     try:
         plain = headers.check_png(data).plain
         pixels = pillow.read_values(plain) if plain is not None else None
     except pillow.Refused as refused:
-        raise BadInput(str(refused)) from None
+        raise InvalidInput(str(refused)) from None
     if pixels is None:
-        raise BadInput("This PNG file is none that Mirage wrote.")
+        raise InvalidInput("This PNG file is none that Mirage wrote.")
     return pixels
 
 

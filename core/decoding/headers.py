@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.decoding.pillow import MAX_PIXELS, MAX_SIDE, MIN_SIDE, check_size, damaged
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 MAX_SCANS = 100  # of a progressive JPEG file; programs write about ten
 MAX_SCAN_PIXELS = 1_000_000_000  # pixels × scans of any JPEG file
@@ -70,26 +70,26 @@ def check(data: bytes, kind: str) -> Claim:
     """Check what the file claims.
 
     Raises:
-        BadInput: a claim is out of bounds, or the file ends within its header.
+        InvalidInput: a claim is out of bounds, or the file ends within its header.
     """
     try:
         return _READERS[kind](data)
     except struct.error:
-        raise BadInput(damaged(kind)) from None
+        raise InvalidInput(damaged(kind)) from None
 
 
 def check_png(data: bytes) -> Claim:
     """As `check`, of a file that must be a PNG file.
 
     Raises:
-        BadInput: it is none, or a claim is out of bounds.
+        InvalidInput: it is none, or a claim is out of bounds.
     """
     if kind_of(data) != "PNG":
-        raise BadInput(damaged("PNG"))
+        raise InvalidInput(damaged("PNG"))
     try:
         return _png(data, smallest=1, most=MAX_PIXELS)
     except struct.error:
-        raise BadInput(damaged("PNG")) from None
+        raise InvalidInput(damaged("PNG")) from None
 
 
 def _pixels(width: int, height: int) -> int:
@@ -140,7 +140,7 @@ def _unpacked(kind: bytes, body: bytes, most: int) -> int:
     except zlib.error:
         return len(body)
     if size > most:
-        raise BadInput(
+        raise InvalidInput(
             "The texts and profiles in this PNG file unpack to more than 8 MB; save the image again without them."
         )
     return size
@@ -179,7 +179,7 @@ def _jpeg(data: bytes) -> Claim:
         elif marker == 0xDA:
             scans += 1
             if scans > MAX_SCANS or scans * claim.pixels > MAX_SCAN_PIXELS:
-                raise BadInput(
+                raise InvalidInput(
                     f"This JPEG file holds its image in {scans} scans or more; open it elsewhere and save it again."
                 )
             last = _SCAN_END.search(data, end)
@@ -218,7 +218,7 @@ def _tiff(data: bytes) -> Claim:
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
     at += 8 if big else 2
     if at + count * entry > len(data):
-        raise BadInput(damaged("TIFF"))
+        raise InvalidInput(damaged("TIFF"))
     tags: dict[int, int] = {}
     claimed = 0
     for place in range(at, at + count * entry, entry):
@@ -228,12 +228,12 @@ def _tiff(data: bytes) -> Claim:
         if form is not None and values == 1:
             (tags[tag],) = struct.unpack_from(order + form, data, place + (12 if big else 8))
     if claimed > 2 * len(data) + MAX_TAGS:
-        raise BadInput(damaged("TIFF"))
+        raise InvalidInput(damaged("TIFF"))
     width, height = tags.get(256, 0), tags.get(257, 0)
     claim = Claim(_pixels(width, height))
     tile_width, tile_height = tags.get(322, 0), tags.get(323, 0)
     if max(tile_width, tile_height) > MAX_SIDE or tile_width * tile_height > max(4 * width * height, MAX_TILE):
-        raise BadInput(
+        raise InvalidInput(
             f"This TIFF file holds an image of {width} × {height} pixels in tiles of {tile_width} × {tile_height}; save it again as PNG."
         )
     return claim

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.decoding import pillow
 from core.decoding.pillow import ANSWER, DECODED, REFUSED, REQUEST, Pixels
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 MOST = 2  # processes at a time
 WALL_SECONDS = 30.0  # for one image; the limit on CPU time comes first, where the system knows one
@@ -44,7 +44,7 @@ class _Process:
         """The image; None where the process ended over it.
 
         Raises:
-            BadInput: the process refuses it.
+            InvalidInput: the process refuses it.
         """
         requests, answers = self.running.stdin, self.running.stdout
         assert requests is not None and answers is not None
@@ -59,7 +59,7 @@ class _Process:
                 return None
             status, height, width = ANSWER.unpack(head)
             if status == REFUSED:
-                raise BadInput(answers.read(min(height, 1000)).decode())
+                raise InvalidInput(answers.read(min(height, 1000)).decode())
             if status != DECODED:
                 raise MemoryError
             if height * width > pillow.MAX_PIXELS:
@@ -86,11 +86,11 @@ class _Pool:
             try:
                 pixels = process.decode(data, kind, claimed)
                 whole = pixels is not None
-            except BadInput:
+            except InvalidInput:
                 whole = True
                 raise
             except MemoryError:
-                raise BadInput(pillow.too_costly(kind, "memory")) from None
+                raise InvalidInput(pillow.too_costly(kind, "memory")) from None
             finally:
                 if whole:
                     self.waiting.append(process)
@@ -98,7 +98,7 @@ class _Pool:
                     process.close()
             if pixels is None:
                 slow = process.running.returncode in (-24, -9)  # SIGXCPU, SIGKILL: a limit on time
-                raise BadInput(pillow.too_costly(kind, "time") if slow else pillow.damaged(kind))
+                raise InvalidInput(pillow.too_costly(kind, "time") if slow else pillow.damaged(kind))
             return pixels
 
     def _take(self) -> _Process:
@@ -113,7 +113,7 @@ class _Pool:
         try:
             return _Process()
         except OSError as error:
-            raise BadInput(
+            raise InvalidInput(
                 "The process that decodes such images cannot be started; try again, or save it as PNG."
             ) from error
 
@@ -148,6 +148,6 @@ def decode(data: bytes, kind: str, claimed: int) -> Pixels:
         uint8 H×W×3.
 
     Raises:
-        BadInput: damaged, too large, or over a limit.
+        InvalidInput: damaged, too large, or over a limit.
     """
     return _pool.decode(data, kind, claimed)

@@ -46,7 +46,7 @@ def build_for(domain: Domain, name: str, params: Mapping[str, Any]) -> Defense:
     """The defense with these parameters, and the domain's defaults for the others.
 
     Raises:
-        BadInput: there is no such defense, it does not take these parameters, or it is not for this domain.
+        InvalidInput: there is no such defense, it does not take these parameters, or it is not for this domain.
     """
     defense = build(name, values_for(domain, name, params))
     defense.check_domain(domain)

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from core.declaration import Declared, Parameter
+from core.declaration import Configurable, Parameter
 from core.domains.base import Domain
-from core.inputs import BadInput, check_images, full_precision
+from core.inputs import InvalidInput, check_images, full_precision
 from core.random_streams import RandomStreams
 from core.registry import Registry
 from core.threads import spread
@@ -19,10 +19,10 @@ from core.threads import spread
 REGISTRY: Registry[Defense] = Registry("defense")
 
 
-class Defense(Declared, ABC):
+class Defense(Configurable, ABC):
     """A transformation of the input, applied before the classifier sees it.
 
-    A subclass declares its parameters as fields, names itself with the class variables of `Declared`, and writes `apply`.
+    A subclass declares its parameters as fields, names itself with the class variables of `Configurable`, and writes `apply`.
     """
 
     registry: ClassVar[Registry[Any] | None] = REGISTRY
@@ -43,7 +43,7 @@ class Defense(Declared, ABC):
         """Refuse a domain whose images it is not for.
 
         Raises:
-            BadInput: it is not; the sentence names what it is for.
+            InvalidInput: it is not; the sentence names what it is for.
         """
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Defense(Declared, ABC):
         """Defend a batch, N×C×H×W in [0, 1], into the same shape, range and type; floats of 16 bits are computed with 32.
 
         Raises:
-            BadInput: the images are unusable, or a parameter does not fit them.
+            InvalidInput: the images are unusable, or a parameter does not fit them.
         """
         check_images(images)
         return self.apply(full_precision(images)).to(images.dtype)
@@ -77,7 +77,7 @@ class Defense(Declared, ABC):
         """Whether two draws differ."""
         return type(self).drawn is not Defense.drawn
 
-    def guarded_gradient(self, images: Tensor, backward: str, streams: RandomStreams | None = None) -> Tensor:
+    def bpda_forward(self, images: Tensor, backward: str, streams: RandomStreams | None = None) -> Tensor:
         """Defend, with the gradient that an attacker would use backward; with streams, on a fresh draw of each image's.
 
         'identity' is BPDA; 'true' is autograd's own; 'best' is the true one where it is useful and the identity elsewhere.
@@ -86,7 +86,7 @@ class Defense(Declared, ABC):
             return self.drawn_each(images, streams)
         return straight_through(images, self.drawn_each(images.detach(), streams))
 
-    def without_gradient(self) -> tuple[str, ...]:
+    def nondifferentiable_parts(self) -> tuple[str, ...]:
         """The titles of those parts that have no useful gradient."""
         return () if self.differentiable else (self.title,)
 
@@ -106,7 +106,7 @@ def straight_through(images: Tensor, defended: Tensor) -> Tensor:
     return _StraightThrough.apply(images, defended)  # type: ignore[no-any-return]
 
 
-def in_parts(work: Callable[[Tensor], Tensor], images: Tensor, values: int = 1 << 18) -> Tensor:
+def map_batches(work: Callable[[Tensor], Tensor], images: Tensor, values: int = 1 << 18) -> Tensor:
     """`work(images)` for work that keeps the shape and looks at each image alone, a few images at a time.
 
     On a CPU what it makes on the way then stays in the cache, which is worth a factor of two or three. A GPU, and a
@@ -123,7 +123,7 @@ def in_parts(work: Callable[[Tensor], Tensor], images: Tensor, values: int = 1 <
     return result
 
 
-def odd(window: int) -> int:
+def require_odd(window: int) -> int:
     """A validator for the side of a window that has a middle pixel."""
     if window % 2 == 0:
         raise ValueError(
@@ -132,14 +132,14 @@ def odd(window: int) -> int:
     return window
 
 
-def fit_window(title: str, window: int, images: Tensor) -> None:
+def check_window(title: str, window: int, images: Tensor) -> None:
     """Refuse a window that is larger than the image.
 
     Raises:
-        BadInput: it is.
+        InvalidInput: it is.
     """
     height, width = images.shape[2:]
     if window > min(height, width):
-        raise BadInput(
+        raise InvalidInput(
             f"{title}: the window is {window}×{window} and the image {height}×{width}; choose a smaller window."
         )

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from core.cancellation import check
-from core.declaration import Real, number
-from core.defenses.base import Defense, fit_window, odd
+from core.declaration import FractionFloat, number
+from core.defenses.base import Defense, check_window, require_odd
 from core.threads import spread
 
 CACHED = 1 << 17  # values worked on at once on a CPU: the images, their sums and a weight stay in its cache
@@ -27,7 +27,7 @@ class Bilateral(Defense):
     N×C×H×W in [0, 1] → the same shape and type. Differentiable.
 
     Raises:
-        BadInput: the window is even, or larger than the image.
+        InvalidInput: the window is even, or larger than the image.
     """
 
     name: ClassVar[str] = "bilateral"
@@ -38,22 +38,22 @@ class Bilateral(Defense):
     )
 
     window: int = number(5, 3, 15, step=2, unit=" px", help="Side of the window; an odd number.")
-    sigma_spatial: Real = number(
-        1.0, 0.1, 20, step=0.1, usual=5, unit=" px", help="σs: how far in place a pixel still counts."
+    sigma_spatial: FractionFloat = number(
+        1.0, 0.1, 20, step=0.1, slider_max=5, unit=" px", help="σs: how far in place a pixel still counts."
     )
-    sigma_range: Real | None = number(
+    sigma_range: FractionFloat | None = number(
         None,
         0.01,
         2,
         step=0.01,
-        usual=0.5,
+        slider_max=0.5,
         help="σr: how far in color; unset is the image's own standard deviation.",
     )
 
-    _odd = field_validator("window")(odd)
+    _odd = field_validator("window")(require_odd)
 
     def apply(self, images: Tensor) -> Tensor:
-        fit_window(self.title, self.window, images)
+        check_window(self.title, self.window, images)
         return _Filter.apply(images, -0.5 / self._spread(images) ** 2, self.window // 2, self.sigma_spatial)  # type: ignore[no-any-return]
 
     def _spread(self, images: Tensor) -> Tensor:

@@ -47,14 +47,14 @@ class Chain(Defense):
     def is_randomized(self) -> bool:
         return any(member.is_randomized() for member in self.members)
 
-    def guarded_gradient(self, images: Tensor, backward: str, streams: RandomStreams | None = None) -> Tensor:
+    def bpda_forward(self, images: Tensor, backward: str, streams: RandomStreams | None = None) -> Tensor:
         for member in self.members:
             check()
-            images = member.guarded_gradient(images, backward, streams)
+            images = member.bpda_forward(images, backward, streams)
         return images
 
-    def without_gradient(self) -> tuple[str, ...]:
-        return tuple(title for member in self.members for title in member.without_gradient())
+    def nondifferentiable_parts(self) -> tuple[str, ...]:
+        return tuple(title for member in self.members for title in member.nondifferentiable_parts())
 
-    def described(self, parameters: tuple[Parameter, ...] | None = None) -> str:
-        return " → ".join(member.described() for member in self.members) or "no defense"
+    def describe(self, parameters: tuple[Parameter, ...] | None = None) -> str:
+        return " → ".join(member.describe() for member in self.members) or "no defense"

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from core.defenses.learned import LearnedDefense
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.denoisers import KernelPredictionNet
 
 
@@ -31,9 +31,9 @@ class DKN(LearnedDefense):
             N×m²×C×H×W; entry i weighs the pixel i // m - m // 2 rows and i % m - m // 2 columns away.
 
         Raises:
-            BadInput: the images are not what the weights are for, or the network predicts no kernels.
+            InvalidInput: the images are not what the weights are for, or the network predicts no kernels.
         """
         network = self.network(images)
         if not isinstance(network, KernelPredictionNet):
-            raise BadInput(f"The network of {self.artifact().name} predicts no kernels.")
+            raise InvalidInput(f"The network of {self.artifact().name} predicts no kernels.")
         return network.kernels(images.float()) / network.side**2

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from pydantic import field_validator
 from torch import Tensor
 
-from core.declaration import Real, number
-from core.defenses.base import Defense, fit_window, in_parts, odd
+from core.declaration import FractionFloat, number
+from core.defenses.base import Defense, check_window, map_batches, require_odd
 
 
 class Gaussian(Defense):
@@ -19,7 +19,7 @@ class Gaussian(Defense):
     N×C×H×W in [0, 1] → the same shape and type. Differentiable.
 
     Raises:
-        BadInput: the window is even, or larger than the image.
+        InvalidInput: the window is even, or larger than the image.
     """
 
     name: ClassVar[str] = "gaussian"
@@ -30,7 +30,7 @@ class Gaussian(Defense):
     )
 
     window: int = number(5, 3, 31, step=2, unit=" px", help="Side of the window; an odd number.")
-    sigma: Real | None = number(
+    sigma: FractionFloat | None = number(
         None,
         0.1,
         10,
@@ -39,7 +39,7 @@ class Gaussian(Defense):
         help="Width of the Gaussian; unset follows the window: 0.3·((w−1)/2 − 1) + 0.8.",
     )
 
-    _odd = field_validator("window")(odd)
+    _odd = field_validator("window")(require_odd)
 
     @property
     def width(self) -> float:
@@ -54,14 +54,14 @@ class Gaussian(Defense):
         return half
 
     def apply(self, images: Tensor) -> Tensor:
-        fit_window(self.title, self.window, images)
+        check_window(self.title, self.window, images)
         taps, reach = self.taps(), self.window // 2
 
         def blur(part: Tensor) -> Tensor:
             padded = F.pad(part, (reach, reach, reach, reach), mode="reflect")
             return blurred(blurred(padded, 2, taps), 3, taps)
 
-        return in_parts(blur, images)
+        return map_batches(blur, images)
 
 
 def blurred(padded: Tensor, axis: int, taps: list[float]) -> Tensor:

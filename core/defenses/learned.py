@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.declaration import Parameter, choice
 from core.defenses.base import REGISTRY, Defense
 from core.domains.base import Domain
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models import artifacts
 from core.models.artifacts import Artifact
 from core.models.copying import first_line
@@ -26,12 +26,12 @@ KEPT = 8  # networks in memory, over all devices
 class LearnedDefense(Defense):
     """A denoiser with weights: x ↦ clip(network(x), 0, 1), N×C×H×W in [0, 1] to the same shape; its gradient is the true one.
 
-    A subclass names itself with the class variables of `Declared`. Its weights are artifacts of kind denoiser, the files of which
+    A subclass names itself with the class variables of `Configurable`. Its weights are artifacts of kind denoiser, the files of which
     are called NAME_WEIGHTS, NAME being the defense's. Declaring and validating one reads cards alone; the network is loaded at first
     use, once a device.
 
     Raises:
-        BadInput: there are no such weights, or the images are not what they are for.
+        InvalidInput: there are no such weights, or the images are not what they are for.
     """
 
     weights: str = choice("", help="Which weights: each belongs to the images of one domain.")
@@ -77,7 +77,7 @@ class LearnedDefense(Defense):
             return
         known = found.values() if self.weights not in found else (found[self.weights],)
         belongs = " and ".join(dict.fromkeys(_belongs(artifact) for artifact in known))
-        raise BadInput(
+        raise InvalidInput(
             f"{self.title}{f' with the weights {self.weights!r}' if self.weights else ''} is for "
             f"{belongs or 'images that it has weights for; it has none yet'}, not for {domain.title}; "
             "choose another defense or another domain."
@@ -87,7 +87,7 @@ class LearnedDefense(Defense):
         """The weights and their card.
 
         Raises:
-            BadInput: there are none of that name.
+            InvalidInput: there are none of that name.
         """
         found = self.available()
         if self.weights in found:
@@ -95,17 +95,17 @@ class LearnedDefense(Defense):
         if self.weights:
             artifacts.find_artifact("denoiser", f"{self.name}_{self.weights}")  # says what is wrong with its card
         wanted = f"no weights called {quoted(self.weights)}" if self.weights else "several weights to choose from"
-        raise BadInput(f"{self.title} has {wanted}; name one of: {', '.join(found) or 'none yet'}.")
+        raise InvalidInput(f"{self.title} has {wanted}; name one of: {', '.join(found) or 'none yet'}.")
 
     def network(self, images: Tensor) -> nn.Module:
         """The network with these weights, on the device of the images N×C×H×W.
 
         Raises:
-            BadInput: the images are not what the weights are for, or the weights are unusable.
+            InvalidInput: the images are not what the weights are for, or the weights are unusable.
         """
         artifact = self.artifact()
         if tuple(images.shape[1:]) != (artifact.card.channels, artifact.card.size, artifact.card.size):
-            raise BadInput(
+            raise InvalidInput(
                 f"{self.title} with the weights {self.weights!r} is for {_belongs(artifact)}; "
                 f"these images are {'×'.join(map(str, images.shape))}."
             )
@@ -143,7 +143,7 @@ def _load(artifact: Artifact, device: torch.device) -> nn.Module:
     """The artifact's network, frozen, in eval mode, after one gray image has gone through it.
 
     Raises:
-        BadInput: its files are unusable, or it does not map images to images.
+        InvalidInput: its files are unusable, or it does not map images to images.
     """
     card = artifact.card
     with torch.inference_mode(False), torch.no_grad():
@@ -154,9 +154,9 @@ def _load(artifact: Artifact, device: torch.device) -> nn.Module:
         try:
             answer = network(gray)
         except Exception as error:  # a plugin's own code runs here
-            raise BadInput(f"The network of {artifact.name} fails on one image: {first_line(error)}.") from error
+            raise InvalidInput(f"The network of {artifact.name} fails on one image: {first_line(error)}.") from error
         if not isinstance(answer, Tensor) or answer.shape != gray.shape or not bool(answer.isfinite().all()):
-            raise BadInput(f"The network of {artifact.name} must map images to finite images of the same shape.")
+            raise InvalidInput(f"The network of {artifact.name} must map images to finite images of the same shape.")
         return prepared(network, gray)
 
 

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor
 
-from core.declaration import Real, flag, number
-from core.defenses.base import Defense, fit_window, in_parts
-from core.inputs import check_form, check_images
-from core.kernels import compiled
+from core.accelerated import compiled
+from core.declaration import FractionFloat, flag, number
+from core.defenses.base import Defense, check_window, map_batches
+from core.inputs import check_images, check_shape
 from core.threads import spread
 
 CACHED = 1 << 20  # values worked on at once on a CPU
@@ -59,7 +59,7 @@ class LGS(Defense):
     a row or column is shifted inward, so that the border is covered (Naseer, Khan and Porikli 2019, equations 5-8).
 
     Raises:
-        BadInput: the overlap is no smaller than the window, or the window is larger than the image.
+        InvalidInput: the overlap is no smaller than the window, or the window is larger than the image.
     """
 
     name: ClassVar[str] = "lgs"
@@ -67,8 +67,10 @@ class LGS(Defense):
     summary: ClassVar[str] = "Darkens the windows of the image whose gradients are strong, where a patch would be."
     paper: ClassVar[str] = "Naseer, Khan and Porikli 2019, equations 5-8: T(x) = x ⊙ (1 − clip(λ·ĝ, 0, 1))"
 
-    strength: Real = number(2.3, 0, 10, step=0.1, alias="lambda", help="λ: how strongly gradients are suppressed.")
-    threshold: Real = number(
+    strength: FractionFloat = number(
+        2.3, 0, 10, step=0.1, alias="lambda", help="λ: how strongly gradients are suppressed."
+    )
+    threshold: FractionFloat = number(
         0.1, 0, 1, step=0.01, help="γ: a window is kept when its mean normalized gradient exceeds this."
     )
     window: int = number(15, 2, 64, step=1, unit=" px", help="τ: side of a window.")
@@ -86,7 +88,7 @@ class LGS(Defense):
         return self
 
     def __call__(self, images: Tensor) -> Tensor:
-        check_form(images)
+        check_shape(images)
         kernels = self._kernels(images)
         if kernels is None:
             return super().__call__(images)
@@ -99,13 +101,13 @@ class LGS(Defense):
     def apply(self, images: Tensor) -> Tensor:
         kernels = self._kernels(images)
         if kernels is None:
-            fit_window(self.title, self.window, images)
-            return in_parts(lambda part: self.trace(part).result, images, CACHED)
+            check_window(self.title, self.window, images)
+            return map_batches(lambda part: self.trace(part).result, images, CACHED)
         return self._apply(kernels, images)[0]
 
     def _apply(self, kernels: Any, images: Tensor) -> tuple[Tensor, bool]:
         """`apply` by compiled loops, and whether all values lie in [0, 1]; a round-off beyond counts as outside."""
-        fit_window(self.title, self.window, images)
+        check_window(self.title, self.window, images)
         images = images.detach().contiguous()
         result = torch.empty_like(images, memory_format=torch.contiguous_format)
         fine = []
@@ -120,9 +122,9 @@ class LGS(Defense):
         """Defend images N×C×H×W in [0, 1] and keep every step; `apply` is this function's result.
 
         Raises:
-            BadInput: the window is larger than the image.
+            InvalidInput: the window is larger than the image.
         """
-        fit_window(self.title, self.window, images)
+        check_window(self.title, self.window, images)
         height, width = images.shape[2:]
         kernels = self._kernels(images)
         if kernels is not None:

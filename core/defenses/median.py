@@ -10,10 +10,10 @@ from pydantic import field_validator
 from torch import Tensor
 
 from core import memory
+from core.accelerated import compiled
 from core.declaration import number
-from core.defenses.base import Defense, fit_window, odd
+from core.defenses.base import Defense, check_window, require_odd
 from core.defenses.selection import median_of_windows
-from core.kernels import compiled
 from core.threads import spread
 
 
@@ -23,7 +23,7 @@ class Median(Defense):
     N×C×H×W in [0, 1] → the same shape and type. Differentiable: the gradient goes to the pixels whose value was chosen.
 
     Raises:
-        BadInput: the window is even, or larger than the image.
+        InvalidInput: the window is even, or larger than the image.
     """
 
     name: ClassVar[str] = "median"
@@ -35,10 +35,10 @@ class Median(Defense):
 
     window: int = number(3, 3, 15, step=2, unit=" px", help="Side of the window; an odd number, larger removes more.")
 
-    _odd = field_validator("window")(odd)
+    _odd = field_validator("window")(require_odd)
 
     def apply(self, images: Tensor) -> Tensor:
-        fit_window(self.title, self.window, images)
+        check_window(self.title, self.window, images)
         reach = self.window // 2
         padded = F.pad(images, (reach, reach, reach, reach), mode="reflect")
         return median(padded, self.window)
@@ -70,7 +70,7 @@ class _Median(torch.autograd.Function):
 
         def alone(number: int) -> None:
             given, found, slope, out = (plane[number] for plane in planes)
-            medians.pull_back(given, found, ctx.window, slope, out)
+            medians.backward(given, found, ctx.window, slope, out)
 
         spread(alone, range(len(planes[0])))
         return result, None

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from core.declaration import Real, number
+from core.declaration import FractionFloat, number
 from core.defenses.base import Defense
 from core.random_streams import RandomStreams
 from core.sampling import bilinear
@@ -25,8 +25,8 @@ class RandomResizePad(Defense):
     summary: ClassVar[str] = "Shrinks the image a little, by chance, and lays it somewhere on black."
     paper: ClassVar[str] = "Xie et al. 2018, section 3; Defendr"
 
-    min_scale: Real = number(0.85, 0.1, 1, help="The smallest share of the side that is left.", step=0.01)
-    seed: int = number(0, 0, 1_000_000, help="Which draw is shown.", step=1, usual=20)
+    min_scale: FractionFloat = number(0.85, 0.1, 1, help="The smallest share of the side that is left.", step=0.01)
+    seed: int = number(0, 0, 1_000_000, help="Which draw is shown.", step=1, slider_max=20)
 
     def apply(self, images: Tensor) -> Tensor:
         return self.drawn(images, None)

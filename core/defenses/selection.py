@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.kernels import compiled
+from core.accelerated import compiled
 from core.threads import spread
 
 CPU_CHUNK, CUDA_CHUNK = 1 << 17, 1 << 21  # pixels at once: a CPU's cache holds them; a GPU is kept busy

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.declaration import number
-from core.defenses.base import Defense, fit_window
+from core.defenses.base import Defense, check_window
 from core.defenses.median import median
 
 
@@ -19,7 +19,7 @@ class SpatialSmoothing(Defense):
     Qi 2018, section III-B). N×C×H×W in [0, 1] → the same shape and type. Differentiable.
 
     Raises:
-        BadInput: the window is larger than the image.
+        InvalidInput: the window is larger than the image.
     """
 
     name: ClassVar[str] = "spatial"
@@ -30,7 +30,7 @@ class SpatialSmoothing(Defense):
     window: int = number(2, 2, 8, step=1, unit=" px", help="Side of the window; the papers use 2 and 3.")
 
     def apply(self, images: Tensor) -> Tensor:
-        fit_window(self.title, self.window, images)
+        check_window(self.title, self.window, images)
         before = self.window // 2
         rows, columns = (_repeated(side, before, self.window - 1 - before, images.device) for side in images.shape[2:])
         return median(images.index_select(2, rows).index_select(3, columns), self.window)

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from core.declaration import Real, number
+from core.accelerated import compiled
+from core.declaration import FractionFloat, number
 from core.defenses.base import Defense
-from core.kernels import compiled
 from core.threads import spread
 
 TOLERANCE = 2e-4  # stop when the energy changes by less than this share of its first value, as scikit-image does
@@ -33,7 +33,7 @@ class TotalVariation(Defense):
     summary: ClassVar[str] = "Finds the closest image with little total variation: flat areas, sharp edges."
     paper: ClassVar[str] = "Chambolle 2004, equation 9; Rudin, Osher and Fatemi 1992: min ½‖u − x‖² + weight·Σ|∇u|"
 
-    weight: Real = number(
+    weight: FractionFloat = number(
         0.1, 0.01, 1, step=0.01, help="Weight of the variation against the likeness; more is flatter."
     )
 
@@ -54,7 +54,7 @@ class TVM(Defense):
     summary: ClassVar[str] = "Total variation with the papers' weight, which holds on to the image: more is lighter."
     paper: ClassVar[str] = "Naseer, Khan and Porikli 2019, section 4.2.3 (TVM); Guo et al. 2018, section 4.3"
 
-    weight: Real = number(
+    weight: FractionFloat = number(
         10, 1, 100, step=1, help="Weight of the likeness against the variation; more stays closer to the image."
     )
 
@@ -94,7 +94,7 @@ class _Smoothed(torch.autograd.Function):
 
         def alone(number: int) -> None:
             image, given = planes[number].contiguous().numpy(), slope[number].contiguous().numpy()
-            chambolle.pull_back(image, ctx.weight, ctx.taken[number], TAU, given, result[number].numpy())
+            chambolle.backward(image, ctx.weight, ctx.taken[number], TAU, given, result[number].numpy())
 
         spread(alone, range(len(planes)))
         return result, None

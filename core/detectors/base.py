@@ -12,9 +12,9 @@ import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
-from core.declaration import Declared
+from core.declaration import Configurable
 from core.domains.base import Domain
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.registry import Registry
 
@@ -24,10 +24,10 @@ Scores = npt.NDArray[np.floating]
 REGISTRY: Registry[Detector] = Registry("detector")
 
 
-class Detector(Declared, ABC):
+class Detector(Configurable, ABC):
     """Scores how suspicious images are to a classifier.
 
-    A subclass declares its parameters as fields, names itself with the class variables of `Declared`, and writes `score` and
+    A subclass declares its parameters as fields, names itself with the class variables of `Configurable`, and writes `score` and
     `corrected_label`. A detector without a classifier is a declaration; `around` gives the one that scores.
 
     Attributes:
@@ -58,7 +58,7 @@ class Detector(Declared, ABC):
         """The same detector with the domain's defaults spelled out, such as the name of its weights.
 
         Raises:
-            BadInput: it is not for the classifiers of that domain.
+            InvalidInput: it is not for the classifiers of that domain.
         """
         return self
 
@@ -66,7 +66,7 @@ class Detector(Declared, ABC):
         """Refuse a classifier that it is not for.
 
         Raises:
-            BadInput: it is not; the sentence says why.
+            InvalidInput: it is not; the sentence says why.
         """
 
     @property
@@ -74,17 +74,17 @@ class Detector(Declared, ABC):
         """The classifier whose images it scores.
 
         Raises:
-            BadInput: it has none yet.
+            InvalidInput: it has none yet.
         """
         if self._classifier is None:
-            raise BadInput(f"{self.title} needs a classifier; use detector.around(classifier).")
+            raise InvalidInput(f"{self.title} needs a classifier; use detector.around(classifier).")
         return self._classifier
 
     def around(self, classifier: Classifier) -> Self:
         """The same detector for another classifier; this one stays as it is.
 
         Raises:
-            BadInput: it is not for that classifier.
+            InvalidInput: it is not for that classifier.
         """
         self.check_classifier(classifier)
         copied = self.model_copy()
@@ -118,12 +118,12 @@ def threshold_at(scores: Scores, false_positives: float = 0.05) -> float:
         scores: of clean images, N > 0. false_positives: the proportion, in [0, 1).
 
     Raises:
-        BadInput: there are no scores, or the proportion is out of range.
+        InvalidInput: there are no scores, or the proportion is out of range.
     """
     if len(scores) == 0:
-        raise BadInput("A threshold needs scores of clean images; there are none.")
+        raise InvalidInput("A threshold needs scores of clean images; there are none.")
     if not 0 <= false_positives < 1:
-        raise BadInput(f"The share of false positives is {false_positives}; it must be at least 0 and less than 1.")
+        raise InvalidInput(f"The share of false positives is {false_positives}; it must be at least 0 and less than 1.")
     descending = np.sort(scores)[::-1]
     return float(descending[floor(false_positives * len(scores) + 1e-9)])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.defenses import Bilateral, BitDepth, Defense, SpatialSmoothing
 from core.detectors.base import Detector
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.systems.guarded import Guarded
 
@@ -27,7 +27,7 @@ class FeatureSqueezing(Detector):
         squeezers: other squeezers than the paper's.
 
     Raises:
-        BadInput: there are no squeezers.
+        InvalidInput: there are no squeezers.
     """
 
     name: ClassVar[str] = "feature_squeezing"
@@ -44,7 +44,7 @@ class FeatureSqueezing(Detector):
     ) -> None:
         super().__init__(classifier, **values)
         if squeezers is not None and not squeezers:
-            raise BadInput("Feature squeezing needs at least one squeezer.")
+            raise InvalidInput("Feature squeezing needs at least one squeezer.")
         self._squeezers = None if squeezers is None else tuple(squeezers)
 
     @property

@@ -14,7 +14,7 @@ from core.detectors.base import Detector
 from core.domains.base import Domain
 from core.explain import masks
 from core.explain.masks import Attention
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models.classifier import Classifier
 
 
@@ -53,30 +53,30 @@ class MaskDisagreement(Detector):
     def check(self, given: Mapping[str, Any]) -> None:
         if self.weights and self.weights not in self.available():
             names = ", ".join(self.available())
-            raise BadInput(f"{self.title} has no weights called {quoted(self.weights)}; there are {names}.")
+            raise InvalidInput(f"{self.title} has no weights called {quoted(self.weights)}; there are {names}.")
 
     def resolved(self, domain: Domain) -> Self:
         names = self.available(domain.name)
         if not names:
-            raise BadInput(f"{domain.title} has no attention masks for {self.title}.")
+            raise InvalidInput(f"{domain.title} has no attention masks for {self.title}.")
         if self.weights and self.weights not in names:
-            raise BadInput(f"The masks {self.weights} are not for {domain.title}, which has {', '.join(names)}.")
+            raise InvalidInput(f"The masks {self.weights} are not for {domain.title}, which has {', '.join(names)}.")
         return type(self)(weights=self.weights or names[len(names) // 2])
 
     def check_classifier(self, classifier: Classifier) -> None:
         if self.weights:
             domain = masks.card(self.weights).domain
             if domain != classifier.domain:
-                raise BadInput(f"These attention masks belong to {domain!r}, not to {classifier.domain!r}.")
+                raise InvalidInput(f"These attention masks belong to {domain!r}, not to {classifier.domain!r}.")
         elif not self.available(classifier.domain):
-            raise BadInput(f"There are no attention masks for {classifier.title}.")
+            raise InvalidInput(f"There are no attention masks for {classifier.title}.")
 
     @property
     def attention(self) -> Attention:
         """The mask generator and f2, on the classifier's device.
 
         Raises:
-            BadInput: the file of the weights is damaged.
+            InvalidInput: the file of the weights is damaged.
         """
         device, domain = str(self.classifier.device), self.classifier.domain
         if (domain, device) not in self._loaded:

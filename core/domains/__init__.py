@@ -10,7 +10,7 @@ from core.domains.imagenet import ImageNet
 from core.domains.imagenette import Imagenette
 from core.domains.mnist import Mnist
 from core.domains.photos import Photos
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 _DOMAINS: dict[str, type[Domain]] = {
     cls.name: cls for cls in (Photos, Imagenette, ImageNet, Cifar10, Cifar10Gray, Mnist)
@@ -26,10 +26,10 @@ def get(name: str) -> Domain:
     """The domain of that name.
 
     Raises:
-        BadInput: there is none.
+        InvalidInput: there is none.
     """
     if name not in _DOMAINS:
-        raise BadInput(f"There is no domain called {name[:60]!r}; there are {', '.join(names())}.")
+        raise InvalidInput(f"There is no domain called {name[:60]!r}; there are {', '.join(names())}.")
     return _DOMAINS[name]()
 
 

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from core import images
 from core.class_names import class_number, class_words
-from core.declaration import Declared, Parameter
+from core.declaration import Configurable, Parameter
 from core.device import pick
 from core.domains.budget import LINF, Budget, attack_parameters
 from core.domains.chosen import ImageRef
 from core.domains.image_folder import Notice
 from core.fetching import Watch
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models import artifacts
 from core.models.artifacts import Artifact
 from core.models.classifier import Classifier
@@ -88,7 +88,7 @@ class Domain(ABC):
         `watch` sees the bytes of a download where there is one.
 
         Raises:
-            BadInput: there is no such classifier or device, or its weights cannot be had.
+            InvalidInput: there is no such classifier or device, or its weights cannot be had.
         """
         artifact = self._artifact(name or self.classifier_names()[0])
         return artifacts.load_classifier(artifact, self.classes, device=str(pick(device)))
@@ -118,18 +118,18 @@ class Domain(ABC):
         found = self._artifacts()
         if name not in found:
             names = ", ".join(self.classifier_names())
-            raise BadInput(f"{self.title} has no classifier called {quoted(name)}; it has {names}.")
+            raise InvalidInput(f"{self.title} has no classifier called {quoted(name)}; it has {names}.")
         return found[name]
 
     # Attacks
 
     def attack_parameters(
-        self, method: type[Declared], params: Mapping[str, Any] | None = None
+        self, method: type[Configurable], params: Mapping[str, Any] | None = None
     ) -> tuple[Parameter, ...]:
         """An attack's parameters with this domain's defaults, slider ends and units; `params` choose the norm."""
         return attack_parameters(method, params or {}, self.linf, self.l2)
 
-    def attack_values(self, method: type[Declared], params: Mapping[str, Any]) -> dict[str, Any]:
+    def attack_values(self, method: type[Configurable], params: Mapping[str, Any]) -> dict[str, Any]:
         """The given parameters, and this domain's defaults where they differ from those that the attack declares."""
         declared = {parameter.name: parameter.default for parameter in method.parameters()}
         own = {p.name: p.default for p in self.attack_parameters(method, params) if p.default != declared[p.name]}
@@ -186,15 +186,15 @@ class Domain(ABC):
         """Download the data set into `data_root()` by torchvision's own loader.
 
         Raises:
-            BadInput: it cannot be downloaded; what was there before is still there.
+            InvalidInput: it cannot be downloaded; what was there before is still there.
         """
-        raise BadInput(f"{self.title} has no data set to download.")
+        raise InvalidInput(f"{self.title} has no data set to download.")
 
     def sample(self, count: int, split: str = "test", seed: int = 0) -> tuple[Tensor, Tensor]:
         """Images drawn without replacement: float32 N×C×H×W in [0, 1] of this domain's size, and int64 N.
 
         Raises:
-            BadInput: the split is not here or holds fewer images.
+            InvalidInput: the split is not here or holds fewer images.
         """
         chosen = self.drawn(count, split, seed)
         batch = [images.to_tensor(images.fit(self.pixels(split, i), self.size, self.channels, "crop")) for i in chosen]
@@ -204,11 +204,11 @@ class Domain(ABC):
         """The numbers of images drawn without replacement, in the order of `sample`.
 
         Raises:
-            BadInput: the split is not here or holds fewer images.
+            InvalidInput: the split is not here or holds fewer images.
         """
         labels = self._split_labels(split)
         if not 1 <= count <= len(labels):
-            raise BadInput(
+            raise InvalidInput(
                 f"{self.title} has {len(labels)} labeled images in {quoted(split)}; ask for 1 to {len(labels)}."
             )
         return torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].numpy()
@@ -217,12 +217,12 @@ class Domain(ABC):
         """The image that a recipe names and its class, None where nobody knows it.
 
         Raises:
-            BadInput: it is not here.
+            InvalidInput: it is not here.
         """
         label = self.true_label(chosen)
         if chosen.kind == "upload":
             if chosen.digest not in uploads:
-                raise BadInput("This recipe is about an image that somebody uploaded; upload it here to go on.")
+                raise InvalidInput("This recipe is about an image that somebody uploaded; upload it here to go on.")
             return uploads[chosen.digest], label
         if chosen.kind == "gallery":
             return self.gallery_pixels(chosen.name or self.gallery()[0].name), label
@@ -232,7 +232,7 @@ class Domain(ABC):
         """The class of the image that a recipe names, None where the domain does not know it.
 
         Raises:
-            BadInput: the image is neither in the gallery nor in the data set on this machine.
+            InvalidInput: the image is neither in the gallery nor in the data set on this machine.
         """
         if chosen.kind == "upload":
             return None
@@ -240,7 +240,7 @@ class Domain(ABC):
             return self.gallery_item(chosen.name or self.gallery()[0].name).label
         labels = self._split_labels(chosen.split)
         if chosen.index >= len(labels):
-            raise BadInput(f"{chosen.split} holds the images 0 to {len(labels) - 1}; there is no {chosen.index}.")
+            raise InvalidInput(f"{chosen.split} holds the images 0 to {len(labels) - 1}; there is no {chosen.index}.")
         label = int(labels[chosen.index])
         return label if label >= 0 else None
 
@@ -248,18 +248,18 @@ class Domain(ABC):
         """The gallery's entry of that name.
 
         Raises:
-            BadInput: there is none.
+            InvalidInput: there is none.
         """
         for item in self.gallery():
             if item.name == name:
                 return item
-        raise BadInput(f"The gallery of {self.title} has no image called {name[:60]!r}.")
+        raise InvalidInput(f"The gallery of {self.title} has no image called {name[:60]!r}.")
 
     def class_number(self, word: str) -> int:
         """The class of that name or number; where names differ in nothing but case, the one that is spelled so.
 
         Raises:
-            BadInput: there is none, or there are several.
+            InvalidInput: there is none, or there are several.
         """
         return class_number(word, self.classes, self.title)
 
@@ -275,7 +275,7 @@ class Domain(ABC):
         splits = self.splits()
         if split not in splits:
             missing = None if splits else self.missing()
-            raise BadInput(
+            raise InvalidInput(
                 missing or f"{self.title} has no split called {split[:60]!r}; it has {', '.join(splits) or 'none'}."
             )
         return self.labels(split)

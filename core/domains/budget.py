@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.declaration import Declared, Parameter
+from core.declaration import Configurable, Parameter
 
 DECLARED = 8 / 255  # the eps that attacks declare; other budgets scale from it
 BUDGETS = ("eps", "sigma", "step_size")  # the parameters that measure a change
@@ -26,7 +26,7 @@ LINF = Budget(DECLARED, 32 / 255, 1 / 255, "/255")  # what the attacks declare t
 
 
 def attack_parameters(
-    method: type[Declared], params: Mapping[str, Any], linf: Budget, l2: Budget
+    method: type[Configurable], params: Mapping[str, Any], linf: Budget, l2: Budget
 ) -> tuple[Parameter, ...]:
     """A method's parameters with the budgets of a domain, in the norm that `params` choose."""
     declared = method.parameters()
@@ -48,7 +48,7 @@ def _scaled(parameter: Parameter, budget: Budget) -> Parameter:
     return replace(
         parameter,
         default=default,
-        usual=min(budget.slider_max if full else budget.slider_max / 4, high),
+        slider_max=min(budget.slider_max if full else budget.slider_max / 4, high),
         step=budget.step if full else budget.step / 4,
         unit=budget.unit,
     )

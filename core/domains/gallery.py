@@ -7,7 +7,7 @@ import torch
 
 from core import images
 from core.domains.base import Domain, GalleryItem
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 
 
@@ -28,7 +28,7 @@ def default_item(domain: Domain, classifier: Classifier) -> GalleryItem:
         if item.label is not None:
             try:
                 stored = domain.gallery_pixels(item.name)
-            except BadInput:  # a damaged file is not the default
+            except InvalidInput:  # a damaged file is not the default
                 continue
             pixels = images.fit(stored, classifier.size, classifier.channels, "crop")
             with torch.no_grad():

@@ -12,7 +12,7 @@ from pathlib import Path
 from core import files, images
 from core.decoding import MAX_BYTES
 from core.domains.label_table import WORDNET, Names, Table, read_table
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 MAX_IMAGES = 100_000
 TABLES = ("labels.csv", "labels.tsv", "labels.txt")
@@ -45,7 +45,7 @@ def open_folder(folder: Path, class_number: ClassNumber, last: ImageFolder | Non
 
     Args:
         folder: it need not exist.
-        class_number: the class of a name or number; raises BadInput where there is none.
+        class_number: the class of a name or number; raises InvalidInput where there is none.
         last: what an earlier call returned for this folder.
     """
     if last is not None and last.stamp and files.stamp(path for path, _, _ in last.stamp) == last.stamp:
@@ -60,13 +60,13 @@ def read_image(path: Path) -> images.Pixels:
         uint8 H×W×3.
 
     Raises:
-        BadInput: it cannot be read or decoded; the sentence names the file.
+        InvalidInput: it cannot be read or decoded; the sentence names the file.
     """
     data = files.read_bytes(path, MAX_BYTES)
     try:
         return images.decode(data)
-    except BadInput as error:
-        raise BadInput(f"{files.shown(path)}: {error}") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{files.display_path(path)}: {error}") from None
 
 
 def _read(folder: Path, class_number: ClassNumber) -> ImageFolder:
@@ -112,7 +112,7 @@ class _Walk:
                 with os.scandir(folder) as entries:
                     listed = sorted(entries, key=lambda entry: entry.name)
             except OSError as error:
-                self.unreadable.append(f"{files.shown(folder)} ({files.reason(error)})")
+                self.unreadable.append(f"{files.display_path(folder)} ({files.reason(error)})")
                 continue
             for entry in listed:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
@@ -124,12 +124,12 @@ class _Walk:
                 except OSError as error:
                     if is_image or is_table:
                         broken = "a broken link" if entry.is_symlink() else files.reason(error)
-                        self.unreadable.append(f"{files.shown(entry.name)} ({broken})")
+                        self.unreadable.append(f"{files.display_path(entry.name)} ({broken})")
                     continue
                 if stat.S_ISDIR(mode):
                     waiting.append(entry.path)
                 elif (is_image or is_table) and not stat.S_ISREG(mode):
-                    self.unreadable.append(f"{files.shown(entry.name)} (a pipe or a device)")
+                    self.unreadable.append(f"{files.display_path(entry.name)} (a pipe or a device)")
                 elif is_table:
                     self.tables.append(entry.path)
                 elif is_image and count < MAX_IMAGES:
@@ -147,7 +147,7 @@ def _class_folders(folders: set[Path], root: Path, class_number: ClassNumber) ->
         if folder not in known:
             try:
                 known[folder] = class_number(_words(folder.name))
-            except BadInput:
+            except InvalidInput:
                 known[folder] = label(folder.parent)
         return known[folder]
 
@@ -159,13 +159,13 @@ def _words(name: str) -> str:
 
 
 def _notices(folder: Path, walk: _Walk, table: Table, labeled: int, total: int) -> Iterator[Notice]:
-    shown = files.shown(folder)
+    shown = files.display_path(folder)
     if walk.unreadable:
         yield Notice(f"In {shown} these cannot be read: {_listed(walk.unreadable)}.", problem=True)
     if walk.full:
         yield Notice(f"{shown} holds more than {MAX_IMAGES:,} images; the first {MAX_IMAGES:,} are used.", problem=True)
     if walk.tables and total:
-        name = files.shown(os.path.basename(walk.tables[0]))
+        name = files.display_path(os.path.basename(walk.tables[0]))
         text = f"{name} names {len(table.labels)} of {total} images"
         if 2 * len(table.labels) < total:
             text += "; it must have a column 'file' (names such as cat.jpg) and a column 'label' (a class by name or number)"

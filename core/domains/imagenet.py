@@ -16,7 +16,7 @@ from core.domains.base import Domain, GalleryItem, Pixels, read_only
 from core.domains.image_folder import ImageFolder, Notice, open_folder, read_image
 from core.domains.photos import photograph
 from core.fetching import Watch
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models import pretrained
 from core.models.artifacts import Artifact
 from core.models.classifier import Classifier
@@ -59,7 +59,7 @@ class ImageNet(Domain):
     def classifier(self, name: str | None = None, device: str | None = None, watch: Watch | None = None) -> Classifier:
         name = name or self.classifier_names()[0]
         if name not in self.classifier_names():
-            raise BadInput(
+            raise InvalidInput(
                 f"ImageNet has no classifier called {name[:60]!r}; it has {', '.join(self.classifier_names())}."
             )
         if self.is_local(name):
@@ -87,13 +87,13 @@ class ImageNet(Domain):
         folder = self._folder()
         count = len(folder.labeled if split == "test" else folder.unlabeled)
         if not 0 <= index < count:
-            raise BadInput(f"{split} holds the images 0 to {count - 1} now; there is no {index}.")
+            raise InvalidInput(f"{split} holds the images 0 to {count - 1} now; there is no {index}.")
         return read_image(folder.labeled[index][0] if split == "test" else folder.unlabeled[index])
 
     def missing(self) -> str | None:
         if self.splits():
             return None
-        return f"No images of yours are here yet; put some into {files.shown(data_root() / 'imagenet')}, or upload one."
+        return f"No images of yours are here yet; put some into {files.display_path(data_root() / 'imagenet')}, or upload one."
 
     def notices(self) -> tuple[Notice, ...]:
         taken = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core import files
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 # What the columns are called, without anything but letters; the first that is there counts.
 FILE_COLUMNS = tuple(
@@ -89,7 +89,7 @@ class Names:
         self.exact: dict[str, Path] = {}
         self.loose: dict[str, list[Path]] = defaultdict(list)
         for path in images:
-            name = unicodedata.normalize("NFC", files.shown(path.relative_to(folder).as_posix()))
+            name = unicodedata.normalize("NFC", files.display_path(path.relative_to(folder).as_posix()))
             self.exact[name] = path
             parts = name.split("/")
             for start in range(len(parts)):
@@ -121,12 +121,12 @@ def read_table(path: Path, names: Names, class_number: Callable[[str], int]) -> 
     Args:
         path: the file.
         names: the images that it may name.
-        class_number: the class of a name or number; raises BadInput where there is none.
+        class_number: the class of a name or number; raises InvalidInput where there is none.
     """
     table = Table()
     try:
         rows = _rows(decode(files.read_bytes(path, files.MAX_TEXT)))
-    except (BadInput, csv.Error) as error:
+    except (InvalidInput, csv.Error) as error:
         table.troubles.append(str(error).rstrip("."))
         return table
     columns, first = _columns(rows, names)
@@ -225,6 +225,6 @@ def _label(word: str, class_number: Callable[[str], int]) -> int | str | None:
     for text in tries:
         try:
             return class_number(text)
-        except BadInput as error:
+        except InvalidInput as error:
             sentence = str(error)
     return sentence.partition(";")[0].rstrip(".")

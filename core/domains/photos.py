@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core.domains.base import Domain, GalleryItem, Pixels, read_only
 from core.domains.image_folder import read_image
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 _SKIMAGE, _SKLEARN, _MATPLOTLIB = "skimage/data", "sklearn/datasets/images", "matplotlib/mpl-data/sample_data"
 PHOTOGRAPHS: dict[str, tuple[str, str]] = {
@@ -41,7 +41,7 @@ def photograph(name: str) -> Pixels:
     """One of the photographs in full, H×W×3; read only.
 
     Raises:
-        BadInput: the library that carries it is not installed whole.
+        InvalidInput: the library that carries it is not installed whole.
     """
     folder, file = PHOTOGRAPHS[name]
     package, _, inside = folder.partition("/")
@@ -51,7 +51,7 @@ def photograph(name: str) -> Pixels:
         if path.exists():
             pixels: Pixels = read_only(read_image(path))
             return pixels
-    raise BadInput(f"The photograph {file!r} of {package} is missing; install the requirements again.")
+    raise InvalidInput(f"The photograph {file!r} of {package} is missing; install the requirements again.")
 
 
 class Photos(Domain):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core import files
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # images N×H×W×C, classes N
 
@@ -33,21 +33,21 @@ def read(load: Callable[[], T], what: str, folder: Path) -> T | str:
     try:
         for path in folder.glob("*"):
             if not (path.is_file() or path.is_dir()):
-                raise BadInput(f"{files.shown(path)} is no file that can be read")
+                raise InvalidInput(f"{files.display_path(path)} is no file that can be read")
         return load()
     except Exception as error:  # a loader fails in as many ways as files are damaged
-        why = str(error) if isinstance(error, BadInput) else type(error).__name__
-        return f"The files of {what} in {files.shown(folder)} are damaged or incomplete ({why}); delete them and download it again."
+        why = str(error) if isinstance(error, InvalidInput) else type(error).__name__
+        return f"The files of {what} in {files.display_path(folder)} are damaged or incomplete ({why}); delete them and download it again."
 
 
 def checked(found: T | str) -> T:
     """What was read.
 
     Raises:
-        BadInput: nothing was.
+        InvalidInput: nothing was.
     """
     if isinstance(found, str):
-        raise BadInput(found)
+        raise InvalidInput(found)
     return found
 
 

@@ -120,7 +120,7 @@ def certify_image(
     """The promise for one image 1×C×H×W of [0, 1]; None where `on_progress` stopped it.
 
     Raises:
-        BadInput: the certificate is not for that classifier.
+        InvalidInput: the certificate is not for that classifier.
     """
     labels = torch.tensor([label])
     has_budget = "eps" in type(certificate).model_fields
@@ -176,7 +176,7 @@ def certify_set(
     """Certified and attacked accuracy of images N×C×H×W with labels int64 N; None where `on_progress` stopped it.
 
     Raises:
-        BadInput: the certificate is not for that classifier.
+        InvalidInput: the certificate is not for that classifier.
     """
     if "eps" not in type(certificate).model_fields:
         steps = _Steps(1, on_progress)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isnan
 
 from core.certify import Certificate
-from core.declaration import Parameter, shown
+from core.declaration import Parameter, format_value
 from core.evaluate.certification import CertifiedImage, CertifiedSet
 from core.evaluate.tables import Row, markdown
 
@@ -22,7 +22,7 @@ def set_rows(result: CertifiedSet, unit: str) -> list[Row]:
     """A row per budget, written in that unit: the certified share, and the one that stays right where there are attacks."""
     rows: list[Row] = []
     for number, (eps, share) in enumerate(zip(result.budgets, result.certified, strict=True)):
-        row: Row = {f"ε, {result.unit}": shown(float(eps), unit), "certified": str(share)}
+        row: Row = {f"ε, {result.unit}": format_value(float(eps), unit), "certified": str(share)}
         rows.append({**row, "right under attack": str(result.attacked[number])} if result.attacked else row)
     return rows
 
@@ -31,7 +31,7 @@ def image_rows(result: CertifiedImage, unit: str, classes: Sequence[str]) -> lis
     """A row per budget: lower bounds of the margin and the smallest margin under attack; for no budgets, one with the radius."""
     if not len(result.budgets):
         name = "–" if result.predicted < 0 else classes[result.predicted]
-        return [{"class": name, f"certified radius, {result.unit}": shown(result.radius, unit)}]
+        return [{"class": name, f"certified radius, {result.unit}": format_value(result.radius, unit)}]
     columns = dict(result.bounds) if len(result.bounds) > 1 else {}
     if result.bounds:
         columns["best bound"] = result.best_bound
@@ -39,7 +39,7 @@ def image_rows(result: CertifiedImage, unit: str, classes: Sequence[str]) -> lis
         columns["best attacked margin"] = result.attacked
     return [
         {
-            f"ε, {result.unit}": shown(float(eps), unit),
+            f"ε, {result.unit}": format_value(float(eps), unit),
             **{name: float(f"{values[number]:.4g}") for name, values in columns.items()},
         }
         for number, eps in enumerate(result.budgets)
@@ -49,7 +49,7 @@ def image_rows(result: CertifiedImage, unit: str, classes: Sequence[str]) -> lis
 def set_sentence(result: CertifiedSet, unit: str) -> str:
     """How many images are certified and stay right at the budget that `told_place` names."""
     place = result.told_place()
-    share, eps = result.certified[place], shown(float(result.budgets[place]), unit)
+    share, eps = result.certified[place], format_value(float(result.budgets[place]), unit)
     text = f"At ε {eps} ({result.unit}), {share.successes} of {share.count} images are certified"
     if result.attacked:
         left = result.attacked[place].successes
@@ -80,12 +80,14 @@ def image_sentence(result: CertifiedImage, unit: str, classes: Sequence[str], la
         certified = "the certificate works out no radius"
     else:
         certified = (
-            f"certified up to {least}ε {shown(radius, unit)} ({result.unit})" if radius > 0 else "no ε is certified"
+            f"certified up to {least}ε {format_value(radius, unit)} ({result.unit})"
+            if radius > 0
+            else "no ε is certified"
         )
     text = f"The class is {name} ({true}); {certified}."
     if len(result.attacked):
         changed = [eps for eps, margin in zip(result.budgets, result.attacked, strict=True) if margin <= 0]
-        eps = shown(float(changed[0] if changed else result.budgets[-1]), unit)
+        eps = format_value(float(changed[0] if changed else result.budgets[-1]), unit)
         text += f" An attack at ε {eps} changes it." if changed else f" No attack tried up to ε {eps} changes it."
     return text
 
@@ -108,7 +110,7 @@ def report(
         attacks: titles of those that were run; empty for none.
     """
     lines = [
-        f"Certificate: {certificate.described(parameters)}. {certificate.paper}.",
+        f"Certificate: {certificate.describe(parameters)}. {certificate.paper}.",
         f"Threat model: {certificate.threat_model}",
         *images,
         f"Attacks of the same threat model, white box: {attacks or 'none'}.",

@@ -16,7 +16,7 @@ from core.evaluate.plan import Plan
 from core.evaluate.running import describe_task
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.recipe.universal import Floats
@@ -36,12 +36,12 @@ def distribute(
         workers: of a local cluster; one a core without it. threads: of each worker on a CPU.
 
     Raises:
-        BadInput: Ray is not installed, or there is no such cluster; else as `evaluate`.
+        InvalidInput: Ray is not installed, or there is no such cluster; else as `evaluate`.
     """
     try:
         ray: Any = import_module("ray")  # optional, and slow to import
     except ImportError:
-        raise BadInput("Ray is not installed here; install requirements-ray.txt first.") from None
+        raise InvalidInput("Ray is not installed here; install requirements-ray.txt first.") from None
     _check_address(address)
     run.check_images()
     plan, pending, total = run.plan, *run.pending()
@@ -58,7 +58,7 @@ def distribute(
             configure_logging=False,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BadInput(f"There is no Ray cluster at {quoted(address)}: {error}.") from error
+        raise InvalidInput(f"There is no Ray cluster at {quoted(address)}: {error}.") from error
     remote = ray.remote(max_retries=-1)(_compute).options(num_gpus=1 if _has_gpus(ray) else 0)
     text = plan.resolved().to_json()
     try:
@@ -97,7 +97,7 @@ def _check_address(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, OverflowError) as error:
-        raise BadInput(f"There is no Ray cluster at {quoted(address)}: {error}.") from error
+        raise InvalidInput(f"There is no Ray cluster at {quoted(address)}: {error}.") from error
 
 
 def _has_gpus(ray: Any) -> bool:

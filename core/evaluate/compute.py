@@ -15,7 +15,7 @@ from core import images as image_files
 from core.domains import Domain
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, judged_defenses
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.recipe.engine import attacked_classifier, craft_batch, judge_batch
 from core.recipe.stopwatch import OnStep
@@ -72,7 +72,7 @@ def sample_indices(plan: Plan, split: str | None = None, count: int | None = Non
     """The indices of the plan's images in their split, in the order in which they are evaluated.
 
     Raises:
-        BadInput: the data set is not here, or holds fewer images.
+        InvalidInput: the data set is not here, or holds fewer images.
     """
     domain = domains.get(plan.domain)
     return domain.drawn(count or plan.n_images, split or plan.split, plan.seed)
@@ -103,12 +103,12 @@ def train_task(plan: Plan, task: Task, load: Loader, on_step: OnStep | None = No
 
     Raises:
         Stopped: `on_step` stopped it.
-        BadInput: the plan has no target.
+        InvalidInput: the plan has no target.
     """
     domain, attack = domains.get(plan.domain), plan.built_attacks[task.attack]
     target = _target(plan, domain)
     if target is None:
-        raise BadInput(f"{attack.title} needs a target in an evaluation; choose a class.")
+        raise InvalidInput(f"{attack.title} needs a target in an evaluation; choose a class.")
     model = attacked_model(plan, task, load)
     universal = train_universal(attack, model, domain, target, seed=plan.seed, on_step=on_step)
     if universal.stopped:

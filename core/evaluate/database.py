@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.disk import reason
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -48,7 +48,7 @@ class Database:
             query_timeout: seconds that one query may take.
 
         Raises:
-            BadInput: there is no such run, or its file is no run, damaged, locked, or not to be read.
+            InvalidInput: there is no such run, or its file is no run, damaged, locked, or not to be read.
         """
         self.path, self.query_timeout = path, query_timeout
         self._deadline = float("inf")
@@ -65,8 +65,8 @@ class Database:
                 for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
                     self.connection.execute(f"PRAGMA {pragma}")
             if {tuple(row) for row in self.query(_TABLES, most=len(_expected()))} != _expected():
-                raise BadInput(damaged(path))
-        except BadInput:
+                raise InvalidInput(damaged(path))
+        except InvalidInput:
             self.close()
             raise
 
@@ -77,7 +77,7 @@ class Database:
         """The rows that a query gives.
 
         Raises:
-            BadInput: there are more than `most`, which a run never has, it takes too long, or the file cannot be read.
+            InvalidInput: there are more than `most`, which a run never has, it takes too long, or the file cannot be read.
         """
         self._deadline = time.monotonic() + self.query_timeout
         try:
@@ -86,7 +86,7 @@ class Database:
         finally:
             self._deadline = float("inf")
         if len(rows) > most:
-            raise BadInput(damaged(self.path))
+            raise InvalidInput(damaged(self.path))
         return rows
 
     @contextmanager
@@ -94,7 +94,7 @@ class Database:
         """A transaction, whole or not at all.
 
         Raises:
-            BadInput: the file cannot be written; what was stored before is still there.
+            InvalidInput: the file cannot be written; what was stored before is still there.
         """
         with self.translate_errors(writing=True):
             self.connection.execute("PRAGMA query_only = OFF")
@@ -121,14 +121,14 @@ class Database:
         try:
             yield
         except (sqlite3.Error, UnicodeError, MemoryError) as error:
-            raise BadInput(self._sentence(error, writing)) from error
+            raise InvalidInput(self._sentence(error, writing)) from error
 
     def _sentence(self, error: Exception, writing: bool) -> str:
         run = f"The run {quoted(self.path.stem)}"
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         try:
             gone = _identity(self.path) != self._identity
-        except BadInput:
+        except InvalidInput:
             gone = True
         if gone:
             return f"{run} was deleted while it was in use; start it again to compute it anew."
@@ -165,7 +165,7 @@ def create(path: Path, meta: dict[str, Any]) -> None:
     """Write a run's file with nothing done, whole or not at all; whoever was first keeps theirs.
 
     Raises:
-        BadInput: it cannot be written there.
+        InvalidInput: it cannot be written there.
     """
     partial = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.part")
     try:
@@ -179,7 +179,7 @@ def create(path: Path, meta: dict[str, Any]) -> None:
                 left.unlink(missing_ok=True)
         _move(partial, path)
     except (OSError, sqlite3.Error) as error:
-        raise BadInput(f"The run cannot be kept in {path.parent}: {reason(error)}") from error
+        raise InvalidInput(f"The run cannot be kept in {path.parent}: {reason(error)}") from error
     finally:
         with suppress(OSError):  # it could not be made either
             _sweep(partial)
@@ -219,12 +219,14 @@ def _identity(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except PermissionError:
-        raise BadInput(f"The run {quoted(path.stem)} may not be read here; ask whoever owns {path.parent}.") from None
+        raise InvalidInput(
+            f"The run {quoted(path.stem)} may not be read here; ask whoever owns {path.parent}."
+        ) from None
     except (OSError, ValueError):  # ValueError: a name with a zero in it
         linked = "; its file is a link to one that is not there" if os.path.islink(path) else ""
-        raise BadInput(f"There is no run called {quoted(path.stem)}{linked}.") from None
+        raise InvalidInput(f"There is no run called {quoted(path.stem)}{linked}.") from None
     if not stat.S_ISREG(status.st_mode):
-        raise BadInput(f"{quoted(path.name)} is no file with results; delete it, or move it out of {path.parent}.")
+        raise InvalidInput(f"{quoted(path.name)} is no file with results; delete it, or move it out of {path.parent}.")
     return status.st_dev, status.st_ino
 
 

@@ -12,7 +12,7 @@ from core.attacks import Attack
 from core.cancellation import Cancelled
 from core.evaluate.proportion import Proportion
 from core.evaluate.transfer import BatchSteps, Classes, Classifiers, Stopped, batches, check_classifiers, predict
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.progress import OnProgress
 
 MAX_EPS = 12
@@ -72,7 +72,7 @@ def accuracy_by_eps(
         The predictions of all whole batches; None where it was stopped before the first one was done.
 
     Raises:
-        BadInput: an attack has no eps or two have the same one, or the classifiers, images or labels do not fit each other.
+        InvalidInput: an attack has no eps or two have the same one, or the classifiers, images or labels do not fit each other.
     """
     ordered = by_eps(attacks)
     values = [eps_of(attack) for attack in ordered]
@@ -105,12 +105,12 @@ def by_eps(attacks: Sequence[Attack]) -> list[Attack]:
     """The attacks in rising order of their eps.
 
     Raises:
-        BadInput: there are none or too many, one has no eps or none above 0, or two have the same one.
+        InvalidInput: there are none or too many, one has no eps or none above 0, or two have the same one.
     """
     ordered = sorted(attacks, key=eps_of)
     values = [eps_of(attack) for attack in ordered]
     if not 1 <= len(values) <= MAX_EPS or len(set(values)) < len(values) or values[0] <= 0:
-        raise BadInput(
+        raise InvalidInput(
             f"Give 1 to {MAX_EPS} different values of eps above 0; eps 0 is the clean image and always there."
         )
     return ordered
@@ -120,9 +120,11 @@ def eps_of(attack: Attack) -> float:
     """The attack's eps.
 
     Raises:
-        BadInput: it has none.
+        InvalidInput: it has none.
     """
     value = attack.values().get("eps")
     if not isinstance(value, int | float):
-        raise BadInput(f"{attack.title} has no eps, so there is no curve; choose an attack with an eps, such as PGD.")
+        raise InvalidInput(
+            f"{attack.title} has no eps, so there is no curve; choose an attack with an eps, such as PGD."
+        )
     return float(value)

@@ -16,7 +16,7 @@ def at_each_eps(methods: Sequence[Method], eps: Sequence[str], domain: str = "ph
         eps: as a person writes them, '8/255' or '0.03'.
 
     Raises:
-        BadInput: an attack does not take its parameters.
+        InvalidInput: an attack does not take its parameters.
     """
     result = []
     for method in methods:

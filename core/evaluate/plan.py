@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from core import attacks, detectors, domains
 from core.attacks.base import Attack
 from core.detectors import Detector
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.recipe.columns import (
     Columns,
     Method,
@@ -47,7 +47,7 @@ class Plan(JsonSpec):
         save_images: the attacked images that are kept, of the first so many.
 
     Raises:
-        BadInput: it names something outside the registries or a value out of range, or nothing is chosen.
+        InvalidInput: it names something outside the registries or a value out of range, or nothing is chosen.
     """
 
     what: ClassVar[str] = "an evaluation"
@@ -90,11 +90,11 @@ class Plan(JsonSpec):
         domain = domains.get(self.domain)
         for name in (*self.classifiers, *([self.crafted_on] if self.crafted_on else [])):
             if name not in domain.classifier_names():
-                raise BadInput(
+                raise InvalidInput(
                     f"{domain.title} has no classifier called {quoted(name)}; it has {', '.join(domain.classifier_names())}."
                 )
         if self.crafted_on and self.attacker != "grey":
-            raise BadInput(
+            raise InvalidInput(
                 "An attack that is crafted on another classifier is a black box: it knows no defense. Choose the attacker 'grey'."
             )
         if self.target:
@@ -136,10 +136,10 @@ class Plan(JsonSpec):
         return "no attack" if number == NO_ATTACK else describe_attack(self.domain, self.attacks[number])
 
     def defense_title(self, number: int) -> str:
-        return "no defense" if number == NO_DEFENSE else self.systems[number].described()
+        return "no defense" if number == NO_DEFENSE else self.systems[number].describe()
 
     def detector_title(self, number: int) -> str:
-        return self.built_detectors[number].described()
+        return self.built_detectors[number].describe()
 
     @property
     def name(self) -> str:

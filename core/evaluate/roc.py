@@ -12,7 +12,7 @@ from scipy.special import expit
 from scipy.stats import rankdata
 
 from core.evaluate.proportion import Z
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 Values = npt.NDArray[np.floating]
 
@@ -33,10 +33,10 @@ def roc(clean: Values, attacked: Values) -> Roc:
     """The curve of scores of clean and of attacked images, and its area's interval (`delong`).
 
     Raises:
-        BadInput: one of them is empty.
+        InvalidInput: one of them is empty.
     """
     if not len(clean) or not len(attacked):
-        raise BadInput("A ROC curve needs scores of clean and of attacked images; one of them has none.")
+        raise InvalidInput("A ROC curve needs scores of clean and of attacked images; one of them has none.")
     from sklearn.metrics import roc_curve  # here: scikit-learn takes seconds to import
 
     truth = np.concatenate([np.zeros(len(clean)), np.ones(len(attacked))])

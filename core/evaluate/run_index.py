@@ -12,7 +12,7 @@ from core.evaluate import database
 from core.evaluate.database import ENDING, quoted
 from core.evaluate.plan import Plan
 from core.evaluate.store import RunStore, folder
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 LOCK_TIMEOUT = 0.5  # seconds that the list waits for others who write into a run
 QUERY_TIMEOUT = 1.0  # seconds that the list waits for what a run holds
@@ -65,10 +65,10 @@ def _summary(name: str) -> RunSummary | None:
         return _cache[key]
     try:
         if not _encodable(name):
-            raise BadInput(f"The file name {quoted(name)} is not UTF-8; rename the file to open the run.")
+            raise InvalidInput(f"The file name {quoted(name)} is not UTF-8; rename the file to open the run.")
         with RunStore(path, LOCK_TIMEOUT, QUERY_TIMEOUT) as run:
             summary = RunSummary(name, run.plan, run.started_at, *run.progress(), target.st_size, owner=run.owner)
-    except BadInput as error:
+    except InvalidInput as error:
         if not os.path.lexists(path):
             return None
         return RunSummary(name, None, target.st_mtime, 0, 0, target.st_size, str(error))
@@ -83,7 +83,7 @@ def open_run(name: str) -> RunStore:
     """The run of that name.
 
     Raises:
-        BadInput: there is none, or it is damaged.
+        InvalidInput: there is none, or it is damaged.
     """
     return RunStore(_path(name))
 
@@ -92,13 +92,13 @@ def delete(name: str) -> None:
     """Delete a run for good, with everything that an interrupted one left beside its file.
 
     Raises:
-        BadInput: it may not be deleted.
+        InvalidInput: it may not be deleted.
     """
     path = _path(name)
     try:
         database.remove(path)
     except OSError as error:
-        raise BadInput(
+        raise InvalidInput(
             f"The run {quoted(name)} could not be deleted: {error.strerror}. Delete {quoted(path.name)} in {folder()} by hand."
         ) from error
 
@@ -118,5 +118,5 @@ def _path(name: str) -> Path:
     except UnicodeEncodeError:
         length = 0
     if not name or not 0 < length <= 255 or "\0" in name or Path(name).name != name or name.startswith("."):
-        raise BadInput(f"There is no run called {quoted(name)}.")
+        raise InvalidInput(f"There is no run called {quoted(name)}.")
     return folder() / f"{name}{ENDING}"

@@ -19,7 +19,7 @@ from core.evaluate.compute import Ints
 from core.evaluate.database import Database, damaged, quoted
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, TaskKind, task_count, task_kinds, tasks
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe.universal import Floats
 
 VERSION = 2
@@ -65,14 +65,14 @@ class RunReader:
             query_timeout: seconds that one query may take.
 
         Raises:
-            BadInput: there is none, or its file is damaged.
+            InvalidInput: there is none, or its file is damaged.
         """
         self.path = path
         self.database = Database(path, lock_timeout, query_timeout)
         try:
             query = f"SELECT key, value FROM meta WHERE key IN ({', '.join('?' * len(_META))})"
             self._parse_meta(dict(self.database.query(query, _META)))
-        except BadInput:
+        except InvalidInput:
             self.close()
             raise
         except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError, AttributeError) as error:
@@ -82,13 +82,15 @@ class RunReader:
     def _parse_meta(self, meta: dict[str, Any]) -> None:
         """Take over what the file says about itself; whatever does not fit together is damage."""
         if meta["version"] != VERSION:
-            raise BadInput(f"The run {quoted(self.path.stem)} was written by another version of Mirage; run it again.")
+            raise InvalidInput(
+                f"The run {quoted(self.path.stem)} was written by another version of Mirage; run it again."
+            )
         if not isinstance(meta["plan"], str) or len(meta["plan"]) > 1_000_000:
             raise self._damaged()
         try:
             self.plan = Plan.from_json(meta["plan"])
-        except BadInput as error:
-            raise BadInput(f"The plan of the run {quoted(self.path.stem)} cannot be used: {error}") from error
+        except InvalidInput as error:
+            raise InvalidInput(f"The plan of the run {quoted(self.path.stem)} cannot be used: {error}") from error
         n_images = self.plan.n_images
         self.indices: npt.NDArray[np.int64] = self._values(meta["indices"], "<i8", n_images).astype(np.int64)
         self.labels: npt.NDArray[np.int64] = self._values(meta["labels"], "<i8", n_images).astype(np.int64)
@@ -182,7 +184,7 @@ class RunReader:
         """Seconds that the stored tasks of each kind took together, and how many there are.
 
         Raises:
-            BadInput: there are tasks that the plan does not have.
+            InvalidInput: there are tasks that the plan does not have.
         """
         rows = self.database.query(
             "SELECT classifier, attack, known_defense, batch IS NULL, sum(seconds), count(*), min(batch), max(batch), "
@@ -266,5 +268,5 @@ class RunReader:
             raise self._damaged()
         return values
 
-    def _damaged(self) -> BadInput:
-        return BadInput(damaged(self.path))
+    def _damaged(self) -> InvalidInput:
+        return InvalidInput(damaged(self.path))

@@ -57,7 +57,7 @@ def evaluate(
         True when all tasks are done, False when it was stopped.
 
     Raises:
-        BadInput: data or weights are missing or others than the run started with, an attack does not fit its images, the disk is
+        InvalidInput: data or weights are missing or others than the run started with, an attack does not fit its images, the disk is
             full. What was stored stays.
     """
     run.check_images()

@@ -19,7 +19,7 @@ from core.evaluate.database import ENDING, quoted
 from core.evaluate.plan import Plan
 from core.evaluate.run_reader import VERSION, RunReader
 from core.evaluate.tasks import Task
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 
 
@@ -39,7 +39,7 @@ class RunStore(RunReader):
             owner: who starts it; '' for the command line.
 
         Raises:
-            BadInput: its file is damaged or holds another plan; the data are not here; it cannot be written there.
+            InvalidInput: its file is damaged or holds another plan; the data are not here; it cannot be written there.
         """
         plan = plan.resolved()
         path = path or folder() / f"{plan.name}{ENDING}"
@@ -60,14 +60,14 @@ class RunStore(RunReader):
         run = cls(path)
         if run.plan != plan:
             run.close()
-            raise BadInput(f"{path} holds another evaluation; choose another file, or delete it.")
+            raise InvalidInput(f"{path} holds another evaluation; choose another file, or delete it.")
         return run
 
     def add(self, task: Task, result: TaskResult) -> None:
         """Store what a task computed, whole or not at all.
 
         Raises:
-            BadInput: the disk is full or the file is damaged; what was stored before is still there.
+            InvalidInput: the disk is full or the file is damaged; what was stored before is still there.
         """
         with self.database.writing() as connection:
             connection.execute(
@@ -120,14 +120,16 @@ class RunStore(RunReader):
         """Make sure that the images of this run are those that are here now.
 
         Raises:
-            BadInput: the data set is not on this machine, or is another one than this run started with.
+            InvalidInput: the data set is not on this machine, or is another one than this run started with.
         """
         domain = domains.get(self.plan.domain)
         if self.plan.split not in domain.splits():
-            raise BadInput(domain.missing() or f"{domain.title} has no images in {self.plan.split!r} here.")
+            raise InvalidInput(domain.missing() or f"{domain.title} has no images in {self.plan.split!r} here.")
         labels = domain.labels(self.plan.split)
         if int(self.indices.max()) >= len(labels) or not np.array_equal(labels[self.indices], self.labels):
-            raise BadInput(f"The images of {domain.title} here are not those that {quoted(self.path.stem)} began with.")
+            raise InvalidInput(
+                f"The images of {domain.title} here are not those that {quoted(self.path.stem)} began with."
+            )
 
     def check_classifier(self, number: int, classifier: Classifier) -> None:
         """Make sure that the plan's classifier of that number is the one that this run started with; the first one is remembered.
@@ -135,7 +137,7 @@ class RunStore(RunReader):
         A file of weights may be another one today under the same name.
 
         Raises:
-            BadInput: it is another one, or the run holds results but no fingerprint.
+            InvalidInput: it is another one, or the run holds results but no fingerprint.
         """
         logits = fingerprint(classifier).astype("<f4")
         key = f"classifier {number}"
@@ -148,7 +150,7 @@ class RunStore(RunReader):
         # Another device or number of threads rounds differently; other weights differ by more.
         tolerance = 0.01 * float(np.abs(logits).max())
         if expected.size != logits.size or not np.allclose(expected, logits.ravel(), rtol=0, atol=tolerance):
-            raise BadInput(
+            raise InvalidInput(
                 f"{classifier.title} is not the classifier here that {quoted(self.path.stem)} began with: its weights are others now. "
                 "Delete the run to begin anew."
             )

@@ -14,7 +14,7 @@ from core.attacks import Attack, Step
 from core.cancellation import Cancelled
 from core.evaluate.proportion import Proportion
 from core.images import quantise
-from core.inputs import BadInput, check_labels, check_logits
+from core.inputs import InvalidInput, check_labels, check_logits
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.recipe.engine import craft_batch
@@ -94,7 +94,7 @@ def transfer_accuracy(
         The predictions of all whole batches; None where it was stopped before the first one was done.
 
     Raises:
-        BadInput: the classifiers, images or labels do not fit each other, or the attack makes one change for all images.
+        InvalidInput: the classifiers, images or labels do not fit each other, or the attack makes one change for all images.
     """
     check_classifiers(attack, classifiers, images, labels)
     models, clean, attacked = list(classifiers.values()), [], []
@@ -169,7 +169,7 @@ def predict(classifier: Classifier, images: Tensor) -> Classes:
     """The predicted classes of images N×C×H×W as 8-bit files, N.
 
     Raises:
-        BadInput: the logits are not finite.
+        InvalidInput: the logits are not finite.
     """
     logits = classifier(quantise(images).to(classifier.device))
     check_logits(logits)
@@ -181,18 +181,18 @@ def check_classifiers(attack: Attack, classifiers: Classifiers, images: Tensor, 
     """Refuse what cannot be compared.
 
     Raises:
-        BadInput: there are no classifiers or too many, they are not of one form, or the attack makes one change for all images.
+        InvalidInput: there are no classifiers or too many, they are not of one form, or the attack makes one change for all images.
     """
     if not 1 <= len(classifiers) <= MAX_CLASSIFIERS:
-        raise BadInput(f"Choose 1 to {MAX_CLASSIFIERS} classifiers; {len(classifiers)} were given.")
+        raise InvalidInput(f"Choose 1 to {MAX_CLASSIFIERS} classifiers; {len(classifiers)} were given.")
     if attack.universal:
-        raise BadInput(f"{attack.title} makes one change for all images; choose an attack on single images.")
+        raise InvalidInput(f"{attack.title} makes one change for all images; choose an attack on single images.")
     if not len(images):
-        raise BadInput("There are no images to attack; ask for at least one.")
+        raise InvalidInput("There are no images to attack; ask for at least one.")
     first = next(iter(classifiers.values()))
     for other in classifiers.values():
         if (other.size, other.channels, len(other.classes)) != (first.size, first.channels, len(first.classes)):
-            raise BadInput(
+            raise InvalidInput(
                 f"{other.title} takes other images or knows other classes than {first.title}; choose classifiers of one form."
             )
     check_labels(labels, len(images), len(first.classes))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from core.explain.layers import Layer, as_maps, channels_last
-from core.inputs import BadInput, owned
+from core.inputs import InvalidInput, owned
 from core.models.classifier import Classifier
 from core.models.copying import twin
 
@@ -122,13 +122,15 @@ def class_maps(
     positive is all zero.
 
     Raises:
-        BadInput: there is no such method, or it cannot work on that layer.
+        InvalidInput: there is no such method, or it cannot work on that layer.
         Stopped: `watch` said so.
     """
     if method not in METHODS:
-        raise BadInput(f"There is no class map called {method[:60]!r}; there are {', '.join(METHODS)}.")
+        raise InvalidInput(f"There is no class map called {method[:60]!r}; there are {', '.join(METHODS)}.")
     if len(classes) != len(images) or any(not 0 <= number < len(classifier.classes) for number in classes):
-        raise BadInput(f"A class map needs one class for each image, a number from 0 to {len(classifier.classes) - 1}.")
+        raise InvalidInput(
+            f"A class map needs one class for each image, a number from 0 to {len(classifier.classes) - 1}."
+        )
     with torch.inference_mode(False), torch.enable_grad():
         batch = owned(images, classifier.device, torch.float32).clone()
         if METHODS[method].anywhere:
@@ -166,11 +168,11 @@ def _library(network: _Ticking, batch: Tensor, classes: Sequence[int], method: s
     library = _methods()
     module = network.classifier.network.get_submodule(layer.name)
     if method == "eigencam" and layer.height * layer.width > POSITIONS:
-        raise BadInput(
+        raise InvalidInput(
             f"EigenCAM looks at maps of up to 64 × 64; {layer.name} makes {layer.height} × {layer.width}. Take a deeper layer."
         )
     if method == "scorecam" and 8 * layer.channels * batch[0].numel() > MOST:
-        raise BadInput(
+        raise InvalidInput(
             f"Score-CAM on the {layer.channels} channels of {layer.name} needs too much memory; take another layer."
         )
     further = {"ablation_layer": library.Zeroed(), "batch_size": BATCH} if method == "ablationcam" else {}
@@ -281,7 +283,7 @@ def _guided(classifier: Classifier, batch: Tensor, classes: Sequence[int]) -> Ma
         logits = classifier(batch)
         (slope,) = torch.autograd.grad(logits[torch.arange(len(batch)), list(classes)].sum(), batch)
     if not guide.met:
-        raise BadInput("Guided backprop needs ReLUs, and this classifier has none; take another method.")
+        raise InvalidInput("Guided backprop needs ReLUs, and this classifier has none; take another method.")
     strength = slope.abs().amax(1)
     top = torch.quantile(strength.flatten(1), 0.995, dim=1).clamp(min=torch.finfo(strength.dtype).tiny)
     scaled: Maps = (strength / top[:, None, None]).clamp(0, 1).cpu().numpy()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.inputs import BadInput, owned
+from core.inputs import InvalidInput, owned
 from core.models.classifier import Classifier
 from core.threads import spread
 
@@ -107,18 +107,18 @@ def plane(clean: Tensor, adversarial: Tensor, third: Tensor) -> Plane:
     """The plane through three images 1×C×H×W; the first direction goes from clean to adversarial (Gram and Schmidt).
 
     Raises:
-        BadInput: two of them are the same, or all three lie on one line.
+        InvalidInput: two of them are the same, or all three lie on one line.
     """
     toward, aside = (adversarial - clean).double(), (third - clean).double()
     length = float(toward.norm())
     if length == 0:
-        raise BadInput("The attack changed nothing, so there is no plane through both images.")
+        raise InvalidInput("The attack changed nothing, so there is no plane through both images.")
     first = toward / length
     along = float((aside * first).sum())
     rest = aside - along * first
     height = float(rest.norm())
     if height < 1e-6 * max(1.0, float(aside.norm())):
-        raise BadInput("The third image lies on the line through the other two; choose another one.")
+        raise InvalidInput("The third image lies on the line through the other two; choose another one.")
     second = rest / height
     return Plane(first.float(), second.float(), ((0.0, 0.0), (length, 0.0), (along, height)))
 

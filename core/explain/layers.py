@@ -9,7 +9,7 @@ from math import isqrt
 import torch
 from torch import Tensor, nn
 
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.models.copying import twin
 
@@ -35,7 +35,7 @@ def as_maps(output: Tensor) -> Tensor:
     """A layer's output as maps N×C×h×w: also of tokens N×L×C (a class token is left out) and of N×h×w×C.
 
     Raises:
-        BadInput: it is neither.
+        InvalidInput: it is neither.
     """
     if output.dim() == 3:
         count = output.shape[1]
@@ -45,7 +45,7 @@ def as_maps(output: Tensor) -> Tensor:
             return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
     if output.dim() == 4:
         return output.permute(0, 3, 1, 2) if channels_last(output) else output
-    raise BadInput("This layer makes no maps; choose another one.")
+    raise InvalidInput("This layer makes no maps; choose another one.")
 
 
 def channels_last(output: Tensor) -> bool:
@@ -73,7 +73,7 @@ def layers(classifier: Classifier) -> tuple[Layer, ...]:
             return
         try:
             maps = as_maps(output)
-        except BadInput:
+        except InvalidInput:
             return
         _, channels, height, width = maps.shape
         if min(height, width) >= 2 and height == width:
@@ -123,12 +123,12 @@ def layer(found: Sequence[Layer], name: str) -> Layer:
     """The layer of that name.
 
     Raises:
-        BadInput: the classifier has none.
+        InvalidInput: the classifier has none.
     """
     for one in found:
         if one.name == name:
             return one
-    raise BadInput(f"This classifier has no layer called {name[:60]!r} that makes maps.")
+    raise InvalidInput(f"This classifier has no layer called {name[:60]!r} that makes maps.")
 
 
 @torch.no_grad()
@@ -136,7 +136,7 @@ def feature_maps(classifier: Classifier, names: Sequence[str], images: Tensor) -
     """What each of those layers makes of images N×C×H×W in [0, 1]: N×channels×h×w by the layer's name, on the CPU.
 
     Raises:
-        BadInput: a layer makes no maps.
+        InvalidInput: a layer makes no maps.
     """
     network = twin(classifier.one_draw())
     kept: dict[str, Tensor] = {}

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from core import domains
 from core.disk import data_root
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models import artifacts
 from core.models.artifacts import Artifact
 from core.models.cards import Card
@@ -51,14 +51,14 @@ class Convolutional(nn.Module):
     side of CIFAR-10's images whatever was in them: the edge told it where it was.
 
     Raises:
-        BadInput: the classifier's convolutions are not one sequence.
+        InvalidInput: the classifier's convolutions are not one sequence.
     """
 
     def __init__(self, classifier: Classifier, width: int = 24) -> None:
         super().__init__()
         features = getattr(classifier.network, "features", None)
         if not isinstance(features, nn.Sequential):
-            raise BadInput(f"{classifier.title} has no sequence of convolutions that masks could be made from.")
+            raise InvalidInput(f"{classifier.title} has no sequence of convolutions that masks could be made from.")
         # In a tuple: these weights are the classifier's and do not belong to this network.
         self._eyes = (features, classifier.mean, classifier.std)
         with torch.no_grad():
@@ -191,20 +191,20 @@ def find(domain: str, form: Kind, wanted: float) -> str:
     """The name of a domain's generator of that kind and β.
 
     Raises:
-        BadInput: there is none.
+        InvalidInput: there is none.
     """
     for name in names(domain):
         about = card(name)
         if about.architecture == form and beta(about) == wanted:
             return name
-    raise BadInput(f"There are no attention masks of kind {form!r} with β {wanted:g} for {domain!r}.")
+    raise InvalidInput(f"There are no attention masks of kind {form!r} with β {wanted:g} for {domain!r}.")
 
 
 def card(name: str) -> Card:
     """The card of the mask generator of that name.
 
     Raises:
-        BadInput: there is none.
+        InvalidInput: there is none.
     """
     return artifacts.find_artifact("mask_generator", name).card
 
@@ -229,7 +229,7 @@ def load(name: str, device: str = "cpu") -> Attention:
     """A trained generator with its reader, on `device`; loaded once.
 
     Raises:
-        BadInput: there is none of that name, or its file does not fit its card.
+        InvalidInput: there is none of that name, or its file does not fit its card.
     """
     return _loaded(artifacts.find_artifact("mask_generator", name).name, str(data_root()), device)
 
@@ -243,12 +243,12 @@ def load_attention(artifact: Artifact, device: str = "cpu") -> Attention:
     """The generator and its reader of that artifact, on `device`.
 
     Raises:
-        BadInput: its classifier is not there, or its file does not fit its card.
+        InvalidInput: its classifier is not there, or its file does not fit its card.
     """
     about = artifact.card
     classifier = domains.get(about.domain).classifier(about.trained_against, device)
     if (about.channels, about.size) != (classifier.channels, classifier.size):
-        raise BadInput(
+        raise InvalidInput(
             f"The masks {artifact.name} are for images of {about.size}×{about.size} pixels and {about.channels} channels; "
             f"their classifier takes {classifier.size}×{classifier.size} and {classifier.channels}."
         )

@@ -37,7 +37,7 @@ def noise_by_depth(
     NaN where what the clean image gives is all zero.
 
     Raises:
-        BadInput: a layer makes no maps.
+        InvalidInput: a layer makes no maps.
     """
     batch = torch.cat([clean, *others.values()]).to(classifier.device)
     maps = feature_maps(classifier, names, batch)

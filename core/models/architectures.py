@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models.copying import first_line
 from core.models.denoisers import Autoencoder, DUNet, KernelPredictionNet
 from core.models.networks import VGG, AlexNet, DigitA, DigitB, SEResNet, SmallCNN, TwoLayerNetwork, WhitenedResNet
@@ -40,13 +40,13 @@ class Architectures:
         A classifier maps normalized images to logits N×K; a denoiser maps images N×C×H×W in [0, 1] to images of that shape.
 
         Raises:
-            BadInput: something else has that name.
+            InvalidInput: something else has that name.
         """
 
         def add(builder: Builder) -> Builder:
             held = self.entries.get(name)
             if held is not None and _origin(held[1]) != _origin(builder):
-                raise BadInput(f"There is an architecture called {quoted(name)} already; choose another name.")
+                raise InvalidInput(f"There is an architecture called {quoted(name)} already; choose another name.")
             self.entries[name] = (kind, builder)
             return builder
 
@@ -64,18 +64,18 @@ class Architectures:
         """A network with fresh weights.
 
         Raises:
-            BadInput: there is no such architecture of that kind, or its own code fails.
+            InvalidInput: there is no such architecture of that kind, or its own code fails.
         """
         if self.kind(name) != kind:
-            raise BadInput(f"No {kind.replace('_', ' ')} has the architecture {quoted(name)}.")
+            raise InvalidInput(f"No {kind.replace('_', ' ')} has the architecture {quoted(name)}.")
         try:
             network = self.entries[name][1](shape)
-        except BadInput:
+        except InvalidInput:
             raise
         except Exception as error:  # a plugin's own code runs here
-            raise BadInput(f"The architecture {quoted(name)} cannot be built: {first_line(error)}.") from error
+            raise InvalidInput(f"The architecture {quoted(name)} cannot be built: {first_line(error)}.") from error
         if not isinstance(network, nn.Module):
-            raise BadInput(f"The architecture {quoted(name)} makes a {type(network).__name__}, no torch.nn.Module.")
+            raise InvalidInput(f"The architecture {quoted(name)} makes a {type(network).__name__}, no torch.nn.Module.")
         return network
 
 

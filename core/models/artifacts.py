@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from core import files
 from core.disk import data_root, write_whole
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models.architectures import ARCHITECTURES, Kind, Shape
 from core.models.cards import Card, parse_card, read_card
 from core.models.classifier import Classifier
@@ -66,19 +66,19 @@ def find_artifact(kind: Kind, name: str) -> Artifact:
     """The artifact of that kind and name.
 
     Raises:
-        BadInput: there is none, its card is unusable, or nothing defines its architecture.
+        InvalidInput: there is none, its card is unusable, or nothing defines its architecture.
     """
     artifact = _index()[0].get((kind, name))
     if artifact is None:
         if _NAME.fullmatch(name) and (user_folder() / f"{name}.json").exists():
             artifact = read_artifact(user_folder(), name)  # says what is wrong with its card
         if artifact is None or artifact.card.kind != kind:
-            raise BadInput(
+            raise InvalidInput(
                 f"There is no {_words(kind)} called {quoted(name)}; none of that name ships, and there is no such card in "
-                f"{files.shown(user_folder())}."
+                f"{files.display_path(user_folder())}."
             )
     if not _known(artifact):
-        raise BadInput(_unknown_architecture(artifact))
+        raise InvalidInput(_unknown_architecture(artifact))
     return artifact
 
 
@@ -97,11 +97,13 @@ def read_artifact(folder: Path, name: str, *, shipped: bool = False) -> Artifact
     """The artifact of that name in a folder; of its files, the card alone is read.
 
     Raises:
-        BadInput: the card is missing, too large, not JSON, or a field is missing or wrong.
+        InvalidInput: the card is missing, too large, not JSON, or a field is missing or wrong.
     """
     path = folder / f"{name}.json"
     if not _NAME.fullmatch(name):
-        raise BadInput(f"{quoted(path.name)} is no name for a card; use up to 80 letters, digits, '-', '_' and '.'.")
+        raise InvalidInput(
+            f"{quoted(path.name)} is no name for a card; use up to 80 letters, digits, '-', '_' and '.'."
+        )
     return Artifact(name, folder, read_card(path), shipped)
 
 
@@ -109,21 +111,23 @@ def load_weights(artifact: Artifact, network: nn.Module) -> None:
     """Fill the network, in place, with the artifact's weights, as float32.
 
     Raises:
-        BadInput: the file is missing or damaged, is not the one that the card means, or has other tensors than the network.
+        InvalidInput: the file is missing or damaged, is not the one that the card means, or has other tensors than the network.
     """
     path = artifact.weights
     remedy = (
-        "check the repository out again" if artifact.shipped else f"copy it to {files.shown(artifact.folder)} again"
+        "check the repository out again"
+        if artifact.shipped
+        else f"copy it to {files.display_path(artifact.folder)} again"
     )
     files.check_regular(path, MAX_WEIGHTS)
     if _digest(path, files.stamp([path])) != artifact.card.sha256:
-        raise BadInput(
+        raise InvalidInput(
             f"The weights {path.name} are damaged, or not those of their card: the SHA-256 differs; {remedy}."
         )
     try:
         state = load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
-        raise BadInput(f"The weights {path.name} are damaged; {remedy}.") from error
+        raise InvalidInput(f"The weights {path.name} are damaged; {remedy}.") from error
     _check_tensors(state, network.state_dict(), f"The weights {path.name} do not fit {artifact.card.architecture!r}")
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
 
@@ -132,7 +136,7 @@ def load_classifier(artifact: Artifact, classes: tuple[str, ...], device: str = 
     """The classifier of an artifact, on `device`; its name there is the artifact's without that of its domain.
 
     Raises:
-        BadInput: its files are unusable, or do not fit each other or the classes.
+        InvalidInput: its files are unusable, or do not fit each other or the classes.
     """
     card = artifact.card
     with torch.inference_mode(False):
@@ -157,7 +161,7 @@ def build_network(artifact: Artifact, classes: int = 0) -> nn.Module:
     """The artifact's network with fresh weights, from the registry of architectures.
 
     Raises:
-        BadInput: nothing defines it, or its own code fails.
+        InvalidInput: nothing defines it, or its own code fails.
     """
     card = artifact.card
     return ARCHITECTURES.build(card.architecture, card.kind, Shape(card.channels, card.size, classes))
@@ -170,7 +174,7 @@ def save(network: nn.Module, name: str, folder: Path, **fields: Any) -> Artifact
         fields: those of the card; `sha256` is worked out, and so is `parameters` where it is not given.
 
     Raises:
-        BadInput: a field of the card is missing or wrong.
+        InvalidInput: a field of the card is missing or wrong.
     """
     state = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in network.state_dict().items()}
     data = packed(state)
@@ -209,12 +213,12 @@ def _indexed(folder: Path, stamp: files.Stamp) -> tuple[Index, tuple[str, ...]]:
     shipped, lost = _shipped()
     index, sentences = dict(shipped), list(lost)
     if len(stamp) > MAX_CARDS:
-        sentences.append(f"{files.shown(folder)} holds more than {MAX_CARDS} cards; the others are left out.")
+        sentences.append(f"{files.display_path(folder)} holds more than {MAX_CARDS} cards; the others are left out.")
     for path in (Path(name) for name, *_ in stamp[:MAX_CARDS]):
         try:
             artifact = read_artifact(folder, path.stem)
-        except BadInput as error:
-            sentences.append(f"The artifact {files.shown(path.name)} is left out: {error}")
+        except InvalidInput as error:
+            sentences.append(f"The artifact {files.display_path(path.name)} is left out: {error}")
             continue
         kind = artifact.card.kind
         if kind == "classifier" and not artifact.name.startswith(f"{artifact.card.domain}_"):
@@ -237,7 +241,7 @@ def _shipped() -> tuple[Index, tuple[str, ...]]:
         try:
             artifact = read_artifact(path.parent, path.stem, shipped=True)
             index[artifact.card.kind, artifact.name] = artifact
-        except BadInput as error:
+        except InvalidInput as error:
             sentences.append(f"An artifact that ships is left out: {error} Check the repository out again.")
     return index, tuple(sentences)
 
@@ -269,23 +273,23 @@ def _digest(path: Path, _stamp: files.Stamp) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise BadInput(f"{files.shown(path)} cannot be read: {files.reason(error)}.") from None
+        raise InvalidInput(f"{files.display_path(path)} cannot be read: {files.reason(error)}.") from None
 
 
 def _check_tensors(state: dict[str, Tensor], wanted: dict[str, Tensor], sentence: str) -> None:
     """Refuse tensors of other names or shapes than the network's, and values that are no numbers.
 
     Raises:
-        BadInput: the first thing that is wrong.
+        InvalidInput: the first thing that is wrong.
     """
     for words, names in (("lack", wanted.keys() - state.keys()), ("have the unknown", state.keys() - wanted.keys())):
         if names:
-            raise BadInput(f"{sentence}: they {words} {', '.join(map(quoted, sorted(names)[:3]))}.")
+            raise InvalidInput(f"{sentence}: they {words} {', '.join(map(quoted, sorted(names)[:3]))}.")
     for name, tensor in state.items():
         if tensor.shape != wanted[name].shape:
-            raise BadInput(f"{sentence}: {name} is {_shape(tensor)} there and must be {_shape(wanted[name])}.")
+            raise InvalidInput(f"{sentence}: {name} is {_shape(tensor)} there and must be {_shape(wanted[name])}.")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
-            raise BadInput(f"{sentence}: {name} holds NaN or infinite values.")
+            raise InvalidInput(f"{sentence}: {name} holds NaN or infinite values.")
 
 
 def _shape(tensor: Tensor) -> str:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
 
 from core import files
-from core.declaration import readable
-from core.inputs import BadInput, quoted
+from core.declaration import format_errors
+from core.inputs import InvalidInput, quoted
 from core.models.architectures import Kind
 
 MAX_CARD = 100_000  # bytes
@@ -115,15 +115,15 @@ def read_card(path: Path) -> Card:
     """The card in that file.
 
     Raises:
-        BadInput: it is missing, too large, not JSON, or a field is missing or wrong.
+        InvalidInput: it is missing, too large, not JSON, or a field is missing or wrong.
     """
     text = files.read_bytes(path, MAX_CARD)
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadInput(f"The card {path.name} is not JSON.") from None
+        raise InvalidInput(f"The card {path.name} is not JSON.") from None
     if not isinstance(values, dict):
-        raise BadInput(f"The card {path.name} must be a JSON object with fields such as 'kind' and 'domain'.")
+        raise InvalidInput(f"The card {path.name} must be a JSON object with fields such as 'kind' and 'domain'.")
     return parse_card(values, path)
 
 
@@ -131,9 +131,9 @@ def parse_card(values: dict[str, Any], path: Path) -> Card:
     """The card with these fields; a sentence about one that is wrong names the file.
 
     Raises:
-        BadInput: a field is missing or wrong.
+        InvalidInput: a field is missing or wrong.
     """
     try:
         return Card.model_validate(values)
     except ValidationError as error:
-        raise BadInput(readable(error, f"The card {path.name}", values)) from None
+        raise InvalidInput(format_errors(error, f"The card {path.name}", values)) from None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.cancellation import check
-from core.inputs import BadInput, full_precision
+from core.inputs import InvalidInput, full_precision
 from core.models.copying import copied, first_line
 from core.random_streams import AttackLooks
 
@@ -48,7 +48,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(network, nn.Module):
-            raise BadInput(f"The network must be a torch.nn.Module; this is a {type(network).__name__}.")
+            raise InvalidInput(f"The network must be a torch.nn.Module; this is a {type(network).__name__}.")
         self.name, self.title, self.domain, self.classes = name, title, domain, tuple(classes)
         self.size, self.channels, self.cam_layer = size, channels, cam_layer
         held = next(chain(network.parameters(), network.buffers()), None)
@@ -58,7 +58,7 @@ class Classifier(nn.Module):
             self.register_buffer("mean", _by_channel(mean, channels, "mean").to(device))
             self.register_buffer("std", _by_channel(std, channels, "std").to(device))
         if not bool((self.std > 0).all()):
-            raise BadInput("Every value of std must be above 0; use 1 where nothing is to be scaled.")
+            raise InvalidInput("Every value of std must be above 0; use 1 where nothing is to be scaled.")
         self.requires_grad_(False)
         super().train(False)
         self.contiguous = False  # whether images have to lie in memory channel after channel
@@ -91,25 +91,27 @@ class Classifier(nn.Module):
             cam_layer: the layer for class activation maps; the last convolution unless given.
 
         Raises:
-            BadInput: an argument does not fit the module; the sentence says which.
+            InvalidInput: an argument does not fit the module; the sentence says which.
         """
         if isinstance(classes, str) or (isinstance(classes, int) and classes < 1):
-            raise BadInput("classes must be the class names in the order of the logits, or their number.")
+            raise InvalidInput("classes must be the class names in the order of the logits, or their number.")
         names = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
         if not isinstance(module, nn.Module):
-            raise BadInput(f"The network must be a torch.nn.Module; this is a {type(module).__name__}.")
+            raise InvalidInput(f"The network must be a torch.nn.Module; this is a {type(module).__name__}.")
         if channels is None:
             channels = next((len(v) for v in (mean, std) if not isinstance(v, int | float) and len(v) > 1), 0)
             channels = channels or (1 if not isinstance(mean, int | float) else 3)
         if channels not in (1, 3):
-            raise BadInput(f"A classifier takes images with 1 or 3 channels, not {channels}.")
+            raise InvalidInput(f"A classifier takes images with 1 or 3 channels, not {channels}.")
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise BadInput(f"size is {size!r}; it must be the side of the images in pixels, a whole number above 0.")
+            raise InvalidInput(
+                f"size is {size!r}; it must be the side of the images in pixels, a whole number above 0."
+            )
         if cam_layer is None:
             convolutions = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)]
             cam_layer = convolutions[-1] if convolutions else ""
         elif cam_layer not in dict(module.named_modules()):
-            raise BadInput(
+            raise InvalidInput(
                 f"The network has no layer called {cam_layer[:60]!r}; cam_layer is a name of named_modules()."
             )
         return Classifier(
@@ -143,10 +145,10 @@ class Classifier(nn.Module):
         """The layer that Grad-CAM looks at.
 
         Raises:
-            BadInput: the classifier names none.
+            InvalidInput: the classifier names none.
         """
         if not self.cam_layer:
-            raise BadInput(f"{self.title} names no layer for class activation maps; give its cam_layer.")
+            raise InvalidInput(f"{self.title} names no layer for class activation maps; give its cam_layer.")
         return self.network.get_submodule(self.cam_layer)
 
     @property
@@ -166,7 +168,7 @@ class Classifier(nn.Module):
         """Logits N×K of images N×C×H×W in [0, 1], of any float type, on this classifier's device.
 
         Raises:
-            BadInput: other channels than it takes, or values that are no floats.
+            InvalidInput: other channels than it takes, or values that are no floats.
         """
         check()
         images = (self.accepted(images).to(self.mean.dtype) - self.mean) / self.std
@@ -177,11 +179,11 @@ class Classifier(nn.Module):
         """Images N×C×H×W on this classifier's device, as floats of 32 or 64 bits.
 
         Raises:
-            BadInput: other channels than it takes, or values that are no floats.
+            InvalidInput: other channels than it takes, or values that are no floats.
         """
         if images.dim() != 4 or images.shape[1] != self.channels or not images.is_floating_point():
             shape = "×".join(map(str, images.shape))
-            raise BadInput(
+            raise InvalidInput(
                 f"{self.title} takes float images N×{self.channels}×{self.size}×{self.size} in [0, 1]; "
                 f"these are {shape} of {str(images.dtype).removeprefix('torch.')}."
             )
@@ -194,7 +196,7 @@ class Classifier(nn.Module):
         network that calls `view` on such maps fails, forward or backward.
 
         Raises:
-            BadInput: the network does not work in either way, or its answer is not one logit a class.
+            InvalidInput: the network does not work in either way, or its answer is not one logit a class.
         """
         if self.device.type == "meta":
             return
@@ -207,7 +209,7 @@ class Classifier(nn.Module):
             try:
                 self._try_out(torch.contiguous_format)
             except Exception as error:
-                raise BadInput(
+                raise InvalidInput(
                     f"{self.title} does not take images N×{self.channels}×{self.size}×{self.size}: {first_line(error)}."
                 ) from error
 
@@ -219,7 +221,7 @@ class Classifier(nn.Module):
             logits = self.network(leaf)
             if not isinstance(logits, Tensor) or logits.shape != (1, len(self.classes)):
                 answer = "×".join(map(str, logits.shape)) if isinstance(logits, Tensor) else type(logits).__name__
-                raise BadInput(
+                raise InvalidInput(
                     f"it answers with {answer} for one image, and {len(self.classes)} classes need 1×{len(self.classes)}"
                 )
             if logits.requires_grad:
@@ -230,15 +232,15 @@ def _by_channel(values: Sequence[float], channels: int, word: str) -> Tensor:
     """Numbers for the channels, 1×C×1×1; one number stands for all channels.
 
     Raises:
-        BadInput: not finite, or neither one nor as many as there are channels.
+        InvalidInput: not finite, or neither one nor as many as there are channels.
     """
     found = torch.tensor(tuple(values), dtype=torch.float32)
     if found.numel() not in (1, channels):
-        raise BadInput(
+        raise InvalidInput(
             f"{word} has {found.numel()} values, and the images have {channels} channels; give one a channel."
         )
     if not bool(found.isfinite().all()):
-        raise BadInput(f"{word} must hold finite numbers.")
+        raise InvalidInput(f"{word} must hold finite numbers.")
     return found.expand(channels).clone().view(1, -1, 1, 1)
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -23,7 +23,7 @@ def copied(network: nn.Module) -> nn.Module:
     """A copy of a network with weights and modules of its own, in eval mode; the network stays as it is.
 
     Raises:
-        BadInput: the network holds something that cannot be copied.
+        InvalidInput: the network holds something that cannot be copied.
     """
     # A tensor that was computed, as torch.nn.utils.weight_norm leaves one behind, cannot be copied with its graph.
     computed: dict[int, Any] = {
@@ -36,7 +36,7 @@ def copied(network: nn.Module) -> nn.Module:
         with torch.inference_mode(False):  # weights made under inference_mode take part in no gradient; their copy does
             return deepcopy(network, computed).eval()
     except Exception as error:  # the network's own code runs here
-        raise BadInput(f"{type(network).__name__} cannot be copied: {first_line(error)}.") from error
+        raise InvalidInput(f"{type(network).__name__} cannot be copied: {first_line(error)}.") from error
 
 
 def first_line(error: Exception) -> str:

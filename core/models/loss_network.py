@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models.classifier import Classifier
 
 
@@ -22,7 +22,7 @@ class LossNetwork(nn.Module):
         layers: the dotted names of modules inside its network.
 
     Raises:
-        BadInput: the network has no such layer, or the layers are too many or none.
+        InvalidInput: the network has no such layer, or the layers are too many or none.
     """
 
     def __init__(self, classifier: Classifier, layers: tuple[str, ...]) -> None:
@@ -31,7 +31,7 @@ class LossNetwork(nn.Module):
         missing = [name for name in layers if name not in modules]
         if missing or not layers:
             what = f"no layer called {quoted(missing[0])}" if missing else "no layer named for the loss"
-            raise BadInput(f"{classifier.title} has {what}; name layers such as {', '.join(list(modules)[2:5])}.")
+            raise InvalidInput(f"{classifier.title} has {what}; name layers such as {', '.join(list(modules)[2:5])}.")
         self.classifier, self.layers = classifier, layers
         self.seen: dict[str, Tensor] = {}
         self.reading = False  # others may ask the classifier, too; what they see is not kept

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core import files
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 ENDINGS = (".pth.tar", ".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 MAX_BYTES = 4_000_000_000
@@ -49,18 +49,20 @@ def read_sidecar(path: Path) -> Sidecar:
     """The JSON file beside a weight file; the defaults where there is none.
 
     Raises:
-        BadInput: it says something else, or gives mean and std for values of 0 to 255.
+        InvalidInput: it says something else, or gives mean and std for values of 0 to 255.
     """
     if not path.exists():
         return Sidecar()
     try:
         sidecar = Sidecar.model_validate(json.loads(files.read_bytes(path, 1_000_000)))
     except (ValidationError, ValueError, RecursionError) as error:
-        if isinstance(error, BadInput):
+        if isinstance(error, InvalidInput):
             raise
-        raise BadInput(f'{path.name} must look like {{"mean": [r, g, b], "std": [r, g, b], "size": 224}}.') from None
+        raise InvalidInput(
+            f'{path.name} must look like {{"mean": [r, g, b], "std": [r, g, b], "size": 224}}.'
+        ) from None
     if any(abs(value) > 2 for value in sidecar.mean or ()) or any(value > 4 for value in sidecar.std or ()):
-        raise BadInput(
+        raise InvalidInput(
             f"{path.name} has mean and std for values of 0 to 255; divide them by 255, since images lie in [0, 1]."
         )
     return sidecar
@@ -70,7 +72,7 @@ def fill(network: nn.Module, path: Path, architecture: str, classes: int) -> Non
     """Load the weights of a file into the network.
 
     Raises:
-        BadInput: it holds none, those of another architecture or number of classes, or values that are no numbers.
+        InvalidInput: it holds none, those of another architecture or number of classes, or values that are no numbers.
     """
     wanted = network.state_dict()
     state = _fitting(_state(path, architecture), wanted)
@@ -82,19 +84,21 @@ def fill(network: nn.Module, path: Path, architecture: str, classes: int) -> Non
                 and expected.shape[0] == classes
                 and tensor.shape[1:] == expected.shape[1:]
             ):
-                raise BadInput(f"{path.name} has {tensor.shape[0]} outputs; ImageNet has {classes} classes.")
-            raise BadInput(
+                raise InvalidInput(f"{path.name} has {tensor.shape[0]} outputs; ImageNet has {classes} classes.")
+            raise InvalidInput(
                 f"{path.name} does not hold weights of torchvision's {architecture}: {name} is {_shape(tensor)} there "
                 f"and must be {_shape(expected)}."
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise BadInput(f"{path.name} holds NaN or infinite values in {name}; save the weights of an earlier epoch.")
+            raise InvalidInput(
+                f"{path.name} holds NaN or infinite values in {name}; save the weights of an earlier epoch."
+            )
     missing = [name for name in wanted if name not in state and not _dispensable(name)]
     unknown = [name for name in state if name not in wanted and not _EXTRA.match(name)]
     for words, names in (("lacks", missing), ("has the unknown", unknown)):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise BadInput(
+            raise InvalidInput(
                 f"{path.name} does not hold weights of torchvision's {architecture}: it {words} {', '.join(names[:3])}{more}."
             )
     network.load_state_dict({name: tensor for name, tensor in state.items() if name in wanted}, strict=False)
@@ -117,18 +121,18 @@ def _state(path: Path, architecture: str) -> dict[str, Tensor]:
     except Exception as error:  # a stranger's file fails in as many ways as there are
         text = str(error)
         if "GLOBAL torchvision." in text or "GLOBAL torch.nn." in text:
-            raise BadInput(f"{none}: it holds a whole model; save model.state_dict() instead.") from None
+            raise InvalidInput(f"{none}: it holds a whole model; save model.state_dict() instead.") from None
         if "Unsupported" in text and "global" in text.lower():
-            raise BadInput(
+            raise InvalidInput(
                 f"{none}: it holds Python objects, which are not run; save model.state_dict() alone."
             ) from None
-        raise BadInput(f"{none}: the file is damaged, or of another kind.") from None
+        raise InvalidInput(f"{none}: the file is damaged, or of another kind.") from None
     for _ in range(5):
         inner = found if isinstance(found, Mapping) else {}
         found = next((inner[key] for key in _CONTAINERS if isinstance(inner.get(key), Mapping)), found)
     if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
         kind = "no tensors" if isinstance(found, Mapping) else f"a {type(found).__name__}"
-        raise BadInput(f"{none}: it holds {kind}; save model.state_dict().")
+        raise InvalidInput(f"{none}: it holds {kind}; save model.state_dict().")
     return {
         str(name): tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in found.items()
@@ -157,16 +161,16 @@ def check_size(network: nn.Module, path: Path, size: int, classes: int) -> None:
     """Try one image before the weights are accepted.
 
     Raises:
-        BadInput: the network does not take images of that size, or its answer is no logits.
+        InvalidInput: the network does not take images of that size, or its answer is no logits.
     """
     try:
         with torch.inference_mode():
             logits = network(torch.rand((1, 3, size, size), generator=torch.Generator().manual_seed(0)))
     except Exception:  # each architecture refuses a size in its own way
-        raise BadInput(
+        raise InvalidInput(
             f"{path.name} does not take images of {size}×{size} pixels; give another size in {path.with_suffix('.json').name}."
         ) from None
     if logits.shape != (1, classes):
-        raise BadInput(f"{path.name} answers with {_shape(logits)} values for one image; it must be 1×{classes}.")
+        raise InvalidInput(f"{path.name} answers with {_shape(logits)} values for one image; it must be 1×{classes}.")
     if not bool(torch.isfinite(logits).all()):
-        raise BadInput(f"{path.name} answers one image with NaN or infinite logits; the weights are unusable.")
+        raise InvalidInput(f"{path.name} answers one image with NaN or infinite logits; the weights are unusable.")

@@ -12,7 +12,7 @@ from torch import nn
 from core import files
 from core.class_names import distinct
 from core.fetching import RemoteFile, Watch, download
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.models.folding import fold
 from core.models.own_weights import ENDINGS, check_size, fill, read_sidecar
@@ -89,15 +89,15 @@ def load(name: str, root: Path, device: str = "cpu", watch: Watch | None = None)
     A file of the user's own may have a JSON file of the same name beside it, with `mean`, `std`, `size` and `transform_input`.
 
     Raises:
-        BadInput: the weights cannot be downloaded, or the user's file does not fit the architecture.
+        InvalidInput: the weights cannot be downloaded, or the user's file does not fit the architecture.
     """
     architecture = name.removesuffix(OWN)
     size, mean, std = _weights(architecture).transforms().crop_size[0], MEAN, STD
     path = own_weights(root).get(name)
     if name.endswith(OWN):
         if path is None:
-            raise BadInput(
-                f"The weights of {title(name)} are not in {files.shown(root / 'weights')} any more; put them back."
+            raise InvalidInput(
+                f"The weights of {title(name)} are not in {files.display_path(root / 'weights')} any more; put them back."
             )
         sidecar = read_sidecar(path.parent / f"imagenet_{architecture}.json")
         size, mean, std = sidecar.size or size, sidecar.mean or MEAN, sidecar.std or STD

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 
 from core import defenses as defense_methods
 from core import domains
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.systems import Backward, Member, System
 
 MOST_METHODS = 6  # in a chain
@@ -82,7 +82,7 @@ def with_method(columns: Columns, names: Container[str], new: Method) -> Columns
     """The columns with `new` in place of the first method that is called one of `names`, else with a column of its own.
 
     Raises:
-        BadInput: there is no such method, and no room for another column.
+        InvalidInput: there is no such method, and no room for another column.
     """
     changed: list[ColumnSpec] = []
     done = False
@@ -99,7 +99,7 @@ def with_method(columns: Columns, names: Container[str], new: Method) -> Columns
     if done:
         return tuple(changed)
     if len(columns) >= MAX_COLUMNS:
-        raise BadInput(f"The recipe has {MAX_COLUMNS} defenses already; remove one on the Defend page.")
+        raise InvalidInput(f"The recipe has {MAX_COLUMNS} defenses already; remove one on the Defend page.")
     return (*columns, (new,))
 
 
@@ -120,14 +120,14 @@ def checked_columns(columns: Columns) -> Columns:
     """The same columns with known defenses that take their parameters, each in its short form where it has one.
 
     Raises:
-        BadInput: a column names no defense and no classifier, or a defense that is not to be had.
+        InvalidInput: a column names no defense and no classifier, or a defense that is not to be had.
     """
     for column in columns:
         if not isinstance(column, SystemSpec) and not 1 <= len(column) <= MOST_METHODS:
-            raise BadInput(f"A defense is a chain of 1 to {MOST_METHODS} methods; this one has {len(column)}.")
+            raise InvalidInput(f"A defense is a chain of 1 to {MOST_METHODS} methods; this one has {len(column)}.")
         members = members_of(column)
         if len(members) == 1 and not members[0].classifier and not members[0].defenses:
-            raise BadInput("A column needs a defense, or a classifier other than the recipe's own.")
+            raise InvalidInput("A column needs a defense, or a classifier other than the recipe's own.")
         for member in members:
             for method in member.defenses:
                 defense_methods.build(method.name, method.params)
@@ -138,20 +138,20 @@ def check_classifiers(domain_name: str, columns: Columns) -> None:
     """Refuse columns that name a classifier which their domain does not have.
 
     Raises:
-        BadInput: one does.
+        InvalidInput: one does.
     """
     domain = domains.get(domain_name)
     names = domain.classifier_names()
     for name in named_classifiers(columns):
         if name not in names:
-            raise BadInput(f"{domain.title} has no classifier called {quoted(name)}; it has {', '.join(names)}.")
+            raise InvalidInput(f"{domain.title} has no classifier called {quoted(name)}; it has {', '.join(names)}.")
 
 
 def built_chain(domain: domains.Domain, chain: Chain) -> defense_methods.Defense | None:
     """The defense of a chain: that method, a `Chain` of several, or None of none.
 
     Raises:
-        BadInput: one is not for the images of that domain.
+        InvalidInput: one is not for the images of that domain.
     """
     built = tuple(defense_methods.build_for(domain, method.name, method.params) for method in chain)
     if not built:
@@ -163,7 +163,7 @@ def built_column(domain_name: str, column: ColumnSpec) -> System:
     """The system of a column. No weights are loaded.
 
     Raises:
-        BadInput: a defense is not for the images of that domain.
+        InvalidInput: a defense is not for the images of that domain.
     """
     domain = domains.get(domain_name)
     return System(
@@ -199,7 +199,7 @@ def fitting_columns(domain_name: str, columns: Columns) -> Columns:
         try:
             check_classifiers(domain_name, (column,))
             return bool(built_columns(domain_name, (column,)))
-        except BadInput:
+        except InvalidInput:
             return False
 
     return tuple(column for column in columns if fits(column))
@@ -214,11 +214,11 @@ def check_backward(backward: Backward, attacker: str, systems: tuple[System, ...
     """Refuse a way to differentiate the defenses that an attacker who knows them does not have.
 
     Raises:
-        BadInput: it is 'none', or 'true' where a part of a defense has no useful gradient.
+        InvalidInput: it is 'none', or 'true' where a part of a defense has no useful gradient.
     """
     if backward == "none":
-        raise BadInput("backward is 'none'; an attacker who knows a defense needs another word.")
+        raise InvalidInput("backward is 'none'; an attacker who knows a defense needs another word.")
     if backward == "true" and attacker != "grey":
-        without = [title for system in systems for title in system.without_gradient()]
+        without = [title for system in systems for title in system.nondifferentiable_parts()]
         if without:
-            raise BadInput(f"{' and '.join(without)}: no useful gradient; choose backward 'identity' or 'average'.")
+            raise InvalidInput(f"{' and '.join(without)}: no useful gradient; choose backward 'identity' or 'average'.")

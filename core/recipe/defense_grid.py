@@ -33,7 +33,7 @@ def defense_grid(
         An outcome for each image; None where `on_progress` stopped it.
 
     Raises:
-        BadInput: something in the recipe is not to be had.
+        InvalidInput: something in the recipe is not to be had.
     """
     items = [item for item in domains.get(recipe.domain).gallery() if item.label is not None][
         : min(n_images, MAX_IMAGES)

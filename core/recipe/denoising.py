@@ -61,7 +61,7 @@ def denoise(scene: Example, adversarial: Pixels, defense: Defense) -> Denoising:
         adversarial: 8 bits, H×W×C.
 
     Raises:
-        BadInput: the denoiser is not for these images.
+        InvalidInput: the denoiser is not for these images.
     """
     batch = torch.cat([scene.images.cpu(), images.to_tensor(adversarial)]).to(scene.classifier.device)
     with torch.no_grad():
@@ -106,7 +106,7 @@ def kernel_maps(scene: Example, pixels: Pixels, defense: DKN) -> KernelMaps:
     """The kernels that the network predicts for an image of 8 bits, H×W×C.
 
     Raises:
-        BadInput: the network predicts no kernels, or is not for these images.
+        InvalidInput: the network predicts no kernels, or is not for these images.
     """
     batch = images.to_tensor(pixels).to(scene.classifier.device)
     with torch.no_grad():

@@ -45,7 +45,7 @@ def judge_batch(system: System | None, load: Loader, images: Tensor, *, seed: in
     A randomized defense is judged by the mean over several draws, which depend on the seed and on the image.
 
     Raises:
-        BadInput: a classifier is missing or does not fit, or the logits are not finite.
+        InvalidInput: a classifier is missing or does not fit, or the logits are not finite.
     """
     if system is None:
         logits = load("")(images)
@@ -129,7 +129,7 @@ def craft_batch(
         universal: what the training of a universal attack made; it is only applied here.
 
     Raises:
-        BadInput: the attack does not fit the images.
+        InvalidInput: the attack does not fit the images.
     """
     clock = Stopwatch()
     if attack.universal:

@@ -15,7 +15,7 @@ from core import domains, images
 from core.device import pick
 from core.domains.chosen import ImageRef
 from core.domains.gallery import default_item
-from core.inputs import BadInput, check_logits
+from core.inputs import InvalidInput, check_logits
 from core.models.classifier import Classifier
 from core.recipe.outcome import Prediction
 from core.recipe.recipe import Recipe
@@ -71,7 +71,7 @@ def load_example(
         uploads: images that users brought (H×W×3, 8 bits), by their digest.
 
     Raises:
-        BadInput: the image is not here, or data or weights are missing.
+        InvalidInput: the image is not here, or data or weights are missing.
     """
     domain = domains.get(recipe.domain)
     if classifier is None:
@@ -96,13 +96,13 @@ def check_target(scene: Example, target: int) -> None:
     """Refuse a target that the clean image has already.
 
     Raises:
-        BadInput: it is the image's true class or, where that is unknown, what the classifier sees in the clean image.
+        InvalidInput: it is the image's true class or, where that is unknown, what the classifier sees in the clean image.
     """
     if target != scene.label:
         return
     if scene.label_known:
-        raise BadInput("The target is the image's own class; choose another class as the target.")
-    raise BadInput(
+        raise InvalidInput("The target is the image's own class; choose another class as the target.")
+    raise InvalidInput(
         f"The classifier sees {scene.classifier.classes[target]!r} in the clean image already; choose another class as the target."
     )
 
@@ -116,7 +116,7 @@ def probabilities_of(classifier: Classifier, batch: Tensor) -> Tensor:
     """The probabilities K of a batch of one.
 
     Raises:
-        BadInput: the logits are not finite.
+        InvalidInput: the logits are not finite.
     """
     logits = classifier(batch)
     check_logits(logits)

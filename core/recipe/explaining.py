@@ -12,7 +12,7 @@ from core import domains, images
 from core.explain.cams import Stopped, class_maps
 from core.explain.layers import Layer, layers
 from core.explain.shift import Shift, is_empty, shift
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.recipe.example import Example, predict
@@ -70,7 +70,7 @@ def _images_to_explain(recipe: Recipe, scene: Example, attacked: AttackOutcome) 
         for system in recipe.built_systems():
             for member, (classifier, defense) in zip(system.members, system.loaded(scene.load), strict=True):
                 pixels = attacked.adversarial if defense is None else images.to_pixels(defense(batch))[0]
-                found.append(_ImageToExplain(member.described(), "defended", pixels, classifier))
+                found.append(_ImageToExplain(member.describe(), "defended", pixels, classifier))
     return found
 
 
@@ -87,7 +87,7 @@ def explain(
     """Where the classifier looks in each image; None where `on_progress` stopped it.
 
     Raises:
-        BadInput: the method cannot work on the layer, or there is no such class.
+        InvalidInput: the method cannot work on the layer, or there is no such class.
     """
     explained = _images_to_explain(recipe, scene, attacked)
     predictions = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in explained]
@@ -135,7 +135,7 @@ def _usual_layer(classifier: Classifier) -> Layer:
     """The layer that class maps of a classifier are made of unless another one is chosen."""
     found = layers(classifier)
     if not found:
-        raise BadInput(f"{classifier.title} has no layer that makes maps.")
+        raise InvalidInput(f"{classifier.title} has no layer that makes maps.")
     return next((one for one in found if one.name == classifier.cam_layer), found[-1])
 
 
@@ -144,7 +144,7 @@ def _class(about: About, recipe: Recipe, scene: Example, attacked: AttackOutcome
         return prediction.label
     if about == "true":
         if not scene.label_known:
-            raise BadInput("The true class of this image is unknown; name 'predicted', 'target' or a class.")
+            raise InvalidInput("The true class of this image is unknown; name 'predicted', 'target' or a class.")
         return scene.label
     if about == "target":
         return attacked.target if attacked.target is not None else attacked.prediction.label

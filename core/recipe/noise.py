@@ -31,7 +31,7 @@ def feature_noise(
     place = scene.classifier.device
     with torch.no_grad():
         behind = {
-            f"{title} + {system.described()}": images.to_tensor(
+            f"{title} + {system.describe()}": images.to_tensor(
                 images.to_pixels(system.defense(others[title].to(place)))[0]
             )
             for title in titles

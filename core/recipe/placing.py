@@ -9,7 +9,7 @@ import torch
 from core.attacks import Goal, LaVAN
 from core.attacks.lavan import Place
 from core.images import quantise
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.progress import OnProgress, Progress
 from core.random_streams import RandomStreams, draw_seed
 from core.recipe.example import Example, check_target
@@ -37,14 +37,14 @@ def place_map(
     """The recipe's LaVAN toward `target`, at grid×grid places at once.
 
     Raises:
-        BadInput: the recipe's attack is another one, the target is the image's own class, or the grid is not 2 to 12.
+        InvalidInput: the recipe's attack is another one, the target is the image's own class, or the grid is not 2 to 12.
     """
     attack = recipe.built_attack()
     if not isinstance(attack, LaVAN):
-        raise BadInput(f"A map of places is for LaVAN; this recipe has {attack.title}.")
+        raise InvalidInput(f"A map of places is for LaVAN; this recipe has {attack.title}.")
     check_target(scene, target)
     if not 2 <= grid <= 12:
-        raise BadInput(f"The grid is {grid}; choose 2 to 12.")
+        raise InvalidInput(f"The grid is {grid}; choose 2 to 12.")
     classifier = scene.classifier
     size = classifier.size
     side, count = attack.side(size, size), grid * grid

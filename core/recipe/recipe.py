@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core import attacks, domains
-from core.declaration import Real, json_fields, readable
+from core.declaration import FractionFloat, format_errors, json_fields
 from core.domains.chosen import ImageRef
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.recipe.columns import (
     MAX_COLUMNS,
     Columns,
@@ -37,7 +37,7 @@ def build_attack(domain: str, method: Method) -> attacks.Attack:
     """The attack with its parameters, and the domain's defaults for the others.
 
     Raises:
-        BadInput: there is no such attack, or it does not take these parameters.
+        InvalidInput: there is no such attack, or it does not take these parameters.
     """
     return attacks.build(method.name, domains.get(domain).attack_values(attacks.get(method.name), method.params))
 
@@ -45,7 +45,7 @@ def build_attack(domain: str, method: Method) -> attacks.Attack:
 def describe_attack(domain: str, method: Method) -> str:
     """The attack with the parameters that differ from the domain's defaults, in the domain's units."""
     parameters = domains.get(domain).attack_parameters(attacks.get(method.name), method.params)
-    return build_attack(domain, method).described(parameters)
+    return build_attack(domain, method).describe(parameters)
 
 
 class ComparisonSpec(Plain):
@@ -62,7 +62,7 @@ class ComparisonSpec(Plain):
         "deepfool",
         "jsma",
     )
-    eps: Annotated[Real, Field(ge=0, le=1)] | None = None
+    eps: Annotated[FractionFloat, Field(ge=0, le=1)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] = 40
 
     @field_validator("attacks")
@@ -77,7 +77,7 @@ class JsonSpec(Plain):
     """Plain data about a domain that people keep as JSON; what is wrong with it is told in a sentence.
 
     Raises:
-        BadInput: a field is unknown, missing or out of range.
+        InvalidInput: a field is unknown, missing or out of range.
     """
 
     what: ClassVar[str]  # with its article: 'a recipe'
@@ -88,7 +88,7 @@ class JsonSpec(Plain):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise BadInput(readable(error, f"This {self.what.split()[-1]}", values)) from None
+            raise InvalidInput(format_errors(error, f"This {self.what.split()[-1]}", values)) from None
 
     @field_validator("domain")
     @classmethod
@@ -105,7 +105,7 @@ class JsonSpec(Plain):
         """What that JSON says.
 
         Raises:
-            BadInput: it is not JSON, or says something else.
+            InvalidInput: it is not JSON, or says something else.
         """
         return cls(**json_fields(text, cls.what, ("domain", "seed")))
 
@@ -122,7 +122,7 @@ class Recipe(JsonSpec):
     domain knows the class, it is ignored. `view` says what the pages show of it.
 
     Raises:
-        BadInput: it names something outside the registries, or a value out of range; the sentence says what to do.
+        InvalidInput: it names something outside the registries, or a value out of range; the sentence says what to do.
     """
 
     what: ClassVar[str] = "a recipe"
@@ -161,7 +161,7 @@ class Recipe(JsonSpec):
         check_backward(self.backward, self.attacker, self.built_systems())
         domain = domains.get(self.domain)
         if self.classifier and self.classifier not in domain.classifier_names():
-            raise BadInput(
+            raise InvalidInput(
                 f"{domain.title} has no classifier called {quoted(self.classifier)}; it has {', '.join(domain.classifier_names())}."
             )
         explained = self.view.explained_class
@@ -222,12 +222,12 @@ class Recipe(JsonSpec):
         """The recipe of that word of a link.
 
         Raises:
-            BadInput: the word is damaged, too long, or names something that is not here.
+            InvalidInput: the word is damaged, too long, or names something that is not here.
         """
         if len(word) > LONGEST:
-            raise BadInput("The recipe in this link is too long to be one of ours.")
+            raise InvalidInput("The recipe in this link is too long to be one of ours.")
         try:
             text = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True).decode()
         except (binascii.Error, ValueError):
-            raise BadInput("The recipe in this link is damaged; copy the whole link again.") from None
+            raise InvalidInput("The recipe in this link is damaged; copy the whole link again.") from None
         return cls.from_json(text)

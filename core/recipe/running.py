@@ -91,7 +91,7 @@ def craft(
         lost_to_quantization=recorder.fooled and not success,
         gradients=counts.gradients,
         queries=counts.queries,
-        known="" if system is None else system.described(),
+        known="" if system is None else system.describe(),
         backward="none" if system is None else backward,
         clean_prediction=before,
         gradient=_slope(attacked, scene) if attack.access == "gradient" else None,
@@ -146,7 +146,7 @@ def evaluate_defenses(
     systems = recipe.built_systems()
     with suppress(Cancelled):
         for index, system in enumerate(systems):
-            if on_progress is not None and on_progress(Progress(system.described(), index, len(systems))):
+            if on_progress is not None and on_progress(Progress(system.describe(), index, len(systems))):
                 break
             column = _column(recipe, scene, attacked, system, on_progress)
             if column.adaptive and column.adaptive.attack and column.adaptive.attack.stopped:
@@ -167,7 +167,7 @@ def run(
     """Run a whole recipe; the same recipe on the same device gives the same images and numbers.
 
     Raises:
-        BadInput: something in the recipe is not to be had; the sentence says what to do.
+        InvalidInput: something in the recipe is not to be had; the sentence says what to do.
     """
     scene = load_example(recipe, device=device, classifier=classifier, classifiers=classifiers, uploads=uploads)
     attacked = craft(recipe, scene, on_progress=on_progress)
@@ -222,7 +222,7 @@ def sweep(
     None where `on_progress` stopped it.
 
     Raises:
-        BadInput: no such defense or parameter, or a value out of range.
+        InvalidInput: no such defense or parameter, or a value out of range.
     """
     points = []
     base = next((m.params for m in methods_of(recipe.defenses) if m.name == method), {})
@@ -249,7 +249,7 @@ def _column(
         guard, seconds = _guard(recipe, scene, system, images.to_tensor(again.adversarial))
         adaptive = guard.model_copy(update={"attack": again, "backward": again.backward})
     return DefenseOutcome(
-        defense=system.described(), short_title=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
+        defense=system.describe(), short_title=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
     )
 
 

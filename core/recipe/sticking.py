@@ -11,7 +11,7 @@ from core import domains, images
 from core.attacks import UniversalPatch
 from core.attacks.patch import Placing, Shape, stencil, stick
 from core.images import quantise
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe.example import Example, Pixels, predict
 from core.recipe.outcome import Outcome, Prediction
 
@@ -67,17 +67,19 @@ def stick_on(
         size: its side as a share of the image's; the size it was made for without it.
 
     Raises:
-        BadInput: a value is out of range, or the patch and the image are not both grey or both in color.
+        InvalidInput: a value is out of range, or the patch and the image are not both grey or both in color.
     """
     side, channels = kept.patch.shape[0], kept.patch.shape[2]
     height, width, colors = scene.clean.shape
     if channels != colors:
         kinds = {1: "grey", 3: "in color"}
-        raise BadInput(f"The patch is {kinds[channels]} and the image {kinds[colors]}; choose an image of its domain.")
+        raise InvalidInput(
+            f"The patch is {kinds[channels]} and the image {kinds[colors]}; choose an image of its domain."
+        )
     if not (0 <= row <= 1 and 0 <= column <= 1):
-        raise BadInput(f"The place is row {row:g}, column {column:g}; both must lie between 0 and 1.")
+        raise InvalidInput(f"The place is row {row:g}, column {column:g}; both must lie between 0 and 1.")
     if size is not None and not 0.02 <= size <= 1:
-        raise BadInput(f"The size is {size:g} of the image's side; choose 0.02 to 1.")
+        raise InvalidInput(f"The size is {size:g} of the image's side; choose 0.02 to 1.")
     scale = 1.0 if size is None else size * min(height, width) / side
     # The top left corner on a whole pixel, so that at its own size the patch is copied and not blurred.
     corner = [torch.tensor([share * (free - side * scale)]).round() for share, free in ((row, height), (column, width))]

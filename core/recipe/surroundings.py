@@ -59,7 +59,7 @@ def decision_regions(
     Where there is no image of that class, a random change as long as the attack's stands in. None where `on_progress` stopped it.
 
     Raises:
-        BadInput: the attack changed nothing.
+        InvalidInput: the attack changed nothing.
     """
     adversarial = images.to_tensor(attacked.adversarial)
     third, title = _third(recipe, scene, attacked)

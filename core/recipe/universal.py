@@ -14,7 +14,7 @@ from core.attacks import Attack, AttackResult, Goal, Step
 from core.attacks.patch import Placing, UniversalPatch, stick
 from core.domains import Domain
 from core.domains.loading import load_images
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
 from core.recipe.stopwatch import OnStep, Stopwatch
@@ -48,7 +48,7 @@ def universal_training_batch(
     They are training images where the domain has them on this machine, else images of its first split, else its gallery.
 
     Raises:
-        BadInput: there is no such image.
+        InvalidInput: there is no such image.
     """
     splits = domain.splits()
     if splits:
@@ -65,7 +65,9 @@ def universal_training_batch(
         labels = torch.tensor([item.label for item in items])
     others = labels != target
     if not bool(others.any()):
-        raise BadInput(f"{domain.title} has no labeled image of another class than the target to train the patch on.")
+        raise InvalidInput(
+            f"{domain.title} has no labeled image of another class than the target to train the patch on."
+        )
     return images[others], labels[others]
 
 
@@ -81,7 +83,7 @@ def train_universal(
     """Make a universal attack's one change.
 
     Raises:
-        BadInput: there are no images to train it on.
+        InvalidInput: there are no images to train it on.
     """
     images, labels = universal_training_batch(domain, classifier, target, seed=seed)
     clock = Stopwatch()
@@ -130,7 +132,7 @@ def apply_universal(
     """The universal change on a batch, and what the attacked classifier says of it as 8-bit images."""
     assert isinstance(attack, UniversalPatch)
     if target is None:
-        raise BadInput(f"{attack.title} needs a target in an evaluation; choose a class.")
+        raise InvalidInput(f"{attack.title} needs a target in an evaluation; choose a class.")
     if made.stopped and not made.extras:  # it was stopped before it began: the image is as it was
         patch = stencil = torch.zeros(0)
         shown, cover = images, torch.zeros_like(images[:, :1])
@@ -159,12 +161,12 @@ def _checked_patch(made: Universal, images: Tensor) -> tuple[Tensor, Tensor]:
     """The patch and its stencil.
 
     Raises:
-        BadInput: they are missing or do not fit the images.
+        InvalidInput: they are missing or do not fit the images.
     """
     shapes = [made.extras[name].shape if name in made.extras else () for name in ("patch", "stencil")]
     side = shapes[0][-1] if shapes[0] else 0
     if shapes != [(images.shape[1], side, side), (1, side, side)] or side > 2 * min(images.shape[2:]):
-        raise BadInput("The patch of this run is damaged or missing; delete the run and start it again.")
+        raise InvalidInput("The patch of this run is damaged or missing; delete the run and start it again.")
     patch, stencil = (torch.from_numpy(made.extras[name]) for name in ("patch", "stencil"))
     return patch, stencil
 

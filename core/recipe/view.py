@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from core import certify, detectors
-from core.declaration import Real
+from core.declaration import FractionFloat
 from core.explain.cams import METHODS
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.recipe.columns import Method, Plain
 
 EXPLAINED = ("predicted", "true", "target")  # classes that a class map may explain, beside a class by its name
@@ -35,9 +35,9 @@ class View(Plain):
     layer: Annotated[str, Field(max_length=120)] = ""
     explained_class: Annotated[str, Field(max_length=80)] = "predicted"
     landscape: Literal["surface", "regions", "spectrum"] = "surface"
-    radius: Annotated[Real, Field(gt=0, le=2)] | None = None
+    radius: Annotated[FractionFloat, Field(gt=0, le=2)] | None = None
     detector: Annotated[str, Field(max_length=40)] = ""
-    clean_flagged: Annotated[Real, Field(ge=0, lt=1)] = 0.05
+    clean_flagged: Annotated[FractionFloat, Field(ge=0, lt=1)] = 0.05
     threshold: float | None = None
     windows: Literal["clean", "attacked"] = "attacked"
     certificate: Method | None = None
@@ -46,7 +46,7 @@ class View(Plain):
     @classmethod
     def _known_class_map(cls, name: str) -> str:
         if name not in METHODS:
-            raise BadInput(f"There is no class-map method {quoted(name)}; it must be one of {', '.join(METHODS)}.")
+            raise InvalidInput(f"There is no class-map method {quoted(name)}; it must be one of {', '.join(METHODS)}.")
         return name
 
     @field_validator("detector")

@@ -114,5 +114,5 @@ class PaperTable(ABC):
             The table; None where `on_progress` stopped it.
 
         Raises:
-            BadInput: the data are not on this machine, there are fewer images, or a file of an earlier run is damaged.
+            InvalidInput: the data are not on this machine, there are fewer images, or a file of an earlier run is damaged.
         """

@@ -11,7 +11,7 @@ from core.defenses import REGISTRY, LearnedDefense
 from core.evaluate.metrics import CellKey, Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models import artifacts
 from core.models.artifacts import Artifact
 from core.models.card_metrics import WORST_CASE
@@ -70,7 +70,7 @@ def measure_card(
         The artifact with the new card; None where `on_progress` stopped it. What was measured until then is kept.
 
     Raises:
-        BadInput: it is neither, nothing can use it, or the data are not on this machine.
+        InvalidInput: it is neither, nothing can use it, or the data are not on this machine.
     """
     card = artifact.card
     if card.kind == "classifier":
@@ -82,7 +82,7 @@ def measure_card(
         classifier, methods = card.trained_against, attacks_for(card.domain, card.trained_against)
         parts = (((_defense_of(artifact),),), "grey"), (((_defense_of(artifact),),), "adaptive")
     else:
-        raise BadInput(f"{artifact.name} is neither a classifier nor a denoiser that was trained against one.")
+        raise InvalidInput(f"{artifact.name} is neither a classifier nor a denoiser that was trained against one.")
     there = domains.get(card.domain).count("test")
     count = min(N_IMAGES if n_images is None else n_images, there)
     counts = {"grey": count, "adaptive": min(count if n_adaptive is None else n_adaptive, there)}
@@ -155,6 +155,6 @@ def _defense_of(artifact: Artifact) -> Method:
             for weights, other in method.available().items():
                 if other.name == artifact.name:
                     return Method(name=name, params={"weights": weights})
-    raise BadInput(
+    raise InvalidInput(
         f"No defense uses {artifact.name}; its name must begin with that of a learned defense, such as hgd_."
     )

@@ -14,7 +14,7 @@ from core.certify.flow import FlowCertificate
 from core.evaluate.proportion import Proportion
 from core.evaluate.tables import markdown
 from core.images import quantise
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.reproduce.base import Cell, MeasuredTable, PaperTable, Row, Settings, as_table
@@ -44,7 +44,7 @@ class CertFigure6(PaperTable):
     def measure(self, settings: Settings, on_progress: OnProgress | None = None) -> MeasuredTable | None:
         domain = domains.get("mnist")
         if domain.missing():
-            raise BadInput(domain.missing() or "")
+            raise InvalidInput(domain.missing() or "")
         n = self.n_images if settings.n_images is None else settings.n_images
         images, labels = domain.sample(n, seed=settings.seed)
         targets = random_targets(labels, settings.seed)
@@ -90,7 +90,7 @@ class CertFigure6(PaperTable):
         names = " and ".join(domain.classifier_title(name) for name in NETWORKS)
         return (
             f"## {self.title}\n\n{n} test images of MNIST, seed {seed}, random targets; {names}.\n"
-            f"Attack: {BoundedFlow().described()}, white box, after 8-bit rounding. Each pair of neighbors counts once, those across the "
+            f"Attack: {BoundedFlow().describe()}, white box, after 8-bit rounding. Each pair of neighbors counts once, those across the "
             "border included.\nCertified: the class is right, and no flow within the bound changes it. 95 % intervals (Wilson).\n"
             "The last row is the paper's attack as printed (equation 14): what exceeds 7.0 is punished and counts all the same, the "
             "border's pairs are left out, and τ is searched for each image.\n"

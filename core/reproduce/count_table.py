@@ -15,7 +15,7 @@ from torch import Tensor
 from core import domains
 from core.evaluate.proportion import Proportion
 from core.evaluate.tables import markdown
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.reproduce.base import Cell, MeasuredTable, PaperTable, Row, Settings, as_table
@@ -66,7 +66,7 @@ class CountTable(PaperTable):
         domain = domains.get(self.domain)
         missing = domain.missing()
         if missing:
-            raise BadInput(missing)
+            raise InvalidInput(missing)
         n_images, seed = self.n_images if settings.n_images is None else settings.n_images, settings.seed
         images, labels = domain.sample(n_images, seed=seed)
         classifier = domain.classifier(self.classifier or None, settings.device)
@@ -121,7 +121,7 @@ def _read(file: Path | None) -> dict[str, BatchCounts]:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return {str(row): {str(n): dict(batch) for n, batch in batches.items()} for row, batches in stored.items()}
     except (ValueError, AttributeError, TypeError) as error:
-        raise BadInput(f"{file} is damaged; move it away to start again.") from error
+        raise InvalidInput(f"{file} is damaged; move it away to start again.") from error
 
 
 def _write(file: Path | None, counts: Mapping[str, BatchCounts]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from core.evaluate.metrics import Bools, CellKey, Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.artifacts import find_artifact
 from core.recipe.columns import ColumnSpec, MemberSpec, Method
 from core.reproduce.base import Settings
@@ -78,7 +78,7 @@ class DefendrTable(PlanTable):
 
     def plan_fields(self, domain: str) -> dict[str, Any]:
         if domain not in self.measured_on:
-            raise BadInput(
+            raise InvalidInput(
                 f"{self.name} is measured on {' or '.join(self.measured_on)}, which have all of its classifiers."
             )
         return {

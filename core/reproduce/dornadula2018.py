@@ -9,7 +9,7 @@ import numpy as np
 
 from core.evaluate.metrics import CellKey, Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.artifacts import find_artifact
 from core.recipe.columns import ColumnSpec, Method, column_of
 from core.reproduce.base import Cell, PaperTable, Row
@@ -185,7 +185,7 @@ class Table4(DefendrTable):
     def plan_fields(self, domain: str) -> dict[str, Any]:
         missing = [name for name in self.plans(domain) if not _is_there(name)]
         if domain in self.measured_on and missing:
-            raise BadInput(
+            raise InvalidInput(
                 f"{self.name} needs networks that do not ship. Train them first: "
                 + "; ".join(f"python -m core train {name}" for name in missing)
                 + "."
@@ -223,7 +223,7 @@ def _is_there(name: str) -> bool:
     kind: Any = "denoiser" if name.startswith("hgd_") else "classifier"
     try:
         find_artifact(kind, name)
-    except BadInput:
+    except InvalidInput:
         return False
     return True
 

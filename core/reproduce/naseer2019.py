@@ -9,7 +9,7 @@ import numpy as np
 from core.evaluate.metrics import CellKey, Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE
 from core.evaluate.proportion import Proportion
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe.columns import Chain, Method
 from core.reproduce.base import Cell, Row
 from core.reproduce.plan_table import PlanTable
@@ -125,7 +125,7 @@ class Table2(PlanTable):
 
     def plan_fields(self, domain: str) -> dict[str, Any]:
         if domain not in TARGETS:
-            raise BadInput(f"{self.name} needs a target; it has one on {' and '.join(TARGETS)}.")
+            raise InvalidInput(f"{self.name} needs a target; it has one on {' and '.join(TARGETS)}.")
         return {
             "attacks": (Method(name="universal_patch", params={"area": 0.1, "steps": 1000}),),
             "target": TARGETS[domain],

@@ -106,7 +106,7 @@ class MaskTables(CountTable):
         parts = [
             f"## {self.title}\n\n{n_images} test images of CIFAR-10, seed {seed}; the images that f1 knows and that fool it after 8-bit "
             f"rounding, and as many clean ones; 95 % intervals (Wilson).\nAttacks, L∞ at 8/255: "
-            + "; ".join(attack.described() for attack in (*ATTACKS.values(), PGD(eps=EPS)))
+            + "; ".join(attack.describe() for attack in (*ATTACKS.values(), PGD(eps=EPS)))
             + f". Masks: {self.kind}, β {BETA:g}, made by {card.trained_against}'s network for both classifiers; "
             f"f2 reads {card.metrics[0].value:.1%} of the clean test masks right.\nPublished: {self.published}\n"
         ]

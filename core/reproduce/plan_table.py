@@ -44,7 +44,7 @@ class PlanTable(PaperTable):
         """The attacks, defenses and attackers, as fields of `Plan`.
 
         Raises:
-            BadInput: the domain has no target for this table.
+            InvalidInput: the domain has no target for this table.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from math import log
 import torch
 from torch import Tensor, nn
 
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.models.copying import twin
 from core.random_streams import AttackLooks
@@ -27,18 +27,18 @@ class Ensemble(Classifier):
         title: as on the screen; made of the members' titles unless given.
 
     Raises:
-        BadInput: there is no member, or the members do not fit each other.
+        InvalidInput: there is no member, or the members do not fit each other.
     """
 
     def __init__(self, members: Sequence[Classifier], *, title: str = "") -> None:
         nn.Module.__init__(self)
         members = tuple(members)
         if not members:
-            raise BadInput("An ensemble needs at least one classifier.")
+            raise InvalidInput("An ensemble needs at least one classifier.")
         first = members[0]
         for member in members:
             if not isinstance(member, Classifier):
-                raise BadInput(
+                raise InvalidInput(
                     f"A member of an ensemble must be a Classifier; this is a {type(member).__name__}. Classifier.wrap makes one."
                 )
             check_same_images(first, member)
@@ -122,16 +122,16 @@ def check_same_images(first: Classifier, other: Classifier) -> None:
     """Refuse a classifier that takes other images than the first one, names other classes, or is on another device.
 
     Raises:
-        BadInput: it does.
+        InvalidInput: it does.
     """
     if (other.size, other.channels) != (first.size, first.channels):
-        raise BadInput(
+        raise InvalidInput(
             f"{first.title} takes images {first.size}×{first.size} with {first.channels} channels and {other.title} "
             f"{other.size}×{other.size} with {other.channels}; a system judges the same images."
         )
     if tuple(other.classes) != tuple(first.classes):
-        raise BadInput(f"{first.title} and {other.title} have different classes; a system has the same for all.")
+        raise InvalidInput(f"{first.title} and {other.title} have different classes; a system has the same for all.")
     if other.device != first.device:
-        raise BadInput(
+        raise InvalidInput(
             f"{first.title} is on {first.device} and {other.title} on {other.device}; move both to one device."
         )

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from core.cancellation import check
 from core.defenses.base import Defense
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models.classifier import Classifier, Wrapper
 from core.random_streams import AttackLooks, RandomStreams, image_keys
 
@@ -41,7 +41,7 @@ class Guarded(Wrapper):
     images of a look; else on the image. Nothing is remembered from one call to the next.
 
     Raises:
-        BadInput: `backward` is unknown, or is 'true' for a defense without a useful gradient.
+        InvalidInput: `backward` is unknown, or is 'true' for a defense without a useful gradient.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Guarded(Wrapper):
         super().__init__(classifier)
         if backward not in get_args(Backward):
             known = ", ".join(repr(word) for word in get_args(Backward))
-            raise BadInput(f"backward is {quoted(backward)}; it must be one of {known}.")
+            raise InvalidInput(f"backward is {quoted(backward)}; it must be one of {known}.")
         if not 1 <= samples <= 1000:
-            raise BadInput(f"samples is {samples}; it must be 1 to 1000.")
-        without = defense.without_gradient()
+            raise InvalidInput(f"samples is {samples}; it must be 1 to 1000.")
+        without = defense.nondifferentiable_parts()
         if backward == "true" and without:
             verb = "has" if len(without) == 1 else "have"
-            raise BadInput(
+            raise InvalidInput(
                 f"{' and '.join(without)} {verb} no useful gradient; use backward='identity' (BPDA) or 'best'."
             )
         self.defense = defense
@@ -140,7 +140,7 @@ class Guarded(Wrapper):
     ) -> Tensor:
         """Logits behind one draw of the defense; without streams, the draw that the defense itself names."""
         if torch.is_grad_enabled() and images.requires_grad:
-            defended = self.defense.guarded_gradient(images, backward, streams)
+            defended = self.defense.bpda_forward(images, backward, streams)
         else:
             defended = self.defense.drawn_each(images, streams)
         return (classifier or self.classifier)(defended)  # type: ignore[no-any-return]

@@ -27,9 +27,9 @@ class Member:
     title: str = ""
     defense: Defense | None = None
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """The member in words, with the defense's parameters that differ from the defaults."""
-        return self._words(None if self.defense is None else self.defense.described())
+        return self._words(None if self.defense is None else self.defense.describe())
 
     def short_title(self) -> str:
         """The member in few words."""
@@ -66,9 +66,9 @@ class System:
         """The system in few words."""
         return self._joined([member.short_title() for member in self.members])
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """The system in words, with the parameters that differ from the defaults."""
-        return self._joined([member.described() for member in self.members])
+        return self._joined([member.describe() for member in self.members])
 
     def _joined(self, words: list[str]) -> str:
         return words[0] if len(words) == 1 else f"vote of {', '.join(words)}"
@@ -85,9 +85,9 @@ class System:
         """Whether two answers to the same image may differ in their draws."""
         return any(defense.is_randomized() for defense in self.defenses())
 
-    def without_gradient(self) -> tuple[str, ...]:
+    def nondifferentiable_parts(self) -> tuple[str, ...]:
         """The titles of those parts that have no useful gradient."""
-        return tuple(title for defense in self.defenses() for title in defense.without_gradient())
+        return tuple(title for defense in self.defenses() for title in defense.nondifferentiable_parts())
 
     def classifier(self, load: Loader, backward: Backward = "average", *, seed: int = 0) -> Classifier:
         """The system as a classifier: what an adaptive attacker attacks, and what judges.
@@ -98,7 +98,7 @@ class System:
             seed: of the defenses' own randomness.
 
         Raises:
-            BadInput: a classifier is missing, or the members do not fit each other or the recipe's own classifier.
+            InvalidInput: a classifier is missing, or the members do not fit each other or the recipe's own classifier.
         """
         members = [
             loaded if defense is None else Guarded(loaded, defense, backward, seed=seed)
@@ -110,7 +110,7 @@ class System:
         """Each member's classifier and defense.
 
         Raises:
-            BadInput: a classifier is missing, or takes other images or names other classes than the recipe's own.
+            InvalidInput: a classifier is missing, or takes other images or names other classes than the recipe's own.
         """
         own = load("")
         members = []

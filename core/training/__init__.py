@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core import files
-from core.device import described
+from core.device import describe
 from core.models import artifacts
 from core.models.cards import Card
 from core.progress import OnProgress, Progress
@@ -43,7 +43,7 @@ def train(
         The card; None where the run was stopped, and in all processes but the first.
 
     Raises:
-        BadInput: the data set is not on this machine, the checkpoint is damaged, another process trains in the folder, or without
+        InvalidInput: the data set is not on this machine, the checkpoint is damaged, another process trains in the folder, or without
             `out` the name is that of an artifact that ships.
     """
     if out is None:
@@ -71,7 +71,7 @@ def train(
                 network.cpu()
             test = load_data(plan.dataset, False, folder)
             weights = artifacts.user_folder() if out is None else out
-            fields = card_fields(plan, command(plan), seconds, described(str(place)))
+            fields = card_fields(plan, command(plan), seconds, describe(str(place)))
             card = KINDS[plan.kind].export(plan, networks, test, weights, fields).card
             recorder.finish(card.figures())
             return card

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write what a training needs to go on, whole or not at all.
 
     Raises:
-        BadInput: it cannot be written there.
+        InvalidInput: it cannot be written there.
     """
     part = path.with_suffix(".part")
     try:
@@ -28,7 +28,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
             os.fsync(file.fileno())
         part.replace(path)  # a run that is killed here leaves the checkpoint before
     except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk as a RuntimeError
-        raise BadInput(
+        raise InvalidInput(
             f"The checkpoint {path} cannot be written: {error}. Free some space, or choose another folder."
         ) from error
 
@@ -37,7 +37,7 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
     """The checkpoint at `path`; None where there is none, or where it is another run's.
 
     Raises:
-        BadInput: it is damaged.
+        InvalidInput: it is damaged.
     """
     if not path.exists():
         return None
@@ -61,7 +61,7 @@ def fill(path: Path, networks: Mapping[str, nn.Module], weights: Mapping[str, Ma
     """Give the networks a checkpoint's weights; where they do not fit, all stay as they were.
 
     Raises:
-        BadInput: they do not fit.
+        InvalidInput: they do not fit.
     """
     before = {name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in networks.items()}
     try:
@@ -73,9 +73,9 @@ def fill(path: Path, networks: Mapping[str, nn.Module], weights: Mapping[str, Ma
         raise damaged(path) from error
 
 
-def damaged(path: Path) -> BadInput:
+def damaged(path: Path) -> InvalidInput:
     """What to do about a checkpoint that cannot be used."""
-    return BadInput(
+    return InvalidInput(
         f"The checkpoint {path} is damaged or of another network; delete it, or choose another folder, to begin anew."
     )
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core import attacks
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.training.data import Data
@@ -42,7 +42,7 @@ def craft_images(
         uint8 N×V×C×H×W; None where the plan has no attacks, or where `on_progress` stopped it.
 
     Raises:
-        BadInput: what was crafted cannot be kept in `folder`.
+        InvalidInput: what was crafted cannot be kept in `folder`.
     """
     if not plan.crafted:
         return None
@@ -105,7 +105,7 @@ def _part(
         save_file({"images": part}, draft)
         draft.replace(path)
     except (OSError, SafetensorError) as error:
-        raise BadInput(
+        raise InvalidInput(
             f"Crafted images cannot be kept in {folder}: {error}. Free some space, or choose another folder."
         ) from error
     return part

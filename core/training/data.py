@@ -14,7 +14,7 @@ from torch import Tensor
 from core import domains, images
 from core.domains.mnist import stand_in
 from core.domains.photos import PHOTOGRAPHS, photograph
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 Data = tuple[Tensor, Tensor]  # images uint8 N×C×H×W, labels int64 N
 
@@ -45,7 +45,7 @@ class Dataset:
         """The number of training images.
 
         Raises:
-            BadInput: it is not on this machine, or damaged.
+            InvalidInput: it is not on this machine, or damaged.
         """
         return self.shipped or domains.get(self.domain).count("train")
 
@@ -60,7 +60,7 @@ def _photographs(train: bool) -> Data:
 def _of_domain(name: str, train: bool) -> Data:
     domain = domains.get(name)
     if missing := domain.missing():
-        raise BadInput(missing)  # also where stand-ins would do for looking: the card names the data set
+        raise InvalidInput(missing)  # also where stand-ins would do for looking: the card names the data set
     split = "train" if train else "test"
     labels = domain.labels(split)
     pixels = [images.fit(domain.pixels(split, i), domain.size, domain.channels, "crop") for i in range(len(labels))]
@@ -109,7 +109,7 @@ def load_data(name: str, train: bool, folder: Path) -> Data:
     """A data set's training or test part; a slow one is decoded once and kept in `folder`.
 
     Raises:
-        BadInput: it is not on this machine.
+        InvalidInput: it is not on this machine.
     """
     dataset = DATASETS[name]
     if not dataset.slow:

@@ -6,7 +6,7 @@ import re
 
 from core.defenses.base import REGISTRY
 from core.defenses.learned import LearnedDefense
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models import artifacts
 from core.training import runs
 from core.training.plans import TrainingPlan
@@ -20,10 +20,10 @@ def rename(plan: TrainingPlan, name: str) -> TrainingPlan:
     """The plan under another name, with a title that tells it from what it was derived from.
 
     Raises:
-        BadInput: it is no name for what the plan makes, or it is taken.
+        InvalidInput: it is no name for what the plan makes, or it is taken.
     """
     if not _NAME.fullmatch(name):
-        raise BadInput("A name has 1 to 80 letters, digits, '_', '-' and '.', and begins with a letter or a digit.")
+        raise InvalidInput("A name has 1 to 80 letters, digits, '_', '-' and '.', and begins with a letter or a digit.")
     title = plan.title
     if name != plan.name:
         title = f"{plan.title} ({name})" if len(plan.title) + len(name) + 3 <= MAX_TITLE else name
@@ -31,12 +31,14 @@ def rename(plan: TrainingPlan, name: str) -> TrainingPlan:
     if plan.kind == "denoiser":
         _check_defense(plan, name)
     if runs.ships(renamed):
-        raise BadInput(f"{quoted(renamed.artifact)} ships with Mirage; choose another name.")
+        raise InvalidInput(f"{quoted(renamed.artifact)} ships with Mirage; choose another name.")
     if (runs.runs_folder() / name).exists():
-        raise BadInput(f"There is a training called {quoted(name)} already; choose another name, or resume that one.")
+        raise InvalidInput(
+            f"There is a training called {quoted(name)} already; choose another name, or resume that one."
+        )
     if any(artifact.name == renamed.artifact for artifact in artifacts.list_artifacts(plan.kind)):
         words = plan.kind.replace("_", " ")
-        raise BadInput(f"There is a {words} called {quoted(renamed.artifact)} already; choose another name.")
+        raise InvalidInput(f"There is a {words} called {quoted(renamed.artifact)} already; choose another name.")
     return renamed
 
 
@@ -49,7 +51,7 @@ def free_name(plan: TrainingPlan) -> str:
 def _is_free(plan: TrainingPlan, name: str) -> bool:
     try:
         rename(plan, name)
-    except BadInput:
+    except InvalidInput:
         return False
     return True
 
@@ -66,4 +68,6 @@ def _check_defense(plan: TrainingPlan, name: str) -> None:
         return
     learned = sorted(d.name for d in REGISTRY.classes.values() if issubclass(d, LearnedDefense))
     begins = " or ".join(f"{defense}_" for defense in ([wanted] if wanted else learned))
-    raise BadInput(f"The name of this denoiser begins with {begins}, because its defense finds its weights by that.")
+    raise InvalidInput(
+        f"The name of this denoiser begins with {begins}, because its defense finds its weights by that."
+    )

@@ -53,7 +53,7 @@ def join(device: str | None) -> tuple[Group, torch.device]:
     """The group that torchrun started this process in, and the process's device.
 
     Raises:
-        BadInput: this machine has no such device.
+        InvalidInput: this machine has no such device.
     """
     place = pick(device)
     size = int(os.environ.get("WORLD_SIZE", "1"))

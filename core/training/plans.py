@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
 
 from core import attacks, domains
-from core.declaration import json_fields, readable
-from core.inputs import BadInput, quoted
+from core.declaration import format_errors, json_fields
+from core.inputs import InvalidInput, quoted
 from core.models.architectures import ARCHITECTURES, Kind
 from core.models.artifacts import find_artifact
 from core.training.augment import AUGMENTATIONS
@@ -82,7 +82,7 @@ class TrainingPlan(_Data):
         loss_network: DOMAIN/CLASSIFIER whose features a loss compares; `loss_layers` names its layers.
 
     Raises:
-        BadInput: it names something that is not there, or a value out of range.
+        InvalidInput: it names something that is not there, or a value out of range.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
@@ -109,35 +109,39 @@ class TrainingPlan(_Data):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise BadInput(readable(error, "This training plan", values)) from None
+            raise InvalidInput(format_errors(error, "This training plan", values)) from None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         domain = domains.get(self.domain)
         if self.dataset not in DATASETS or DATASETS[self.dataset].domain != self.domain:
             known = ", ".join(name for name, dataset in DATASETS.items() if dataset.domain == self.domain) or "none"
-            raise BadInput(f"{domain.title} has no training data called {quoted(self.dataset)}; it has {known}.")
+            raise InvalidInput(f"{domain.title} has no training data called {quoted(self.dataset)}; it has {known}.")
         trained = _TRAINED[self.kind]
         for stage in self.stages:
             if stage.trains not in trained:
-                raise BadInput(f"A stage trains {quoted(stage.trains)}; it must be one of {', '.join(trained)}.")
+                raise InvalidInput(f"A stage trains {quoted(stage.trains)}; it must be one of {', '.join(trained)}.")
             if self.crafted and stage.augment.name != "none":
-                raise BadInput(
+                raise InvalidInput(
                     "A plan with crafted images has no augmentation, because these are versions of the images as they are."
                 )
         for attack in (*self.crafted, *([self.judged_by] if self.judged_by else [])):
             attacks.build(attack.name, attack.params)
         if bool(self.held_out) != (self.judged_by is not None):
-            raise BadInput("'held_out' and 'judged_by' belong together: images to judge by, and the attack on them.")
+            raise InvalidInput(
+                "'held_out' and 'judged_by' belong together: images to judge by, and the attack on them."
+            )
         if self.kind != "classifier" and (self.starts_from or self.held_out):
-            raise BadInput("Only a classifier starts from another one, and is judged after every epoch.")
+            raise InvalidInput("Only a classifier starts from another one, and is judged after every epoch.")
         if self.kind == "classifier":
             self._check_classifier(domain)
         elif self.trained_against not in domain.classifier_names():
             names = ", ".join(domain.classifier_names())
-            raise BadInput(f"{domain.title} has no classifier called {quoted(self.trained_against)}; it has {names}.")
+            raise InvalidInput(
+                f"{domain.title} has no classifier called {quoted(self.trained_against)}; it has {names}."
+            )
         elif self.kind == "mask_generator" and self.architecture not in ("fc", "conv"):
-            raise BadInput(f"A mask generator is 'fc' or 'conv', not {quoted(self.architecture)}.")
+            raise InvalidInput(f"A mask generator is 'fc' or 'conv', not {quoted(self.architecture)}.")
         elif self.kind == "denoiser":
             self._check_architecture("denoiser")
             self._check_objectives()
@@ -147,38 +151,38 @@ class TrainingPlan(_Data):
         """Refuse a plan of a denoiser without what its objectives look at."""
         for stage in self.stages:
             if not self.crafted and stage.objective.name in _NEEDS_CRAFTED:
-                raise BadInput(
+                raise InvalidInput(
                     f"The objective {stage.objective.name!r} needs adversarial images; name attacks in 'crafted'."
                 )
             if not self.loss_network and stage.objective.name in _NEEDS_LOSS_NETWORK:
-                raise BadInput(
+                raise InvalidInput(
                     f"The objective {stage.objective.name!r} needs a loss network; name one as DOMAIN/CLASSIFIER."
                 )
         if self.loss_network:
             domain, _, name = self.loss_network.partition("/")
             if name not in domains.get(domain).classifier_names():
-                raise BadInput(
+                raise InvalidInput(
                     f"There is no classifier {quoted(self.loss_network)}; name a loss network as DOMAIN/CLASSIFIER."
                 )
 
     def _check_architecture(self, kind: Kind) -> None:
         if ARCHITECTURES.kind(self.architecture) != kind:
             known = ", ".join(ARCHITECTURES.names(kind)) or "none"
-            raise BadInput(f"No {kind} has the architecture {quoted(self.architecture)}; there are {known}.")
+            raise InvalidInput(f"No {kind} has the architecture {quoted(self.architecture)}; there are {known}.")
 
     def _check_classifier(self, domain: domains.Domain) -> None:
         self._check_architecture("classifier")
         if not self.name.startswith(f"{self.domain}_"):
-            raise BadInput(f"A classifier of {domain.title} is named {self.domain}_NAME, not {quoted(self.name)}.")
+            raise InvalidInput(f"A classifier of {domain.title} is named {self.domain}_NAME, not {quoted(self.name)}.")
         for word, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, domain.channels):
-                raise BadInput(
+                raise InvalidInput(
                     f"A classifier's {word} must have one number a channel; {domain.title} has {domain.channels}."
                 )
         if self.starts_from:
             card = find_artifact("classifier", f"{self.domain}_{self.starts_from}").card
             if (card.architecture, card.mean, card.std) != (self.architecture, self.mean, self.std):
-                raise BadInput(
+                raise InvalidInput(
                     f"{card.title} has another architecture or another normalization than this plan, so its weights cannot be used."
                 )
 
@@ -205,6 +209,6 @@ class TrainingPlan(_Data):
         """What that JSON says.
 
         Raises:
-            BadInput: it is not JSON, or says something else.
+            InvalidInput: it is not JSON, or says something else.
         """
         return cls(**json_fields(text, "a training plan", ("name", "stages")))

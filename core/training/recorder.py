@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core import files
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.training.run_status import Status, read_status, write_status
 
 EVERY = 0.5  # seconds between two notes of where a run stands
@@ -27,7 +27,7 @@ class Recorder:
     Use it as a context manager around a training.
 
     Raises:
-        BadInput: another process trains in this folder.
+        InvalidInput: another process trains in this folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +39,9 @@ class Recorder:
         try:
             self.lock.acquire(timeout=0)
         except Timeout:
-            raise BadInput(f"Another process trains in {files.shown(self.folder)}; wait until it ends.") from None
+            raise InvalidInput(
+                f"Another process trains in {files.display_path(self.folder)}; wait until it ends."
+            ) from None
         # `runs.start` removed an older request to stop; one that is there while the run is starting is for this process.
         if read_status(self.folder).text != "starting":
             (self.folder / "stop").unlink(missing_ok=True)
@@ -48,7 +50,7 @@ class Recorder:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None:
-            text = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+            text = str(error) if isinstance(error, InvalidInput) else f"{type(error).__name__}: {error}"
             stopped = isinstance(error, KeyboardInterrupt)
             self._note(state="stopped" if stopped else "failed", error="" if stopped else text[:500])
         elif self.status.state == "running":

@@ -11,7 +11,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from core import disk, files
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 State = Literal["running", "stopped", "done", "failed", "interrupted"]
 
@@ -62,7 +62,7 @@ def read_status(folder: Path) -> Status:
             raise ValueError("no status")
         if not (isinstance(status.text, str) and isinstance(status.error, str)):
             raise ValueError("no status")
-    except (BadInput, ValueError, TypeError, RecursionError):
+    except (InvalidInput, ValueError, TypeError, RecursionError):
         return Status("interrupted")
     if status.state == "running" and not _is_alive(folder, status):
         return Status(**{**asdict(status), "state": "interrupted"})

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from core import disk, files
 from core.disk import data_root
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.models import artifacts
 from core.training.plans import TrainingPlan
 from core.training.run_status import Status, read_status, write_status
@@ -55,17 +55,17 @@ def start(plan: TrainingPlan, owner: str = "") -> TrainingRun:
     """Start a run, or resume the one of that plan, as a process that outlives this one.
 
     Raises:
-        BadInput: another training is running, one of that name has another plan, something that ships has that name, or nothing can
+        InvalidInput: another training is running, one of that name has another plan, something that ships has that name, or nothing can
             be written in the data folder.
     """
     check_name(plan)
     folder = runs_folder() / plan.name
     running = next((run for run in list_runs() if run.status.state == "running"), None)
     if running is not None:
-        raise BadInput(f"The training {quoted(running.name)} is running; wait until it ends, or stop it.")
+        raise InvalidInput(f"The training {quoted(running.name)} is running; wait until it ends, or stop it.")
     held = _read(folder) if folder.exists() else None
     if held is not None and held.plan != plan:
-        raise BadInput(
+        raise InvalidInput(
             f"There is a training called {quoted(plan.name)} with other parameters; choose another name, or delete that one."
         )
     try:
@@ -87,7 +87,7 @@ def start(plan: TrainingPlan, owner: str = "") -> TrainingRun:
                 start_new_session=True,  # it goes on when the app ends
             )
     except OSError as error:
-        raise BadInput(f"The training cannot be started: {disk.reason(error)}") from error
+        raise InvalidInput(f"The training cannot be started: {disk.reason(error)}") from error
     return _read(folder)
 
 
@@ -95,10 +95,10 @@ def check_name(plan: TrainingPlan) -> None:
     """Refuse a plan whose artifact would have the name of one that ships.
 
     Raises:
-        BadInput: it would.
+        InvalidInput: it would.
     """
     if ships(plan):
-        raise BadInput(
+        raise InvalidInput(
             f"{quoted(plan.artifact)} ships with Mirage; give the plan another name, or the command a folder by --out."
         )
 
@@ -112,13 +112,13 @@ def stop(name: str) -> None:
     """Ask a run to stop at its next step; its last whole epoch is kept.
 
     Raises:
-        BadInput: there is none of that name, or its folder cannot be written to.
+        InvalidInput: there is none of that name, or its folder cannot be written to.
     """
     folder = _folder(name)
     try:
         (folder / "stop").touch()
     except OSError as error:
-        raise BadInput(f"The training cannot be stopped: {disk.reason(error)}") from error
+        raise InvalidInput(f"The training cannot be stopped: {disk.reason(error)}") from error
 
 
 def is_stopping(run: TrainingRun) -> bool:
@@ -130,15 +130,15 @@ def delete(name: str) -> None:
     """Delete a run's folder; what it made stays.
 
     Raises:
-        BadInput: there is none of that name, it is running, or it cannot be deleted.
+        InvalidInput: there is none of that name, it is running, or it cannot be deleted.
     """
     folder = _folder(name)
     if _read(folder).status.state == "running":
-        raise BadInput(f"The training {quoted(name)} is running; stop it first.")
+        raise InvalidInput(f"The training {quoted(name)} is running; stop it first.")
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise BadInput(f"The training {quoted(name)} cannot be deleted: {files.reason(error)}.") from error
+        raise InvalidInput(f"The training {quoted(name)} cannot be deleted: {files.reason(error)}.") from error
 
 
 def list_runs() -> list[TrainingRun]:
@@ -154,7 +154,7 @@ def find_run(name: str) -> TrainingRun:
     """The run of that name.
 
     Raises:
-        BadInput: there is none.
+        InvalidInput: there is none.
     """
     return _read(_folder(name))
 
@@ -168,7 +168,7 @@ def curves_in(folder: Path) -> list[dict[str, Any]]:
     """The lines of the curves in a run's folder, as `curves` gives them."""
     try:
         text = files.read_bytes(folder / "curves.jsonl", MAX_CURVES).decode("utf-8", "replace")
-    except BadInput:  # none yet
+    except InvalidInput:  # none yet
         return []
     lines = []
     for line in text.splitlines():
@@ -185,7 +185,7 @@ def samples(run: TrainingRun) -> dict[str, Tensor]:
     try:
         files.check_regular(path, MAX_CURVES)
         found = load_file(path)
-    except (BadInput, OSError, ValueError, SafetensorError):
+    except (InvalidInput, OSError, ValueError, SafetensorError):
         return {}
     return {
         name: value
@@ -198,7 +198,7 @@ def _folder(name: str) -> Path:
     """A run's folder; a name that would lead elsewhere is none."""
     folder = runs_folder() / name
     if not name or name != Path(name).name or name.startswith(".") or not folder.is_dir():
-        raise BadInput(f"There is no training called {quoted(name)}.")
+        raise InvalidInput(f"There is no training called {quoted(name)}.")
     return folder
 
 
@@ -206,9 +206,9 @@ def _read(folder: Path) -> TrainingRun:
     plan, problem = None, ""
     try:
         plan = TrainingPlan.from_json(files.read_bytes(folder / "plan.json", files.MAX_TEXT))
-    except BadInput as error:
+    except InvalidInput as error:
         problem = str(error)
     owner = ""
-    with suppress(BadInput):
+    with suppress(InvalidInput):
         owner = files.read_bytes(folder / "owner", 1000).decode("utf-8", "replace")
     return TrainingRun(folder.name, folder, plan, read_status(folder), owner, problem)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from core.device import mixed
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.progress import OnProgress, Progress
 from core.training.augment import AUGMENTATIONS
 from core.training.checkpoints import Curves, damaged, fill, load_checkpoint, save_checkpoint
@@ -102,7 +102,7 @@ class Trainer:
         """Train all stages, from the checkpoint on where there is one of this run; False where `on_progress` stopped it.
 
         Raises:
-            BadInput: the checkpoint is damaged or cannot be written, or a loss is no number any more.
+            InvalidInput: the checkpoint is damaged or cannot be written, or a loss is no number any more.
         """
         path = None if self.folder is None else self.folder / "checkpoint.pt"
         state = None if path is None else load_checkpoint(path, self.run)
@@ -197,7 +197,7 @@ class Trainer:
                 losses, metrics = _mean([t.losses for t in recent]), _mean([t.metrics for t in recent])
                 recent = []
                 if not all(abs(value) < float("inf") for value in losses.values()):  # false for NaN, too
-                    raise BadInput(
+                    raise InvalidInput(
                         f"A loss of {self.plan.name} is no number in epoch {epoch + 1}: {losses}; lower the plan's max_lr."
                     )
                 if curves is not None:

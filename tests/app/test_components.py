@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from app.components import image_row, tables
 from app.runtime import jobs, streamlit_adapter
 from app.state.result_keys import data_set
-from core import BadInput, images
+from core import InvalidInput, images
 from core.recipe import Progress
 from tests.pages.visits import tiles
 
@@ -126,7 +126,7 @@ def test_a_job_reports_stops_and_fails_in_words() -> None:
     assert (job.result, job.state, job.is_alive) == (5, "done", False)
 
     def refuse(watch: object) -> None:
-        raise BadInput("No.")
+        raise InvalidInput("No.")
 
     def break_(watch: object) -> None:
         raise ZeroDivisionError

@@ -7,18 +7,18 @@ from typing import Any, ClassVar, Literal
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.declaration import Declared, Real, choice, flag, number
+from core.declaration import Configurable, FractionFloat, choice, flag, number
 
 
-class Made(Declared):
+class Made(Configurable):
     name: ClassVar[str] = "made"
     title: ClassVar[str] = "Made"
     summary: ClassVar[str] = "Nothing."
     paper: ClassVar[str] = "Nobody 2026"
 
-    eps: Real = number(8 / 255, 0, 1, help="Budget.", step=0.5 / 255, usual=32 / 255, unit="/255")
-    steps: int = number(40, 1, 5000, help="How many.", step=1, usual=100)
-    pace: Real | None = number(None, 0, 1, help="Pace.", step=0.01)
+    eps: FractionFloat = number(8 / 255, 0, 1, help="Budget.", step=0.5 / 255, slider_max=32 / 255, unit="/255")
+    steps: int = number(40, 1, 5000, help="How many.", step=1, slider_max=100)
+    pace: FractionFloat | None = number(None, 0, 1, help="Pace.", step=0.01)
     norm: Literal["linf", "l2"] = choice("linf", help="Norm.")
     early: bool = flag(True, help="Stop early.")
 

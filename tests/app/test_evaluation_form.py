@@ -7,7 +7,7 @@ import pytest
 from app.sections.evaluation_form import eps_notes, eps_values
 from core.evaluate.eps_grid import at_each_eps
 from core.evaluate.plan import Plan
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method
 
 
@@ -33,9 +33,9 @@ def test_fractions_of_a_gray_level_are_explained() -> None:
 
 
 def test_an_eps_out_of_range_is_answered_as_it_was_typed() -> None:
-    with pytest.raises(BadInput, match=r"eps is 300/255; in L∞ it must be at most 255/255"):
+    with pytest.raises(InvalidInput, match=r"eps is 300/255; in L∞ it must be at most 255/255"):
         at_each_eps([Method(name="pgd")], eps_values("300", "/255") or [])
-    with pytest.raises(BadInput, match=r"FGSM: eps is 1\.2; it must be at most 1\."):
+    with pytest.raises(InvalidInput, match=r"FGSM: eps is 1\.2; it must be at most 1\."):
         at_each_eps([Method(name="fgsm")], eps_values("1.2", "") or [], "mnist")
 
 

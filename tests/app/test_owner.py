@@ -13,7 +13,7 @@ import streamlit as st
 from app.runtime import evaluation_jobs
 from app.state import owner
 from core.evaluate import Plan, RunStore, run_index
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method
 from tests.core.evaluate.filled import fill
 
@@ -87,13 +87,13 @@ def test_what_a_stranger_may_not_do(browser: Any, monkeypatch: pytest.MonkeyPatc
         assert run.owner == owner.me()
     fill(PLAN, most=1)
     browser("b")
-    with pytest.raises(BadInput, match="begun in another browser"):
+    with pytest.raises(InvalidInput, match="begun in another browser"):
         evaluation_jobs.stop(at)
     assert not at.cancel.is_set()
     at.finished.set()
-    with pytest.raises(BadInput, match="begun in another browser"):
+    with pytest.raises(InvalidInput, match="begun in another browser"):
         evaluation_jobs.delete(PLAN.name)
-    with pytest.raises(BadInput, match="Choose another seed"):
+    with pytest.raises(InvalidInput, match="Choose another seed"):
         evaluation_jobs.start(PLAN, "cpu")
     monkeypatch.setenv("MIRAGE_RUNS", "all")
     evaluation_jobs.stop(at)
@@ -108,7 +108,7 @@ def test_runs_of_the_command_line_are_the_operators(browser: Any, monkeypatch: p
     browser("a")
     fill(PLAN)
     assert run_index.list_runs()[0].owner == ""
-    with pytest.raises(BadInput, match="begun in another browser"):
+    with pytest.raises(InvalidInput, match="begun in another browser"):
         evaluation_jobs.delete(PLAN.name)
     monkeypatch.delenv("MIRAGE_RUNS")
     evaluation_jobs.delete(PLAN.name)
@@ -117,7 +117,7 @@ def test_runs_of_the_command_line_are_the_operators(browser: Any, monkeypatch: p
 def test_what_is_at_work_is_not_deleted() -> None:
     fill(PLAN, most=1)
     evaluation_jobs._evaluations()[PLAN.name] = at = evaluation_jobs.RunningEvaluation(PLAN.name)
-    with pytest.raises(BadInput, match="at work; stop it"):
+    with pytest.raises(InvalidInput, match="at work; stop it"):
         evaluation_jobs.delete(PLAN.name)
     at.finished.set()
     evaluation_jobs.delete(PLAN.name)
@@ -128,7 +128,7 @@ def test_one_user_does_not_fill_the_queue(browser: Any) -> None:
     browser("a")
     for number in range(evaluation_jobs.MAX_PER_USER):
         evaluation_jobs._evaluations()[str(number)] = evaluation_jobs.RunningEvaluation(str(number), owner.me())
-    with pytest.raises(BadInput, match="5 evaluations of yours run or wait already"):
+    with pytest.raises(InvalidInput, match="5 evaluations of yours run or wait already"):
         evaluation_jobs.start(PLAN, "cpu")
     browser("b")
     evaluation_jobs._evaluations()["0"].finished.set()

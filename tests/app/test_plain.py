@@ -11,7 +11,7 @@ from app.theme import plain
 from core import Recipe
 from core.attacks import PGD
 from core.defenses import LGS
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method
 from tests.pages.visits import visit
 
@@ -81,7 +81,7 @@ LONG = "x" * 4000
     ],
 )
 def test_a_sentence_about_a_link_is_short(values: dict[str, object]) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         Recipe.from_json(json.dumps(values))
     assert len(str(caught.value)) <= 500 and LONG[:200] not in str(caught.value)
 
@@ -110,7 +110,7 @@ def test_methods_quote_what_they_were_given_briefly() -> None:
         lambda: LGS(**{"lambda": LONG}),
         lambda: Recipe(attack=Method(name=LONG[:40])),
     ):
-        with pytest.raises(BadInput) as caught:
+        with pytest.raises(InvalidInput) as caught:
             make()
         assert len(str(caught.value)) <= 500
 

@@ -17,7 +17,7 @@ from app.runtime.device_lock import EVALUATION
 from app.state import model_cache, result_keys, results
 from core import Recipe, domains, run
 from core.domains.imagenet import ImageNet
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method, load_example
 from core.recipe.noise import LayerMaps
 from tests.pages.visits import settled, verdict, visit
@@ -84,7 +84,7 @@ def test_weights_come_with_progress_and_can_be_stopped_and_asked_for_again(
         asked.append(name)
         for done in range(1000):
             if watch(done * 10**6, 1000 * 10**6):
-                raise BadInput("The download was stopped.")
+                raise InvalidInput("The download was stopped.")
             time.sleep(0.01)
 
     monkeypatch.setattr(ImageNet, "classifier", slow)

@@ -7,7 +7,7 @@ import pytest
 
 from app.state.uploads import Uploads
 from core import images
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 
 def file(number: int, side: int = 10) -> bytes:
@@ -18,7 +18,7 @@ def test_a_session_holds_its_newest_images_up_to_a_number_and_up_to_bytes() -> N
     kept = Uploads(session_images=3, grace=0)
     digests = [kept.add(file(n), session=1) for n in range(5)]
     assert list(kept) == digests[2:] and (kept[digests[4]] == 4).all()
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         kept.add(b"no image", session=1)
     large = Uploads(session_bytes=700, grace=0)  # two images of 300 bytes
     digests = [large.add(file(n), session=1) for n in range(4)]
@@ -47,7 +47,7 @@ def test_the_process_has_a_total_and_what_nobody_holds_goes_first() -> None:
     kept = Uploads(process_bytes=700, grace=60)
     first = kept.add(file(1), session=1)
     second = kept.add(file(2), session=2)
-    with pytest.raises(BadInput, match="as many images"):
+    with pytest.raises(InvalidInput, match="as many images"):
         kept.add(file(3), session=3)
     assert list(kept) == [first, second]
     kept.release(1)

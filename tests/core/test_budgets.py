@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import BadInput, Recipe, attacks, domains, images
+from core import InvalidInput, Recipe, attacks, domains, images
 from core.evaluate.plan import Plan
 from core.recipe import ComparisonSpec, Method, compare_attacks, craft, load_example
 from core.recipe.recipe import build_attack, describe_attack
@@ -30,7 +30,7 @@ def test_an_explicit_eps_is_kept_and_written_in_the_domains_unit() -> None:
     assert describe_attack("mnist", Method(name="pgd", params={"eps": 0.2})) == "PGD (eps 0.2)"
     assert describe_attack("photos", Method(name="pgd", params={"eps": 0.2})) == "PGD (eps 51/255)"
     assert describe_attack("photos", Method(name="pgd", params={"eps": 0.5, "norm": "l2"})) == "PGD (eps 0.5, norm l2)"
-    assert attacks.PGD(eps=2.5, norm="l2").described() == "PGD (eps 2.5, norm l2)", (
+    assert attacks.PGD(eps=2.5, norm="l2").describe() == "PGD (eps 2.5, norm l2)", (
         "a length is no number of gray levels"
     )
 
@@ -72,13 +72,13 @@ def test_the_default_attack_fools_the_default_digit() -> None:
 def test_a_number_out_of_range_is_answered_in_the_unit_that_was_typed(
     name: str, eps: object, words: str | None
 ) -> None:
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InvalidInput) as refused:
         Recipe(attack=Method(name=name, params={"eps" if words else "sigma": eps}))
     assert str(refused.value) == (words or "Gaussian noise: sigma is 300/256; it must be at most 256/256.")
 
 
 def test_the_contests_eps_is_answered_so_too() -> None:
-    with pytest.raises(BadInput, match=r"comparison.eps is 300/255; it must be at most 255/255"):
+    with pytest.raises(InvalidInput, match=r"comparison.eps is 300/255; it must be at most 255/255"):
         Recipe(comparison={"eps": "300/255"})
 
 

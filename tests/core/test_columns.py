@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from core import BadInput, Recipe, domains
+from core import InvalidInput, Recipe, domains
 from core.evaluate import Plan
 from core.recipe import Method
 from core.recipe.columns import (
@@ -88,7 +88,7 @@ def test_json_has_a_short_form_and_a_long_one() -> None:
 )
 def test_what_is_no_column_gets_a_sentence(column: object, said: str) -> None:
     for kind in (Recipe, Plan):
-        with pytest.raises(BadInput, match=said) as error:
+        with pytest.raises(InvalidInput, match=said) as error:
             kind.from_json(json.dumps({"domain": "mnist", "defenses": [column]}))
         assert "\n" not in str(error.value)
 
@@ -99,7 +99,7 @@ def test_naming_and_validating_loads_no_weights(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(type(domains.get("mnist")), "classifier", refuse)
     recipe = Recipe(domain="mnist", defenses=(parse_column("jpeg@b|@"), parse_column("@b")))
-    titles = [system.described() for system in recipe.built_systems()]
+    titles = [system.describe() for system in recipe.built_systems()]
     title = domains.get("mnist").classifier_title("b")
     assert titles[0].startswith(f"vote of {title} behind JPEG") and titles[1] == title
     assert named_classifiers(recipe.defenses) == ("b",)
@@ -114,6 +114,6 @@ def test_a_method_takes_the_place_of_the_first_of_its_names() -> None:
     assert changed[0] == (jpeg,) and changed[2] == (old,)
     assert [m.defenses for m in members_of(changed[1])] == [(jpeg, new), (old,)], "the first one alone"
     assert with_method(((jpeg,),), ("lgs",), new) == ((jpeg,), (new,))
-    with pytest.raises(BadInput, match="has 12 defenses already; remove one on the Defend page"):
+    with pytest.raises(InvalidInput, match="has 12 defenses already; remove one on the Defend page"):
         with_method(((jpeg,),) * MAX_COLUMNS, ("lgs",), new)
     assert with_method(((old,),) * MAX_COLUMNS, ("lgs",), new)[0] == (new,)

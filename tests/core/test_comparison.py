@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core import BadInput, Recipe, attacks, domains, images
+from core import InvalidInput, Recipe, attacks, domains, images
 from core.recipe import ComparisonSpec, Method, compare_attacks, craft, load_example, transfer
 from core.recipe.comparison import with_budget
 
@@ -59,9 +59,9 @@ def test_transfer_asks_every_classifier_of_every_image() -> None:
 
 
 def test_nonsense_is_refused() -> None:
-    with pytest.raises(BadInput, match="no attack called"):
+    with pytest.raises(InvalidInput, match="no attack called"):
         Recipe(comparison={"attacks": ["magic"]})
-    with pytest.raises(BadInput, match="eps"):
+    with pytest.raises(InvalidInput, match="eps"):
         Recipe(comparison={"eps": 3})
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         Recipe(comparison={"attacks": []})

@@ -12,7 +12,7 @@ from PIL import Image
 
 from core import images
 from core.decoding import headers, pillow, process
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from tests import malformed_images
 
 WORKS, BOMBS = malformed_images.works(), malformed_images.bombs()
@@ -31,7 +31,7 @@ def kind(data: bytes) -> str:
 def test_a_costly_claim_is_refused_before_any_decoder_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("a decoder ran"))
     monkeypatch.setattr(process, "decode", lambda *_: pytest.fail("a decoder ran"))
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InvalidInput) as refused:
         images.decode(BOMBS[name])
     sentence = str(refused.value)
     assert sentence.endswith(".") and ". " not in sentence and len(sentence) < 160
@@ -59,7 +59,7 @@ def test_what_only_looks_costly_is_decoded(name: str) -> None:
     ],
 )
 def test_the_sentence_names_the_claim(name: str, words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(InvalidInput, match=words):
         images.decode(BOMBS[name])
 
 
@@ -87,14 +87,14 @@ def test_the_process_decodes_as_this_one_does(name: str) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux limits the memory of a process")
 def test_the_process_takes_no_more_memory_than_the_claim_allows() -> None:
-    with pytest.raises(BadInput, match=r"too much memory|damaged"):
+    with pytest.raises(InvalidInput, match=r"too much memory|damaged"):
         process.decode(malformed_images.tile_bomb(), "TIFF", 64 * 64)
     assert process.decode(WORKS["plain.png"], "PNG", 48 * 40).shape == (40, 48, 3)
 
 
 def test_an_image_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "WALL_SECONDS", 0.2)
-    with pytest.raises(BadInput, match="too much time"):
+    with pytest.raises(InvalidInput, match="too much time"):
         process.decode(malformed_images.scan_bomb(2000), "JPEG", 6300 * 6300)
     monkeypatch.undo()
     assert process.decode(WORKS["plain.png"], "PNG", 48 * 40).shape == (40, 48, 3), "the next one has a new process"
@@ -111,7 +111,7 @@ def test_a_process_that_somebody_ended_is_replaced() -> None:
 def test_where_no_process_can_be_started_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_pool", process._Pool())
     monkeypatch.setattr(process.sys, "executable", "/nowhere/python")
-    with pytest.raises(BadInput, match="cannot be started"):
+    with pytest.raises(InvalidInput, match="cannot be started"):
         images.decode(WORKS["plain.gif"])
     assert images.decode(WORKS["plain.png"]).shape == (40, 48, 3)
 
@@ -126,7 +126,7 @@ def test_an_xmp_orientation_is_left_to_pillow() -> None:
 
 def test_png_files_of_an_outcome_get_the_same_care() -> None:
     for name in ("text.png", "profile.png"):
-        with pytest.raises(BadInput, match="unpack to more than 8 MB"):
+        with pytest.raises(InvalidInput, match="unpack to more than 8 MB"):
             images.from_png(BOMBS[name])
-    with pytest.raises(BadInput, match="30000 × 3000"):
+    with pytest.raises(InvalidInput, match="30000 × 3000"):
         images.from_png(BOMBS["size.png"])

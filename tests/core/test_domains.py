@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import BadInput, Recipe, class_names, domains
+from core import InvalidInput, Recipe, class_names, domains
 from core.domains.gallery import default_item
 from core.recipe import ImageRef, load_example
 
@@ -39,22 +39,22 @@ def test_samples_repeat_by_seed_and_refuse_too_many() -> None:
     domain = domains.get("photos")
     assert torch.equal(domain.sample(5, seed=1)[0], domain.sample(5, seed=1)[0])
     assert not torch.equal(domain.sample(5, seed=1)[1], domain.sample(5, seed=2)[1])
-    with pytest.raises(BadInput, match="17"):
+    with pytest.raises(InvalidInput, match="17"):
         domain.sample(18)
-    with pytest.raises(BadInput, match="split"):
+    with pytest.raises(InvalidInput, match="split"):
         domain.sample(3, split="train")
 
 
 def test_what_is_missing_is_said_in_a_sentence() -> None:
     assert "download" in str(domains.get("cifar10").missing())
-    with pytest.raises(BadInput, match="CIFAR-10 is not on this machine"):
+    with pytest.raises(InvalidInput, match="CIFAR-10 is not on this machine"):
         domains.get("cifar10").sample(3)
-    with pytest.raises(BadInput, match="photos"):
+    with pytest.raises(InvalidInput, match="photos"):
         domains.get("nowhere")
 
 
 def test_a_download_without_a_network_fails_in_a_sentence() -> None:
-    with pytest.raises(BadInput, match="could not be downloaded"):
+    with pytest.raises(InvalidInput, match="could not be downloaded"):
         domains.get("cifar10").fetch()
 
 
@@ -84,7 +84,7 @@ def test_data_sets_through_torchvisions_loaders(data: Path, name: str, count: in
     pixels, label = domain.image(ImageRef(kind="dataset", index=int(item.name)), {})
     assert label == item.label == 3
     assert np.array_equal(pixels, domain.gallery_pixels(item.name))
-    with pytest.raises(BadInput, match="there is no"):
+    with pytest.raises(InvalidInput, match="there is no"):
         domain.image(ImageRef(kind="dataset", index=9_999_999), {})
 
 
@@ -100,7 +100,7 @@ def test_imagenet_reads_the_users_folder_and_its_labels(data: Path) -> None:
 def test_classes_by_name_and_number() -> None:
     assert domains.get("photos").class_number("Coffee") == domains.get("photos").class_number("2")
     assert domains.get("mnist").class_number("7") == 7
-    with pytest.raises(BadInput, match="no class"):
+    with pytest.raises(InvalidInput, match="no class"):
         domains.get("photos").class_number("17")
 
 
@@ -156,10 +156,10 @@ def test_the_exact_spelling_counts_more_than_the_letters(word: str, number: int)
 
 
 def test_a_name_of_two_classes_gets_their_numbers() -> None:
-    with pytest.raises(BadInput, match="names several classes of ImageNet; give a number: 264 and 474"):
+    with pytest.raises(InvalidInput, match="names several classes of ImageNet; give a number: 264 and 474"):
         domains.get("imagenet").class_number("CARDIGAN")
     assert class_names.distinct(["crane", "dog", "crane"]) == ("crane (0)", "dog", "crane (2)")
-    with pytest.raises(BadInput, match="0 and 2"):
+    with pytest.raises(InvalidInput, match="0 and 2"):
         class_names.class_number("crane", ("crane (0)", "dog", "crane (2)"), "Birds")
     for number, name in enumerate(domains.get("imagenet").classes):
         assert domains.get("imagenet").class_number(name) == number
@@ -190,7 +190,7 @@ def test_a_damaged_data_set_is_as_good_as_none_and_says_so(broken: Path, name: s
     for item in domain.gallery():
         assert domain.gallery_pixels(item.name).size, "what stands in"
     if name != "mnist":
-        with pytest.raises(BadInput, match="damaged or incomplete"):
+        with pytest.raises(InvalidInput, match="damaged or incomplete"):
             domain.sample(1)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.fetching import RemoteFile, download
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 CONTENT = bytes(range(256)) * 2000  # 512 kB
 
@@ -83,7 +83,7 @@ def test_the_next_address_is_tried_and_a_file_that_is_there_is_not_downloaded_ag
 @pytest.mark.parametrize("wrong", [{"md5": "0" * 32}, {"sha256_prefix": "00000000"}])
 def test_a_file_with_another_hash_is_not_kept(server: str, tmp_path: Path, wrong: dict[str, str]) -> None:
     file = RemoteFile([f"{server}/file"], tmp_path / "data.bin", **wrong)
-    with pytest.raises(BadInput, match=r"MNIST could not be downloaded \(ValueError\)"):
+    with pytest.raises(InvalidInput, match=r"MNIST could not be downloaded \(ValueError\)"):
         download([file], tmp_path, len(CONTENT), "MNIST", None)
     assert files_in(tmp_path) == []
 
@@ -105,7 +105,7 @@ def test_a_stop_ends_the_download_within_a_second_and_leaves_nothing(server: str
         return done > 0
 
     file = RemoteFile([f"{server}/{way}"], tmp_path / "data.bin", md5())
-    with pytest.raises(BadInput, match="The download of MNIST was stopped"):
+    with pytest.raises(InvalidInput, match="The download of MNIST was stopped"):
         download([file], tmp_path, len(CONTENT), "MNIST", watch, unpack=lambda: unpacked.append(1))
     while files_in(tmp_path) and time.perf_counter() - asked < 1:
         time.sleep(0.02)
@@ -123,7 +123,7 @@ def nothing(path: Path) -> RemoteFile:
 
 @pytest.mark.parametrize("folder", [Path("/proc/nowhere/data"), Path("/dev/null/data"), Path("/dev/null")])
 def test_a_folder_that_cannot_be_made_gets_a_sentence(folder: Path) -> None:
-    with pytest.raises(BadInput, match=r"MNIST cannot be kept in .*MIRAGE_DATA"):
+    with pytest.raises(InvalidInput, match=r"MNIST cannot be kept in .*MIRAGE_DATA"):
         download([nothing(folder / "file")], folder, 10, "MNIST", None)
 
 
@@ -135,10 +135,10 @@ def test_a_disk_that_takes_no_more_is_not_called_a_network(number: int, words: s
     def unpack() -> None:
         raise OSError(number, "no")
 
-    with pytest.raises(BadInput, match=f"cannot be kept in .*{words}"):
+    with pytest.raises(InvalidInput, match=f"cannot be kept in .*{words}"):
         download([], tmp_path, 10, "MNIST", None, unpack)
 
 
 def test_a_network_that_fails_is_called_one(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="check the connection"):
+    with pytest.raises(InvalidInput, match="check the connection"):
         download([nothing(tmp_path / "file")], tmp_path, 10, "MNIST", None)

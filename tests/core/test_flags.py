@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput, Guarded, flags
+from core import Guarded, InvalidInput, flags
 from core.attacks import APGDCE, CW, FGSM, PGD, Attack, GaussianNoise, Square
 from core.defenses import BitDepth, Median, RandomResizePad
 from core.flags import Slope, Trial, raised
@@ -54,9 +54,9 @@ def test_a_larger_eps_weaker_than_a_smaller_one() -> None:
     assert names(trial(PGD(eps=EPS), 4), trial(PGD(eps=2 * EPS), 5)) == []
     assert names(trial(PGD(eps=EPS), 5), trial(FGSM(eps=2 * EPS), 4)) == []
     flag = raised([trial(PGD(eps=0.5, norm="l2"), 5), trial(PGD(eps=0.75, norm="l2"), 4)])[0]
-    assert flag.name == "larger-eps" and "at eps 0.5, 4 at 0.75." in flag.raised_if
+    assert flag.name == "larger-eps" and "at eps 0.5, 4 at 0.75." in flag.condition
     flag = raised([trial(PGD(eps=EPS), 5), trial(PGD(eps=2 * EPS), 4)])[0]
-    assert "/255, 4 at " in flag.raised_if
+    assert "/255, 4 at " in flag.condition
 
 
 def test_an_unbounded_attack_that_falls_short() -> None:
@@ -117,9 +117,9 @@ def test_every_flag_tells_when_what_and_what_to_do() -> None:
     ]
     assert len({flag.name for flag in every}) == 7
     for flag in every:
-        assert flag.title and all(text.endswith(".") for text in (flag.raised_if, flag.means, flag.do))
+        assert flag.title and all(text.endswith(".") for text in (flag.condition, flag.means, flag.do))
 
 
 def test_more_fooled_than_there_were_is_refused() -> None:
-    with pytest.raises(BadInput, match="more images than it had"):
+    with pytest.raises(InvalidInput, match="more images than it had"):
         raised([trial(PGD(), 11)])

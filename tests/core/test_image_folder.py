@@ -13,7 +13,7 @@ import pytest
 
 from core import domains, files, images
 from core.domains import image_folder
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 PIXELS = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
 PNG = images.png(PIXELS)
@@ -206,20 +206,20 @@ def test_a_folder_that_cannot_be_listed(folder: Path, monkeypatch: pytest.Monkey
 def test_a_damaged_image_is_named(folder: Path) -> None:
     (folder / "b.png").write_bytes(PNG[:45])
     domain = domains.get("imagenet")
-    with pytest.raises(BadInput, match=r"imagenet/b\.png: This PNG file is damaged"):
+    with pytest.raises(InvalidInput, match=r"imagenet/b\.png: This PNG file is damaged"):
         domain.pixels("unlabeled", 1)
     (folder / "b.png").unlink()
-    with pytest.raises(BadInput, match="holds the images 0 to 0 now"):
+    with pytest.raises(InvalidInput, match="holds the images 0 to 0 now"):
         domain.pixels("unlabeled", 1)
 
 
 def test_an_image_that_goes_or_becomes_a_pipe_after_the_folder_was_listed(folder: Path) -> None:
     opened = image_folder.open_folder(folder, domains.get("imagenet").class_number)
     opened.unlabeled[0].unlink()
-    with pytest.raises(BadInput, match=r"a\.png cannot be read: no such file"):
+    with pytest.raises(InvalidInput, match=r"a\.png cannot be read: no such file"):
         image_folder.read_image(opened.unlabeled[0])
     os.mkfifo(folder / "a.png")
-    with pytest.raises(BadInput, match="a pipe or a device"):
+    with pytest.raises(InvalidInput, match="a pipe or a device"):
         image_folder.read_image(opened.unlabeled[0])
 
 
@@ -229,7 +229,7 @@ def test_a_name_that_is_not_utf_8(folder: Path) -> None:
         file.write(PNG[:45])
     (folder / "labels.csv").write_bytes(b"file,label\na.png,1\n")
     assert domains.get("imagenet").count("unlabeled") == 2
-    with pytest.raises(BadInput, match="damaged") as refused:
+    with pytest.raises(InvalidInput, match="damaged") as refused:
         domains.get("imagenet").pixels("unlabeled", 1)
     str(refused.value).encode()  # a browser gets UTF-8
 
@@ -252,13 +252,13 @@ def test_files_that_cannot_be_read_or_written_are_sentences(tmp_path: Path) -> N
         (tmp_path / "nul\0", "no file name"),
         (Path("/dev/zero"), "a pipe or a device"),
     ):
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(InvalidInput, match=words):
             files.read_bytes(path, 100)
-    with pytest.raises(BadInput, match="at most"):
+    with pytest.raises(InvalidInput, match="at most"):
         files.read_bytes(tmp_path / "file", 4)
-    with pytest.raises(BadInput, match="a file is in the way"):
+    with pytest.raises(InvalidInput, match="a file is in the way"):
         files.check_writable(tmp_path / "file")
-    with pytest.raises(BadInput, match="Nothing can be written"):
+    with pytest.raises(InvalidInput, match="Nothing can be written"):
         files.check_writable(Path("/proc/nowhere"))
     files.check_writable(tmp_path / "new" / "folder")
     assert list((tmp_path / "new" / "folder").iterdir()) == []

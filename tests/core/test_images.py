@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps
 
 from core import images
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from tests import malformed_images
 
 WORKS, REFUSED = malformed_images.works(), malformed_images.refused()
@@ -38,7 +38,7 @@ def test_odd_images_work(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_files_that_are_no_images_get_one_sentence(name: str) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         images.decode(REFUSED[name])
     sentence = str(caught.value)
     assert sentence.endswith(".") and sentence.count(". ") == 0 and "\n" not in sentence and len(sentence) < 160
@@ -63,12 +63,12 @@ def test_files_that_are_no_images_get_one_sentence(name: str) -> None:
     ],
 )
 def test_the_sentence_says_what_is_wrong(name: str, words: str) -> None:
-    with pytest.raises(BadInput, match=words.replace("(", r"\(")):
+    with pytest.raises(InvalidInput, match=words.replace("(", r"\(")):
         images.decode(REFUSED[name])
 
 
 def test_the_file_may_not_be_too_long() -> None:
-    with pytest.raises(BadInput, match="26 MB; Mirage takes files up to 25 MB"):
+    with pytest.raises(InvalidInput, match="26 MB; Mirage takes files up to 25 MB"):
         images.decode(WORKS["plain.png"] + bytes(26_000_000))
 
 
@@ -113,7 +113,7 @@ def test_every_exif_orientation(orientation: int) -> None:
 @pytest.mark.parametrize("cut", range(0, 700, 23))
 def test_any_beginning_of_a_file_works_or_is_refused(cut: int) -> None:
     for name in ("plain.png", "plain.jpg", "plain.webp", "plain.gif", "plain.tiff", "plain.bmp", "plain.avif"):
-        with contextlib.suppress(BadInput):
+        with contextlib.suppress(InvalidInput):
             images.decode(WORKS[name][:cut])
 
 
@@ -124,7 +124,7 @@ def test_flipped_bytes_work_or_are_refused() -> None:
             broken = bytearray(data)
             for at in generator.integers(0, min(len(broken), 400), 3):
                 broken[at] = generator.integers(256)
-            with contextlib.suppress(BadInput):
+            with contextlib.suppress(InvalidInput):
                 images.decode(bytes(broken))
 
 
@@ -153,9 +153,9 @@ def test_only_our_own_png(name: str) -> None:
     if name == "1x1.png":
         assert images.from_png(REFUSED[name]).shape == (1, 1, 3)
         return
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         images.from_png(REFUSED[name])
-    with pytest.raises(BadInput, match="none that Mirage wrote"):
+    with pytest.raises(InvalidInput, match="none that Mirage wrote"):
         images.from_png(WORKS["palette.png"])
 
 
@@ -185,7 +185,7 @@ def test_fitting_changes_nothing_that_fits() -> None:
 
 
 def test_an_unknown_way_of_fitting() -> None:
-    with pytest.raises(BadInput, match="crop, pad and stretch"):
+    with pytest.raises(InvalidInput, match="crop, pad and stretch"):
         images.fit(SCENE, 32, 3, "squash")  # type: ignore[arg-type]
 
 
@@ -232,7 +232,7 @@ def test_a_film_of_webp_keeps_every_color() -> None:
 
 
 def test_a_film_of_nothing_is_refused() -> None:
-    with pytest.raises(BadInput, match="at least one image"):
+    with pytest.raises(InvalidInput, match="at least one image"):
         images.animation([], "gif")
 
 
@@ -242,5 +242,5 @@ def test_a_page_is_as_wide_as_asked() -> None:
     box = re.search(rb"/MediaBox \[ *0 0 ([\d.]+) ([\d.]+)", pdf)
     assert pdf.startswith(b"%PDF") and box is not None
     assert [float(side) / 72 * 2.54 for side in box.groups()] == pytest.approx([8.0, 8.0], abs=0.02)
-    with pytest.raises(BadInput, match=r"0\.5 to 100"):
+    with pytest.raises(InvalidInput, match=r"0\.5 to 100"):
         images.page(patch, 0)

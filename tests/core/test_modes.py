@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput, Guarded, defenses
+from core import Guarded, InvalidInput, defenses
 from core.detectors import FeatureSqueezing
 from core.explain.cams import class_maps
 from core.explain.landscape import directions, surface
@@ -81,12 +81,12 @@ def test_the_mode_and_the_float_type_change_nothing(work: Callable[[Classifier, 
 
 @pytest.mark.parametrize("work", [maps, ways, ground, scores, guarded], ids=lambda w: w.__name__)
 def test_other_channels_get_a_sentence(work: Callable[[Classifier, Tensor], object]) -> None:
-    with pytest.raises(BadInput, match="takes float images N×3×8×8"):
+    with pytest.raises(InvalidInput, match="takes float images N×3×8×8"):
         work(small(), random_images(2)[:, :1])
 
 
 @pytest.mark.parametrize("classes", [[0], [0, 1, 2], [0, 4], [-1, 0]])
 def test_a_class_map_of_no_class_gets_a_sentence(classes: list[int]) -> None:
     model = small()
-    with pytest.raises(BadInput, match="one class for each image"):
+    with pytest.raises(InvalidInput, match="one class for each image"):
         class_maps(model, random_images(2), classes, layer=layers(model)[0])

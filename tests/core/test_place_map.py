@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core import BadInput, Recipe
+from core import InvalidInput, Recipe
 from core.attacks import Goal
 from core.recipe import Method, load_example, place_map
 
@@ -30,9 +30,9 @@ def test_each_cell_is_the_attack_at_that_place() -> None:
 def test_nonsense_is_refused() -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="lavan"))
     scene = load_example(recipe, device="cpu")
-    with pytest.raises(BadInput, match="own class"):
+    with pytest.raises(InvalidInput, match="own class"):
         place_map(recipe, scene, scene.label)
-    with pytest.raises(BadInput, match="grid is 1"):
+    with pytest.raises(InvalidInput, match="grid is 1"):
         place_map(recipe, scene, (scene.label + 1) % 10, 1)
-    with pytest.raises(BadInput, match="for LaVAN"):
+    with pytest.raises(InvalidInput, match="for LaVAN"):
         place_map(recipe.but(attack={"name": "fgsm"}), scene, (scene.label + 1) % 10)

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.base import Attack, Goal, Step
-from core.declaration import Real, number
+from core.declaration import FractionFloat, number
 from core.defenses.base import Defense
 from core.models.classifier import Classifier
 
@@ -41,7 +41,7 @@ class Darken(Attack):
     summary: ClassVar[str] = "Takes the same amount from every pixel."
     paper: ClassVar[str] = "Nobody 2026"
 
-    amount: Real = number(0.5, 0, 1, help="How much is taken.", unit="/255")
+    amount: FractionFloat = number(0.5, 0, 1, help="How much is taken.", unit="/255")
 
     def iterate(
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
@@ -59,7 +59,7 @@ class Lighten(Defense):
     summary: ClassVar[str] = "Adds the same amount to every pixel."
     paper: ClassVar[str] = "Nobody 2026"
 
-    amount: Real = number(0.5, 0, 1, help="How much is added.")
+    amount: FractionFloat = number(0.5, 0, 1, help="How much is added.")
 
     def apply(self, images: Tensor) -> Tensor:
         return (images + self.amount).clamp(0, 1)

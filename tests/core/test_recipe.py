@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import BadInput, Classifier, Outcome, Recipe, domains, images, run
+from core import Classifier, InvalidInput, Outcome, Recipe, domains, images, run
 from core.explain.layers import layers
 from core.flags import Slope
 from core.recipe import (
@@ -61,7 +61,7 @@ def test_json_and_link_give_the_same_recipe_back() -> None:
     ],
 )
 def test_what_is_not_in_the_registries_is_refused_in_words(values: dict[str, object], words: str) -> None:
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(InvalidInput) as refusal:
         Recipe(**values)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -80,7 +80,7 @@ def test_what_is_not_in_the_registries_is_refused_in_words(values: dict[str, obj
     ],
 )
 def test_damaged_links_are_refused_in_one_sentence(word: str) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         Recipe.from_link(word)
 
 
@@ -150,7 +150,7 @@ def test_a_sweep_gives_one_point_a_value() -> None:
     assert [p.value for p in points] == [10, 50, 95]
     clean = [float(np.abs(p.clean.defended.astype(int) - scene.clean).mean()) for p in points]
     assert clean[0] > clean[1] > clean[2]
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         sweep(recipe, scene, attacked, "jpeg", "quality", (101,))
     looks: list[Progress] = []
 
@@ -169,15 +169,15 @@ def test_an_image_without_a_label_is_judged_by_what_the_classifier_says() -> Non
     assert not scene.label_known
     assert scene.label == scene.clean_prediction.label
     assert len(evaluate_defenses(recipe, scene, craft(recipe, scene))) == 1
-    with pytest.raises(BadInput, match="upload"):
+    with pytest.raises(InvalidInput, match="upload"):
         load_example(recipe, device="cpu")
     assert scene.known_label is None
     outcome = make_outcome(recipe, scene, craft(recipe, scene), ())
     assert outcome.known_label is None and not Outcome.from_json(outcome.to_json()).label_known
     seen = scene.classifier.classes[scene.label]
-    with pytest.raises(BadInput, match="in the clean image already"):
+    with pytest.raises(InvalidInput, match="in the clean image already"):
         craft(recipe.but(target=seen), scene)
-    with pytest.raises(BadInput, match="true class of this image is unknown"):
+    with pytest.raises(InvalidInput, match="true class of this image is unknown"):
         layer = layers(scene.classifier)[-1]
         explain(recipe, scene, craft(recipe, scene), method="gradcam", layer=layer, about="true")
 
@@ -190,12 +190,12 @@ def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
         scene = load_example(said, device="cpu", uploads=uploads)
         assert scene.known_label == 3
         assert Recipe.from_link(said.to_link()) == said
-        with pytest.raises(BadInput, match="own class"):
+        with pytest.raises(InvalidInput, match="own class"):
             craft(said.but(target="rocket"), scene)
     assert "true_class" not in json.loads(base64.b64decode(recipe.to_link() + "=="))
     known = Recipe(**QUICK, true_class="rocket")
     assert load_example(known, device="cpu").label == 0, "the domain knows that it is a cat"
-    with pytest.raises(BadInput, match="no class of Photographs"):
+    with pytest.raises(InvalidInput, match="no class of Photographs"):
         recipe.but(true_class="unicorn")
 
 
@@ -210,7 +210,7 @@ def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
 
 
 def test_a_target_that_is_the_images_own_class_is_refused() -> None:
-    with pytest.raises(BadInput, match="own class"):
+    with pytest.raises(InvalidInput, match="own class"):
         run(Recipe(target="cat"), device="cpu")
 
 
@@ -240,5 +240,5 @@ class _Nan(torch.nn.Module):
 def test_a_classifier_that_answers_with_nan_is_refused_with_a_sentence() -> None:
     classifier = Classifier.wrap(_Nan(), classes=10, size=28, channels=1)
     for attack in ("pgd", "fgsm", "cw", "deepfool"):
-        with pytest.raises(BadInput, match="NaN or infinite logits"):
+        with pytest.raises(InvalidInput, match="NaN or infinite logits"):
             run(Recipe(domain="mnist", attack=Method(name=attack), defenses=()), device="cpu", classifier=classifier)

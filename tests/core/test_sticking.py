@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import BadInput, Recipe, images
+from core import InvalidInput, Recipe, images
 from core.recipe import ImageRef, Method, Outcome, PrintedPatch, load_example, run, stick_on, sticker
 
 
@@ -81,7 +81,7 @@ def test_another_attack_leaves_nothing_to_keep() -> None:
     ],
 )
 def test_nonsense_is_refused(how: dict[str, float], sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
+    with pytest.raises(InvalidInput, match=sentence):
         stick_on(printed_patch(), scene(), **how)
-    with pytest.raises(BadInput, match="The patch is grey and the image in color"):
+    with pytest.raises(InvalidInput, match="The patch is grey and the image in color"):
         stick_on(printed_patch(), load_example(Recipe(), device="cpu"))

@@ -17,7 +17,7 @@ from app.runtime import recipe_jobs
 from app.state.result_keys import Kind
 from core import Recipe, attacks, images
 from core.attacks.fgsm import FGSM
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import ImageRef, Method
 from tests.core.test_plugins import plugins  # noqa: F401  (a fixture)
 from tests.pages.visits import ROOT, settled, tiles, verdict, visit
@@ -115,7 +115,7 @@ def test_a_failing_attack_gets_one_sentence_and_is_not_begun_again_by_itself(mon
 
     def refuse(*_: object) -> None:
         begun.append(1)
-        raise BadInput("This attack cannot do that.")
+        raise InvalidInput("This attack cannot do that.")
 
     app = visit("attack")
     monkeypatch.setattr(FGSM, "iterate", refuse)

@@ -15,7 +15,7 @@ from core import domains
 from core.attacks import FGSM
 from core.evaluate.eps_curves import accuracy_by_eps
 from core.evaluate.transfer import MAX_CLASSIFIERS, transfer_accuracy
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models import artifacts
 from core.recipe import Method, Recipe, craft, load_example
 from tests.pages.visits import ROOT, settled, verdict
@@ -227,7 +227,7 @@ def test_a_press_of_the_button_drops_what_was_said_before(monkeypatch: pytest.Mo
     said = iter(("The first sentence.", "The second sentence."))
 
     def refuse(*_args: object) -> None:
-        raise BadInput(next(said))
+        raise InvalidInput(next(said))
 
     monkeypatch.setattr(model_trials.model_jobs, "start_transfer_accuracy", refuse)
     app = arrive(tab="Transfer")

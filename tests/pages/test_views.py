@@ -7,7 +7,7 @@ import json
 import pytest
 
 from app.state import result_keys
-from core import BadInput, Recipe
+from core import InvalidInput, Recipe
 from core.recipe import Method, View
 from tests.pages.visits import settled, tiles, verdict, visit
 
@@ -80,7 +80,7 @@ def test_what_another_classifier_or_domain_does_not_have_is_told_or_left_out() -
     ],
 )
 def test_an_impossible_view_gets_a_sentence(view: dict[str, object], said: str) -> None:
-    with pytest.raises(BadInput, match=said) as error:
+    with pytest.raises(InvalidInput, match=said) as error:
         Recipe.from_json(json.dumps({"domain": "mnist", "view": view}))
     assert "\n" not in str(error.value) and len(str(error.value)) <= 500
 

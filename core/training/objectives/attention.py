@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from core.explain.masks import Distance, attention_loss, blend, cross_entropy, squared
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.training.objectives.base import Batch, Networks, Terms, objective
 
 _DISTANCES: dict[str, Distance] = {"cross_entropy": cross_entropy, "squared_error": squared}
@@ -17,10 +17,10 @@ def attention_masks(networks: Networks, batch: Batch, *, beta: float, distance: 
     """Equation 9 for one draw of the noise of equation 8 (Grimm et al. 2017; Nguyen 2018).
 
     Raises:
-        BadInput: there is no such distance.
+        InvalidInput: there is no such distance.
     """
     if distance not in _DISTANCES:
-        raise BadInput(f"The distance is {quoted(distance)}; it must be one of {', '.join(_DISTANCES)}.")
+        raise InvalidInput(f"The distance is {quoted(distance)}; it must be one of {', '.join(_DISTANCES)}.")
     images = batch.images
     with torch.no_grad():
         clean = networks["classifier"](images).float()

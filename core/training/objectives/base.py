@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 
 Networks = Mapping[str, Callable[[Tensor], Any]]
 Param = bool | int | float | str
@@ -58,10 +58,10 @@ def check_params(what: str, known: Mapping[str, Callable[..., object]], name: st
     """Refuse a name that is not known, or parameters that its function does not take by keyword.
 
     Raises:
-        BadInput: the sentence says which.
+        InvalidInput: the sentence says which.
     """
     if name not in known:
-        raise BadInput(f"There is no {what} called {quoted(name)}; there are {', '.join(sorted(known))}.")
+        raise InvalidInput(f"There is no {what} called {quoted(name)}; there are {', '.join(sorted(known))}.")
     declared = {
         p.name: p
         for p in inspect.signature(known[name]).parameters.values()
@@ -69,12 +69,12 @@ def check_params(what: str, known: Mapping[str, Callable[..., object]], name: st
     }
     for word, value in params.items():
         if word not in declared:
-            raise BadInput(
+            raise InvalidInput(
                 f"The {what} {name!r} has no parameter {quoted(word)}; it has {', '.join(declared) or 'none'}."
             )
         if isinstance(value, str) != (declared[word].annotation == "str"):
             kind = "text" if declared[word].annotation == "str" else "a number"
-            raise BadInput(f"The {what} {name!r} takes {kind} as {word!r}, not {quoted(value)}.")
+            raise InvalidInput(f"The {what} {name!r} takes {kind} as {word!r}, not {quoted(value)}.")
     missing = [word for word, p in declared.items() if p.default is p.empty and word not in params]
     if missing:
-        raise BadInput(f"The {what} {name!r} needs {' and '.join(map(repr, missing))}.")
+        raise InvalidInput(f"The {what} {name!r} needs {' and '.join(map(repr, missing))}.")

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from core.certify.flow_sets import NearSet
 from core.certify.relaxation import lower_margins
 from core.certify.two_layer import TwoLayer, folded, two_layers
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.training.objectives.base import Batch, Networks, Terms, objective
 from core.training.objectives.flows import first_order_change, moved_batch
 from core.training.objectives.inner import classifier_of
@@ -37,7 +37,7 @@ def flow_certificate(
     variation 1 changes of the lead, to first order, with ν = `first_order`.
 
     Raises:
-        BadInput: the network has no two-layer form, or takes more than one channel.
+        InvalidInput: the network has no two-layer form, or takes more than one channel.
     """
     network, images, labels = _matrices(classifier_of(networks), batch), batch.images, batch.labels
     logits = network.logits(images)
@@ -71,7 +71,7 @@ def _matrices(network: nn.Module, batch: Batch) -> TwoLayer:
     """The trained network's matrices in float32, its normalization folded in."""
     layers, channels = two_layers(network), batch.images.shape[1]
     if layers is None or channels != 1:
-        raise BadInput(
+        raise InvalidInput(
             "The objective 'flow_certificate' trains networks of two layers (flatten, linear, ReLU, linear) on gray images; choose the "
             "architecture 'two_layer' on MNIST."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core import files
-from core.inputs import BadInput, quoted
+from core.inputs import InvalidInput, quoted
 from core.training.plans import TrainingPlan
 from core.training.shipped.classifiers import PLAIN
 from core.training.shipped.denoisers import DENOISERS
@@ -19,10 +19,12 @@ def find_plan(name: str) -> TrainingPlan:
     """The plan of that name, or of that JSON file.
 
     Raises:
-        BadInput: there is none, or the file says something else.
+        InvalidInput: there is none, or the file says something else.
     """
     if name in PLANS:
         return TrainingPlan(**PLANS[name])
     if name.endswith(".json"):
         return TrainingPlan.from_json(files.read_bytes(name, files.MAX_TEXT))
-    raise BadInput(f"There is nothing called {quoted(name)} to train; name a PLAN.json, or one of {', '.join(PLANS)}.")
+    raise InvalidInput(
+        f"There is nothing called {quoted(name)} to train; name a PLAN.json, or one of {', '.join(PLANS)}."
+    )

@@ -124,7 +124,7 @@ def test_the_members_of_a_vote_are_listed_once_with_their_parameters() -> None:
     system = System((Member(), Member("b", "B, trained with its certificate", JPEG(quality=30))))
     said = vote_members([vote("A", 1), vote("A", 1)], [system, system])
     assert said == [
-        f"Vote of 2: 1. the bare classifier; 2. B, trained with its certificate behind {JPEG(quality=30).described()}."
+        f"Vote of 2: 1. the bare classifier; 2. B, trained with its certificate behind {JPEG(quality=30).describe()}."
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput, Guarded, attacks, defenses
+from core import Guarded, InvalidInput, attacks, defenses
 from core.attacks import Attack, Goal
 from core.images import quantise
 from core.models.classifier import Classifier
@@ -117,7 +117,7 @@ def test_targets_are_kept_and_one_equal_to_the_source_is_refused(attack: Attack)
     targets = torch.full_like(y, aim)
     result = attack(model, x, y, Goal(targets))
     assert torch.equal(result.success, predicted(model, result.rounded) == targets)
-    with pytest.raises(BadInput, match="target equals the true class"):
+    with pytest.raises(InvalidInput, match="target equals the true class"):
         attack(model, x, y, Goal(y))
 
 

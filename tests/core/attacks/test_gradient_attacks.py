@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core import BadInput, Guarded, defenses, domains
+from core import Guarded, InvalidInput, defenses, domains
 from core.attacks import APGDCE, APGDT, BIM, FGSM, MIFGSM, PGD, Attack, Goal, Square
 from core.attacks.losses import cross_entropy, margin
 from core.attacks.threat import project, random_start, steepest_direction
@@ -199,7 +199,7 @@ def test_bad_input_gets_one_sentence(x: Tensor | None, y: Tensor | None, goal: o
     x = random_images() if x is None else x
     y = predicted(model, random_images()) if y is None else y
     wanted = None if goal is None else Goal(y if goal == "same" else goal)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match=words) as refusal:
+    with pytest.raises(InvalidInput, match=words) as refusal:
         PGD(steps=1)(model, x, y, wanted)
     assert "\n" not in str(refusal.value)
 
@@ -209,7 +209,7 @@ def test_bad_input_gets_one_sentence(x: Tensor | None, y: Tensor | None, goal: o
     [({"eps": 2}, "at most 1"), ({"steps": 0}, "at least 1"), ({"norm": "l7"}, "norm"), ({"epsilon": 1}, "epsilon")],
 )
 def test_parameters_out_of_range_get_one_sentence(params: dict[str, object], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(InvalidInput, match=words):
         PGD(**params)
 
 

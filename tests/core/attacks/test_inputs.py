@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput, Guarded, attacks, defenses
+from core import Guarded, InvalidInput, attacks, defenses
 from core.attacks import Attack, Goal
 from core.models.classifier import Classifier
 from tests.core.attacks.networks import classifier, curved, random_images
@@ -129,7 +129,7 @@ def test_what_cannot_be_attacked_gets_a_sentence(attack: Attack) -> None:
     ]
     for given, images, labels, goal, words in refused:
         for run in (attack, lambda *args: list(attack.steps(*args))):
-            with pytest.raises(BadInput, match=words) as refusal:
+            with pytest.raises(InvalidInput, match=words) as refusal:
                 run(given, images, labels, goal)  # type: ignore[operator]
             assert "\n" not in str(refusal.value)
 
@@ -150,7 +150,7 @@ class Broken(nn.Module):
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_classifier_without_an_answer_is_refused_not_fooled(attack: Attack, value: float) -> None:
     model, x = classifier(Broken(value), 4), random_images()
-    with pytest.raises(BadInput, match="NaN or infinite logits for 6 of 6"):
+    with pytest.raises(InvalidInput, match="NaN or infinite logits for 6 of 6"):
         attack(model, x, torch.arange(6) % 4)
     behind = Guarded(curved(), defenses.BitDepth(bits=1), "none")
     behind.classifier = model

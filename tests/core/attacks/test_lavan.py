@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core import BadInput, attacks
+from core import InvalidInput, attacks
 from core.attacks import Goal, LaVAN
 from core.random_streams import RandomStreams
 from tests.core.attacks.networks import curved, linear, random_images
@@ -73,7 +73,7 @@ def test_it_stops_where_the_target_is_sure() -> None:
 
 
 def test_a_patch_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(BadInput, match="does not fit"):
+    with pytest.raises(InvalidInput, match="does not fit"):
         LaVAN(area=0.5).place_on(4, 40, RandomStreams.common(1, 0))
-    with pytest.raises(BadInput, match="at most"):
+    with pytest.raises(InvalidInput, match="at most"):
         attacks.LaVAN(area=0.9)

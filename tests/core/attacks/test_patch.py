@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from core import BadInput
+from core import InvalidInput
 from core.attacks import Goal, Step, UniversalPatch
 from core.attacks.patch import Placing, stencil, stick
 from core.random_streams import RandomStreams
@@ -116,9 +116,9 @@ def test_nonsense_is_refused_in_a_sentence() -> None:
     model, x = curved(), random_images(3)
     with torch.no_grad():
         y = model(x).argmax(1)
-    with pytest.raises(BadInput, match="one target for all"):
+    with pytest.raises(InvalidInput, match="one target for all"):
         UniversalPatch(iterations=1)(model, x, y, Goal((y + torch.tensor([1, 2, 3])) % 4))
-    with pytest.raises(BadInput, match="does not fit an image of 20×4"):
+    with pytest.raises(InvalidInput, match="does not fit an image of 20×4"):
         UniversalPatch(area=0.5).side(4, 20)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.attacks import CW, JSMA, Attack, DeepFool, Goal, Step
 from core.attacks.active import ActiveBatch
 from core.attacks.cw import BISECTIONS
@@ -276,11 +276,11 @@ def test_jsma_at_imagenets_size_builds_no_matrix_of_pairs() -> None:
 
 
 def test_deepfool_refuses_nonsense() -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         DeepFool(overshoot=-1)
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         CW(binary_search_steps=0)
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         JSMA(gamma=2)
 
 

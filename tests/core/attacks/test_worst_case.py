@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core import BadInput
+from core import InvalidInput
 from core.attacks import APGDCE, APGDT, BIM, MIFGSM, PGD, Goal, Square, WorstCase
 from core.attacks.losses import dlr
 from core.images import quantise
@@ -170,7 +170,7 @@ def test_the_ratio_does_not_change_when_logits_are_scaled() -> None:
 
 def test_apgd_t_wants_four_classes() -> None:
     model, x = linear(classes=3), random_images()
-    with pytest.raises(BadInput, match="at least 4 classes"):
+    with pytest.raises(InvalidInput, match="at least 4 classes"):
         APGDT()(model, x, labels_of(model, x))
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput, Guarded, certify, defenses
+from core import Guarded, InvalidInput, certify, defenses
 from core.attacks import BoundedFlow, StAdv
 from core.certify.base import Certified
 from core.certify.flow import FlowCertificate
@@ -152,12 +152,12 @@ def test_what_it_is_not_for_is_said_in_a_sentence() -> None:
     )
     for classifier, words in ((three, "no two-layer network"), (guarded, "bare two-layer"), (color, "gray images")):
         assert words in (FlowCertificate.fits(classifier) or "")
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(InvalidInput, match=words):
             FlowCertificate()(classifier, images[:1].expand(-1, classifier.channels, -1, -1), labels[:1])
-    with pytest.raises(BadInput, match="does not compute"):
+    with pytest.raises(InvalidInput, match="does not compute"):
         FlowCertificate()(Classifier.wrap(Twice(), classes=10, size=28, channels=1), images[:1], labels[:1])
     assert FlowCertificate.fits(bare) is None
-    with pytest.raises(BadInput, match="eps is -1; it must be at least 0"):
+    with pytest.raises(InvalidInput, match="eps is -1; it must be at least 0"):
         certify.build("flow", {"eps": -1})
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput
+from core import InvalidInput
 from core.certify import FlowCertificate, flow_sdp
 from core.models.classifier import Classifier
 from tests.core.certify.flow_samples import digits, noise, small_network
@@ -65,7 +65,7 @@ def test_a_solver_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         raise cvxpy.error.SolverError("no")
 
     monkeypatch.setattr(cvxpy.Problem, "solve", fail)
-    with pytest.raises(BadInput, match="choose the bound 'paper'"):
+    with pytest.raises(InvalidInput, match="choose the bound 'paper'"):
         flow_sdp.exact_bound(noise(3, 4), noise(3), noise(4).abs())
 
 
@@ -90,5 +90,5 @@ def test_the_certificate_takes_the_solvers_value_where_the_network_is_small() ->
 
 def test_a_program_that_is_too_large_for_the_solver_is_a_sentence() -> None:
     classifier, (images, labels) = small_network(0.0), digits()
-    with pytest.raises(BadInput, match="the convex solver takes 130 at most; choose the bound 'paper'"):
+    with pytest.raises(InvalidInput, match="the convex solver takes 130 at most; choose the bound 'paper'"):
         FlowCertificate(bound="exact")(classifier, images[:2], labels[:2])

@@ -14,7 +14,7 @@ from core.certify.chain import Chain, chain_of
 from core.certify.crown import MARGINS, _through_max_pool, _through_relu, crown_margins
 from core.certify.interval import Box, image_box, interval_margins
 from core.certify.layers import MaxPool
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import Progress
 
@@ -263,10 +263,10 @@ def test_what_does_not_fit_is_refused_with_a_sentence() -> None:
         model = Classifier.wrap(network, classes=CLASSES, size=SIZE, channels=1)
         why = certify.LinfCertificate.fits(model)
         assert why is not None and word in why and "Randomized smoothing takes any" in why
-        with pytest.raises(BadInput, match=word):
+        with pytest.raises(InvalidInput, match=word):
             certify.LinfCertificate()(model, images(1), torch.tensor([0]))
     assert certify.LinfCertificate.fits(small()) is None
-    with pytest.raises(BadInput, match="at most 1"):
+    with pytest.raises(InvalidInput, match="at most 1"):
         certify.LinfCertificate(eps=1.5)
 
 

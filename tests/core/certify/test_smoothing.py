@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core import Guarded, attacks, certify, defenses
 from core.certify.smoothing import clopper_pearson
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import Progress
 
@@ -178,8 +178,8 @@ def test_it_stops_and_says_how_far_it_is() -> None:
 
 
 def test_bad_values_get_a_sentence() -> None:
-    with pytest.raises(BadInput, match="sigma"):
+    with pytest.raises(InvalidInput, match="sigma"):
         certify.Smoothing(sigma=0.0)
-    with pytest.raises(BadInput, match="alpha"):
+    with pytest.raises(InvalidInput, match="alpha"):
         certify.Smoothing(alpha=0.7)
     assert certify.Smoothing.fits(network()) is None and "smoothing" in certify.names()

@@ -24,7 +24,7 @@ from core.defenses import (
     TotalVariation,
 )
 from core.defenses.base import straight_through
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 
 ALL: list[Defense] = [
     JPEG(),
@@ -43,7 +43,7 @@ ALL: list[Defense] = [
     RandomResizePad(),
     Chain(members=(Median(), JPEG(), LGS())),
 ]
-SMOOTH = [d for d in ALL if not d.without_gradient()]
+SMOOTH = [d for d in ALL if not d.nondifferentiable_parts()]
 
 
 def random_images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -51,7 +51,7 @@ def random_images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def named(defense: Defense) -> str:
-    return defense.described()
+    return defense.describe()
 
 
 @pytest.mark.parametrize("defense", ALL, ids=named)
@@ -91,11 +91,11 @@ def test_a_batch_is_its_images_one_by_one_in_any_memory_layout(defense: Defense)
 @pytest.mark.parametrize("defense", [d for d in ALL if not d.is_randomized()], ids=named)
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_flat_image_stays_flat_and_finite(defense: Defense, value: float) -> None:
-    images = torch.full((1, 3, 37, 29), value, requires_grad=not defense.without_gradient())
+    images = torch.full((1, 3, 37, 29), value, requires_grad=not defense.nondifferentiable_parts())
     result = defense(images)
     assert bool(torch.isfinite(result).all())
     assert float(result.detach().max() - result.detach().min()) < 1e-6
-    if not defense.without_gradient():
+    if not defense.nondifferentiable_parts():
         (gradient,) = torch.autograd.grad(result.sum(), images)
         assert bool(torch.isfinite(gradient).all())
 
@@ -110,7 +110,7 @@ def test_one_value_outside_the_range_gets_a_sentence(
 ) -> None:
     images = random_images(6, 3, 31, 17, dtype=dtype)
     images[4, 1, 30, 16] = value
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(InvalidInput, match=words):
         defense(images)
 
 
@@ -135,7 +135,7 @@ def test_one_pixel_works_or_gets_one_sentence(defense: Defense, channels: int) -
     image = torch.full((1, channels, 1, 1), 0.4)
     try:
         assert defense(image).shape == image.shape
-    except BadInput as error:
+    except InvalidInput as error:
         assert "the image 1×1" in str(error) and "\n" not in str(error)
 
 
@@ -157,14 +157,14 @@ def test_one_pixel_works_or_gets_one_sentence(defense: Defense, channels: int) -
     ],
 )
 def test_a_wrong_parameter_gets_a_sentence(name: str, values: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(InvalidInput, match=words):
         defenses.build(name, values)
 
 
 @pytest.mark.parametrize("defense", [Median(window=15), Gaussian(window=15), Bilateral(window=15), LGS()], ids=named)
 def test_a_window_larger_than_the_image_gets_a_sentence(defense: Defense) -> None:
     assert defense(random_images(1, 3, 15, 15)).shape == (1, 3, 15, 15)
-    with pytest.raises(BadInput, match="window is 15×15 and the image 14×30"):
+    with pytest.raises(InvalidInput, match="window is 15×15 and the image 14×30"):
         defense(random_images(1, 3, 14, 30))
 
 

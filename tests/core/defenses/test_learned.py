@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from core import BadInput, Guarded, Recipe, attacks, defenses, domains, run
+from core import Guarded, InvalidInput, Recipe, attacks, defenses, domains, run
 from core.cli import main
 from core.defenses import LearnedDefense, learned
 from core.evaluate import Plan, evaluate
@@ -30,7 +30,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from core.declaration import Real, number
+from core.declaration import FractionFloat, number
 from core.defenses.learned import LearnedDefense
 from core.models.architectures import ARCHITECTURES, Shape
 
@@ -55,7 +55,7 @@ class Blur(LearnedDefense):
     summary: ClassVar[str] = "A convolution that was learned."
     paper: ClassVar[str] = "Nobody 2026"
 
-    share: Real = number(1.0, 0, 1, help="How much of it is taken.")
+    share: FractionFloat = number(1.0, 0, 1, help="How much of it is taken.")
 
     def apply(self, images: Tensor) -> Tensor:
         return images + self.share * (super().apply(images) - images)
@@ -132,7 +132,7 @@ def test_a_recipe_or_a_plan_of_another_domain_gets_a_sentence_that_names_the_dom
     columns = ((Method(name="jpeg"),), (Method(name="jpeg"), Method(name="learned_blur", params=written)))
     for kind in (Recipe, Plan):
         with pytest.raises(
-            BadInput, match=r"Learned blur.* is for images of the domain 'mnist' .*not for CIFAR-10; choose"
+            InvalidInput, match=r"Learned blur.* is for images of the domain 'mnist' .*not for CIFAR-10; choose"
         ):
             kind(domain="cifar10", defenses=columns)
         assert len(kind(domain="mnist", defenses=columns).defenses) == 2
@@ -141,12 +141,12 @@ def test_a_recipe_or_a_plan_of_another_domain_gets_a_sentence_that_names_the_dom
 
 @pytest.mark.usefixtures("denoiser")
 def test_weights_that_are_not_there_get_a_sentence() -> None:
-    with pytest.raises(BadInput, match="no denoiser called 'learned_blur_nobody'"):
+    with pytest.raises(InvalidInput, match="no denoiser called 'learned_blur_nobody'"):
         Recipe(domain="mnist", defenses=((Method(name="learned_blur", params={"weights": "nobody"}),),))
-    with pytest.raises(BadInput, match="several weights to choose from; name one of: digits"):
+    with pytest.raises(InvalidInput, match="several weights to choose from; name one of: digits"):
         defenses.build("learned_blur", {})(torch.rand(1, 1, 28, 28))
     with pytest.raises(
-        BadInput, match=r"for images of the domain 'mnist' \(28×28, 1 channels\); these images are 1×3×32×32"
+        InvalidInput, match=r"for images of the domain 'mnist' \(28×28, 1 channels\); these images are 1×3×32×32"
     ):
         defenses.build("learned_blur", {"weights": "digits"})(torch.rand(1, 3, 32, 32))
 
@@ -156,7 +156,7 @@ def test_declaring_and_validating_load_nothing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(learned, "_load", lambda *_: pytest.fail("the weights were loaded"))
     recipe = Recipe(domain="mnist", defenses=BLUR, attacker="both")
     assert Recipe.from_link(recipe.to_link()) == recipe
-    assert recipe.built_systems()[0].described() == "Learned blur (weights digits)"
+    assert recipe.built_systems()[0].describe() == "Learned blur (weights digits)"
     assert Plan(domain="mnist", defenses=BLUR).resolved().defenses[0][0].params == {"weights": "digits"}
 
 
@@ -226,14 +226,14 @@ def test_it_works_in_a_recipe_in_an_evaluation_and_on_the_command_line(
 def test_weights_of_another_network_get_a_sentence_at_first_use(folder: Path, network: nn.Module, words: str) -> None:
     artifacts.save(network, "learned_blur_wrong", folder, **card(MNIST))
     defense = defenses.build("learned_blur", {"weights": "wrong"})
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(InvalidInput, match=words):
         defense(torch.rand(1, 1, 28, 28))
 
 
 def test_a_network_that_makes_no_images_gets_a_sentence(folder: Path) -> None:
     ARCHITECTURES.register("shrinks", "denoiser")(lambda shape: nn.Conv2d(1, 1, 3))
     artifacts.save(nn.Conv2d(1, 1, 3), "learned_blur_small", folder, **card(MNIST, architecture="shrinks"))
-    with pytest.raises(BadInput, match="must map images to finite images of the same shape"):
+    with pytest.raises(InvalidInput, match="must map images to finite images of the same shape"):
         defenses.build("learned_blur", {"weights": "small"})(torch.rand(1, 1, 28, 28))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core import BadInput, detectors, domains
+from core import InvalidInput, detectors, domains
 from core.attacks import FGSM, PGD, Goal
 from core.defenses import BitDepth, SpatialSmoothing
 from core.detectors import Detector, DetectorAwareClassifier, FeatureSqueezing, MaskDisagreement
@@ -104,7 +104,7 @@ def test_an_adaptive_attacker_fools_both(detector: Detector, digits: tuple[torch
 
 
 def test_masks_of_another_domain_are_refused() -> None:
-    with pytest.raises(BadInput, match="belong to 'mnist'"):
+    with pytest.raises(InvalidInput, match="belong to 'mnist'"):
         MaskDisagreement(domains.get("photos").classifier(device="cpu"), weights="mnist_a_fc_3")
 
 
@@ -113,11 +113,11 @@ def test_a_detector_without_a_classifier_is_a_declaration() -> None:
     assert detectors.names(domains.get("photos")) == ("feature_squeezing",)
     declared = detectors.build("mask_disagreement", {})
     assert declared.resolved(DIGITS).values() == {"weights": "mnist_a_fc_3"}
-    with pytest.raises(BadInput, match="needs a classifier"):
+    with pytest.raises(InvalidInput, match="needs a classifier"):
         declared.score(torch.zeros(1, 1, 28, 28))
-    with pytest.raises(BadInput, match="no attention masks"):
+    with pytest.raises(InvalidInput, match="no attention masks"):
         declared.resolved(domains.get("photos"))
-    with pytest.raises(BadInput, match="no weights called 'nobody'"):
+    with pytest.raises(InvalidInput, match="no weights called 'nobody'"):
         detectors.build("mask_disagreement", {"weights": "nobody"})
-    with pytest.raises(BadInput, match="no detector called"):
+    with pytest.raises(InvalidInput, match="no detector called"):
         detectors.build("nobody", {})

@@ -16,7 +16,7 @@ from core.evaluate.plan import Plan
 from core.evaluate.running import evaluate
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import tasks
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method
 from tests.core.evaluate.test_running import content
 
@@ -81,11 +81,17 @@ def test_two_workers_find_the_same_though_one_is_killed(alone: RunStore, tmp_pat
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "auto"])
 def test_an_address_without_a_cluster_gets_a_sentence(address: str, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is optional: install requirements-ray.txt")
-    with RunStore.create(PLAN, "cpu", tmp_path / "r.sqlite") as run, pytest.raises(BadInput, match="no Ray cluster at"):
+    with (
+        RunStore.create(PLAN, "cpu", tmp_path / "r.sqlite") as run,
+        pytest.raises(InvalidInput, match="no Ray cluster at"),
+    ):
         distribute(run, address)
 
 
 def test_without_ray_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with RunStore.create(PLAN, "cpu", tmp_path / "r.sqlite") as run, pytest.raises(BadInput, match="requirements-ray"):
+    with (
+        RunStore.create(PLAN, "cpu", tmp_path / "r.sqlite") as run,
+        pytest.raises(InvalidInput, match="requirements-ray"),
+    ):
         distribute(run, "local")

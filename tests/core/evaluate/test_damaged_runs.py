@@ -19,7 +19,7 @@ from core.evaluate import report as reports
 from core.evaluate.metrics import MEASURES, cell_keys, curves
 from core.evaluate.plan import NO_DEFENSE
 from core.evaluate.tasks import task_count, tasks
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method
 from tests.core.evaluate.filled import fill, task_result
 
@@ -55,7 +55,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def read_all(name: str) -> None:
-    """Everything that a screen or a report asks of a run; BadInput is the only complaint."""
+    """Everything that a screen or a report asks of a run; InvalidInput is the only complaint."""
     with run_index.open_run(name) as run:
         metrics = Metrics(run)
         run.progress(), run.pending(), run.attack_seconds(), run.database.content()
@@ -213,7 +213,7 @@ def test_damage_is_told_in_a_sentence(name: str, good: bytes, folder: Path) -> N
     began = time.monotonic()
     lines = {line.name: line for line in run_index.list_runs()}
     assert set(lines) == {"good", "bad"} and lines["good"].done == lines["good"].total == task_count(PLAN)
-    with pytest.raises(BadInput) as told:
+    with pytest.raises(InvalidInput) as told:
         read_all("bad")
     assert time.monotonic() - began < LIMIT
     assert str(told.value).endswith((".", ".)")) and "Traceback" not in str(told.value)
@@ -250,7 +250,7 @@ def test_bytes_that_are_lost_or_changed_give_a_sentence_or_numbers(
     assert [line.name for line in run_index.list_runs()] == ["bad"]
     try:
         read_all("bad")
-    except BadInput as told:
+    except InvalidInput as told:
         assert str(told).strip()
     assert time.monotonic() - began < LIMIT
     run_index.delete("bad")
@@ -311,14 +311,14 @@ def test_what_is_no_file_is_a_line_with_a_sentence_and_can_be_deleted(good: byte
 def test_a_folder_with_something_in_it_is_not_deleted(folder: Path) -> None:
     (folder / "mine.sqlite").mkdir()
     (folder / "mine.sqlite" / "letter").write_text("keep me")
-    with pytest.raises(BadInput, match="could not be deleted: Directory not empty"):
+    with pytest.raises(InvalidInput, match="could not be deleted: Directory not empty"):
         run_index.delete("mine")
     assert (folder / "mine.sqlite" / "letter").exists()
 
 
 @pytest.mark.parametrize("name", ["n" * 249, "n" * 5000, "a\0b", "\ud800", "\udcff", "ä" * 130, "..", "a/b", "", "x"])
 def test_no_name_of_a_link_is_more_than_a_sentence(name: str) -> None:
-    with pytest.raises(BadInput, match="no run called") as told:
+    with pytest.raises(InvalidInput, match="no run called") as told:
         run_index.open_run(name)
     assert str(told.value).isprintable() and len(str(told.value)) < 120
     str(told.value).encode()
@@ -402,7 +402,7 @@ def test_a_run_that_is_deleted_while_it_runs_says_so(folder: Path) -> None:
             made = task_result(run, task)
             run_index.delete(PLAN.name)
             after(run.path)
-            with pytest.raises(BadInput, match="was deleted while it was in use; start it again"):
+            with pytest.raises(InvalidInput, match="was deleted while it was in use; start it again"):
                 run.add(task, made)
         run_index.delete(PLAN.name)
 
@@ -421,7 +421,10 @@ def test_a_run_that_another_program_writes_into_says_so(good: bytes, folder: Pat
 
 def test_a_run_that_takes_too_long_says_so(good: bytes, folder: Path) -> None:
     (folder / "slow.sqlite").write_bytes(good)
-    with RunStore(folder / "slow.sqlite", query_timeout=0.05) as run, pytest.raises(BadInput, match="takes too long"):
+    with (
+        RunStore(folder / "slow.sqlite", query_timeout=0.05) as run,
+        pytest.raises(InvalidInput, match="takes too long"),
+    ):
         run.database.query(f"{ENDLESS} max(i) FROM n")
 
 
@@ -432,7 +435,7 @@ def test_a_folder_that_cannot_be_written_gets_a_sentence(
     for place in (tmp_path / "file", Path("/proc/nowhere"), Path("/dev/null")):
         monkeypatch.setenv("MIRAGE_DATA", str(place))
         assert run_index.list_runs() == []
-        with pytest.raises(BadInput, match=r"cannot be kept in .*MIRAGE_DATA"):
+        with pytest.raises(InvalidInput, match=r"cannot be kept in .*MIRAGE_DATA"):
             RunStore.create(PLAN, "cpu")
 
 
@@ -443,7 +446,7 @@ def test_a_run_that_may_not_be_deleted_says_so(folder: Path, good: bytes, monkey
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(BadInput, match="could not be deleted: Permission denied"):
+    with pytest.raises(InvalidInput, match="could not be deleted: Permission denied"):
         run_index.delete("kept")
 
 
@@ -452,17 +455,17 @@ def test_what_cannot_be_written_says_why(folder: Path) -> None:
         task = next(tasks(PLAN))
         run.database.connection.close()
         run.database.connection = sqlite3.connect(f"{run.path.as_uri()}?mode=ro", uri=True)
-        with pytest.raises(BadInput, match=r"read-only.*MIRAGE_DATA"):
+        with pytest.raises(InvalidInput, match=r"read-only.*MIRAGE_DATA"):
             run.add(task, task_result(run, task))
 
 
 def test_nothing_can_be_written_by_reading(folder: Path) -> None:
     with RunStore.create(PLAN, "cpu") as run:
-        with pytest.raises(BadInput):
+        with pytest.raises(InvalidInput):
             run.database.query("DELETE FROM meta")
         with run.database.writing() as base:
             base.execute("DELETE FROM extras")
-        with pytest.raises(BadInput):
+        with pytest.raises(InvalidInput):
             run.database.query("DELETE FROM meta")
 
 

@@ -20,7 +20,7 @@ from core.evaluate.proportion import Proportion
 from core.evaluate.report import classes_table, matrix, recovery, report
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method
 
 PLAN = Plan(
@@ -184,9 +184,9 @@ def test_at_most_the_given_share_of_clean_scores_exceeds_the_threshold() -> None
             assert (scores > threshold).sum() <= share * count
             lower = scores[scores < threshold]
             assert not len(lower) or (scores > lower.max()).sum() > share * count  # none that is lower would do
-    with pytest.raises(BadInput, match="there are none"):
+    with pytest.raises(InvalidInput, match="there are none"):
         threshold_at(np.array([]))
-    with pytest.raises(BadInput, match="less than 1"):
+    with pytest.raises(InvalidInput, match="less than 1"):
         threshold_at(np.array([1.0]), 1.0)
 
 
@@ -215,5 +215,5 @@ def test_feature_squeezing_is_the_largest_distance_of_the_predictions() -> None:
         assert float(score) == pytest.approx(far, abs=1e-4)
     assert float(scores.min()) >= 0 and float(scores.max()) <= 2
     assert FeatureSqueezing(classifier).threshold(images, 0.5) >= 0
-    with pytest.raises(BadInput, match="at least one"):
+    with pytest.raises(InvalidInput, match="at least one"):
         FeatureSqueezing(classifier, ())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.evaluate import NO_ATTACK, NO_DEFENSE, Plan, RunStore, evaluate
 from core.evaluate.compute import sample_indices
 from core.images import quantise, to_tensor
@@ -118,9 +118,9 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
         save_images=6,
     )
     assert Plan.from_json(plan.to_json()) == plan
-    with pytest.raises(BadInput, match="black box"):
+    with pytest.raises(InvalidInput, match="black box"):
         Plan(domain="mnist", crafted_on="b")
-    with pytest.raises(BadInput, match="no classifier called 'c'"):
+    with pytest.raises(InvalidInput, match="no classifier called 'c'"):
         Plan(domain="mnist", crafted_on="c", attacker="grey")
     with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as kept:
         assert evaluate(kept, device="cpu")

@@ -9,7 +9,7 @@ import pytest
 from core.evaluate.eps_grid import at_each_eps
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, judged_defenses, tasks
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.recipe import Method
 
 
@@ -27,13 +27,13 @@ from core.recipe import Method
     ],
 )
 def test_a_wrong_plan_gets_a_sentence(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(InvalidInput, match=words):
         Plan(**values)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a b": 1}', '{"dommain": "photos"}'])
 def test_text_that_is_no_plan_gets_a_sentence(text: str) -> None:
-    with pytest.raises(BadInput, match="evaluation"):
+    with pytest.raises(InvalidInput, match="evaluation"):
         Plan.from_json(text)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from core import BadInput
+from core import InvalidInput
 from core.evaluate.roc import delong, newcombe, roc
 
 
@@ -67,5 +67,5 @@ def test_more_images_narrow_the_interval_of_a_perfect_separation() -> None:
 
 
 def test_a_curve_needs_both_kinds() -> None:
-    with pytest.raises(BadInput, match="one of them has none"):
+    with pytest.raises(InvalidInput, match="one of them has none"):
         roc(np.zeros(3), np.zeros(0))

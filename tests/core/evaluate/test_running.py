@@ -27,7 +27,7 @@ from core.evaluate.running import evaluate
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task, tasks
 from core.images import quantise, to_pixels
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.progress import Progress
 from core.recipe import Method
 from core.recipe.stopwatch import Stopwatch
@@ -195,13 +195,13 @@ def test_a_universal_attack_without_a_target_gets_a_sentence(tmp_path: Path) -> 
     plan = PLAN.model_copy(update={"attacks": (Method(name="universal_patch"),)})
     with (
         RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run,
-        pytest.raises(BadInput, match="needs a target in an evaluation"),
+        pytest.raises(InvalidInput, match="needs a target in an evaluation"),
     ):
         evaluate(run, device="cpu")
 
 
 def test_more_images_than_there_are_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="17 labeled images in 'test'"):
+    with pytest.raises(InvalidInput, match="17 labeled images in 'test'"):
         RunStore.create(Plan(n_images=18), "cpu", tmp_path / "r.sqlite")
     assert not list(tmp_path.iterdir())
 
@@ -212,7 +212,7 @@ def test_an_attack_that_does_not_fit_gets_a_sentence_and_the_rest_stays(tmp_path
     )
     with (
         RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run,
-        pytest.raises(BadInput, match="31×31 and the image 28×28"),
+        pytest.raises(InvalidInput, match="31×31 and the image 28×28"),
     ):
         evaluate(run, device="cpu")
 
@@ -225,7 +225,7 @@ def test_a_full_disk_gets_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
         run.database.connection.execute(
             f"PRAGMA max_page_count = {pages}"
         )  # what SQLite does when no page more can be had
-        with pytest.raises(BadInput, match=r"disk is full.*still there"):
+        with pytest.raises(InvalidInput, match=r"disk is full.*still there"):
             evaluate(run, device="cpu")
         assert len(content(run)) >= len(before)
     with RunStore(tmp_path / "full.sqlite") as again:
@@ -253,7 +253,7 @@ def test_a_damaged_file_gets_a_sentence_and_the_others_stay(
     assert (listed["bad"].plan is None and "damaged" in listed["bad"].problem) or "could not be" in listed[
         "bad"
     ].problem
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         run_index.open_run("bad")
     run_index.delete("bad")
     assert [one.name for one in run_index.list_runs()] == ["good"]
@@ -262,7 +262,7 @@ def test_a_damaged_file_gets_a_sentence_and_the_others_stay(
 @pytest.mark.parametrize("name", ["", "../good", "a/b", ".hidden", "nobody"])
 def test_no_path_is_taken_from_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
-    with pytest.raises(BadInput, match="no run called"):
+    with pytest.raises(InvalidInput, match="no run called"):
         run_index.open_run(name)
 
 
@@ -271,13 +271,13 @@ def test_other_images_than_it_began_with_are_refused(tmp_path: Path, monkeypatch
         run.check_images()
         real = domains.get("mnist").labels("test")
         monkeypatch.setattr("core.domains.mnist.Mnist.labels", lambda self, split: np.roll(real, 1))
-        with pytest.raises(BadInput, match="not those that 'r' began with"):
+        with pytest.raises(InvalidInput, match="not those that 'r' began with"):
             evaluate(run, device="cpu")
         monkeypatch.setattr("core.domains.mnist.Mnist.labels", lambda self, split: real[:3])
-        with pytest.raises(BadInput, match="not those that"):
+        with pytest.raises(InvalidInput, match="not those that"):
             run.check_images()
         monkeypatch.setattr("core.domains.mnist.Mnist.splits", lambda self: ())
-        with pytest.raises(BadInput, match="not on this machine"):
+        with pytest.raises(InvalidInput, match="not on this machine"):
             run.check_images()
 
 
@@ -290,13 +290,13 @@ def test_other_weights_than_it_began_with_are_refused_and_nothing_is_lost(whole:
     with RunStore.create(PLAN, "cpu", path) as run:
         evaluate(run, device="cpu", on_progress=lambda advance: advance.done >= 4)
         kept = run.done()
-        with pytest.raises(BadInput, match="its weights are others now"):
+        with pytest.raises(InvalidInput, match="its weights are others now"):
             evaluate(run, device="cpu", classifiers=lambda name: other)
         assert run.done() == kept
         evaluate(run, device="cpu", classifiers=lambda name: nearly, on_progress=lambda advance: advance.done >= 5)
         assert len(run.done()) == 5
         assert evaluate(run, device="cpu")
-        with pytest.raises(BadInput, match="its weights are others now"):  # also where nothing is left to do
+        with pytest.raises(InvalidInput, match="its weights are others now"):  # also where nothing is left to do
             evaluate(run, device="cpu", classifiers=lambda name: other)
 
 
@@ -307,7 +307,7 @@ def test_a_run_that_remembers_no_classifier_is_not_gone_on_with(tmp_path: Path) 
         with base:
             base.execute("DELETE FROM meta WHERE key LIKE 'classifier %'")
         base.close()
-        with pytest.raises(BadInput, match="Delete the run"):
+        with pytest.raises(InvalidInput, match="Delete the run"):
             evaluate(run, device="cpu")
 
 
@@ -342,7 +342,7 @@ def test_two_who_begin_a_run_at_once_write_into_one_file(
 
 
 def test_a_file_of_another_plan_is_not_overwritten(whole: RunStore) -> None:
-    with pytest.raises(BadInput, match="holds another evaluation"):
+    with pytest.raises(InvalidInput, match="holds another evaluation"):
         RunStore.create(PLAN.model_copy(update={"seed": 1}), "cpu", whole.path)
 
 

@@ -12,7 +12,7 @@ from core.attacks import FGSM, PGD, Attack, Goal, UniversalPatch
 from core.evaluate.eps_curves import accuracy_by_eps
 from core.evaluate.transfer import TransferAccuracy, transfer_accuracy
 from core.images import quantise
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import Progress
 
@@ -141,13 +141,13 @@ def test_what_cannot_be_compared_gets_a_sentence(
         ({"a": classifiers["a"], "photonet": photographs}, ATTACK, "of one form"),
         ({"a": classifiers["a"]}, UniversalPatch(), "one change for all images"),
     ):
-        with pytest.raises(BadInput, match=word):
+        with pytest.raises(InvalidInput, match=word):
             transfer_accuracy(attack, given, images, labels)
     one = {"a": classifiers["a"]}
-    with pytest.raises(BadInput, match="in one for each image"):
+    with pytest.raises(InvalidInput, match="in one for each image"):
         transfer_accuracy(ATTACK, one, images, labels[:3])
-    with pytest.raises(BadInput, match="at least one"):
+    with pytest.raises(InvalidInput, match="at least one"):
         transfer_accuracy(ATTACK, one, images[:0], labels[:0])
     for ladder in ([], [FGSM(eps=0.1), FGSM(eps=0.1)], [FGSM(eps=0.0)]):
-        with pytest.raises(BadInput, match="different values of eps above 0"):
+        with pytest.raises(InvalidInput, match="different values of eps above 0"):
             accuracy_by_eps(ladder, one, images, labels)

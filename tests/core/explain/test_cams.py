@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.explain.cams import METHODS, Stopped, class_maps
 from core.explain.layers import Layer, as_maps, by_depth, layer, layers
 from core.models.classifier import Classifier
@@ -167,7 +167,7 @@ def test_guided_backprop_minds_relu6_and_refuses_where_there_is_no_relu(images: 
     found = class_maps(capped, images, [0, 1], method="guided", layer=layers(capped)[0])
     assert found.max() == 1
     smooth = classifier_of(nn.Sequential(nn.Conv2d(1, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(64, 3)))
-    with pytest.raises(BadInput, match="needs ReLUs"):
+    with pytest.raises(InvalidInput, match="needs ReLUs"):
         class_maps(smooth, images, [0, 1], method="guided", layer=layers(smooth)[0])
 
 
@@ -236,15 +236,15 @@ def test_a_watcher_sees_every_pass_and_stops_it(toy: Classifier, images: Tensor)
 
 
 def test_what_cannot_be_is_one_sentence(toy: Classifier, images: Tensor) -> None:
-    with pytest.raises(BadInput, match="no class map called 'cam'"):
+    with pytest.raises(InvalidInput, match="no class map called 'cam'"):
         class_maps(toy, images, [0, 1], method="cam", layer=layers(toy)[0])
-    with pytest.raises(BadInput, match="no layer called 'third'"):
+    with pytest.raises(InvalidInput, match="no layer called 'third'"):
         layer(layers(toy), "third")
     large = Layer("second", "Conv2d", CHANNELS, 65, 65)
-    with pytest.raises(BadInput, match="64 × 64"):
+    with pytest.raises(InvalidInput, match="64 × 64"):
         class_maps(toy, images, [0, 1], method="eigencam", layer=large)
     many = Layer("second", "Conv2d", 10**8, SIZE, SIZE)
-    with pytest.raises(BadInput, match="too much memory"):
+    with pytest.raises(InvalidInput, match="too much memory"):
         class_maps(toy, images, [0, 1], method="scorecam", layer=many)
 
 
@@ -278,7 +278,7 @@ def test_tokens_become_maps_in_their_order() -> None:
     assert torch.equal(as_maps(tokens[:, 1:])[0, :, 0, 1], tokens[0, 2])
     last = torch.rand(1, 5, 5, 7)
     assert torch.equal(as_maps(last), last.permute(0, 3, 1, 2))
-    with pytest.raises(BadInput, match="makes no maps"):
+    with pytest.raises(InvalidInput, match="makes no maps"):
         as_maps(torch.zeros(2, 8, 3))
 
 

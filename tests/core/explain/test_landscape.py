@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from core import BadInput, domains, images
+from core import InvalidInput, domains, images
 from core.explain.landscape import directions, high_share, plane, radial, spectrum, steps_around, surface
 from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.surroundings import STEPS, decision_regions, loss_surface
@@ -50,9 +50,9 @@ def test_a_plane_holds_its_three_images() -> None:
     assert float((found.first * found.second).sum()) == pytest.approx(0, abs=1e-5)
     for image, (across, down) in zip(three, found.places, strict=True):
         assert torch.allclose(three[0] + across * found.first + down * found.second, image, atol=1e-5)
-    with pytest.raises(BadInput, match="changed nothing"):
+    with pytest.raises(InvalidInput, match="changed nothing"):
         plane(three[0], three[0], three[1])
-    with pytest.raises(BadInput, match="on the line"):
+    with pytest.raises(InvalidInput, match="on the line"):
         plane(three[0], three[1], three[0] + 2 * (three[1] - three[0]))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.explain import masks
 from core.explain.masks import (
     Attention,
@@ -118,7 +118,7 @@ def test_the_convolutional_generator_reads_what_the_classifier_computes() -> Non
     ours = sum(p.numel() for p in generator.parameters())
     assert ours < 40_000, "the classifier's weights are the classifier's"
     assert not any(p.requires_grad for p in classifier.parameters())
-    with pytest.raises(BadInput, match="no sequence of convolutions"):
+    with pytest.raises(InvalidInput, match="no sequence of convolutions"):
         Convolutional(domains.get("photos").classifier(device="cpu"))
 
 
@@ -128,7 +128,7 @@ def test_what_ships_is_listed_the_papers_first() -> None:
         names = masks.names(domain)
         assert names == tuple(f"{domain}_{classifier}_{kind}_{beta}" for kind in ("fc", "conv") for beta in (1, 3, 9))
     assert masks.find("mnist", "fc", 3) == "mnist_a_fc_3"
-    with pytest.raises(BadInput, match="β 2"):
+    with pytest.raises(InvalidInput, match="β 2"):
         masks.find("mnist", "fc", 2)
 
 
@@ -180,16 +180,16 @@ def test_the_users_own_masks_are_listed_behind_those_that_ship(tmp_path: Path, m
 
 def test_what_is_not_there_or_damaged_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
-    with pytest.raises(BadInput, match="no mask generator called"):
+    with pytest.raises(InvalidInput, match="no mask generator called"):
         masks.card("../cifar10_vgg")
     (tmp_path / "artifacts").mkdir()
     card = json.loads((FOLDER / "mnist_a_fc_3.json").read_text())
     (tmp_path / "artifacts" / "mine.json").write_text(json.dumps(card))
-    with pytest.raises(BadInput, match=r"mine\.safetensors cannot be read: no such file"):
+    with pytest.raises(InvalidInput, match=r"mine\.safetensors cannot be read: no such file"):
         masks.load("mine")
     shutil.copy(FOLDER / "mnist_a_fc_3.safetensors", tmp_path / "artifacts" / "mine.safetensors")
     (tmp_path / "artifacts" / "mine.json").write_text(json.dumps(card | {"size": 1024}))
-    with pytest.raises(BadInput, match="1024×1024 pixels"):
+    with pytest.raises(InvalidInput, match="1024×1024 pixels"):
         masks.load("mine")
     for change, words in (
         ({"hyperparameters": {}}, "needs trained_against"),

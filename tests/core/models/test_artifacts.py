@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
 
-from core import BadInput, Recipe, domains
+from core import InvalidInput, Recipe, domains
 from core.evaluate import Plan
 from core.models import artifacts
 from core.models.architectures import ARCHITECTURES, Shape
@@ -107,7 +107,7 @@ def test_a_card_that_cannot_be_used_is_left_out_with_one_sentence(folder: Path, 
     assert "mine" not in MNIST.classifier_names()
     (sentence,) = problems()
     assert words in sentence and "mnist_mine.json" in sentence and "Traceback" not in sentence
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         MNIST.classifier("mine", "cpu")
 
 
@@ -150,7 +150,7 @@ def test_weights_that_cannot_be_used_get_one_sentence_when_they_are_loaded(folde
     data, changes, words = WEIGHTS_CASES[case]
     put(folder, data=data, **changes)
     assert "mine" in MNIST.classifier_names(), "the card is all that is read"
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(InvalidInput, match=words):
         MNIST.classifier("mine", "cpu")
 
 
@@ -158,17 +158,17 @@ def test_missing_weights_and_those_that_are_no_file(folder: Path) -> None:
     put(folder)
     path = folder / "mnist_mine.safetensors"
     path.unlink()
-    with pytest.raises(BadInput, match=r"mnist_mine\.safetensors cannot be read: no such file"):
+    with pytest.raises(InvalidInput, match=r"mnist_mine\.safetensors cannot be read: no such file"):
         MNIST.classifier("mine", "cpu")
     os.mkfifo(path)
-    with pytest.raises(BadInput, match="pipe or a device"):
+    with pytest.raises(InvalidInput, match="pipe or a device"):
         MNIST.classifier("mine", "cpu")
 
 
 def test_names_lead_out_of_no_folder(folder: Path) -> None:
     put(folder.parent, "mnist_out")
     for name in ("../mnist_out", "/etc/passwd", "mnist_mine\0", "a" * 300, ""):
-        with pytest.raises(BadInput, match="no classifier called"):
+        with pytest.raises(InvalidInput, match="no classifier called"):
             find_artifact("classifier", name)
 
 
@@ -201,7 +201,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     loaded = load_classifier(artifact, MNIST.classes).network.state_dict()
     for key, value in network.state_dict().items():
         assert torch.equal(loaded[key], value.half().float())
-    with pytest.raises(BadInput, match="title is missing"):
+    with pytest.raises(InvalidInput, match="title is missing"):
         artifacts.save(network, "mnist_new", tmp_path, **{k: v for k, v in about.items() if k != "title"})
     renamed = artifacts.write_card(artifact, title="Another")
     assert artifacts.read_artifact(tmp_path, "mnist_new") == renamed and renamed.card.title == "Another"
@@ -209,10 +209,10 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
 
 def test_an_architecture_has_one_name_and_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ARCHITECTURES, "entries", dict(ARCHITECTURES.entries))
-    with pytest.raises(BadInput, match="called 'vgg' already"):
+    with pytest.raises(InvalidInput, match="called 'vgg' already"):
         ARCHITECTURES.register("vgg")(lambda shape: DigitB(shape.classes))
     ARCHITECTURES.register("broken")(lambda shape: 1 / 0)  # type: ignore[arg-type, return-value]
-    with pytest.raises(BadInput, match=re.escape("'broken' cannot be built: division by zero.")):
+    with pytest.raises(InvalidInput, match=re.escape("'broken' cannot be built: division by zero.")):
         ARCHITECTURES.build("broken", "classifier", Shape(1, 28, 10))
-    with pytest.raises(BadInput, match="No denoiser has the architecture 'vgg'"):
+    with pytest.raises(InvalidInput, match="No denoiser has the architecture 'vgg'"):
         ARCHITECTURES.build("vgg", "denoiser", Shape(3, 32, 10))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core import domains
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.architectures import ARCHITECTURES, Shape
 from core.models.denoisers import Autoencoder, DUNet, KernelPredictionNet, UNet, identity_kernels
 from core.models.loss_network import LossNetwork
@@ -183,7 +183,7 @@ def test_a_loss_network_takes_images_of_another_form() -> None:
 
 
 def test_a_layer_that_is_not_there_gets_a_sentence() -> None:
-    with pytest.raises(BadInput, match=r"has no layer called 'hal'; name layers such as"):
+    with pytest.raises(InvalidInput, match=r"has no layer called 'hal'; name layers such as"):
         LossNetwork(domains.get("cifar10").classifier("vgg", "cpu"), ("hal",))
-    with pytest.raises(BadInput, match="no layer named"):
+    with pytest.raises(InvalidInput, match="no layer named"):
         LossNetwork(domains.get("cifar10").classifier("vgg", "cpu"), ())

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torchvision.models import get_model
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.models import own_weights, pretrained
 
 
@@ -42,7 +42,7 @@ def test_every_classifier_of_the_list_has_the_layer_that_grad_cam_looks_at(tmp_p
 def test_published_weights_without_a_network_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(proxy, raising=False)
-    with pytest.raises(BadInput, match=r"SqueezeNet 1\.0 could not be downloaded") as refused:
+    with pytest.raises(InvalidInput, match=r"SqueezeNet 1\.0 could not be downloaded") as refused:
         pretrained.load("squeezenet1_0", tmp_path)
     assert "photographs work without a network" in str(refused.value)
 
@@ -79,7 +79,7 @@ def test_a_sidecar_that_says_nonsense_is_one_sentence(tmp_path: Path, text: str)
     folder.mkdir()
     torch.save({}, folder / "imagenet_resnet18.pth")
     (folder / "imagenet_resnet18.json").write_text(text)
-    with pytest.raises(BadInput, match=r"imagenet_resnet18\.json must look like"):
+    with pytest.raises(InvalidInput, match=r"imagenet_resnet18\.json must look like"):
         pretrained.load("resnet18_own", tmp_path)
 
 
@@ -89,10 +89,10 @@ def test_weights_of_another_architecture_or_none_are_one_sentence(tmp_path: Path
     (folder / "imagenet_nothing_known.pth").write_bytes(b"")
     assert pretrained.own_weights(tmp_path) == {}, "a name that torchvision has no architecture for"
     torch.save(torch.nn.Linear(2, 2).state_dict(), folder / "imagenet_squeezenet1_0.pth")
-    with pytest.raises(BadInput, match="does not hold weights of torchvision's squeezenet1_0"):
+    with pytest.raises(InvalidInput, match="does not hold weights of torchvision's squeezenet1_0"):
         pretrained.load("squeezenet1_0_own", tmp_path)
     (folder / "imagenet_squeezenet1_0.pth").write_bytes(b"not a checkpoint")
-    with pytest.raises(BadInput, match="does not hold weights"):
+    with pytest.raises(InvalidInput, match="does not hold weights"):
         pretrained.load("squeezenet1_0_own", tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
     trap.mkdir()
     torch.save({"features.0.weight": Trap()}, folder / "imagenet_squeezenet1_0.pth")
-    with pytest.raises(BadInput, match="does not hold weights"):
+    with pytest.raises(InvalidInput, match="does not hold weights"):
         pretrained.load("squeezenet1_0_own", tmp_path)
     assert trap.exists()
 
@@ -195,7 +195,7 @@ REFUSED = {
 @pytest.mark.parametrize("words", REFUSED)
 def test_weights_that_do_not_fit_are_one_sentence_that_names_why(tmp_path: Path, words: str) -> None:
     saved(tmp_path, REFUSED[words])
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InvalidInput) as refused:
         pretrained.load("squeezenet1_0_own", tmp_path)
     assert words in str(refused.value) and "imagenet_squeezenet1_0.pth" in str(refused.value)
 
@@ -210,7 +210,7 @@ def test_weights_that_do_not_fit_are_one_sentence_that_names_why(tmp_path: Path,
 )
 def test_a_sidecar_for_8_bit_values_is_refused(tmp_path: Path, text: str) -> None:
     saved(tmp_path, STATE, sidecar=text)
-    with pytest.raises(BadInput, match="divide them by 255"):
+    with pytest.raises(InvalidInput, match="divide them by 255"):
         pretrained.load("squeezenet1_0_own", tmp_path)
 
 
@@ -218,7 +218,7 @@ def test_a_size_that_the_network_does_not_take_is_one_sentence(tmp_path: Path) -
     with torch.no_grad():
         network = get_model("vit_b_16", weights=None)
     saved(tmp_path, {name: t * 0 for name, t in network.state_dict().items()}, "vit_b_16", '{"size": 256}')
-    with pytest.raises(BadInput, match="does not take images of 256×256 pixels"):
+    with pytest.raises(InvalidInput, match="does not take images of 256×256 pixels"):
         pretrained.load("vit_b_16_own", tmp_path)
 
 
@@ -265,5 +265,5 @@ def test_old_names_of_densenet() -> None:
 def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     os.mkfifo(tmp_path / "weights" / "imagenet_resnet18.pth")
-    with pytest.raises(BadInput, match="a pipe or a device"):
+    with pytest.raises(InvalidInput, match="a pipe or a device"):
         pretrained.load("resnet18_own", tmp_path)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import BadInput, Classifier
+from core import Classifier, InvalidInput
 from core.attacks import PGD
 from core.models.folding import fold
 
@@ -130,7 +130,7 @@ def test_what_is_not_said_gets_a_sensible_value() -> None:
     assert Classifier.wrap(Viewing(), classes=4, size=8, mean=0.5, std=0.25).std.flatten().tolist() == [0.25] * 3
     assert Classifier.wrap(Viewing(), classes=NAMES, size=8, cam_layer="first").cam_layer == "first"
     assert wrapped(Plain()).cam_layer == ""
-    with pytest.raises(BadInput, match="names no layer"):
+    with pytest.raises(InvalidInput, match="names no layer"):
         _ = wrapped(Plain()).cam_module
 
 
@@ -156,7 +156,7 @@ def test_what_is_not_said_gets_a_sensible_value() -> None:
     ],
 )
 def test_what_does_not_fit_gets_a_sentence(more: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadInput, match=words) as refusal:
+    with pytest.raises(InvalidInput, match=words) as refusal:
         wrapped(Viewing(), **more)
     assert "\n" not in str(refusal.value)
 
@@ -166,16 +166,16 @@ def test_a_function_or_a_network_of_another_answer_is_refused() -> None:
         def forward(self, x: Tensor) -> Any:
             return super().forward(x), x
 
-    with pytest.raises(BadInput, match=r"torch\.nn\.Module"):
+    with pytest.raises(InvalidInput, match=r"torch\.nn\.Module"):
         wrapped(lambda x: x)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="answers with tuple"):
+    with pytest.raises(InvalidInput, match="answers with tuple"):
         wrapped(Pair())
 
 
 def test_images_of_other_channels_or_types_are_refused_and_never_repeated_silently() -> None:
     model, x = wrapped(Viewing()), images()
     for wrong in (x[:, :1], x[0], (x * 255).byte()):
-        with pytest.raises(BadInput, match="takes float images N×3×8×8"):
+        with pytest.raises(InvalidInput, match="takes float images N×3×8×8"):
             model(wrong)
     for dtype in (torch.float64, torch.float16, torch.bfloat16):
         torch.testing.assert_close(model(x.to(dtype)), model(x.to(dtype).float()))

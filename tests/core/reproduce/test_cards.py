@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core import BadInput, Guarded, attacks, defenses, domains
+from core import Guarded, InvalidInput, attacks, defenses, domains
 from core.__main__ import main
 from core.models import artifacts
 from core.models.artifacts import Artifact, save
@@ -88,10 +88,10 @@ def test_the_attacks_are_those_of_the_papers() -> None:
 
 
 def test_what_cannot_be_measured_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadInput, match="mnist_a_fc_3 is neither a classifier nor a denoiser"):
+    with pytest.raises(InvalidInput, match="mnist_a_fc_3 is neither a classifier nor a denoiser"):
         measure_card(artifacts.find_artifact("mask_generator", "mnist_a_fc_3"))
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     other = save(DUNet(1, (16, 32, 64, 64)), "mine", tmp_path / "artifacts", trained_against="a", **CARD)
-    with pytest.raises(BadInput, match="No defense uses mine; its name must begin"):
+    with pytest.raises(InvalidInput, match="No defense uses mine; its name must begin"):
         measure_card(other)
     assert main(["measure", "nothing"]) == 2

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.cli import main
 from core.models.classifier import Classifier
 from core.progress import Progress
@@ -75,12 +75,12 @@ def test_every_image_is_counted_once_and_a_stopped_run_continues(tmp_path: Path)
 
 def test_a_damaged_file_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "toy-5-0.json").write_text("[1, 2")
-    with pytest.raises(BadInput, match="damaged"):
+    with pytest.raises(InvalidInput, match="damaged"):
         measure(5, 0, tmp_path)
 
 
 def test_more_images_than_there_are_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="ask for 1 to"):
+    with pytest.raises(InvalidInput, match="ask for 1 to"):
         measure(10**6, 0, tmp_path)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import BadInput, Ensemble, Guarded, attacks, defenses, domains
+from core import Ensemble, Guarded, InvalidInput, attacks, defenses, domains
 from core.models.artifacts import save
 from core.models.denoisers import DUNet
 from core.models.networks import DigitA
@@ -122,12 +122,12 @@ def test_tables_5_and_6_rank_the_classes_and_figure_15_counts_every_image(small:
 
 
 def test_table_4_names_the_networks_that_have_to_be_trained_first(small: Path) -> None:
-    with pytest.raises(BadInput, match="python -m core train mnist_digits_robust_fgsm_12"):
+    with pytest.raises(InvalidInput, match="python -m core train mnist_digits_robust_fgsm_12"):
         Table4().measure(Settings(n_images=4, domain="mnist"))
 
 
 def test_a_domain_without_the_classifiers_gets_a_sentence() -> None:
-    with pytest.raises(BadInput, match="imagenette or cifar10"):
+    with pytest.raises(InvalidInput, match="imagenette or cifar10"):
         Table1().measure(Settings(n_images=4, domain="mnist"))
 
 

@@ -15,7 +15,7 @@ from core.evaluate.metrics import Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task, judged_defenses, tasks
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.reproduce import TABLES, Settings
 from core.reproduce.base import as_table
 from core.reproduce.naseer2019 import TABLE_1
@@ -128,7 +128,7 @@ def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None,
         assert 0 < surely < became
         assert f"(0 of {became};" in str(rows[0]["right"]) and f"({became} of {became};" in str(rows[1]["right"])
         assert f"({surely} of {surely};" in str(rows[1]["right, at 90% or more"])
-    with pytest.raises(BadInput, match="needs a target"):
+    with pytest.raises(InvalidInput, match="needs a target"):
         table.plan(Settings(n_images=25, domain="mnist"))
 
 

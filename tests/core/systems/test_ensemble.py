@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import BadInput, Classifier, Ensemble, Guarded
+from core import Classifier, Ensemble, Guarded, InvalidInput
 from core.attacks import PGD, Goal
 from core.defenses import JPEG, BitDepth, Chain, RandomResizePad
 from core.explain.cams import class_maps
@@ -150,7 +150,7 @@ def test_the_class_map_of_a_wrapped_classifier_is_the_classifiers_own() -> None:
     ],
 )
 def test_members_that_do_not_fit_are_refused_in_a_sentence(members: object, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InvalidInput, match=said):
         Ensemble(members())  # type: ignore[operator]
 
 
@@ -165,14 +165,14 @@ def test_a_system_is_made_of_names_and_says_what_it_is() -> None:
     chain = System.of(BitDepth(bits=3))
     vote = System((Member(), Member("other", "Other", JPEG())))
     assert loaded == []
-    assert chain.described() == BitDepth(bits=3).described() and chain.classifier_names() == ()
-    assert vote.described() == "vote of the bare classifier, Other behind " + JPEG().described()
+    assert chain.describe() == BitDepth(bits=3).describe() and chain.classifier_names() == ()
+    assert vote.describe() == "vote of the bare classifier, Other behind " + JPEG().describe()
     assert vote.classifier_names() == ("other",) and vote.defense is None and chain.defense == BitDepth(bits=3)
-    assert vote.without_gradient() == JPEG().without_gradient() and not vote.is_randomized()
+    assert vote.nondifferentiable_parts() == JPEG().nondifferentiable_parts() and not vote.is_randomized()
     x = random_images(3)
     with torch.no_grad():
         assert torch.equal(chain.classifier(load)(x), own(BitDepth(bits=3)(x)))
         shares = (own(x).softmax(1) + other(JPEG()(x)).softmax(1)) / 2
         assert torch.allclose(vote.classifier(load)(x).softmax(1), shares, atol=1e-6)
-    with pytest.raises(BadInput, match="different classes"):
+    with pytest.raises(InvalidInput, match="different classes"):
         System((Member("more", "More"),)).classifier(lambda name: own if not name else curved(1, classes=5))

@@ -26,7 +26,7 @@ from core.defenses import (
 )
 from core.defenses.base import straight_through
 from core.detectors import DetectorAwareClassifier, FeatureSqueezing
-from core.inputs import BadInput
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
 from core.random_streams import RandomStreams, image_keys
@@ -81,7 +81,7 @@ class Untouched(Defense):
 EVERY = [JPEG(), BitDepth(), Median(), Gaussian(), TotalVariation(), LGS(), Chain(members=(Median(), JPEG(), LGS()))]
 
 
-@pytest.mark.parametrize("defense", EVERY, ids=lambda d: d.described())
+@pytest.mark.parametrize("defense", EVERY, ids=lambda d: d.describe())
 def test_bpda_is_the_classifiers_gradient_at_the_defended_image(defense: Defense) -> None:
     classifier, images = tiny(), random_images()
     logits, gradient = slope(Guarded(classifier, defense, backward="identity"), images)
@@ -131,11 +131,11 @@ def test_a_mixed_chain_takes_the_identity_only_where_it_must() -> None:
 
 def test_the_true_gradient_of_rounding_is_refused_by_name() -> None:
     for defense in (JPEG(), Chain(members=(Gaussian(), JPEG()))):
-        with pytest.raises(BadInput, match="JPEG has no useful gradient; use backward='identity'"):
+        with pytest.raises(InvalidInput, match="JPEG has no useful gradient; use backward='identity'"):
             Guarded(tiny(), defense, backward="true")
-    with pytest.raises(BadInput, match="JPEG and Bit-depth reduction have no useful gradient"):
+    with pytest.raises(InvalidInput, match="JPEG and Bit-depth reduction have no useful gradient"):
         Guarded(tiny(), Chain(members=(JPEG(), BitDepth())), backward="true")
-    with pytest.raises(BadInput, match="backward is 'bpda'"):
+    with pytest.raises(InvalidInput, match="backward is 'bpda'"):
         Guarded(tiny(), Gaussian(), backward="bpda")  # type: ignore[arg-type]
 
 
@@ -183,7 +183,7 @@ def test_the_stand_ins_stay_out_of_the_registry() -> None:
     assert "Untouched" not in {cls.__name__ for cls in REGISTRY.classes.values()}
 
 
-@pytest.mark.parametrize("defense", EVERY, ids=lambda d: d.described())
+@pytest.mark.parametrize("defense", EVERY, ids=lambda d: d.describe())
 def test_the_average_over_no_randomness_is_the_plain_gradient(defense: Defense) -> None:
     classifier, images = tiny(), random_images()
     logits, gradient = slope(Guarded(classifier, defense, backward="average"), images)
@@ -360,5 +360,5 @@ def test_a_detectors_attacker_goes_through_no_unknown_defense() -> None:
 
 
 def test_samples_out_of_range_are_refused() -> None:
-    with pytest.raises(BadInput, match="samples is 0"):
+    with pytest.raises(InvalidInput, match="samples is 0"):
         Guarded(tiny(), RandomResizePad(), backward="average", samples=0)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from core import BadInput
+from core import InvalidInput
 from core.certify.flow import FlowCertificate
 from core.certify.flow_geometry import differences, solve
 from core.certify.two_layer import two_layer
@@ -132,7 +132,7 @@ def test_the_terms_for_long_flows_are_added_where_they_weigh() -> None:
 def test_another_network_is_refused_in_a_sentence() -> None:
     data = batch()
     deep = Normalized(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), (0.0,), (1.0,))
-    with pytest.raises(BadInput, match="choose the architecture 'two_layer'"):
+    with pytest.raises(InvalidInput, match="choose the architecture 'two_layer'"):
         OBJECTIVES["flow_certificate"]({"classifier": deep}, data, eps=1.0)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from core import BadInput, attacks, defenses, domains, training
+from core import InvalidInput, attacks, defenses, domains, training
 from core.models import artifacts
 from core.models.architectures import ARCHITECTURES
 from core.models.classifier import Classifier
@@ -192,13 +192,13 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_plan_of_a_denoiser_with_a_mistake_gets_one_sentence(case: str) -> None:
     changes, words = CASES[case]
-    with pytest.raises(BadInput) as told:
+    with pytest.raises(InvalidInput) as told:
         small(**changes)
     assert words in str(told.value)
 
 
 def test_crafted_images_take_no_augmentation() -> None:
-    with pytest.raises(BadInput, match="has no augmentation"):
+    with pytest.raises(InvalidInput, match="has no augmentation"):
         small(augment={"name": "shift", "params": {"by": 2}})
 
 
@@ -210,5 +210,5 @@ def test_full_disk_while_crafting_is_a_sentence(
 
     monkeypatch.setattr(crafting, "save_file", full)
     data = torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)
-    with pytest.raises(BadInput, match=r"cannot be kept in .*No space left"):
+    with pytest.raises(InvalidInput, match=r"cannot be kept in .*No space left"):
         craft_images(small(), {"classifier": digits}, data, CPU, tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core import BadInput
+from core import InvalidInput
 from core.training import find_plan, runs
 from core.training.data import DATASETS
 from core.training.learning_curves import MAX_POINTS, curves_table, learning_curves
@@ -66,7 +66,7 @@ def test_a_renamed_plan_has_a_title_of_its_own_that_a_card_takes() -> None:
     ],
 )
 def test_names_that_no_list_would_find_or_that_are_taken_are_refused(plan: str, name: str, sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
+    with pytest.raises(InvalidInput, match=sentence):
         rename(find_plan(plan), name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core import BadInput
+from core import InvalidInput
 from core.models import artifacts
 from core.training import PLANS, TrainingPlan, command, find_plan
 from tests.core.training.tiny import values
@@ -76,7 +76,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_plan_with_a_mistake_gets_one_sentence(case: str) -> None:
     changes, words = CASES[case]
-    with pytest.raises(BadInput) as told:
+    with pytest.raises(InvalidInput) as told:
         TrainingPlan(**values(**{"architecture": "digit_b", **changes}))
     assert words in str(told.value)
 
@@ -86,14 +86,14 @@ def test_a_plan_with_a_mistake_gets_one_sentence(case: str) -> None:
 )
 def test_what_is_no_plan_gets_one_sentence(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(text)
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(InvalidInput, match=words):
         find_plan(str(tmp_path / "plan.json"))
     with pytest.raises(
-        BadInput, match=r"nothing called 'resnet' to train; name a PLAN\.json, or one of photos_photonet"
+        InvalidInput, match=r"nothing called 'resnet' to train; name a PLAN\.json, or one of photos_photonet"
     ):
         find_plan("resnet")
 
 
 def test_a_plan_with_a_field_that_is_no_name_gets_a_sentence() -> None:
-    with pytest.raises(BadInput, match="a field has no proper name"):
+    with pytest.raises(InvalidInput, match="a field has no proper name"):
         TrainingPlan.from_json('{"name": "x", "self; drop": 1}')

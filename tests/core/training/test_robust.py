@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.models import artifacts
 from core.training import Trainer, TrainingPlan, find_plan
 from core.training import judging as judging_module
@@ -329,7 +329,7 @@ def test_a_plan_starts_from_the_weights_of_the_classifier_that_it_names() -> Non
     ],
 )
 def test_bad_plans_are_refused_with_a_sentence(changes: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
+    with pytest.raises(InvalidInput, match=sentence):
         TrainingPlan(**{**find_plan("mnist_a_robust").model_dump(), **changes})
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.models import artifacts
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins
@@ -64,15 +64,15 @@ def test_a_run_is_started_watched_stopped_resumed_and_its_result_used_at_once(da
     lines = runs.curves(run)
     assert lines and set(lines[0]) == {"stage", "epoch", "step", "lr", "losses", "metrics"}
     assert runs.samples(run)["training images"].shape == (8, 1, 28, 28)
-    with pytest.raises(BadInput, match=r"The training 'mnist_tiny' is running; wait until it ends, or stop it\."):
+    with pytest.raises(InvalidInput, match=r"The training 'mnist_tiny' is running; wait until it ends, or stop it\."):
         runs.start(plan(name="mnist_other"))
-    with pytest.raises(BadInput, match="is running; stop it first"):
+    with pytest.raises(InvalidInput, match="is running; stop it first"):
         runs.delete("mnist_tiny")
-    with pytest.raises(BadInput, match="Another process trains in"):
+    with pytest.raises(InvalidInput, match="Another process trains in"):
         train(long, device="cpu")
     runs.stop("mnist_tiny")
     stopped = wait_for("mnist_tiny", lambda run: run.status.state == "stopped")
-    with pytest.raises(BadInput, match="another name, or delete"):
+    with pytest.raises(InvalidInput, match="another name, or delete"):
         runs.start(plan(epochs=1))
     before = len(runs.curves(stopped))
     runs.start(long)
@@ -107,7 +107,7 @@ def test_a_run_that_is_killed_is_interrupted_and_goes_on(data: Path) -> None:
 
 
 def test_what_fails_says_why(data: Path) -> None:
-    with pytest.raises(BadInput, match="MNIST is not on this machine"):
+    with pytest.raises(InvalidInput, match="MNIST is not on this machine"):
         train(plan(dataset="mnist"), device="cpu")
     run = runs.find_run("mnist_tiny")
     assert run.status.state == "failed" and "MNIST is not on this machine" in run.status.error
@@ -118,11 +118,11 @@ def test_names_that_lead_elsewhere_and_names_that_ship_are_refused(data: Path) -
     (data / "elsewhere").mkdir()
     for name in ("../elsewhere", "..", ".", "", "nothing"):
         for call in (runs.stop, runs.delete, runs.find_run):
-            with pytest.raises(BadInput, match="There is no training called"):
+            with pytest.raises(InvalidInput, match="There is no training called"):
                 call(name)
-    with pytest.raises(BadInput, match="'mnist_digits' ships with Mirage; give the plan another name"):
+    with pytest.raises(InvalidInput, match="'mnist_digits' ships with Mirage; give the plan another name"):
         runs.start(plan(name="mnist_digits"))
-    with pytest.raises(BadInput, match="ships with Mirage"):
+    with pytest.raises(InvalidInput, match="ships with Mirage"):
         train(plan(name="mnist_digits"))
 
 
@@ -170,7 +170,11 @@ def test_a_run_is_noted_as_it_ended(tmp_path: Path) -> None:
         assert recorder.progress("x", 2, 10)
         recorder.finish("good")
     assert (state()["state"], state()["text"]) == ("done", "good")
-    with FileLock(tmp_path / "lock"), pytest.raises(BadInput, match="Another process trains in"), Recorder(tmp_path):
+    with (
+        FileLock(tmp_path / "lock"),
+        pytest.raises(InvalidInput, match="Another process trains in"),
+        Recorder(tmp_path),
+    ):
         pass
     with Recorder(tmp_path) as recorder:  # the stop of before is forgotten
         assert not recorder.progress("x", 1, 10)

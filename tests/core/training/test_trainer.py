@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-from core import BadInput, domains
+from core import InvalidInput, domains
 from core.domains.mnist import stand_in
 from core.models.architectures import ARCHITECTURES
 from core.models.artifacts import load_classifier, read_artifact
@@ -205,7 +205,7 @@ def test_a_damaged_checkpoint_gets_a_sentence_and_changes_nothing(tmp_path: Path
             torch.save(other[name], path)
         fresh = network()
         before = {key: value.clone() for key, value in fresh.state_dict().items()}
-        with pytest.raises(BadInput, match="is damaged or of another network; delete it"):
+        with pytest.raises(InvalidInput, match="is damaged or of another network; delete it"):
             fit(fresh, tmp_path)
         if name != "no optimizer":  # the weights are good there
             assert all(torch.equal(value, before[key]) for key, value in fresh.state_dict().items()), name
@@ -217,7 +217,7 @@ def test_a_damaged_checkpoint_gets_a_sentence_and_changes_nothing(tmp_path: Path
 
 def test_a_checkpoint_that_cannot_be_written_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.part").mkdir()
-    with pytest.raises(BadInput, match="cannot be written"):
+    with pytest.raises(InvalidInput, match="cannot be written"):
         fit(network(), tmp_path)
 
 
@@ -230,7 +230,7 @@ def test_a_damaged_line_of_the_curves_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_is_one_sentence() -> None:
-    with pytest.raises(BadInput, match=r"no number in epoch 1.*lower the plan's max_lr"):
+    with pytest.raises(InvalidInput, match=r"no number in epoch 1.*lower the plan's max_lr"):
         fit(network(), max_lr=1e30, mixed_precision=False)
 
 
@@ -293,7 +293,7 @@ def test_a_run_writes_weights_and_a_card_with_what_they_measure(tmp_path: Path) 
 
 def test_data_that_is_not_here_is_one_sentence(tmp_path: Path) -> None:
     for name in ("cifar10_vgg", "imagenette_resnet"):
-        with pytest.raises(BadInput, match="not on this machine"):
+        with pytest.raises(InvalidInput, match="not on this machine"):
             train(find_plan(name), tmp_path, "cpu")
-    with pytest.raises(BadInput, match="stand in"):  # no Model A made of stand-ins that says MNIST on its card
+    with pytest.raises(InvalidInput, match="stand in"):  # no Model A made of stand-ins that says MNIST on its card
         train(find_plan("mnist_a"), tmp_path, "cpu")

@@ -60,14 +60,14 @@ def run(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def pull_back(padded: Plane, middle: Plane, window: int, slope: Plane, out: Plane) -> None:
-    """Write into `out`, as large as `padded`, the gradient by it of Σ slope ⊙ middle, its windows' medians: equals share alike."""
+def backward(padded: Plane, middle: Plane, window: int, grad_output: Plane, out: Plane) -> None:
+    """Write into `out`, as large as `padded`, the gradient by it of Σ grad_output ⊙ middle, its windows' medians: equals share alike."""
     height, width = middle.shape
     zero, one = padded.dtype.type(0), padded.dtype.type(1)
     share = np.empty(width, padded.dtype)
     out[:] = zero
     for i in range(height):
-        chosen, given = middle[i], slope[i]
+        chosen, given = middle[i], grad_output[i]
         share[:] = zero
         for top in range(window):
             for left in range(window):

@@ -12,13 +12,13 @@ Places = npt.NDArray[np.int64]
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz", "contract"})
-def steepness(
+def gradient_magnitude(
     image: Values,
-    words: Places,
+    image_bits: Places,
     luma: tuple[float, float, float],
     cuts: Places,
     magnitude: Values,
-    bits: Places,
+    magnitude_bits: Places,
     strips: Values,
 ) -> tuple[np.floating, bool]:
     """Write the gradient magnitude H×W of an image C×H×W (LGS, equation 5), and S×W its sums over the rows from one of the S + 1 `cuts`
@@ -26,14 +26,14 @@ def steepness(
 
     The far corner has no gradient, so that the least value is 0 and equation 6 is a product.
 
-    `words` and `bits` are the image's and the magnitude's bits as integers: of numbers that are not negative the larger one has the
-    larger bits, NaN more than all, and integers are compared eight at a time.
+    `image_bits` and `magnitude_bits` are the image's and the magnitude's bits as integers: of numbers that are not negative the
+    larger one has the larger bits, NaN more than all, and integers are compared eight at a time.
     """
     height, width = magnitude.shape
     kind = image.dtype.type
     grey = np.empty((2, width), image.dtype)  # this row and the next one
-    top = np.ones(1, image.dtype).view(bits.dtype)[0]
-    steepest = brightest = bits.dtype.type(0)
+    top = np.ones(1, image.dtype).view(magnitude_bits.dtype)[0]
+    steepest = brightest = magnitude_bits.dtype.type(0)
     darkest = top
     of_red, of_green, of_blue = luma
     strip = -1
@@ -41,7 +41,7 @@ def steepness(
         if i < height:
             mixed = grey[i % 2]
             for c in range(len(image)):
-                coded = words[c, i]
+                coded = image_bits[c, i]
                 for j in range(width):
                     darkest, brightest = min(darkest, coded[j]), max(brightest, coded[j])
             if len(image) == 3:
@@ -64,15 +64,15 @@ def steepness(
         sums = strips[strip]
         for j in range(width):
             sums[j] += out[j]
-        coded = bits[i - 1]
+        coded = magnitude_bits[i - 1]
         for j in range(width):
             steepest = max(steepest, coded[j])
-    largest = np.array([steepest], bits.dtype).view(image.dtype)[0]
+    largest = np.array([steepest], magnitude_bits.dtype).view(image.dtype)[0]
     return kind(1) / largest if largest > 0 else kind(1), darkest >= 0 and brightest <= top
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def predict(
+def select_windows(
     strips: Values,
     scale: np.floating,
     tops: Places,
@@ -102,7 +102,7 @@ def predict(
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
-def darken(
+def suppress(
     image: Values,
     magnitude: Values,
     scale: np.floating,
@@ -158,7 +158,7 @@ def darken(
 @njit(nogil=True, cache=True, error_model="numpy")
 def smooth(
     images: Values,
-    words: Places,
+    image_bits: Places,
     luma: tuple[float, float, float],
     tops: Places,
     lefts: Places,
@@ -166,7 +166,7 @@ def smooth(
     threshold: float,
     strength: float,
     magnitude: Values,
-    bits: Places,
+    magnitude_bits: Places,
     normalized: Values,
     means: Values,
     kept: Mask,
@@ -182,9 +182,9 @@ def smooth(
     for number in range(len(images)):
         at = number % len(magnitude)
         image, steep = images[number], magnitude[at]
-        scale, inside = steepness(image, words[number], luma, cuts, steep, bits[at], strips)
-        predict(strips, scale, tops, lefts, cuts, window, threshold, means[at], kept[at])
-        darken(
+        scale, inside = gradient_magnitude(image, image_bits[number], luma, cuts, steep, magnitude_bits[at], strips)
+        select_windows(strips, scale, tops, lefts, cuts, window, threshold, means[at], kept[at])
+        suppress(
             *(image, steep, scale, tops, lefts, cuts, window, kept[at], strength),
             *(normalized[at], region[at], suppression[at], out[number]),
         )

@@ -22,7 +22,7 @@ def solve(image: Plane, weight: float, tolerance: float, iterations: int, tau: f
     height, width = image.shape
     size = height * width
     zero, one = image.dtype.type(0), image.dtype.type(1)
-    step, slope = image.dtype.type(tau), image.dtype.type(tau / weight)
+    step, grad_output = image.dtype.type(tau), image.dtype.type(tau / weight)
     x = image.reshape(size)
     # The dual field, whose row before the first and column before the first stay zero; u has a row more, a copy of its last one.
     down, right = np.zeros(size + width, image.dtype), np.zeros(size + 1, image.dtype)
@@ -60,14 +60,14 @@ def solve(image: Plane, weight: float, tolerance: float, iterations: int, tau: f
                 g, h = under[k] - now[k], beside[k] - now[k]
                 norm = np.sqrt(g * g + h * h)
                 variation += norm
-                share = one / (one + slope * norm)
+                share = one / (one + grad_output * norm)
                 p[k] = (p[k] - step * g) * share
                 q[k] = (q[k] - step * h) * share
             for i in range(done, stop):
                 k = (i + 1) * width - 1
                 g, h = u[k + width] - u[k], u[k + 1] - u[k]
                 variation += abs(g) - np.sqrt(g * g + h * h)
-                down[k + width] = (edge[i - done] - step * g) / (one + slope * abs(g))
+                down[k + width] = (edge[i - done] - step * g) / (one + grad_output * abs(g))
                 right[k + 1] = zero
             energy += float(square + weight * variation)
             done = stop
@@ -84,8 +84,8 @@ def solve(image: Plane, weight: float, tolerance: float, iterations: int, tau: f
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})
-def pull_back(image: Plane, weight: float, iterations: int, tau: float, slope: Plane, out: Plane) -> None:
-    """Write into `out`, H×W, the gradient of Σ slope ⊙ u by the image, where u is what `solve` finds in that many iterations.
+def backward(image: Plane, weight: float, iterations: int, tau: float, grad_output: Plane, out: Plane) -> None:
+    """Write into `out`, H×W, the gradient of Σ grad_output ⊙ u by the image, where u is what `solve` finds in that many iterations.
 
     They are done once more and remembered, then gone through backwards. An iteration makes the dual field p into
     p' = s·(p − τ·g), with g = ∇u, u = image − div p and s = 1 / (1 + τ/weight·|g|). Where n is the gradient by p', that by p as it
@@ -115,8 +115,8 @@ def pull_back(image: Plane, weight: float, iterations: int, tau: float, slope: P
                 next_q[k] = (q[k] - step * h) * s
 
     by_u = np.empty((height, width + 1), image.dtype)
-    by_u[:, :width], by_u[:, width] = slope, slope[:, width - 1]
-    out[:] = slope
+    by_u[:, :width], by_u[:, width] = grad_output, grad_output[:, width - 1]
+    out[:] = grad_output
     by_p, by_q = np.zeros((2, height, width), image.dtype)
     by_g, by_h = np.zeros((height + 1, width), image.dtype), np.zeros((height, width + 1), image.dtype)
     for t in range(iterations - 1, -1, -1):

@@ -21,6 +21,6 @@ def compiled(name: str, values: Tensor) -> Any:
 def _imported(name: str) -> Any:
     """Asked for when it is needed: the import takes a second."""
     try:
-        return import_module(f"core.kernels.{name}")
+        return import_module(f"core.accelerated.{name}")
     except ImportError:
         return None
