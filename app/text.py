@@ -142,7 +142,7 @@ def _success(outcome: Outcome, sees: str) -> str:
 
 def has_target(outcome: Outcome) -> bool:
     """Whether the attack has to reach one class: the recipe names it, or the attack is universal and cannot do without."""
-    return bool(outcome.recipe.target) or outcome.recipe.built_attack().universal
+    return bool(outcome.recipe.target) or outcome.recipe.build_attack().universal
 
 
 def _aimed(outcome: Outcome) -> str:
@@ -200,7 +200,7 @@ def advice(outcome: Outcome) -> str:
 
 def advice_for(recipe: Recipe) -> str:
     """What to try where the recipe's attack failed; nothing that stands at its control's end already."""
-    attack = recipe.built_attack()
+    attack = recipe.build_attack()
     values = attack.values()
     parameters = domains.get(recipe.domain).attack_parameters(type(attack), values)
     ends = {p.name: p.high if p.slider_max is None else p.slider_max for p in parameters}

@@ -22,7 +22,7 @@ from app.text import (
     start_verdict,
 )
 from core import attacks, domains
-from core.recipe import Example, Outcome, Prediction, flags_of, make_outcome
+from core.recipe import Example, Outcome, Prediction, diagnose, make_outcome
 
 
 def clean_tile(pixels: Pixels, before: Prediction, classes: tuple[str, ...], label: int | None) -> Tile:
@@ -81,7 +81,7 @@ key = result_keys.known_attack(recipe)
 method = attacks.get(recipe.attack.name)
 # A patch that is kept is there to be stuck onto this image, too: another one is trained only when asked for.
 idle = method.universal and stored_patch() is not None
-instant = method.instant
+single_step = method.single_step
 # What stands on the screen stays there, dimmed, until there is something new.
 shown: Outcome | None = st.session_state.get("shown_attack")
 if shown is not None and (
@@ -100,7 +100,11 @@ with run_slot:
         on_click=background.invalidate,
         args=(key,),
     )
-if results.get(key) is None and not background.blocked(key) and (pressed or instant or (shown is None and not idle)):
+if (
+    results.get(key) is None
+    and not background.blocked(key)
+    and (pressed or single_step or (shown is None and not idle))
+):
     attacker.start_attack(recipe, example)
 busy = progress.show_progress(Kind.ATTACK, image=False)
 result = results.get(key)
@@ -113,7 +117,7 @@ with head:
         sees = start_verdict(example.clean_prediction, classes, example.known_label)
         number = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
         aim = "something else" if number is None else a(classes[number])
-        looking = f"{recipe.built_attack().title} is looking for a change that makes it see {aim}."
+        looking = f"{recipe.build_attack().title} is looking for a change that makes it see {aim}."
         waits = (
             progress.status_text(key, "", "The attack")
             if background.estimated_seconds(key)
@@ -130,5 +134,5 @@ with right:
     if method.universal:
         patch_on_image(example)
 if shown is not None:
-    diagnostics(flags_of(shown), key="attack_flags")
+    diagnostics(diagnose(shown), key="attack_flags")
     attack_details(shown)

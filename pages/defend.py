@@ -27,7 +27,7 @@ from app.verdicts.defend import (
 )
 from core import defenses, domains
 from core.declaration import Parameter, format_value
-from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, flags_of, make_outcome, sweep
+from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, diagnose, make_outcome, sweep
 from core.recipe.columns import methods_of
 from core.recipe.recipe import Attacker
 from core.recipe.running import SweepPoint
@@ -242,7 +242,7 @@ elif previous is not None:
 if merged:
     st.subheader("Side by side", anchor=False)
     table(table_of_columns(merged, outcome.classes, outcome.known_label), key="defenses", name="defenses")
-    for sentence in vote_members(merged, recipe.built_systems()):
+    for sentence in vote_members(merged, recipe.build_systems()):
         st.caption(theme.plain(sentence, 3000))
     st.caption(
         f"One image, seed {recipe.seed}; the attack is {theme.plain(attack_outcome.method)} on {example.classifier.title}. "
@@ -260,6 +260,6 @@ if merged:
         st.caption(
             "The attacker who knows them was stopped: what stands here against one who does not know is not robustness."
         )
-    diagnostics(flags_of(outcome), key="defend_flags")
+    diagnostics(diagnose(outcome), key="defend_flags")
     show_defense_grid(recipe, example, waits=bool(busy))
     sweeping(recipe, example, attack_outcome, merged, waits=bool(busy))

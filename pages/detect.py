@@ -29,7 +29,7 @@ def many(
 ) -> tuple[DetectorBenchmark, float] | None:
     """The trial on many images, and the threshold as the user moved it."""
     domain = domains.get(recipe.domain)
-    attack = recipe.built_attack()
+    attack = recipe.build_attack()
     if not domain.splits():
         st.info(theme.plain(domain.missing() or "This domain has no data set to try a detector on."))
         return None

@@ -24,7 +24,7 @@ CHANNELS = 6  # shown at once
 
 def attacks_of(recipe: Recipe, attack_outcome: AttackOutcome) -> dict[str, Pixels]:
     """The recipe's attack, and those of Compare where they have been made for this image."""
-    result = {recipe.built_attack().title: attack_outcome.adversarial}
+    result = {recipe.build_attack().title: attack_outcome.adversarial}
     comparison = results.get(result_keys.comparison(recipe))
     for entry in comparison.entries if comparison else ():
         result.setdefault(entry.attack.title, entry.attacked.adversarial)

@@ -155,7 +155,7 @@ def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | No
         label="Class maps in grey",
         width=150,
     )
-    if all(one.shift is None for one in result):
+    if all(one.similarity is None for one in result):
         return  # a map is empty, and there is nothing to compare
     row(
         [
@@ -164,13 +164,13 @@ def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | No
                 Tile(
                     signed(one.map - result[0].map, 1.0),
                     f"{one.title}, shift",
-                    f"{per_cent(one.shift.shared)} shared",
+                    f"{per_cent(one.similarity.shared)} shared",
                     TONES[one.kind],
                     file_name=f"shift_{n}.png",
                     palette=DIVERGING,
                 )
                 for n, one in enumerate(result)
-                if one.shift is not None
+                if one.similarity is not None
             ),
         ],
         key="cam_shift",

@@ -152,7 +152,7 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
     head = st.container()
     if attack_outcome.mask is None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            method = recipe.built_attack().title
+            method = recipe.build_attack().title
             st.info(f"{method} changes the whole image; gradients smoothing is made against patches.")
             if st.button(
                 "Attack with a patch",

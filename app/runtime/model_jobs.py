@@ -30,7 +30,7 @@ def start_transfer_accuracy(recipe: Recipe, names: Sequence[str], count: int, sp
     Raises:
         InvalidInput: the attack does not take its parameters.
     """
-    attack = recipe.built_attack()
+    attack = recipe.build_attack()
     work = _on_many(recipe, names, count, split, partial(transfer_accuracy, attack))
     key = result_keys.transfer_accuracy(recipe, names, count, split)
     background.start(key, f"{attack.title} on {len(names)} classifiers", work, seconds=_seconds(recipe, names, count))

@@ -120,7 +120,7 @@ def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
     assert attack_outcome is not None
     if attack_outcome.stopped:  # the page says so, and nothing that takes time begins by itself
         retry_button(key)
-    system = recipe.built_known_system() if known else None
+    system = recipe.build_known_system() if known else None
     if system is not None:
         judge = system.classifier(example.load, recipe.backward, seed=recipe.seed)
         example = replace(

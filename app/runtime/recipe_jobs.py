@@ -25,7 +25,7 @@ from core.recipe.recipe import Attacker
 
 def start_attack(recipe: Recipe, example: Example) -> None:
     """Begin the attack; whatever else this user had running is stopped."""
-    title = recipe.built_attack().title
+    title = recipe.build_attack().title
     key = result_keys.attack(recipe)
     background.start(
         key, title, lambda watch: craft(recipe, example, on_progress=watch), seconds=cost.attack_seconds(recipe)
@@ -34,7 +34,7 @@ def start_attack(recipe: Recipe, example: Example) -> None:
 
 def start_defenses(recipe: Recipe, example: Example, attack_outcome: AttackOutcome, attacker: Attacker) -> None:
     """Begin to put the defenses beside each other."""
-    for_attacker = recipe.but(attacker=attacker)
+    for_attacker = recipe.replace(attacker=attacker)
     seconds = cost.columns_seconds(recipe, attacker)
     key = result_keys.defenses(recipe, attacker)
     background.start(
@@ -58,7 +58,7 @@ def start_transfer(recipe: Recipe, example: Example, names: tuple[str, ...]) -> 
 
     def load(name: str) -> Example:
         loaded = cache.load((recipe.domain, name, device, root))
-        return load_example(recipe.but(classifier=name, image=example.image_ref), classifier=loaded, uploads=images)
+        return load_example(recipe.replace(classifier=name, image=example.image_ref), classifier=loaded, uploads=images)
 
     examples = {name: partial(load, name) for name in names}
     seconds = len(names) * cost.attack_seconds(recipe)

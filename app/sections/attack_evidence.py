@@ -57,7 +57,7 @@ def attack_evidence(outcome: Outcome) -> None:
         still = (
             "Not one pixel of the 8-bit image changed: eps is below half a grey level, or the gradient is zero here."
         )
-        st.info(failed if outcome.recipe.built_attack().smallest else still, icon=":material/info:")
+        st.info(failed if outcome.recipe.build_attack().smallest else still, icon=":material/info:")
     rival = rival_of(outcome)
     lavan = outcome.recipe.attack.name == "lavan" and not attacked.known  # the map is of the classifier alone
     kinds = (("Places", lavan), ("Flow", attacked.flow is not None), ("Print", attacked.patch is not None))
@@ -150,7 +150,7 @@ def _frame_text(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: st
 
 def _against_eps(outcome: Outcome, unit: str) -> list[dict[str, object]]:
     """The measured L∞ beside the eps that was set, for an attack with one."""
-    values = outcome.recipe.built_attack().values()
+    values = outcome.recipe.build_attack().values()
     if "eps" not in values or values.get("norm") == "l2":
         return []
     measured, eps = budget(outcome.attacked.norms.linf, unit), values["eps"]

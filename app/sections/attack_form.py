@@ -32,7 +32,7 @@ def attack_form(recipe: Recipe, example: Example) -> Recipe:
     )
     method = attacks.get(name)
     st.caption(f"{method.summary} {method.paper}.")
-    built = recipe.built_attack()
+    built = recipe.build_attack()
     if isinstance(built, LaVAN | UniversalPatch):
         patch_position(built, example)
     domain = domains.get(recipe.domain)

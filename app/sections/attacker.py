@@ -13,7 +13,7 @@ NO_DEFENSE = -1  # in place of a column's number
 
 def attacker_control(recipe: Recipe) -> Recipe:
     """The control: no defense, or one of the recipe's columns."""
-    titles = [system.describe() for system in recipe.built_systems()]
+    titles = [system.describe() for system in recipe.build_systems()]
     chosen = NO_DEFENSE
     if recipe.known_column() is not None:
         chosen = min(recipe.known_defense, len(titles) - 1)
@@ -40,8 +40,8 @@ def _attacker_changed() -> None:
 
 def start_attack(recipe: Recipe, example: Example) -> None:
     """Begin the attack; whatever else this user had running is stopped."""
-    system = recipe.built_known_system()
-    title = recipe.built_attack().title + (f" on {system.title}" if system else "")
+    system = recipe.build_known_system()
+    title = recipe.build_attack().title + (f" on {system.title}" if system else "")
     background.start(
         result_keys.known_attack(recipe),
         title,
@@ -59,7 +59,7 @@ def attacker_knowledge(attack: AttackOutcome) -> str:
 
 def attack_target(recipe: Recipe, example: Example) -> str:
     """What the attack is made on: the classifier, or the system that the attacker knows."""
-    known_system = recipe.built_known_system()
+    known_system = recipe.build_known_system()
     if known_system is None:
         return example.classifier.title
     words = known_system.describe()

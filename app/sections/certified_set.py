@@ -60,7 +60,7 @@ def show(recipe: Recipe, example: Example, choice: Choice) -> None:
     seconds = cost.query_seconds(recipe.domain, choice.samples * count)
     if cost.on_device(seconds, device_name()) > cost.ASK:
         st.caption(f"This takes about {duration(cost.on_device(seconds, device_name()))} for each classifier.")
-    recipes = {own: recipe, **({other: recipe.but(classifier=other)} if other else {})}
+    recipes = {own: recipe, **({other: recipe.replace(classifier=other)} if other else {})}
     keys = {name: result_keys.certified_set(one, choice.method, count, split) for name, one in recipes.items()}
     if pressed:
         st.session_state.certify_asked = tuple(keys.values())

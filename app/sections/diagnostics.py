@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.theme import plain
-from core.flags import Flag
+from core.diagnostics import Diagnostic
 
 
-def diagnostics(flags: Sequence[Flag], *, key: str) -> None:
+def diagnostics(flags: Sequence[Diagnostic], *, key: str) -> None:
     """Each flag as a paragraph: raised because, what it means, what to do. Nothing where there is none."""
     for flag in flags:
         with st.expander(flag.title, icon=":material/flag:", expanded=len(flags) == 1, key=f"{key}_{flag.name}"):

@@ -151,7 +151,7 @@ def _attacks(recipe: Recipe) -> list[Method]:
 
 def _defenses(recipe: Recipe) -> list[ColumnSpec]:
     """Which defenses: the columns of the Defend screen, and all others with their usual settings."""
-    columns = dict(zip((system.describe() for system in recipe.built_systems()), recipe.defenses, strict=True))
+    columns = dict(zip((system.describe() for system in recipe.build_systems()), recipe.defenses, strict=True))
     domain = domains.get(recipe.domain)
     usual: dict[str, ColumnSpec] = {
         defenses.build_for(domain, n, {}).describe(): (Method(name=n),) for n in defenses.names(domain)

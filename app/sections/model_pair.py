@@ -51,14 +51,14 @@ def pair(recipe: Recipe, example: Example, titles: dict[str, str]) -> str:
     )
     if result is None:
         return waiting(key, headline)
-    table(pair_table(result, titles, recipe.built_attack().title), key="pair_table", name="two_classifiers")
+    table(pair_table(result, titles, recipe.build_attack().title), key="pair_table", name="two_classifiers")
     st.caption(
         plain(
             f"{measured_note(recipe, attack, len(result.labels), split)} Crafted on the judge itself it is a white box, else a black box: "
             "the attacker never saw the judge. Same prediction: right or wrong."
         )
     )
-    return pair_verdict(result, titles, recipe.built_attack().title)
+    return pair_verdict(result, titles, recipe.build_attack().title)
 
 
 def on_the_image(recipe: Recipe, example: Example, names: Sequence[str], titles: dict[str, str]) -> str:

@@ -66,7 +66,7 @@ def image_count(domain: Domain, key: str) -> tuple[int, str] | None:
 
 def attack_words(recipe: Recipe, *, eps: bool = True) -> str:
     """The recipe's attack with its settings, also those that are the defaults: its eps, unless others are tried, and its steps."""
-    attack, given = recipe.built_attack(), recipe.attack.params
+    attack, given = recipe.build_attack(), recipe.attack.params
     values, words = attack.values(), [recipe.attack_description()]
     parameters = domains.get(recipe.domain).attack_parameters(type(attack), given)
     unit = next((parameter.unit for parameter in parameters if parameter.name == "eps"), None)
@@ -81,7 +81,7 @@ def attack_words(recipe: Recipe, *, eps: bool = True) -> str:
 
 def attack_line(recipe: Recipe, words: str) -> bool:
     """Which attack is used and where it is set; False where it cannot be used on many images."""
-    attack = recipe.built_attack()
+    attack = recipe.build_attack()
     if attack.universal:
         st.info(
             f"{attack.title} makes one change for all images; choose an attack on single images on the Attack page."
@@ -169,7 +169,7 @@ def checked_eps(recipe: Recipe, text: str, unit: str, usual: str) -> list[str]:
 
 def curves(recipe: Recipe, titles: dict[str, str]) -> str:
     """Accuracy against eps of several classifiers; the headline."""
-    domain, attack = domains.get(recipe.domain), recipe.built_attack()
+    domain, attack = domains.get(recipe.domain), recipe.build_attack()
     parameters = domain.attack_parameters(type(attack), recipe.attack.params)
     parameter = next((p for p in parameters if p.name == "eps"), None)
     names = chosen_classifiers(recipe, titles, "curves")

@@ -141,7 +141,7 @@ def _use(plan: TrainingPlan) -> tuple[str, str, str, Recipe]:
     if not defense:
         return "denoisers", "Defend", "defend", at
     method = Method(name=defense, params={"weights": plan.artifact.removeprefix(f"{defense}_")})
-    return "defenses", "Defend with it", "defend", at.but(defenses=((method,),))
+    return "defenses", "Defend with it", "defend", at.replace(defenses=((method,),))
 
 
 def card(plan: TrainingPlan) -> Card | None:

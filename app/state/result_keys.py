@@ -184,7 +184,7 @@ def locations(recipe: Recipe) -> ResultKey[LocationMap]:
 
 def clean_scores(recipe: Recipe, detector: str) -> ResultKey[npt.NDArray[np.float32]]:
     """A detector's scores of clean images."""
-    parts = (detector, *_parts(recipe.but(image={}), IMAGE), str(recipe.seed), *_known(recipe))
+    parts = (detector, *_parts(recipe.replace(image={}), IMAGE), str(recipe.seed), *_known(recipe))
     return ResultKey(Kind.CLEAN_SCORES, parts)
 
 
@@ -192,7 +192,7 @@ def detector_benchmark(
     recipe: Recipe, detector: str, threshold: float, count: int, split: str
 ) -> ResultKey[DetectorBenchmark]:
     """A detector on many images, attacked by both attackers."""
-    attacked = known_attack(recipe.but(image={}, target="")).parts
+    attacked = known_attack(recipe.replace(image={}, target="")).parts
     return ResultKey(Kind.DETECTOR_BENCHMARK, (detector, f"{threshold:.6f}", str(count), split, *attacked))
 
 
@@ -204,7 +204,7 @@ def certified_image(recipe: Recipe, method: Method) -> ResultKey[CertifiedImage]
 
 def certified_set(recipe: Recipe, method: Method, count: int, split: str) -> ResultKey[CertifiedSet]:
     """What a certificate promises of images of the data set."""
-    parts = (method.model_dump_json(), str(count), split, *_parts(recipe.but(image={}), IMAGE), str(recipe.seed))
+    parts = (method.model_dump_json(), str(count), split, *_parts(recipe.replace(image={}), IMAGE), str(recipe.seed))
     return ResultKey(Kind.CERTIFIED_SET, parts)
 
 

@@ -75,7 +75,7 @@ def update_recipe(**changes: Any) -> None:
                 changes["view"] = View(class_map=before.view.class_map, landscape=before.view.landscape)
             elif changes.get("classifier", before.classifier) != before.classifier:
                 changes["view"] = before.view.model_copy(update={"layer": "", "threshold": None})
-        now = before.but(**changes)
+        now = before.replace(**changes)
         st.session_state.recipe = now
         if now.image.kind != before.image.kind and st.session_state.get("side_source") != now.image.kind:
             st.session_state.side_source = now.image.kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.text import a, named, per_cent
 from core.evaluate.tables import Row
-from core.explain.shift import Shift
+from core.explain.cam_similarity import CamSimilarity
 from core.recipe import ClassMap
 
 ADVICE = "Choose another layer, or another method such as LayerCAM."
@@ -16,38 +16,38 @@ def cam_verdict(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: i
     `label` is the true class; where it is not `known`, the prediction of the clean image.
     """
     clean, attacked, *defended = result
-    if attacked.shift is None:
+    if attacked.similarity is None:
         return f"{_empty(clean, attacked, classes)} {ADVICE}"
     if (clean.pixels == attacked.pixels).all():
         return "The attack changed nothing, so both maps are of the same image."
     seen = f"the classifier sees {a(classes[attacked.prediction.label])}"
-    overlap = f"the top fifths of the two maps overlap by {per_cent(attacked.shift.overlap)}"
-    if attacked.shift.inside is not None:
+    overlap = f"the top fifths of the two maps overlap by {per_cent(attacked.similarity.overlap)}"
+    if attacked.similarity.inside is not None:
         words = (
-            f"{per_cent(attacked.shift.inside[1])} of the classifier's attention lies inside the patch; "
-            f"of the clean image's it was {per_cent(attacked.shift.inside[0])}"
+            f"{per_cent(attacked.similarity.inside[1])} of the classifier's attention lies inside the patch; "
+            f"of the clean image's it was {per_cent(attacked.similarity.inside[0])}"
         )
-    elif attacked.shift.overlap > 0.7:
+    elif attacked.similarity.overlap > 0.7:
         words = f"The classifier still looks at the same place ({overlap})"
         words += f", but {seen}" if attacked.prediction.label != clean.prediction.label else ""
     else:
         words = f"The attack moved the classifier's attention: {overlap}"
-    return words + _returned(attacked.shift, attacked, defended, clean, named(classes, label, known), label) + "."
+    return words + _returned(attacked.similarity, attacked, defended, clean, named(classes, label, known), label) + "."
 
 
 def _returned(
-    moved: Shift, attacked: ClassMap, defended: list[ClassMap], clean: ClassMap, name: str, label: int
+    similarity: CamSimilarity, attacked: ClassMap, defended: list[ClassMap], clean: ClassMap, name: str, label: int
 ) -> str:
     """Which defense brings most of the clean image's map back, where one does."""
-    there = [(one, one.shift) for one in defended if one.shift is not None]
+    there = [(one, one.similarity) for one in defended if one.similarity is not None]
     if not there:
         return ""
     best, shift = max(there, key=lambda pair: pair[1].shared)
-    if shift.shared <= moved.shared + 0.02:
+    if shift.shared <= similarity.shared + 0.02:
         return ""
     back = clean.prediction.label == label and best.prediction.label == label != attacked.prediction.label
     saved = f", and the {name} is back" if back else ""
-    return f". Behind {best.title} the map shares {per_cent(shift.shared)} with the clean one, not {per_cent(moved.shared)}{saved}"
+    return f". Behind {best.title} the map shares {per_cent(shift.shared)} with the clean one, not {per_cent(similarity.shared)}{saved}"
 
 
 def _empty(clean: ClassMap, attacked: ClassMap, classes: tuple[str, ...]) -> str:
@@ -64,28 +64,28 @@ def map_words(one: ClassMap) -> str:
     """The caption of a map: that it is empty, or how much of it lies inside the patch."""
     if one.empty:
         return "empty: no place counts toward this class"
-    if one.shift is None or one.shift.inside is None:
+    if one.similarity is None or one.similarity.inside is None:
         return ""
-    return f"{per_cent(one.shift.inside[1])} inside the patch"
+    return f"{per_cent(one.similarity.inside[1])} inside the patch"
 
 
 def shift_table(result: tuple[ClassMap, ...], classes: tuple[str, ...]) -> list[Row]:
     """One row an image that was changed; dashes where a map is empty and nothing can be compared."""
     rows: list[Row] = []
-    patch = any(one.shift is not None and one.shift.inside is not None for one in result)
+    patch = any(one.similarity is not None and one.similarity.inside is not None for one in result)
     for one in result[1:]:
-        moved = one.shift
+        similarity = one.similarity
         entry: Row = {
             "": one.title,
             "explains": classes[one.number],
-            "top fifths overlap": per_cent(moved.overlap if moved else None),
-            "center moved": f"{moved.moved:.1f} px" if moved else "–",
-            "suppressed": per_cent(moved.suppressed if moved else None),
-            "shared": per_cent(moved.shared if moved else None),
-            "emphasized": per_cent(moved.emphasized if moved else None),
+            "top fifths overlap": per_cent(similarity.overlap if similarity else None),
+            "center moved": f"{similarity.centroid_shift:.1f} px" if similarity else "–",
+            "suppressed": per_cent(similarity.suppressed if similarity else None),
+            "shared": per_cent(similarity.shared if similarity else None),
+            "emphasized": per_cent(similarity.emphasized if similarity else None),
         }
         if patch:
-            inside = moved.inside if moved and moved.inside else (None, None)
+            inside = similarity.inside if similarity and similarity.inside else (None, None)
             entry["clean map inside the patch"], entry["its map inside"] = map(per_cent, inside)
         rows.append(entry)
     return rows

@@ -124,9 +124,11 @@ class Attack(Configurable, ABC):
     registry: ClassVar[Registry[Any] | None] = REGISTRY
 
     smallest: ClassVar[bool] = False
-    instant: ClassVar[bool] = False  # over in a moment, so that a screen may run it at every change of a slider
+    single_step: ClassVar[bool] = False  # over in a moment, so that a screen may run it at every change of a slider
     universal: ClassVar[bool] = False  # makes one change for all images, so it wants to be trained on several
-    access: ClassVar[Literal["gradient", "logits", "nothing"]] = "gradient"  # what the attacker sees of the classifier
+    threat: ClassVar[Literal["white_box", "score_based", "none"]] = (
+        "white_box"  # what the attacker sees of the classifier
+    )
 
     @abstractmethod
     def iterate(

@@ -27,7 +27,7 @@ class FGSM(Attack):
     summary: ClassVar[str] = "One step along the sign of the gradient."
     paper: ClassVar[str] = "Goodfellow, Shlens and Szegedy 2015, section 4"
 
-    instant: ClassVar[bool] = True
+    single_step: ClassVar[bool] = True
 
     eps: FractionFloat = number(
         8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, slider_max=32 / 255, unit="/255"

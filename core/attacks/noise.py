@@ -20,8 +20,8 @@ from core.random_streams import RandomStreams
 class _Noise(Attack):
     """Draws noise, adds it, cuts at [0, 1], and keeps the draw that serves the attacker best; it looks at no gradient."""
 
-    instant: ClassVar[bool] = True
-    access: ClassVar[Literal["gradient", "logits", "nothing"]] = "nothing"
+    single_step: ClassVar[bool] = True
+    threat: ClassVar[Literal["white_box", "score_based", "none"]] = "none"
 
     trials: int = number(1, 1, 1000, help="How many trials; the best one counts.", step=1, slider_max=50)
 

@@ -30,7 +30,7 @@ class Square(Attack):
     title: ClassVar[str] = "Square"
     summary: ClassVar[str] = "Black box: random squares of noise, kept where they help."
     paper: ClassVar[str] = "Andriushchenko et al. 2020, algorithms 1 and 2"
-    access: ClassVar[Literal["gradient", "logits", "nothing"]] = "logits"
+    threat: ClassVar[Literal["white_box", "score_based", "none"]] = "score_based"
 
     eps: FractionFloat = number(
         8 / 255, 0, 1, help="How far each value may move (L∞).", step=1 / 255, slider_max=32 / 255, unit="/255"

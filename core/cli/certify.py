@@ -14,7 +14,7 @@ from core.cli.options import Commands, parse_parameters
 from core.cli.progress_bar import ProgressBar
 from core.cli.recipes import find_image
 from core.cli.tables import made_by, save_tables
-from core.device import pick
+from core.device import describe, pick
 from core.domains.loading import load_images
 from core.evaluate.certification import certify_image, certify_set
 from core.evaluate.certification_report import image_rows, image_sentence, report, set_rows, set_sentence

@@ -87,7 +87,7 @@ def _report(outcome: Outcome) -> None:
     norms = attacked.norms
     linf = format_value(norms.linf, domains.get(outcome.domain).linf.unit)
     print(f"             L0 {norms.l0} pixels, L2 {norms.l2:.3g}, L∞ {linf}, SSIM {norms.ssim:.4f}")
-    values = outcome.recipe.built_attack().values()
+    values = outcome.recipe.build_attack().values()
     if "eps" in values and values.get("norm") != "l2" and images.rounding_note(values["eps"]):
         print(f"             {images.rounding_note(values['eps'])}")
     for column in outcome.columns:

@@ -34,5 +34,5 @@ def act(options: argparse.Namespace, _rest: list[str]) -> int:
             raise InvalidInput(
                 f"{files.display_path(options.image)} is not the image that this recipe is about: its SHA-256 differs."
             )
-        recipe = recipe.but(image={**recipe.image.model_dump(), "kind": "upload", "digest": digest})
+        recipe = recipe.replace(image={**recipe.image.model_dump(), "kind": "upload", "digest": digest})
     return run_and_save(recipe, uploads, options)

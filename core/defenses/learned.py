@@ -18,7 +18,7 @@ from core.inputs import InvalidInput, quoted
 from core.models import artifacts
 from core.models.artifacts import Artifact
 from core.models.copying import first_line
-from core.models.folding import fold
+from core.models.folding import fuse_conv_bn
 
 KEPT = 8  # networks in memory, over all devices
 
@@ -162,7 +162,7 @@ def _load(artifact: Artifact, device: torch.device) -> nn.Module:
 
 def prepared(network: nn.Module, example: Tensor) -> nn.Module:
     """The network in the form in which it denoises fastest: batch norms folded into convolutions, channels last in memory."""
-    return fold(network, example).to(memory_format=torch.channels_last)
+    return fuse_conv_bn(network, example).to(memory_format=torch.channels_last)
 
 
 _networks = _Networks()

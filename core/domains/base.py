@@ -17,8 +17,8 @@ from core.class_names import class_number, class_words
 from core.declaration import Configurable, Parameter
 from core.device import pick
 from core.domains.budget import LINF, Budget, attack_parameters
-from core.domains.chosen import ImageRef
 from core.domains.image_folder import Notice
+from core.domains.image_ref import ImageRef
 from core.fetching import Watch
 from core.inputs import InvalidInput, quoted
 from core.models import artifacts

@@ -33,7 +33,7 @@ def _arrays(root: Path, train: bool, _stamp: files.Stamp) -> stored.Arrays | str
 
 
 @lru_cache(maxsize=2)
-def stand_in(train: bool) -> stored.Arrays:
+def fallback_digits(train: bool) -> stored.Arrays:
     """scikit-learn's 8×8 digits enlarged to 28×28, N×28×28×1 of 8 bits, and their classes."""
     from sklearn.datasets import load_digits  # here: scikit-learn takes seconds to import
 
@@ -108,7 +108,7 @@ class Mnist(Domain):
         return (data_root() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").exists()
 
     def _data(self, split: str) -> stored.Arrays:
-        return stand_in(split == "train") if self.missing() else stored.checked(self._read(split))
+        return fallback_digits(split == "train") if self.missing() else stored.checked(self._read(split))
 
     def _read(self, split: str) -> stored.Arrays | str:
         root = data_root()

@@ -16,7 +16,7 @@ from core.inputs import InvalidInput, quoted
 from core.recipe.columns import (
     Columns,
     Method,
-    built_columns,
+    build_columns,
     check_backward,
     check_classifiers,
     checked_columns,
@@ -117,7 +117,7 @@ class Plan(JsonSpec):
     @cached_property
     def systems(self) -> tuple[System, ...]:
         """One a column."""
-        return built_columns(self.domain, self.defenses)
+        return build_columns(self.domain, self.defenses)
 
     def system(self, number: int) -> System | None:
         """The system of that column; None for NO_DEFENSE."""

@@ -126,30 +126,30 @@ class Attention(nn.Module):
         about: its card.
     """
 
-    def __init__(self, generator: nn.Module, reader: nn.Module, *, about: Card) -> None:
+    def __init__(self, generator: nn.Module, mask_classifier: nn.Module, *, about: Card) -> None:
         super().__init__()
-        self.generator, self.reader = generator, reader
+        self.generator, self.mask_classifier = generator, mask_classifier
         self.about = about
         self.requires_grad_(False)
         self.eval()
 
-    def corruption(self, images: Tensor) -> Tensor:
+    def noise_mask(self, images: Tensor) -> Tensor:
         """A(x) of N×C×H×W in [0, 1]: how much of each value may be noise; the same shape."""
-        corruption: Tensor = self.generator(images)
-        return corruption
+        noise_mask: Tensor = self.generator(images)
+        return noise_mask
 
     def mask(self, images: Tensor) -> Tensor:
         """The attention mask 1 − A(x), N×C×H×W: bright where the classifier needs the image."""
-        return 1 - self.corruption(images)
+        return 1 - self.noise_mask(images)
 
     def read(self, images: Tensor) -> Tensor:
         """f2's logits N×K on the masks of images N×C×H×W."""
-        logits: Tensor = self.reader(self.mask(images))
+        logits: Tensor = self.mask_classifier(self.mask(images))
         return logits
 
     def corrupted(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """x̃ of N×C×H×W with one draw of the noise (equation 8)."""
-        return blend(images, self.corruption(images), noise_like(images, generator))
+        return mix_noise(images, self.noise_mask(images), noise_like(images, generator))
 
 
 def noise_like(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -157,9 +157,9 @@ def noise_like(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(images.shape, generator=generator).to(images.device)
 
 
-def blend(images: Tensor, corruption: Tensor, noise: Tensor) -> Tensor:
+def mix_noise(images: Tensor, noise_mask: Tensor, noise: Tensor) -> Tensor:
     """x̃ = A·η + (1 − A)·x (equation 8); all N×C×H×W."""
-    return corruption * noise + (1 - corruption) * images
+    return noise_mask * noise + (1 - noise_mask) * images
 
 
 def cross_entropy(outputs: Tensor, clean: Tensor) -> Tensor:
@@ -167,16 +167,16 @@ def cross_entropy(outputs: Tensor, clean: Tensor) -> Tensor:
     return F.cross_entropy(outputs, clean.softmax(1), reduction="none")
 
 
-def squared(outputs: Tensor, clean: Tensor) -> Tensor:
+def squared_error(outputs: Tensor, clean: Tensor) -> Tensor:
     """L_F for a regression: the squared distance of outputs N×K; N."""
     return (outputs - clean).square().sum(1)
 
 
 def attention_loss(
-    outputs: Tensor, clean: Tensor, corruption: Tensor, beta: float, distance: Distance = cross_entropy
+    outputs: Tensor, clean: Tensor, noise_mask: Tensor, beta: float, distance: Distance = cross_entropy
 ) -> Tensor:
     """L_F(F(x̃), F(x)) − β·mean(A) of each image, N (equation 9 for one draw of the noise)."""
-    return distance(outputs, clean) - beta * corruption.flatten(1).mean(1)
+    return distance(outputs, clean) - beta * noise_mask.flatten(1).mean(1)
 
 
 def names(domain: str | None = None) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ def kind(about: Card) -> Kind:
 
 
 def beta(about: Card) -> float:
-    """The reward of corruption that a mask generator was trained with."""
+    """The reward of noise_mask that a mask generator was trained with."""
     return float(about.hyperparameters["beta"])
 
 
@@ -226,7 +226,7 @@ def build_generator(form: Kind, classifier: Classifier) -> nn.Module:
 
 
 def load(name: str, device: str = "cpu") -> Attention:
-    """A trained generator with its reader, on `device`; loaded once.
+    """A trained generator with its mask_classifier, on `device`; loaded once.
 
     Raises:
         InvalidInput: there is none of that name, or its file does not fit its card.
@@ -240,7 +240,7 @@ def _loaded(name: str, _root: str, device: str) -> Attention:
 
 
 def load_attention(artifact: Artifact, device: str = "cpu") -> Attention:
-    """The generator and its reader of that artifact, on `device`.
+    """The generator and its mask_classifier of that artifact, on `device`.
 
     Raises:
         InvalidInput: its classifier is not there, or its file does not fit its card.

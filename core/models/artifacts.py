@@ -25,7 +25,7 @@ from core.inputs import InvalidInput, quoted
 from core.models.architectures import ARCHITECTURES, Kind, Shape
 from core.models.cards import Card, parse_card, read_card
 from core.models.classifier import Classifier
-from core.models.folding import fold
+from core.models.folding import fuse_conv_bn
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "weights"
 MAX_CARDS = 500  # in the user's folder
@@ -143,7 +143,7 @@ def load_classifier(artifact: Artifact, classes: tuple[str, ...], device: str = 
         network = build_network(artifact, len(classes))
         load_weights(artifact, network)
         classifier = Classifier(
-            fold(network, torch.full((1, card.channels, card.size, card.size), 0.5)),
+            fuse_conv_bn(network, torch.full((1, card.channels, card.size, card.size), 0.5)),
             name=artifact.name.removeprefix(f"{card.domain}_"),
             title=card.title,
             domain=card.domain,

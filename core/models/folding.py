@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from core.models.copying import copied
 
 
-def fold(network: nn.Module, example: Tensor) -> nn.Module:
+def fuse_conv_bn(network: nn.Module, example: Tensor) -> nn.Module:
     """A copy of `network` in eval mode that says what it says, N×C×H×W to N×K, up to rounding.
 
     Which convolution a batch norm follows is seen on the `example`. Where the logits then differ, as they do if something else looks at

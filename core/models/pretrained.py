@@ -14,8 +14,8 @@ from core.class_names import distinct
 from core.fetching import RemoteFile, Watch, download
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
-from core.models.folding import fold
-from core.models.own_weights import ENDINGS, check_size, fill, read_sidecar
+from core.models.folding import fuse_conv_bn
+from core.models.user_weights import ENDINGS, check_size, fill, read_sidecar
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
 RESCALING = (
@@ -52,7 +52,7 @@ def categories() -> tuple[str, ...]:
     return distinct(ResNet50_Weights.DEFAULT.meta["categories"])
 
 
-def own_weights(root: Path) -> dict[str, Path]:
+def user_weights(root: Path) -> dict[str, Path]:
     """The weight files that the user put into `root`/weights, by the classifier's name."""
     found: dict[str, Path] = {}
     for path in sorted((root / "weights").glob("imagenet_*")):
@@ -65,7 +65,7 @@ def own_weights(root: Path) -> dict[str, Path]:
 
 def names(root: Path) -> tuple[str, ...]:
     """The classifiers there are, those with the user's own weights first: they need no download."""
-    return (*own_weights(root), *_TITLES)
+    return (*user_weights(root), *_TITLES)
 
 
 def title(name: str) -> str:
@@ -77,7 +77,7 @@ def title(name: str) -> str:
 def note(name: str, root: Path) -> str:
     """One line about where the weights come from and how good their publishers say they are."""
     if name.endswith(OWN):
-        return f"Weights from {own_weights(root)[name].name}."
+        return f"Weights from {user_weights(root)[name].name}."
     meta = _weights(name).meta
     top1 = meta["_metrics"]["ImageNet-1K"]["acc@1"]
     return f"{top1:.1f} % top-1 on ImageNet's validation set (published); {meta['_file_size']:.0f} MB, downloaded on first use."
@@ -93,7 +93,7 @@ def load(name: str, root: Path, device: str = "cpu", watch: Watch | None = None)
     """
     architecture = name.removesuffix(OWN)
     size, mean, std = _weights(architecture).transforms().crop_size[0], MEAN, STD
-    path = own_weights(root).get(name)
+    path = user_weights(root).get(name)
     if name.endswith(OWN):
         if path is None:
             raise InvalidInput(
@@ -113,7 +113,7 @@ def load(name: str, root: Path, device: str = "cpu", watch: Watch | None = None)
         network.eval()
         check_size(network, path, size, len(categories()))
     classifier = Classifier(
-        fold(network, torch.full((1, 3, size, size), 0.5)),
+        fuse_conv_bn(network, torch.full((1, 3, size, size), 0.5)),
         name=name,
         title=title(name),
         domain="imagenet",

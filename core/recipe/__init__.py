@@ -1,9 +1,9 @@
 """One way through the house: Recipe → image → classifier → attack → defenses → Outcome."""
 
-from core.domains.chosen import ImageRef
+from core.domains.image_ref import ImageRef
 from core.progress import Progress
 from core.recipe.columns import Method
-from core.recipe.comparison import Comparison, ComparisonRow, TransferMatrix, compare_attacks, flags_of, transfer
+from core.recipe.comparison import Comparison, ComparisonRow, TransferMatrix, compare_attacks, diagnose, transfer
 from core.recipe.example import Example, load_example
 from core.recipe.explaining import ClassMap, explain
 from core.recipe.outcome import AttackOutcome, DefendedPrediction, DefenseOutcome, Norms, Outcome, Prediction, Trace
@@ -38,9 +38,9 @@ __all__ = [
     "View",
     "compare_attacks",
     "craft",
+    "diagnose",
     "evaluate_defenses",
     "explain",
-    "flags_of",
     "load_example",
     "make_outcome",
     "place_map",

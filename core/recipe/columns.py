@@ -147,7 +147,7 @@ def check_classifiers(domain_name: str, columns: Columns) -> None:
             raise InvalidInput(f"{domain.title} has no classifier called {quoted(name)}; it has {', '.join(names)}.")
 
 
-def built_chain(domain: domains.Domain, chain: Chain) -> defense_methods.Defense | None:
+def build_chain(domain: domains.Domain, chain: Chain) -> defense_methods.Defense | None:
     """The defense of a chain: that method, a `Chain` of several, or None of none.
 
     Raises:
@@ -159,7 +159,7 @@ def built_chain(domain: domains.Domain, chain: Chain) -> defense_methods.Defense
     return built[0] if len(built) == 1 else defense_methods.Chain(members=built)
 
 
-def built_column(domain_name: str, column: ColumnSpec) -> System:
+def build_column(domain_name: str, column: ColumnSpec) -> System:
     """The system of a column. No weights are loaded.
 
     Raises:
@@ -171,7 +171,7 @@ def built_column(domain_name: str, column: ColumnSpec) -> System:
             Member(
                 member.classifier,
                 domain.classifier_title(member.classifier) if member.classifier else "",
-                built_chain(domain, member.defenses),
+                build_chain(domain, member.defenses),
             )
             for member in members_of(column)
         )
@@ -198,16 +198,16 @@ def fitting_columns(domain_name: str, columns: Columns) -> Columns:
     def fits(column: ColumnSpec) -> bool:
         try:
             check_classifiers(domain_name, (column,))
-            return bool(built_columns(domain_name, (column,)))
+            return bool(build_columns(domain_name, (column,)))
         except InvalidInput:
             return False
 
     return tuple(column for column in columns if fits(column))
 
 
-def built_columns(domain_name: str, columns: Columns) -> tuple[System, ...]:
+def build_columns(domain_name: str, columns: Columns) -> tuple[System, ...]:
     """One system a column. No weights are loaded."""
-    return tuple(built_column(domain_name, column) for column in columns)
+    return tuple(build_column(domain_name, column) for column in columns)
 
 
 def check_backward(backward: Backward, attacker: str, systems: tuple[System, ...]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from core import attacks, domains, images
-from core.flags import Flag, Trial, raised
+from core.diagnostics import AttackSummary, Diagnostic, run_diagnostics
 from core.models.classifier import Classifier
 from core.progress import OnProgress
 from core.recipe.columns import Method
@@ -28,9 +28,9 @@ class ComparisonRow:
     attacked: AttackOutcome
 
     @property
-    def trial(self) -> Trial:
-        """The same as a trial of one image."""
-        return Trial(self.attack, int(self.attacked.success), 1, int(self.attacked.lost_to_quantization))
+    def summary(self) -> AttackSummary:
+        """What the diagnostics read of it: one image."""
+        return AttackSummary(self.attack, int(self.attacked.success), 1, int(self.attacked.lost_to_quantization))
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class Comparison:
     target: int | None = None
     missing: tuple[str, ...] = ()
 
-    def flags(self) -> tuple[Flag, ...]:
+    def flags(self) -> tuple[Diagnostic, ...]:
         """The warnings that these outcomes raise; an attack that was stopped shows nothing of its strength."""
         whole = [entry for entry in self.entries if not entry.attacked.stopped]
         slopes = [entry.attacked.gradient for entry in self.entries if entry.attacked.gradient is not None]
-        return raised([entry.trial for entry in whole], slopes[0] if slopes else None)
+        return run_diagnostics([entry.summary for entry in whole], slopes[0] if slopes else None)
 
 
-def flags_of(outcome: Outcome) -> tuple[Flag, ...]:
+def diagnose(outcome: Outcome) -> tuple[Diagnostic, ...]:
     """The warnings that the outcome's attack raises, and each adaptive attack on a defense that was tried, once each."""
-    attack = outcome.recipe.built_attack()
-    flags: dict[str, Flag] = {}
+    attack = outcome.recipe.build_attack()
+    flags: dict[str, Diagnostic] = {}
     made = [outcome.attacked, *(c.adaptive.attack for c in outcome.columns if c.adaptive and c.adaptive.attack)]
     for attacked in made:
-        trial = Trial(attack, int(attacked.success), 1, int(attacked.lost_to_quantization))
-        for flag in raised([] if attacked.stopped else [trial], attacked.gradient):
+        summary = AttackSummary(attack, int(attacked.success), 1, int(attacked.lost_to_quantization))
+        for flag in run_diagnostics([] if attacked.stopped else [summary], attacked.gradient):
             flags.setdefault(flag.name, flag)
     return tuple(flags.values())
 
@@ -88,11 +88,11 @@ def with_budget(comparison: ComparisonSpec, name: str, eps: float | None = None)
 def compare_attacks(recipe: Recipe, scene: Example, *, on_progress: OnProgress | None = None) -> Comparison:
     """Every attack of the recipe's comparison on the scene, through the column that the attacker knows; stopped, those that are done."""
     entries: list[ComparisonRow] = []
-    system = recipe.built_known_system()
+    system = recipe.build_known_system()
     for name in recipe.comparison.attacks:
-        one = recipe.but(attack=with_budget(recipe.comparison, name, recipe.comparison_eps))
+        one = recipe.replace(attack=with_budget(recipe.comparison, name, recipe.comparison_eps))
         attacked = craft(one, scene, system=system, backward=recipe.backward, on_progress=on_progress)
-        entries.append(ComparisonRow(name, one.built_attack(), attacked))
+        entries.append(ComparisonRow(name, one.build_attack(), attacked))
         if attacked.stopped:
             break
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None

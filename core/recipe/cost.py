@@ -73,7 +73,7 @@ def looks(attack: Attack, classes: int) -> Looks:
         return Looks(min(steps, 10) * min(attack.candidates, classes))
     if isinstance(attack, JSMA):
         return Looks(300)
-    if attack.access != "gradient":
+    if attack.threat != "white_box":
         return Looks(0, value("queries") * value("trials"))
     many = value("restarts") * value("classes") * value("binary_search_steps")
     return Looks(steps * many * (GALLERY if attack.universal else 1))
@@ -96,7 +96,7 @@ def defense_seconds(defense: Defense, size: int) -> float:
 def attack_seconds(recipe: Recipe, system: System | None = None) -> float:
     """The recipe's attack, by an attacker who knows `system` where there is one."""
     domain = domains.get(recipe.domain)
-    asked = looks(recipe.built_attack(), len(domain.classes))
+    asked = looks(recipe.build_attack(), len(domain.classes))
     gradient = _GRADIENT.get(recipe.domain, _GRADIENT["photos"])
     total = 0.0
     for defense in [None] if system is None else [member.defense for member in system.members]:
@@ -110,7 +110,7 @@ def attack_seconds(recipe: Recipe, system: System | None = None) -> float:
 def columns_seconds(recipe: Recipe, attacker: Attacker) -> float:
     """Every defense of the recipe on the clean and on the attacked image."""
     size, total = domains.get(recipe.domain).size, 0.0
-    for system in recipe.built_systems():
+    for system in recipe.build_systems():
         for defense in system.defenses():
             total += 4 * defense_seconds(defense, size) * (DRAWS if defense.is_randomized() else 1)
         if attacker in ("adaptive", "both"):
@@ -120,8 +120,8 @@ def columns_seconds(recipe: Recipe, attacker: Attacker) -> float:
 
 def comparison_seconds(recipe: Recipe) -> float:
     """Every attack of the recipe's comparison."""
-    system = recipe.built_known_system()
-    attacks = (recipe.but(attack=with_budget(recipe.comparison, name)) for name in recipe.comparison.attacks)
+    system = recipe.build_known_system()
+    attacks = (recipe.replace(attack=with_budget(recipe.comparison, name)) for name in recipe.comparison.attacks)
     return sum(attack_seconds(one, system) for one in attacks)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core import domains
-from core.domains.chosen import ImageRef
+from core.domains.image_ref import ImageRef
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.recipe.outcome import Outcome
@@ -47,7 +47,7 @@ def defense_grid(
 
         if stopped():
             return None
-        one = recipe.but(image=ImageRef(name=item.name), true_class="", attacker="grey")
+        one = recipe.replace(image=ImageRef(name=item.name), true_class="", attacker="grey")
         outcome = run(one, device=device, classifier=classifier, classifiers=classifiers, on_progress=stopped)
         if outcome.attacked.stopped or len(outcome.columns) < len(recipe.defenses):
             return None

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from core import domains, images
 from core.device import pick
-from core.domains.chosen import ImageRef
 from core.domains.gallery import default_item
+from core.domains.image_ref import ImageRef
 from core.inputs import InvalidInput, check_logits
 from core.models.classifier import Classifier
 from core.recipe.outcome import Prediction

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 
 from core import domains, images
+from core.explain.cam_similarity import CamSimilarity, compare_maps, is_empty
 from core.explain.cams import Stopped, class_maps
 from core.explain.layers import Layer, layers
-from core.explain.shift import Shift, is_empty, shift
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
@@ -39,7 +39,7 @@ class ClassMap:
     prediction: Prediction
     number: int
     map: npt.NDArray[np.float32]
-    shift: Shift | None
+    similarity: CamSimilarity | None
 
     @property
     def empty(self) -> bool:
@@ -67,7 +67,7 @@ def _images_to_explain(recipe: Recipe, scene: Example, attacked: AttackOutcome) 
     ]
     batch = images.to_tensor(attacked.adversarial).to(own.device)
     with torch.no_grad():
-        for system in recipe.built_systems():
+        for system in recipe.build_systems():
             for member, (classifier, defense) in zip(system.members, system.loaded(scene.load), strict=True):
                 pixels = attacked.adversarial if defense is None else images.to_pixels(defense(batch))[0]
                 found.append(_ImageToExplain(member.describe(), "defended", pixels, classifier))
@@ -125,7 +125,7 @@ def explain(
             prediction,
             number,
             maps[n],
-            None if n == 0 else shift(before[n], maps[n], region),
+            None if n == 0 else compare_maps(before[n], maps[n], region),
         )
         for n, (one, prediction, number) in enumerate(zip(explained, predictions, numbers, strict=True))
     )

@@ -35,7 +35,7 @@ def feature_noise(
                 images.to_pixels(system.defense(others[title].to(place)))[0]
             )
             for title in titles
-            for system in recipe.built_systems()
+            for system in recipe.build_systems()
             if system.defense is not None  # another classifier has other layers
         }
     first = {SHUFFLED: images.to_tensor(shuffled(scene.clean, attacked[titles[0]], recipe.seed))}

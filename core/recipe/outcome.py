@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 from core import images
-from core.flags import Slope
+from core.diagnostics import GradientStats
 from core.recipe.recipe import Recipe
 
 
@@ -109,7 +109,7 @@ class AttackOutcome(_Plain):
     clean_prediction: Prediction | None = None  # of the clean image behind that defense
     gradients: int = 0  # how often the attacker looked at the image for a gradient
     queries: int = 0  # and for logits alone
-    gradient: Slope | None = (
+    gradient: GradientStats | None = (
         None  # what the attacker's gradient was like before the first step; None for an attack without
     )
     trace: Trace

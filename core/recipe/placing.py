@@ -39,7 +39,7 @@ def place_map(
     Raises:
         InvalidInput: the recipe's attack is another one, the target is the image's own class, or the grid is not 2 to 12.
     """
-    attack = recipe.built_attack()
+    attack = recipe.build_attack()
     if not isinstance(attack, LaVAN):
         raise InvalidInput(f"A map of places is for LaVAN; this recipe has {attack.title}.")
     check_target(scene, target)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core import attacks, domains
 from core.declaration import FractionFloat, format_errors, json_fields
-from core.domains.chosen import ImageRef
+from core.domains.image_ref import ImageRef
 from core.inputs import InvalidInput, quoted
 from core.recipe.columns import (
     MAX_COLUMNS,
@@ -19,8 +19,8 @@ from core.recipe.columns import (
     ColumnSpec,
     Method,
     Plain,
-    built_column,
-    built_columns,
+    build_column,
+    build_columns,
     check_backward,
     check_classifiers,
     checked_columns,
@@ -158,7 +158,7 @@ class Recipe(JsonSpec):
     @model_validator(mode="after")
     def _known_names(self) -> Recipe:
         check_classifiers(self.domain, self.defenses)
-        check_backward(self.backward, self.attacker, self.built_systems())
+        check_backward(self.backward, self.attacker, self.build_systems())
         domain = domains.get(self.domain)
         if self.classifier and self.classifier not in domain.classifier_names():
             raise InvalidInput(
@@ -178,7 +178,7 @@ class Recipe(JsonSpec):
 
     # Views of the data
 
-    def built_attack(self) -> attacks.Attack:
+    def build_attack(self) -> attacks.Attack:
         """The attack with its parameters, and the domain's defaults for the others."""
         return build_attack(self.domain, self.attack)
 
@@ -191,9 +191,9 @@ class Recipe(JsonSpec):
         """The comparison's eps; the domain's where the comparison names none."""
         return domains.get(self.domain).linf.eps if self.comparison.eps is None else self.comparison.eps
 
-    def built_systems(self) -> tuple[System, ...]:
+    def build_systems(self) -> tuple[System, ...]:
         """One system a column."""
-        return built_columns(self.domain, self.defenses)
+        return build_columns(self.domain, self.defenses)
 
     def known_column(self) -> ColumnSpec | None:
         """The column that the attacker of the Attack page knows; None for one who knows none."""
@@ -201,12 +201,12 @@ class Recipe(JsonSpec):
             return None
         return self.defenses[min(self.known_defense, len(self.defenses) - 1)]
 
-    def built_known_system(self) -> System | None:
+    def build_known_system(self) -> System | None:
         """The same, built."""
         column = self.known_column()
-        return None if column is None else built_column(self.domain, column)
+        return None if column is None else build_column(self.domain, column)
 
-    def but(self, **changes: Any) -> Recipe:
+    def replace(self, **changes: Any) -> Recipe:
         """The same recipe with some fields changed, checked again."""
         return type(self)(**{**self.model_dump(), **changes})
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core import attacks, defenses, domains, images
 from core.cancellation import Cancelled
-from core.flags import Slope, slope
+from core.diagnostics import GradientStats, gradient_stats
 from core.inputs import check_logits
 from core.models.classifier import Classifier
 from core.models.query_counter import QueryCounter, QueryCounts
@@ -44,7 +44,7 @@ def craft(
     on_progress: OnProgress | None = None,
 ) -> AttackOutcome:
     """The recipe's attack on the scene; with `system`, by an attacker who knows it and differentiates as `backward` says."""
-    attack = recipe.built_attack()
+    attack = recipe.build_attack()
     if system is not None and backward == "average" and not system.is_randomized():
         backward = "best"  # the same, by its name
     attacked = attacked_classifier(system, scene.load, backward, seed=recipe.seed)
@@ -94,7 +94,7 @@ def craft(
         known="" if system is None else system.describe(),
         backward="none" if system is None else backward,
         clean_prediction=before,
-        gradient=_slope(attacked, scene) if attack.access == "gradient" else None,
+        gradient=_gradient_stats(attacked, scene) if attack.threat == "white_box" else None,
         trace=recorder.trace(),
         flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
         patch=_printed(result.extras),
@@ -122,10 +122,10 @@ def _train_universal(
     return train_universal(attack, classifier, domains.get(recipe.domain), target, seed=recipe.seed, on_step=recorded)
 
 
-def _slope(classifier: Classifier, scene: Example) -> Slope | None:
+def _gradient_stats(classifier: Classifier, scene: Example) -> GradientStats | None:
     """What a gradient attacker finds at the clean image; None where the work was cancelled."""
     try:
-        return slope(classifier, scene.images, scene.labels)
+        return gradient_stats(classifier, scene.images, scene.labels)
     except Cancelled:
         return None
 
@@ -143,7 +143,7 @@ def evaluate_defenses(
 ) -> tuple[DefenseOutcome, ...]:
     """Every defense of the recipe on the clean and on the attacked image, one column each; stopped, those that are whole."""
     columns: list[DefenseOutcome] = []
-    systems = recipe.built_systems()
+    systems = recipe.build_systems()
     with suppress(Cancelled):
         for index, system in enumerate(systems):
             if on_progress is not None and on_progress(Progress(system.describe(), index, len(systems))):

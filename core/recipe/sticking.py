@@ -40,7 +40,7 @@ class PatchedImage:
 
 def sticker(outcome: Outcome) -> PrintedPatch | None:
     """The patch of a universal attack, to keep; None of another attack."""
-    attack, attacked = outcome.recipe.built_attack(), outcome.attacked
+    attack, attacked = outcome.recipe.build_attack(), outcome.attacked
     if not isinstance(attack, UniversalPatch) or attacked.patch is None or attacked.target is None:
         return None
     shelf = domains.get(outcome.domain)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core import domains, images
-from core.domains.mnist import stand_in
+from core.domains.mnist import fallback_digits
 from core.domains.photos import PHOTOGRAPHS, photograph
 from core.inputs import InvalidInput
 
@@ -68,7 +68,7 @@ def _of_domain(name: str, train: bool) -> Data:
 
 
 def _digits(train: bool) -> Data:
-    pixels, labels = stand_in(train)
+    pixels, labels = fallback_digits(train)
     return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
 
 

@@ -130,7 +130,7 @@ def _export_masks(plan: TrainingPlan, networks: Networks, test: Data, folder: Pa
     for images, labels in _batches(test):
         right += int((found.read(images).argmax(1) == labels).sum())
         kept += int((classifier(found.corrupted(images, draw)).argmax(1) == classifier(images).argmax(1)).sum())
-        corrupted += float(found.corruption(images).mean()) * len(images)
+        corrupted += float(found.noise_mask(images).mean()) * len(images)
     count = len(test[1])
     metrics = (
         Metric(what="masks of test images that f2 reads right", value=right / count, correct=right, count=count),

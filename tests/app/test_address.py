@@ -109,7 +109,7 @@ def test_no_page_rewrites_what_its_controls_cannot_reach() -> None:
 
 
 def test_a_twelfth_column_is_never_dropped_by_the_sliders_of_windows() -> None:
-    app = visit("windows", ODD.but(attack=FGSM.model_dump()).to_link())
+    app = visit("windows", ODD.replace(attack=FGSM.model_dump()).to_link())
     before = app.session_state["recipe"]
     app.slider(key="windows_0_lgs_lambda").set_value(0.5).run()
     assert app.session_state["recipe"] == before

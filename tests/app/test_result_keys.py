@@ -148,7 +148,7 @@ def computed() -> dict[Kind, Any]:
         Kind.CERTIFIED_SET: certify_set(Smoothing(samples=50), classifier, images, labels),
         Kind.LOCATIONS: place_map(recipe, example, attacked.target, 2),
         Kind.CLEAN_SCORES: detector.score(images).numpy(),
-        Kind.DETECTOR_BENCHMARK: benchmark_detector(detector, recipe.built_attack(), images, labels, threshold=1.0),
+        Kind.DETECTOR_BENCHMARK: benchmark_detector(detector, recipe.build_attack(), images, labels, threshold=1.0),
         Kind.LOSS_SURFACE: loss_surface(recipe, example, 0.1),
         Kind.DECISION_REGIONS: decision_regions(recipe, example, attacked),
         Kind.CLASS_MAPS: explain(recipe, example, attacked, method="gradcam", layer=layers.layers(classifier)[-1]),

@@ -39,12 +39,12 @@ def test_results_are_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPa
 
 def test_keys_depend_on_what_the_stage_depends_on() -> None:
     one = Recipe()
-    other = one.but(defenses=(), attacker="both")
+    other = one.replace(defenses=(), attacker="both")
     assert result_keys.attack(one) == result_keys.attack(other)
-    assert result_keys.example(one) == result_keys.example(one.but(seed=1))
-    assert result_keys.attack(one) != result_keys.attack(one.but(seed=1))
+    assert result_keys.example(one) == result_keys.example(one.replace(seed=1))
+    assert result_keys.attack(one) != result_keys.attack(one.replace(seed=1))
     assert result_keys.defenses(one, "grey") != result_keys.defenses(one, "adaptive")
-    adaptive = one.but(attacker="adaptive")
+    adaptive = one.replace(attacker="adaptive")
     assert result_keys.known_attack(one) == result_keys.attack(one) != result_keys.known_attack(adaptive)
 
 

@@ -52,7 +52,7 @@ def test_too_long_work_is_refused_with_advice(slow_machine: None, monkeypatch: p
 def test_after_a_stop_on_defend_nothing_longer_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
     monkeypatch.setattr(recipe_jobs, "evaluate_defenses", lambda *arguments, **options: begun.append("defend") or ())
-    long = SHORT.but(attack=Method(name="pgd", params={"steps": 700}))
+    long = SHORT.replace(attack=Method(name="pgd", params={"steps": 700}))
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
     app.query_params["recipe"] = long.to_link()
     app.run()

@@ -159,7 +159,7 @@ def test_the_link_keeps_the_recipe(server: str, browse: Open) -> None:
     finished(page)
     assert verdict(page) == words
     kept = Recipe.from_link(page.url.partition("recipe=")[2])
-    assert (kept.image, kept.seed, kept.built_attack()) == (recipe.image, recipe.seed, recipe.built_attack())
+    assert (kept.image, kept.seed, kept.build_attack()) == (recipe.image, recipe.seed, recipe.build_attack())
 
 
 def test_a_damaged_link_gets_one_sentence(server: str, browse: Open) -> None:

@@ -41,10 +41,10 @@ def test_screens(where: str, server: str, browse: Open) -> None:
         "defend": Recipe(attacker="adaptive"),
         "windows": Recipe(attack=patch),
         "gradcam": Recipe(attack=patch, defenses=((Method(name="lgs"),), (Method(name="median"),))),
-        "denoisers": digit.but(defenses=()),
+        "denoisers": digit.replace(defenses=()),
         "masks": digit,
         "detect": digit,
-        "certify": digit.but(classifier="cnn_robust"),
+        "certify": digit.replace(classifier="cnn_robust"),
     }.get(where)
     query = f"?recipe={recipe.to_link()}" if recipe else ""
     page = browse(f"{server}/{'' if where == 'start' else where}{query}", size=SIZE)

@@ -18,15 +18,15 @@ BOUNDED = ("pgd", "bim", "mifgsm", "fgsm", "apgd_ce", "apgd_t", "square", "worst
 def test_mnist_has_the_fields_eps_and_the_others_have_eight_gray_levels(name: str) -> None:
     for domain, eps in (("mnist", 0.3), ("photos", 8 / 255), ("cifar10", 8 / 255), ("imagenette", 8 / 255)):
         recipe = Recipe(domain=domain, attack=Method(name=name))
-        assert recipe.built_attack().values()["eps"] == pytest.approx(eps)
-        assert Plan(domain=domain, attacks=(Method(name=name),)).built_attacks[0] == recipe.built_attack()
+        assert recipe.build_attack().values()["eps"] == pytest.approx(eps)
+        assert Plan(domain=domain, attacks=(Method(name=name),)).built_attacks[0] == recipe.build_attack()
         assert "eps" not in recipe.attack_description() and "step_size" not in recipe.attack_description()
         assert recipe.attack.params == {}, "JSON and links keep what differs from the domain's defaults"
 
 
 def test_an_explicit_eps_is_kept_and_written_in_the_domains_unit() -> None:
     old = Recipe(domain="mnist", attack=Method(name="pgd", params={"eps": 8 / 255}))
-    assert Recipe.from_link(old.to_link()).built_attack().values()["eps"] == 8 / 255
+    assert Recipe.from_link(old.to_link()).build_attack().values()["eps"] == 8 / 255
     assert describe_attack("mnist", Method(name="pgd", params={"eps": 0.2})) == "PGD (eps 0.2)"
     assert describe_attack("photos", Method(name="pgd", params={"eps": 0.2})) == "PGD (eps 51/255)"
     assert describe_attack("photos", Method(name="pgd", params={"eps": 0.5, "norm": "l2"})) == "PGD (eps 0.5, norm l2)"

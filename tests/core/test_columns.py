@@ -49,7 +49,7 @@ def test_one_column_is_the_same_on_the_command_line_in_json_and_in_links(text: s
     assert recipe.defenses == (column,)
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert Recipe.from_link(recipe.to_link()) == recipe
-    assert recipe.but(seed=1).defenses == recipe.defenses
+    assert recipe.replace(seed=1).defenses == recipe.defenses
     plan = Plan(domain="mnist", defenses=(parse_column(text),))
     assert Plan.from_json(plan.to_json()).resolved().name == plan.name
 
@@ -99,7 +99,7 @@ def test_naming_and_validating_loads_no_weights(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(type(domains.get("mnist")), "classifier", refuse)
     recipe = Recipe(domain="mnist", defenses=(parse_column("jpeg@b|@"), parse_column("@b")))
-    titles = [system.describe() for system in recipe.built_systems()]
+    titles = [system.describe() for system in recipe.build_systems()]
     title = domains.get("mnist").classifier_title("b")
     assert titles[0].startswith(f"vote of {title} behind JPEG") and titles[1] == title
     assert named_classifiers(recipe.defenses) == ("b",)

@@ -27,7 +27,7 @@ def test_a_comparison_is_each_attack_by_itself() -> None:
     scene = load_example(recipe, device="cpu")
     found = compare_attacks(recipe, scene)
     assert [entry.name for entry in found.entries] == ["fgsm", "pgd"]
-    alone = craft(recipe.but(attack=Method(name="pgd", params={"steps": 3})), scene)
+    alone = craft(recipe.replace(attack=Method(name="pgd", params={"steps": 3})), scene)
     assert (alone.adversarial == found.entries[1].attacked.adversarial).all()
     assert found.flags() == () and found.entries[0].attacked.gradient is not None
 
@@ -46,7 +46,7 @@ def test_transfer_asks_every_classifier_of_every_image() -> None:
 
     def scene(name: str):  # type: ignore[no-untyped-def]
         return lambda: load_example(
-            recipe.but(classifier=name), device="cpu", classifier=domain.classifier(name, "cpu")
+            recipe.replace(classifier=name), device="cpu", classifier=domain.classifier(name, "cpu")
         )
 
     found = transfer(recipe, {name: scene(name) for name in ("a", "b")})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core import Recipe, domains, run
-from core.domains.chosen import ImageRef
+from core.domains.image_ref import ImageRef
 from core.figures.defense_grid import defense_grid_figure
 from core.figures.rendering import render
 from core.recipe import Method
@@ -24,7 +24,7 @@ def test_each_row_is_what_defend_shows_of_that_image() -> None:
     outcomes = defense_grid(RECIPE, 2, device="cpu")
     assert outcomes is not None and len(outcomes) == 2
     items = domains.get("mnist").gallery()
-    alone = run(RECIPE.but(image=ImageRef(name=items[1].name), attacker="grey"), device="cpu")
+    alone = run(RECIPE.replace(image=ImageRef(name=items[1].name), attacker="grey"), device="cpu")
     second = outcomes[1]
     assert np.array_equal(second.attacked.adversarial, alone.attacked.adversarial)
     assert [c.grey.prediction for c in second.columns if c.grey] == [c.grey.prediction for c in alone.columns if c.grey]
@@ -39,7 +39,7 @@ def test_it_can_be_stopped_and_takes_no_more_than_the_gallery_has() -> None:
         is None
     )
     assert calls[0] == "image 1 of 2"
-    short = RECIPE.but(attack=Method(name="uniform_noise"), defenses=((Method(name="bitdepth"),),))
+    short = RECIPE.replace(attack=Method(name="uniform_noise"), defenses=((Method(name="bitdepth"),),))
     outcomes = defense_grid(short, 99, device="cpu")
     assert outcomes is not None and len(outcomes) == 10
 

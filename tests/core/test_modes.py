@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from core import Guarded, InvalidInput, defenses
 from core.detectors import FeatureSqueezing
+from core.diagnostics import gradient_stats
 from core.explain.cams import class_maps
 from core.explain.landscape import directions, surface
 from core.explain.layers import layers
-from core.flags import slope
 from core.models.classifier import Classifier
 from tests.core.attacks.networks import classifier, random_images
 
@@ -44,7 +44,7 @@ def ground(model: Classifier, x: Tensor) -> object:
 
 
 def gradient(model: Classifier, x: Tensor) -> object:
-    found = slope(model, x, torch.zeros(2, dtype=torch.int32))
+    found = gradient_stats(model, x, torch.zeros(2, dtype=torch.int32))
     return [found.zero, found.smallest]
 
 

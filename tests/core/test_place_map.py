@@ -20,7 +20,7 @@ def test_each_cell_is_the_attack_at_that_place() -> None:
     assert max(map(max, found.confidence)) > 0.5 and not 0.5 < across / down < 2, "rows and columns would be told apart"
     for i, j in ((0, 0), (1, 0)):
         params = {**recipe.attack.params, "place": "given", "row": found.rows[i], "column": found.columns[j]}
-        attack = recipe.but(attack={"name": "lavan", "params": params}).built_attack()
+        attack = recipe.replace(attack={"name": "lavan", "params": params}).build_attack()
         generator = torch.Generator().manual_seed(recipe.seed)
         alone = attack(scene.classifier, scene.images, scene.labels, Goal(torch.tensor([target])), generator)
         assert found.confidence[i][j] == pytest.approx(float(alone.logits.softmax(1)[0, target]), rel=0.01)
@@ -35,4 +35,4 @@ def test_nonsense_is_refused() -> None:
     with pytest.raises(InvalidInput, match="grid is 1"):
         place_map(recipe, scene, (scene.label + 1) % 10, 1)
     with pytest.raises(InvalidInput, match="for LaVAN"):
-        place_map(recipe.but(attack={"name": "fgsm"}), scene, (scene.label + 1) % 10)
+        place_map(recipe.replace(attack={"name": "fgsm"}), scene, (scene.label + 1) % 10)

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from core import Classifier, InvalidInput, Outcome, Recipe, domains, images, run
+from core.diagnostics import GradientStats
 from core.explain.layers import layers
-from core.flags import Slope
 from core.recipe import (
     ImageRef,
     Method,
@@ -91,7 +91,7 @@ def test_the_same_recipe_gives_the_same_outcome() -> None:
     assert first.attacked.trace.loss == second.attacked.trace.loss
     assert first.columns[0].grey is not None and second.columns[0].grey is not None
     assert np.array_equal(first.columns[0].grey.defended, second.columns[0].grey.defended)
-    other = run(recipe.but(seed=4), device="cpu")
+    other = run(recipe.replace(seed=4), device="cpu")
     assert not np.array_equal(first.attacked.adversarial, other.attacked.adversarial)
 
 
@@ -176,7 +176,7 @@ def test_an_image_without_a_label_is_judged_by_what_the_classifier_says() -> Non
     assert outcome.known_label is None and not Outcome.from_json(outcome.to_json()).label_known
     seen = scene.classifier.classes[scene.label]
     with pytest.raises(InvalidInput, match="in the clean image already"):
-        craft(recipe.but(target=seen), scene)
+        craft(recipe.replace(target=seen), scene)
     with pytest.raises(InvalidInput, match="true class of this image is unknown"):
         layer = layers(scene.classifier)[-1]
         explain(recipe, scene, craft(recipe, scene), method="gradcam", layer=layer, about="true")
@@ -186,24 +186,26 @@ def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
     uploads = {"0" * 64: np.random.default_rng(0).integers(0, 255, (50, 80, 3), dtype=np.uint8)}
     recipe = Recipe(**QUICK, image=ImageRef(kind="upload", digest="0" * 64))
     for word in ("rocket", "3"):
-        said = recipe.but(true_class=word)
+        said = recipe.replace(true_class=word)
         scene = load_example(said, device="cpu", uploads=uploads)
         assert scene.known_label == 3
         assert Recipe.from_link(said.to_link()) == said
         with pytest.raises(InvalidInput, match="own class"):
-            craft(said.but(target="rocket"), scene)
+            craft(said.replace(target="rocket"), scene)
     assert "true_class" not in json.loads(base64.b64decode(recipe.to_link() + "=="))
     known = Recipe(**QUICK, true_class="rocket")
     assert load_example(known, device="cpu").label == 0, "the domain knows that it is a cat"
     with pytest.raises(InvalidInput, match="no class of Photographs"):
-        recipe.but(true_class="unicorn")
+        recipe.replace(true_class="unicorn")
 
 
 def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
     five = domains.get("mnist").gallery_pixels("1")  # a 5 that two of the classifiers take for other digits
     uploads = {"0" * 64: five.repeat(3, 2)}
     recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), image=ImageRef(kind="upload", digest="0" * 64))
-    scenes = {n: load_example(recipe.but(classifier=n), device="cpu", uploads=uploads) for n in ("a", "b", "digits")}
+    scenes = {
+        n: load_example(recipe.replace(classifier=n), device="cpu", uploads=uploads) for n in ("a", "b", "digits")
+    }
     assert len({scene.label for scene in scenes.values()}) > 1
     found = transfer(recipe, {name: partial(scenes.get, name) for name in scenes})  # type: ignore[arg-type]
     assert found.label is None and len(found.said) == 3
@@ -221,7 +223,7 @@ def test_an_outcome_with_values_that_are_no_numbers_is_written_and_read_back() -
         update={
             "trace": trace,
             "prediction": outcome.attacked.prediction.model_copy(update={"confidence": math.nan}),
-            "gradient": Slope(zero=math.nan, smallest=math.inf),
+            "gradient": GradientStats(zero=math.nan, smallest=math.inf),
         }
     )
     odd = outcome.model_copy(update={"attacked": attacked})

@@ -39,7 +39,7 @@ def test_a_link_opens_the_attack_on_the_defense_that_it_names() -> None:
 
 
 def test_the_control_changes_the_attacker_and_the_link() -> None:
-    app = visit("attack", RECIPE.but(attacker="grey", known_defense=0).to_link())
+    app = visit("attack", RECIPE.replace(attacker="grey", known_defense=0).to_link())
     assert app.selectbox(key="attack_known").value == -1 and "attacker knows" not in verdict(app)
     bare = shown(app)
     app.selectbox(key="attack_known").set_value(0)

@@ -208,7 +208,7 @@ def test_the_place_of_a_patch_stays_in_the_picker_the_recipe_the_link_and_the_re
     app = visit("attack", Recipe(attack=Method(name=name, params=quick)).to_link())
     place = {"place": "given", "row": 0.6, "column": 0.3}
     held = app.session_state["recipe"]  # as a click on the picker leaves it
-    app.session_state["recipe"] = held.but(attack=Method(name=name, params={**held.attack.params, **place}))
+    app.session_state["recipe"] = held.replace(attack=Method(name=name, params={**held.attack.params, **place}))
     app.run()
     app.button(key="run").click().run()
     settled(app)

@@ -16,7 +16,7 @@ from tests.pages.visits import settled, verdict, visit
 
 INTERVAL = Method(name="linf", params={"eps": 0.01, "bound": "interval"})
 SMOOTHING = Method(name="smoothing", params={"samples": 100, "selection": 20})
-RECIPE = Recipe(domain="mnist", classifier="cnn").but(view={"certificate": INTERVAL.model_dump()})
+RECIPE = Recipe(domain="mnist", classifier="cnn").replace(view={"certificate": INTERVAL.model_dump()})
 
 
 def lines(app: AppTest) -> dict[str, np.ndarray]:
@@ -47,13 +47,13 @@ def test_one_image_has_its_bound_its_attack_and_the_gap() -> None:
 
 
 def test_smoothing_says_its_radius_and_what_it_is_about() -> None:
-    app = visit("certify", RECIPE.but(view={"certificate": SMOOTHING.model_dump()}).to_link())
+    app = visit("certify", RECIPE.replace(view={"certificate": SMOOTHING.model_dump()}).to_link())
     assert "L2 on images in [0, 1]" in verdict(app) or "abstains" in verdict(app) or "wrong" in verdict(app)
     assert not app.get("plotly_chart") and "smoothed classifier" in words(app)
 
 
 def test_every_certificate_is_offered_and_the_choice_is_in_the_link() -> None:
-    app = visit("certify", RECIPE.but(view={"certificate": SMOOTHING.model_dump()}).to_link())
+    app = visit("certify", RECIPE.replace(view={"certificate": SMOOTHING.model_dump()}).to_link())
     offered = next(group for group in app.button_group if group.label == "Certificate")
     assert [option.content for option in offered.proto.options] == [certify.get(name).title for name in certify.names()]
     recipe = Recipe.from_link(app.query_params["recipe"])
@@ -94,7 +94,7 @@ def test_the_first_that_fits_is_shown_and_long_work_waits_for_a_word() -> None:
 
 def test_a_flow_is_drawn_and_two_networks_stand_in_one_plot() -> None:
     certificate = Method(name="flow", params={"eps": 4.0, "bound": "joint", "find_radius": False})
-    recipe = Recipe(domain="mnist", classifier="mlp").but(view={"certificate": certificate.model_dump()})
+    recipe = Recipe(domain="mnist", classifier="mlp").replace(view={"certificate": certificate.model_dump()})
     app = visit("certify", recipe.to_link())
     assert "The attack's flow at 4 px" in words(app) and "The farthest pixel moved" in words(app)
     if not domains.get("mnist").splits():
@@ -118,7 +118,7 @@ def test_a_flow_is_drawn_and_two_networks_stand_in_one_plot() -> None:
 def test_a_set_that_would_take_too_long_is_refused_and_a_stopped_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     if not domains.get("mnist").splits():
         pytest.skip("no data set to certify images of")
-    app = visit("certify", RECIPE.but(view={"certificate": SMOOTHING.model_dump()}).to_link())
+    app = visit("certify", RECIPE.replace(view={"certificate": SMOOTHING.model_dump()}).to_link())
     app.number_input(key="certify_count_mnist").set_value(5)
     monkeypatch.setattr("core.recipe.cost.ASK", 0.001)
     monkeypatch.setenv("MIRAGE_MOST_SECONDS", "0.002")
@@ -129,7 +129,7 @@ def test_a_set_that_would_take_too_long_is_refused_and_a_stopped_one_says_so(mon
 
 def test_a_program_that_is_too_large_for_the_solver_says_what_to_choose() -> None:
     certificate = Method(name="flow", params={"eps": 4.0, "bound": "exact"})
-    recipe = Recipe(domain="mnist", classifier="mlp").but(view={"certificate": certificate.model_dump()})
+    recipe = Recipe(domain="mnist", classifier="mlp").replace(view={"certificate": certificate.model_dump()})
     app = visit("certify", recipe.to_link())
     said = [str(warning.value).replace("\\", "") for warning in app.warning]
     assert any("has 1,285 rows" in text and "choose the bound 'paper'" in text for text in said), said

@@ -105,7 +105,7 @@ def test_the_page_shows_what_is_removed_and_the_kernels() -> None:
 
 
 def test_images_that_stand_in_for_the_training_data_are_named() -> None:
-    app = visit("denoisers", RECIPE.but(defenses=((Method(name="dkn", params={"weights": "mnist_a"}),),)).to_link())
+    app = visit("denoisers", RECIPE.replace(defenses=((Method(name="dkn", params={"weights": "mnist_a"}),),)).to_link())
     assert any("trained on MNIST. Other images stand in for it" in caption.value for caption in app.caption)
 
 

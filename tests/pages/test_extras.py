@@ -72,7 +72,7 @@ def test_a_kept_patch_is_stuck_onto_another_image() -> None:
     (turned,) = tiles(app, "The image with the patch")
     assert turned["src"] != first["src"]
     other = domains.get("mnist").gallery()[4].name
-    app.session_state["recipe"] = app.session_state["recipe"].but(image=ImageRef(name=other))
+    app.session_state["recipe"] = app.session_state["recipe"].replace(image=ImageRef(name=other))
     settled(app.run())
     (moved,) = tiles(app, "The image with the patch")
     assert moved["src"] != turned["src"]

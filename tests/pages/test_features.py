@@ -66,7 +66,7 @@ def test_channels_come_by_their_noise() -> None:
 
 
 def test_the_attacks_of_compare_are_added_on_request() -> None:
-    quick = RECIPE.but(comparison={"attacks": ("fgsm", "uniform_noise"), "eps": 32 / 255, "steps": 5})
+    quick = RECIPE.replace(comparison={"attacks": ("fgsm", "uniform_noise"), "eps": 32 / 255, "steps": 5})
     app = visit("features", quick.to_link())
     app.button(key="features_more").click()
     settled(app.run())

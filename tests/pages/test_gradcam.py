@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from core import domains, images
+from core.explain.cam_similarity import compare_maps
 from core.explain.cams import METHODS, class_maps
 from core.explain.layers import layer, layers
-from core.explain.shift import shift
 from core.figures.colormaps import INFERNO, heat, levels, signed
 from core.recipe import Method, Recipe, craft, load_example
 from tests.pages.visits import settled, tiles, verdict, visit
@@ -40,12 +40,13 @@ def test_it_shows_the_maps_of_every_image_and_what_moved() -> None:
         f"explains {classifier.classes[number]}" for number in seen
     ]
     assert attacked.mask is not None
-    moved = shift(wanted[0], wanted[1], attacked.mask[..., 0] > 0)
+    moved = compare_maps(wanted[0], wanted[1], attacked.mask[..., 0] > 0)
     assert moved.inside is not None
     row = app.dataframe[0].value.iloc[0]
     assert row["its map inside"] == f"{100 * moved.inside[1]:.0f} %"
     assert (
-        row["top fifths overlap"] == f"{100 * moved.overlap:.0f} %" and row["center moved"] == f"{moved.moved:.1f} px"
+        row["top fifths overlap"] == f"{100 * moved.overlap:.0f} %"
+        and row["center moved"] == f"{moved.centroid_shift:.1f} px"
     )
     assert f"{100 * moved.inside[1]:.0f} % of the classifier's attention lies inside the patch" in verdict(app)
     assert len(tiles(app, "What moved against the clean image")) == 3, "the scale, the attacked one, the defended one"

@@ -54,7 +54,7 @@ def test_beta_kind_and_noise_change_what_is_shown() -> None:
 
 
 def test_masks_of_another_classifier_are_told_to_be_a_transfer() -> None:
-    app = visit("masks", RECIPE.but(classifier="b").to_link())
+    app = visit("masks", RECIPE.replace(classifier="b").to_link())
     assert any("learnt on Model A" in info.value for info in app.info)
 
 

@@ -198,7 +198,7 @@ def test_one_classifier_is_not_enough_and_training_is_offered(tab: str) -> None:
 
 
 def test_what_cannot_be_attacked_or_read_gets_a_sentence() -> None:
-    app = arrive(RECIPE.but(attack=Method(name="deepfool")), "Accuracy by eps")
+    app = arrive(RECIPE.replace(attack=Method(name="deepfool")), "Accuracy by eps")
     assert verdict(app) == "This attack has no eps, so there is no curve." and "such as PGD" in sentences(app)
     app = arrive(RECIPE, "Accuracy by eps")
     app.text_input(key="curves_eps_mnist_fgsm_").set_value("much")
@@ -241,7 +241,7 @@ def test_the_classifier_in_use_takes_part_first(tab: str, kind: str) -> None:
     names = DIGITS.classifier_names()
     last = names[-1]
     assert len(names) > MAX_CLASSIFIERS
-    app = arrive(RECIPE.but(classifier=last), tab)
+    app = arrive(RECIPE.replace(classifier=last), tab)
     chosen = app.multiselect(key=f"{kind}_names_mnist_{last}").value
     assert chosen == [last, *names[: MAX_CLASSIFIERS - 1]]
     words = f"At most {MAX_CLASSIFIERS} of the {len(names)} classifiers here take part; {DIGITS.classifier_title(last)}"
@@ -249,7 +249,7 @@ def test_the_classifier_in_use_takes_part_first(tab: str, kind: str) -> None:
 
 
 def test_the_cards_open_on_the_classifier_in_use() -> None:
-    app = arrive(RECIPE.but(classifier="b"))
+    app = arrive(RECIPE.replace(classifier="b"))
     assert app.selectbox(key="models_card").value == "classifier mnist_b"
     app.selectbox(key="models_card").select("classifier mnist_a_robust")
     settled(app.run())
@@ -290,6 +290,6 @@ def test_titles_that_are_the_same_are_told_apart(tmp_path: Path, monkeypatch: py
 
 def test_work_that_is_too_long_for_the_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_MOST_SECONDS", "50")
-    app = arrive(RECIPE.but(attack=Method(name="pgd", params={"steps": 60})), "Transfer")
+    app = arrive(RECIPE.replace(attack=Method(name="pgd", params={"steps": 60})), "Transfer")
     run(app, "transfer_accuracy")
     assert "Lower the number of images, of classifiers or the steps." in verdict(app) and not plots(app)

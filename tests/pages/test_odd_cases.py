@@ -16,7 +16,7 @@ from tests.pages.test_unlabeled import everything
 from tests.pages.visits import settled, tiles, verdict, visit
 
 DIGIT = Recipe(domain="mnist", attack=Method(name="fgsm"), defenses=())
-DEFENDED = DIGIT.but(defenses=[[{"name": "bitdepth"}]])
+DEFENDED = DIGIT.replace(defenses=[[{"name": "bitdepth"}]])
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_screen_with_the_recipes_defenses_names_the_grey_box(page: str) -> Non
 
 
 def test_an_attack_that_changed_nothing_is_told() -> None:
-    nothing = DIGIT.but(attack={"name": "fgsm", "params": {"eps": 0}})
+    nothing = DIGIT.replace(attack={"name": "fgsm", "params": {"eps": 0}})
     assert verdict(visit("features", nothing.to_link())) == "The attack changed nothing."
     app = visit("landscape", nothing.to_link())
     app.button_group(key="landscape_view").set_value("regions")
@@ -69,7 +69,7 @@ def test_an_attack_that_changed_nothing_is_told() -> None:
 
 def test_a_black_image_has_no_share_that_changed() -> None:
     digest = uploads.uploads().add(images.png(np.zeros((28, 28, 3), np.uint8)))
-    black = DIGIT.but(image=ImageRef(kind="upload", name="black.png", digest=digest).model_dump())
+    black = DIGIT.replace(image=ImageRef(kind="upload", name="black.png", digest=digest).model_dump())
     app = visit("features", black.to_link())
     assert verdict(app).startswith("The clean image is all zero, so no share of it can be taken.")
     assert app.dataframe[0].value.iloc[0]["image"] == "–"

@@ -29,7 +29,7 @@ def captions(app: AppTest) -> str:
 
 
 def test_defend_puts_a_classifier_and_a_vote_beside_a_defense() -> None:
-    app = visit("defend", RECIPE.but(attacker="both").to_link())
+    app = visit("defend", RECIPE.replace(attacker="both").to_link())
     named = list(app.dataframe[0].value["Defense"])
     assert named[1] == TITLE and named[2] == "vote of 2"
     assert f"Vote of 2: 1. the bare classifier; 2. {TITLE} behind Median filter" in captions(app)
@@ -43,11 +43,11 @@ def test_defend_puts_a_classifier_and_a_vote_beside_a_defense() -> None:
     own = domains.get("mnist").classifier_title("a")
     assert f"The classifier is {own}, behind this defense alone. This is not the vote." in captions(app)
     assert "of 3 defenses" in verdict(app)
-    assert app.session_state["recipe"] == RECIPE.but(attacker="both")
+    assert app.session_state["recipe"] == RECIPE.replace(attacker="both")
 
 
 def test_a_vote_says_who_said_what_with_which_share_and_who_was_outvoted() -> None:
-    recipe = RECIPE.but(attacker="both", defenses=(VOTE,))
+    recipe = RECIPE.replace(attacker="both", defenses=(VOTE,))
     app = visit("defend", recipe.to_link())
     votes = next(frame.value for frame in app.dataframe if "Member" in frame.value.columns)
     assert list(votes.columns) == ["Member", "Adaptive", "Grey box", "Clean"]
@@ -76,12 +76,12 @@ def test_a_vote_says_who_said_what_with_which_share_and_who_was_outvoted() -> No
 
 
 def test_without_a_vote_there_is_no_table_of_votes() -> None:
-    app = visit("defend", RECIPE.but(defenses=((Method(name="median"),),)).to_link())
+    app = visit("defend", RECIPE.replace(defenses=((Method(name="median"),),)).to_link())
     assert not any("Member" in frame.value.columns for frame in app.dataframe)
 
 
 def test_a_classifier_is_added_chained_and_removed() -> None:
-    app = visit("defend", RECIPE.but(defenses=((Method(name="median"),),)).to_link())
+    app = visit("defend", RECIPE.replace(defenses=((Method(name="median"),),)).to_link())
     choice = app.selectbox(key="add_name")
     assert f"Classifier: {TITLE}" in choice.options
     choice.set_value("classifier b")
@@ -101,7 +101,7 @@ def test_a_classifier_is_added_chained_and_removed() -> None:
 
 
 def test_a_column_gets_another_classifier_and_one_that_votes() -> None:
-    app = visit("defend", RECIPE.but(defenses=((Method(name="median"),),)).to_link())
+    app = visit("defend", RECIPE.replace(defenses=((Method(name="median"),),)).to_link())
     app.selectbox(key="of_0").set_value("b")
     settled(app.run())
     assert app.session_state["recipe"].defenses == (
@@ -121,7 +121,7 @@ def test_a_column_gets_another_classifier_and_one_that_votes() -> None:
 
 @pytest.mark.parametrize("page", ["attack", "compare"])
 def test_the_attacker_may_know_a_system(page: str) -> None:
-    app = visit(page, RECIPE.but(attacker="adaptive", known_defense=1).to_link())
+    app = visit(page, RECIPE.replace(attacker="adaptive", known_defense=1).to_link())
     assert app.selectbox(key="attack_known").value == 1
     assert any(TITLE in option for option in app.selectbox(key="attack_known").options)
     if page == "compare":
@@ -150,10 +150,10 @@ def test_windows_and_feature_noise_pass_over_other_classifiers() -> None:
 
 
 def test_detect_asks_about_the_system_that_the_attacker_knows() -> None:
-    recipe = RECIPE.but(attacker="adaptive", known_defense=2, view={"detector": "feature_squeezing"})
+    recipe = RECIPE.replace(attacker="adaptive", known_defense=2, view={"detector": "feature_squeezing"})
     app = visit("detect", recipe.to_link())
     scene = load_example(recipe, device="cpu")
-    system = recipe.built_known_system()
+    system = recipe.build_known_system()
     assert system is not None
     vote = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
     attacked = craft(recipe, scene, system=system, backward=recipe.backward)
@@ -166,5 +166,5 @@ def test_detect_asks_about_the_system_that_the_attacker_knows() -> None:
         assert float(table.iloc[row]["score"]) == pytest.approx(score, abs=0.01)
         assert table.iloc[row]["classifier sees"] == scene.classifier.classes[seen]
     assert any("those that vote of the bare classifier" in caption.value for caption in app.caption)
-    grey = visit("detect", recipe.but(attacker="grey").to_link())
+    grey = visit("detect", recipe.replace(attacker="grey").to_link())
     assert grey.dataframe[0].value.iloc[1]["score"] != table.iloc[1]["score"]

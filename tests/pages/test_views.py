@@ -15,7 +15,7 @@ DIGIT = Recipe(domain="mnist", classifier="a", attack=Method(name="fgsm"), defen
 
 
 def linked(view: View, recipe: Recipe = DIGIT) -> str:
-    return recipe.but(view=view.model_dump()).to_link()
+    return recipe.replace(view=view.model_dump()).to_link()
 
 
 def test_a_link_restores_the_class_map() -> None:
@@ -86,6 +86,6 @@ def test_an_impossible_view_gets_a_sentence(view: dict[str, object], said: str) 
 
 
 def test_a_view_changes_no_result() -> None:
-    plain, other = DIGIT, DIGIT.but(view=View(class_map="hirescam", radius=0.1).model_dump())
+    plain, other = DIGIT, DIGIT.replace(view=View(class_map="hirescam", radius=0.1).model_dump())
     assert result_keys.attack(plain) == result_keys.attack(other)
     assert result_keys.defenses(plain, "grey") == result_keys.defenses(other, "grey")

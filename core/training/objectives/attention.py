@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from core.explain.masks import Distance, attention_loss, blend, cross_entropy, squared
+from core.explain.masks import Distance, attention_loss, cross_entropy, mix_noise, squared_error
 from core.inputs import InvalidInput, quoted
 from core.training.objectives.base import Batch, Networks, Terms, objective
 
-_DISTANCES: dict[str, Distance] = {"cross_entropy": cross_entropy, "squared_error": squared}
+_DISTANCES: dict[str, Distance] = {"cross_entropy": cross_entropy, "squared_error": squared_error}
 
 
 @objective("attention_masks")
@@ -24,11 +24,11 @@ def attention_masks(networks: Networks, batch: Batch, *, beta: float, distance: 
     images = batch.images
     with torch.no_grad():
         clean = networks["classifier"](images).float()
-    corruption = networks["generator"](images).float()
+    noise_mask = networks["generator"](images).float()
     noise = torch.rand(images.shape, generator=batch.generator, device=images.device)
-    outputs = networks["classifier"](blend(images, corruption, noise)).float()
-    loss = attention_loss(outputs, clean, corruption, beta, _DISTANCES[distance]).mean()
-    return Terms({"attention": loss}, {"corruption": corruption.mean()})
+    outputs = networks["classifier"](mix_noise(images, noise_mask, noise)).float()
+    loss = attention_loss(outputs, clean, noise_mask, beta, _DISTANCES[distance]).mean()
+    return Terms({"attention": loss}, {"noise mask": noise_mask.mean()})
 
 
 @objective("mask_reader")

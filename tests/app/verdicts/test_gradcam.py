@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.verdicts.gradcam import ADVICE, cam_verdict, map_words, shift_table
-from core.explain.shift import shift
+from core.explain.cam_similarity import compare_maps
 from core.recipe import ClassMap
 from tests.app.verdicts.made import CLASSES, CLEAN, MOVED, prediction_of
 
@@ -35,7 +35,7 @@ def shown(
             prediction_of(seen[n]),
             seen[n],
             values,
-            None if n == 0 else shift(clean, values, region),
+            None if n == 0 else compare_maps(clean, values, region),
         )
         for n, (kind, values) in enumerate(zip(kinds, (clean, adversarial, *defended), strict=True))
     )

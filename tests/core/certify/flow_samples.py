@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.certify import flow_geometry as geometry
-from core.domains.mnist import stand_in
+from core.domains.mnist import fallback_digits
 from core.models.classifier import Classifier
 from core.sampling import variation
 from core.training.kinds import Normalized
@@ -63,5 +63,5 @@ def small_network(eps: float, hidden: int = 40) -> Classifier:
 
 def digits(train: bool = False) -> tuple[Tensor, Tensor]:
     """scikit-learn's digits at 28×28, float32 N×1×28×28, and their classes."""
-    pixels, labels = stand_in(train)
+    pixels, labels = fallback_digits(train)
     return torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255, torch.tensor(labels)

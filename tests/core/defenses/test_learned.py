@@ -156,7 +156,7 @@ def test_declaring_and_validating_load_nothing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(learned, "_load", lambda *_: pytest.fail("the weights were loaded"))
     recipe = Recipe(domain="mnist", defenses=BLUR, attacker="both")
     assert Recipe.from_link(recipe.to_link()) == recipe
-    assert recipe.built_systems()[0].describe() == "Learned blur (weights digits)"
+    assert recipe.build_systems()[0].describe() == "Learned blur (weights digits)"
     assert Plan(domain="mnist", defenses=BLUR).resolved().defenses[0][0].params == {"weights": "digits"}
 
 

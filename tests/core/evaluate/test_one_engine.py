@@ -153,7 +153,7 @@ def test_the_grey_box_is_crafted_on_the_recipes_classifier_and_the_adaptive_one_
     outcome = make_outcome(recipe, scene, craft(recipe, scene), ())
     columns = evaluate_defenses(recipe, scene, outcome.attacked)
     other = domains.get("mnist").classifier("b", device="cpu")
-    on_other = craft(recipe.but(classifier="b"), load_example(recipe.but(classifier="b"), device="cpu"))
+    on_other = craft(recipe.replace(classifier="b"), load_example(recipe.replace(classifier="b"), device="cpu"))
     with torch.no_grad():
         grey = other(to_tensor(outcome.attacked.adversarial)).softmax(1)
     assert columns[0].grey is not None and columns[0].adaptive is not None and columns[0].adaptive.attack is not None

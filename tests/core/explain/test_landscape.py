@@ -80,7 +80,7 @@ def test_the_regions_at_the_three_images_are_what_is_seen_in_them() -> None:
 
 
 def test_where_no_image_of_the_class_is_there_a_random_change_stands_in() -> None:
-    recipe = RECIPE.but(attack={"name": "uniform_noise", "params": {"eps": "1/255"}})
+    recipe = RECIPE.replace(attack={"name": "uniform_noise", "params": {"eps": "1/255"}})
     scene = load_example(recipe, device="cpu")
     attacked = craft(recipe, scene)
     assert not attacked.success

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from core import domains
+from core.explain.cam_similarity import is_empty
 from core.explain.cams import class_maps
 from core.explain.layers import layer, layers
-from core.explain.shift import is_empty
 from core.models.classifier import Classifier
 
 

@@ -19,9 +19,9 @@ from core.explain.masks import (
     FullyConnected,
     LeNet,
     attention_loss,
-    blend,
     cross_entropy,
-    squared,
+    mix_noise,
+    squared_error,
 )
 from core.models import artifacts
 from core.training import Trainer, TrainingPlan, find_plan
@@ -33,20 +33,20 @@ SHIPPED = sorted(path.stem for path in FOLDER.glob("*.json"))
 def test_the_loss_is_equation_9() -> None:
     chance = torch.Generator().manual_seed(0)
     outputs, clean = torch.randn((4, 3), generator=chance), torch.randn((4, 3), generator=chance)
-    corruption = torch.rand((4, 1, 5, 5), generator=chance)
-    found = attention_loss(outputs, clean, corruption, 2.5)
+    noise_mask = torch.rand((4, 1, 5, 5), generator=chance)
+    found = attention_loss(outputs, clean, noise_mask, 2.5)
     for n in range(4):
         likely = clean[n].softmax(0)
-        wanted = -float((likely * outputs[n].log_softmax(0)).sum()) - 2.5 * float(corruption[n].mean())
+        wanted = -float((likely * outputs[n].log_softmax(0)).sum()) - 2.5 * float(noise_mask[n].mean())
         assert float(found[n]) == pytest.approx(wanted, rel=1e-5)
-    assert torch.allclose(squared(outputs, clean), ((outputs - clean) ** 2).sum(1))
+    assert torch.allclose(squared_error(outputs, clean), ((outputs - clean) ** 2).sum(1))
     assert cross_entropy(clean, clean).shape == (4,)
 
 
 def test_corruption_is_equation_8() -> None:
-    image, corruption, noise = torch.rand(2, 1, 3, 3), torch.rand(2, 1, 3, 3), torch.rand(2, 1, 3, 3)
-    assert torch.allclose(blend(image, corruption, noise), noise * corruption + image * (1 - corruption))
-    assert torch.equal(blend(image, torch.zeros_like(image), noise), image)
+    image, noise_mask, noise = torch.rand(2, 1, 3, 3), torch.rand(2, 1, 3, 3), torch.rand(2, 1, 3, 3)
+    assert torch.allclose(mix_noise(image, noise_mask, noise), noise * noise_mask + image * (1 - noise_mask))
+    assert torch.equal(mix_noise(image, torch.zeros_like(image), noise), image)
 
 
 def fit(
@@ -112,8 +112,8 @@ def test_the_convolutional_generator_reads_what_the_classifier_computes() -> Non
     seen = generator._seen(images)
     assert [tuple(level.shape[1:]) for level in seen] == [(128, 4, 4), (128, 8, 8), (128, 16, 16), (48, 32, 32)]
     assert torch.allclose(classifier.network.head(seen[0]), classifier(images), atol=1e-5)  # type: ignore[operator]
-    corruption = generator(images)
-    (slope,) = torch.autograd.grad(corruption.sum(), images)
+    noise_mask = generator(images)
+    (slope,) = torch.autograd.grad(noise_mask.sum(), images)
     assert bool(slope.isfinite().all()) and float(slope.abs().max()) > 0, "an attacker who knows it can climb it"
     ours = sum(p.numel() for p in generator.parameters())
     assert ours < 40_000, "the classifier's weights are the classifier's"
@@ -138,8 +138,8 @@ def test_a_shipped_generator_fits_its_card(name: str) -> None:
     images = torch.rand(3, about.channels, about.size, about.size)
     mask = found.mask(images)
     assert mask.shape == images.shape and float(mask.min()) >= 0 and float(mask.max()) <= 1
-    assert torch.allclose(mask, 1 - found.corruption(images))
-    assert found.read(images).shape == (3, 10) and torch.allclose(found.read(images), found.reader(mask))
+    assert torch.allclose(mask, 1 - found.noise_mask(images))
+    assert found.read(images).shape == (3, 10) and torch.allclose(found.read(images), found.mask_classifier(mask))
     assert sum(p.numel() for p in found.generator.parameters()) == about.parameters
     assert not any(p.requires_grad for p in found.parameters()) and not found.training
     assert (FOLDER / f"{name}.safetensors").stat().st_size < 16e6
@@ -160,7 +160,7 @@ def test_the_cards_figures_are_true(name: str, data: Path) -> None:
         read = float((found.read(images).argmax(1) == labels).float().mean())
         corrupted = found.corrupted(images, torch.Generator().manual_seed(0))
         kept = float((classifier(corrupted).argmax(1) == classifier(images).argmax(1)).float().mean())
-        share = float(found.corruption(images).mean())
+        share = float(found.noise_mask(images).mean())
     assert read == pytest.approx(about.metrics[0].value, abs=0.09)
     assert kept == pytest.approx(about.metrics[1].value, abs=0.09)
     assert share == pytest.approx(about.metrics[2].value, abs=0.03)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from core.models.folding import fold
+from core.models.folding import fuse_conv_bn
 
 
 def unlike_new(network: nn.Module) -> nn.Module:
@@ -40,7 +40,7 @@ def test_a_folded_network_says_the_same_with_fewer_layers(name: str, left: int) 
     network = unlike_new(get_model(name, weights=None))
     images = torch.rand(2, 3, 64, 64)
     before = network(images)
-    folded = fold(network, images[:1])
+    folded = fuse_conv_bn(network, images[:1])
     assert norms(folded) == left
     torch.testing.assert_close(folded(images), before, rtol=1e-4, atol=1e-5 * float(before.abs().max()))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
@@ -75,5 +75,5 @@ class Twice(nn.Module):
 def test_what_cannot_be_folded_stays_as_it_is(network: nn.Module) -> None:
     images = torch.rand(2, 3, 8, 8)
     before = unlike_new(network)(images)
-    folded = fold(network, images)
+    folded = fuse_conv_bn(network, images)
     assert norms(folded) == 1 and torch.equal(folded(images), before)

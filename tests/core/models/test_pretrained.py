@@ -87,7 +87,7 @@ def test_weights_of_another_architecture_or_none_are_one_sentence(tmp_path: Path
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / "imagenet_nothing_known.pth").write_bytes(b"")
-    assert pretrained.own_weights(tmp_path) == {}, "a name that torchvision has no architecture for"
+    assert pretrained.user_weights(tmp_path) == {}, "a name that torchvision has no architecture for"
     torch.save(torch.nn.Linear(2, 2).state_dict(), folder / "imagenet_squeezenet1_0.pth")
     with pytest.raises(InvalidInput, match="does not hold weights of torchvision's squeezenet1_0"):
         pretrained.load("squeezenet1_0_own", tmp_path)

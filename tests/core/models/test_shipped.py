@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core import attacks as attack_methods
 from core import defenses, domains
-from core.domains.mnist import stand_in
+from core.domains.mnist import fallback_digits
 from core.models import artifacts
 from core.models.cards import Card
 from core.models.classifier import Classifier
@@ -171,7 +171,7 @@ def test_photonet_shows_the_papers_phenomena() -> None:
 
 
 def test_the_digits_card_is_reproduced_to_the_image() -> None:
-    pixels, labels = stand_in(train=False)
+    pixels, labels = fallback_digits(train=False)
     measured = card_of("mnist_digits").metrics[0]
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     assert len(labels) == measured.count

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core import Classifier, InvalidInput
 from core.attacks import PGD
-from core.models.folding import fold
+from core.models.folding import fuse_conv_bn
 
 NAMES = ("a", "b", "c", "d")
 
@@ -184,6 +184,6 @@ def test_images_of_other_channels_or_types_are_refused_and_never_repeated_silent
 def test_folding_leaves_the_network_as_it_was() -> None:
     module = Viewing().train()
     before = state(module)
-    folded = fold(module, images(1))
+    folded = fuse_conv_bn(module, images(1))
     assert state(module) == before
     assert not folded.training and not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())

@@ -83,7 +83,7 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
     assert (about.metrics[0].correct, about.metrics[0].count) == (right, len(labels))
     assert about.metrics[1].correct == kept
     assert right > 100, "f2 learnt to read these masks: 25 would be chance"
-    assert about.metrics[2].value == pytest.approx(float(found.corruption(images).mean()), abs=1e-4)
+    assert about.metrics[2].value == pytest.approx(float(found.noise_mask(images).mean()), abs=1e-4)
     assert about.hyperparameters == {"beta": 2.0} and about.trained_against == "digits"
     assert about.command.endswith(f"train masks_{NAME}/plan.json")
     different = train(plan(seed=1), tmp_path / "other", "cpu")

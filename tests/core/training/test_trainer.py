@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from core import InvalidInput, domains
-from core.domains.mnist import stand_in
+from core.domains.mnist import fallback_digits
 from core.models.architectures import ARCHITECTURES
 from core.models.artifacts import load_classifier, read_artifact
 from core.models.networks import WhitenedResNet
@@ -282,7 +282,7 @@ def test_a_run_writes_weights_and_a_card_with_what_they_measure(tmp_path: Path) 
     assert steps[-1] == (12, 12) and card == artifact.card
     assert card.command == "python -m core train mnist_digits --seed 0 --epochs 1"
     assert "Mirage" in card.licence and card.plan == "mnist_digits"
-    pixels, labels = stand_in(train=False)
+    pixels, labels = fallback_digits(train=False)
     model = load_classifier(artifact, domains.get("mnist").classes)
     with torch.inference_mode():
         right = model(torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255).argmax(1) == torch.tensor(labels)

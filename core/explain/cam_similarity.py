@@ -11,26 +11,28 @@ Map = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Shift:
+class CamSimilarity:
     """From one map to another, both H×W in [0, 1].
 
     Attributes:
         overlap: of the top fifths of both, what they share of what they cover (intersection over union).
-        moved: pixels between the centers of mass.
+        centroid_shift: pixels between the centers of mass.
         suppressed, shared, emphasized: of everything either map marks, what only the first has, what both have, what only the
             second has; together 1.
         inside: the share of each map that lies in a known region; None without one.
     """
 
     overlap: float
-    moved: float
+    centroid_shift: float
     suppressed: float
     shared: float
     emphasized: float
     inside: tuple[float, float] | None
 
 
-def shift(before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, top: float = 0.2) -> Shift | None:
+def compare_maps(
+    before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, top: float = 0.2
+) -> CamSimilarity | None:
     """Compare two maps H×W; `region`, H×W, is where a patch lies. None where a map is empty: then there is nothing to compare."""
     here, there = center(before), center(after)
     if here is None or there is None:
@@ -45,9 +47,9 @@ def shift(before: Map, after: Map, region: npt.NDArray[np.bool_] | None = None, 
     )
     suppressed, shared, emphasized = (part / either for part in parts)
     inside = None if region is None else (share_inside(before, region), share_inside(after, region))
-    return Shift(
+    return CamSimilarity(
         overlap=int((first & second).sum()) / union,
-        moved=float(np.hypot(here[0] - there[0], here[1] - there[1])),
+        centroid_shift=float(np.hypot(here[0] - there[0], here[1] - there[1])),
         suppressed=suppressed,
         shared=shared,
         emphasized=emphasized,

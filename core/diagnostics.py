@@ -1,6 +1,6 @@
 """Warnings that teach: signs that a number says less than it seems to (Croce and Hein 2020, section 4; Carlini et al. 2019).
 
-Each function looks at what attacks did and raises its flag or does not. A flag says when it is raised, what that means and what
+Each function looks at what attacks did and returns a diagnostic or None. A diagnostic says why it is shown, what that means and what
 to do; a screen and a table show the same words.
 """
 
@@ -24,7 +24,7 @@ VANISHING = 1e-8  # a gradient whose root mean square is below this is round-off
 
 
 @dataclass(frozen=True)
-class Flag:
+class Diagnostic:
     """One warning."""
 
     name: str
@@ -35,7 +35,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Trial:
+class AttackSummary:
     """One attack on a set of images: how many of how many it fooled, and how many of those only before 8-bit rounding."""
 
     attack: Attack
@@ -61,36 +61,36 @@ class Trial:
     @property
     def iterated(self) -> bool:
         """Whether the attack follows the gradient in many steps."""
-        return self.attack.access == "gradient" and not self.attack.instant
+        return self.attack.threat == "white_box" and not self.attack.single_step
 
-    def rivals(self, other: Trial) -> bool:
+    def comparable(self, other: AttackSummary) -> bool:
         """Whether the two had the same budget on as many images."""
         same = self.eps is not None and other.eps is not None and abs(self.eps - other.eps) < 1e-9
         return same and self.norm == other.norm and self.count == other.count
 
 
 @dataclass(frozen=True)
-class Slope:
+class GradientStats:
     """The gradient on some images: the share of values that are exactly zero, and the smallest image's root mean square."""
 
     zero: float
     smallest: float
 
 
-def slope(classifier: Classifier, images: Tensor, labels: Tensor) -> Slope:
+def gradient_stats(classifier: Classifier, images: Tensor, labels: Tensor) -> GradientStats:
     """What a gradient attacker finds at images N×C×H×W with labels N, before the first step."""
     device = classifier.device
     images, labels = owned(images, device, torch.float32), owned(labels, device, torch.int64)
     with torch.inference_mode(False):
         _, gradient, _ = loss_and_grad(classifier.surrogate, images, labels, Goal())
     lengths = gradient.flatten(1).square().mean(1).sqrt()
-    return Slope(float((gradient == 0).float().mean()), float(lengths.min()))
+    return GradientStats(float((gradient == 0).float().mean()), float(lengths.min()))
 
 
-def no_gradient(found: Slope) -> Flag | None:
+def no_gradient(found: GradientStats) -> Diagnostic | None:
     if found.smallest >= VANISHING and found.zero < 0.5:
         return None
-    return Flag(
+    return Diagnostic(
         "no-gradient",
         "The gradient is zero or nearly so",
         f"{found.zero:.0%} of the gradient's values are exactly zero; its root mean square is {found.smallest:.1e}.",
@@ -100,11 +100,11 @@ def no_gradient(found: Slope) -> Flag | None:
     )
 
 
-def one_step_beats_many(trials: Sequence[Trial]) -> Flag | None:
-    for one, many in permutations(trials, 2):
-        single = one.attack.access == "gradient" and one.attack.instant
-        if single and many.iterated and one.rivals(many) and one.share > many.share:
-            return Flag(
+def one_step_beats_many(summaries: Sequence[AttackSummary]) -> Diagnostic | None:
+    for one, many in permutations(summaries, 2):
+        single = one.attack.threat == "white_box" and one.attack.single_step
+        if single and many.iterated and one.comparable(many) and one.share > many.share:
+            return Diagnostic(
                 "one-step",
                 "One step did better than many",
                 f"{_did(one)}, {_did(many)} with the same budget.",
@@ -115,10 +115,15 @@ def one_step_beats_many(trials: Sequence[Trial]) -> Flag | None:
     return None
 
 
-def black_box_beats_white_box(trials: Sequence[Trial]) -> Flag | None:
-    for blind, seeing in permutations(trials, 2):
-        if blind.attack.access == "logits" and seeing.iterated and blind.rivals(seeing) and blind.share > seeing.share:
-            return Flag(
+def black_box_beats_white_box(summaries: Sequence[AttackSummary]) -> Diagnostic | None:
+    for blind, seeing in permutations(summaries, 2):
+        if (
+            blind.attack.threat == "score_based"
+            and seeing.iterated
+            and blind.comparable(seeing)
+            and blind.share > seeing.share
+        ):
+            return Diagnostic(
                 "black-box",
                 "An attacker without gradients did better than one with",
                 f"{_did(blind)}, {_did(seeing)} with the same budget.",
@@ -128,11 +133,11 @@ def black_box_beats_white_box(trials: Sequence[Trial]) -> Flag | None:
     return None
 
 
-def larger_eps_is_weaker(trials: Sequence[Trial]) -> Flag | None:
-    for small, large in permutations(trials, 2):
+def larger_eps_is_weaker(summaries: Sequence[AttackSummary]) -> Diagnostic | None:
+    for small, large in permutations(summaries, 2):
         same = type(small.attack) is type(large.attack) and (small.norm, small.count) == (large.norm, large.count)
         if same and (small.eps or 0) < (large.eps or 0) and small.share > large.share:
-            return Flag(
+            return Diagnostic(
                 "larger-eps",
                 "A larger eps did worse",
                 f"{_did(small)} at eps {_eps(small)}, {large.fooled} at {_eps(large)}.",
@@ -142,13 +147,13 @@ def larger_eps_is_weaker(trials: Sequence[Trial]) -> Flag | None:
     return None
 
 
-def unbounded_falls_short(trials: Sequence[Trial]) -> Flag | None:
-    for trial in trials:
-        if (trial.attack.smallest or (trial.eps or 0) >= 1) and 0 < trial.count != trial.fooled:
-            return Flag(
+def unbounded_falls_short(summaries: Sequence[AttackSummary]) -> Diagnostic | None:
+    for summary in summaries:
+        if (summary.attack.smallest or (summary.eps or 0) >= 1) and 0 < summary.count != summary.fooled:
+            return Diagnostic(
                 "unbounded",
                 "An attack without a budget did not reach every image",
-                f"{_did(trial)}.",
+                f"{_did(summary)}.",
                 "Whoever may change everything can turn any image into any other. Less than all means that the attack, not "
                 "the classifier, is at its limit.",
                 "Give it more iterations or more searches; where that does not help, look for a masked gradient.",
@@ -156,10 +161,10 @@ def unbounded_falls_short(trials: Sequence[Trial]) -> Flag | None:
     return None
 
 
-def chance_without_averaging(defense: Defense, backward: str) -> Flag | None:
+def chance_without_averaging(defense: Defense, backward: str) -> Diagnostic | None:
     if not defense.is_randomized() or backward in ("average", "none"):
         return None
-    return Flag(
+    return Diagnostic(
         "no-averaging",
         "A random defense was attacked on a single draw",
         f"{defense.title} draws anew for every image, and the attacker looked at one draw.",
@@ -168,13 +173,13 @@ def chance_without_averaging(defense: Defense, backward: str) -> Flag | None:
     )
 
 
-def lost_to_quantization(trials: Sequence[Trial]) -> Flag | None:
-    for trial in trials:
-        if trial.flipped:
-            return Flag(
+def lost_to_quantization(summaries: Sequence[AttackSummary]) -> Diagnostic | None:
+    for summary in summaries:
+        if summary.flipped:
+            return Diagnostic(
                 "flips-back",
                 "It fooled the classifier only before 8-bit rounding",
-                f"{trial.attack.title}: {trial.flipped} of {trial.count} predictions flip back in the file that is saved.",
+                f"{summary.attack.title}: {summary.flipped} of {summary.count} predictions flip back in the file that is saved.",
                 "The change is smaller than a grey level, so no image file can hold it. Papers that judge before rounding count "
                 "it as a success; Mirage does not.",
                 "Ask for a margin (confidence), a larger eps, or an attack that rounds on its way.",
@@ -182,33 +187,36 @@ def lost_to_quantization(trials: Sequence[Trial]) -> Flag | None:
     return None
 
 
-def raised(
-    trials: Sequence[Trial], found: Slope | None = None, defense: Defense | None = None, backward: str = "none"
-) -> tuple[Flag, ...]:
+def run_diagnostics(
+    summaries: Sequence[AttackSummary],
+    found: GradientStats | None = None,
+    defense: Defense | None = None,
+    backward: str = "none",
+) -> tuple[Diagnostic, ...]:
     """Every flag that these outcomes raise, in the order of what to look at first.
 
     Raises:
-        InvalidInput: a trial fooled more images than it had.
+        InvalidInput: an attack fooled more images than it had.
     """
-    if any(not 0 <= trial.fooled <= trial.count for trial in trials):
-        raise InvalidInput("A trial cannot have fooled more images than it had.")
+    if any(not 0 <= summary.fooled <= summary.count for summary in summaries):
+        raise InvalidInput("An attack cannot have fooled more images than it had.")
     flags = [
         None if found is None else no_gradient(found),
         None if defense is None else chance_without_averaging(defense, backward),
-        black_box_beats_white_box(trials),
-        one_step_beats_many(trials),
-        larger_eps_is_weaker(trials),
-        unbounded_falls_short(trials),
-        lost_to_quantization(trials),
+        black_box_beats_white_box(summaries),
+        one_step_beats_many(summaries),
+        larger_eps_is_weaker(summaries),
+        unbounded_falls_short(summaries),
+        lost_to_quantization(summaries),
     ]
     return tuple(flag for flag in flags if flag is not None)
 
 
-def _eps(trial: Trial) -> str:
+def _eps(summary: AttackSummary) -> str:
     """The budget: of values in n/255, of the L2 norm as a plain number."""
-    eps = trial.eps or 0
-    return f"{eps:.3g}" if trial.norm == "l2" else f"{eps * 255:.3g}/255"
+    eps = summary.eps or 0
+    return f"{eps:.3g}" if summary.norm == "l2" else f"{eps * 255:.3g}/255"
 
 
-def _did(trial: Trial) -> str:
-    return f"{trial.attack.title} fooled {trial.fooled} of {trial.count}"
+def _did(summary: AttackSummary) -> str:
+    return f"{summary.attack.title} fooled {summary.fooled} of {summary.count}"
