@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     domain = domains.get(given.domain)
     classifier = domain.classifier(given.classifier, device="cpu")
-    numbers = domain.drawn(given.images, "test", given.seed)
+    numbers = domain.sample_indices(given.images, "test", given.seed)
     defenses = [LGS(**{"lambda": strength}) for strength in STRENGTHS]
     region, correct = 0.0, [0] * (1 + len(defenses))
     with torch.no_grad():

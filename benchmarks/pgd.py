@@ -109,7 +109,7 @@ def art_estimator(classifier: Classifier, images: Tensor) -> Any:
 def load_images(count: int, classifier: Classifier) -> tuple[Tensor, Tensor, str]:
     """The images, their labels, and one sentence about where they are from."""
     domain = domains.get("cifar10")
-    if not domain.missing():
+    if not domain.missing_reason():
         return *domain.sample(count), "images of CIFAR-10's test set, with their labels"
     pixels = torch.randint(0, 256, (count, 3, 32, 32), generator=torch.Generator().manual_seed(0))
     images = pixels.float() / 255

@@ -22,7 +22,8 @@ from app.text import (
     start_verdict,
 )
 from core import attacks, domains
-from core.recipe import Example, Outcome, Prediction, diagnose, make_outcome
+from core.analysis.comparison import diagnose
+from core.recipe import Example, Outcome, Prediction, make_outcome
 
 
 def clean_tile(pixels: Pixels, before: Prediction, classes: tuple[str, ...], label: int | None) -> Tile:

@@ -14,8 +14,9 @@ from app.state.result_keys import AnyKey, Kind
 from app.text import attacked_title, budget, plural, prediction
 from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_transfer
 from core import attacks, domains
+from core.analysis.comparison import Comparison
 from core.images import rounding_note
-from core.recipe import Comparison, Example, Recipe
+from core.recipe import Example, Recipe
 
 MOST = 8  # attacks
 
@@ -129,8 +130,8 @@ def other_classifiers(recipe: Recipe, example: Example) -> None:
             st.rerun()
         return
     table(table_of_transfer(result, titles, example.classifier.classes), key="transfer_table", name="transfer")
-    if len(result.said) < len(result.names):
-        st.caption(f"Stopped after {len(result.said)} of {plural(len(result.names), 'classifier')}.")
+    if len(result.predictions) < len(result.names):
+        st.caption(f"Stopped after {len(result.predictions)} of {plural(len(result.names), 'classifier')}.")
 
 
 example = examples.current()

@@ -26,8 +26,9 @@ from app.verdicts.defend import (
     vote_members,
 )
 from core import defenses, domains
+from core.analysis.comparison import diagnose
 from core.declaration import Parameter, format_value
-from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, diagnose, make_outcome, sweep
+from core.recipe import AttackOutcome, DefenseOutcome, Example, Outcome, Recipe, make_outcome, sweep
 from core.recipe.columns import methods_of
 from core.recipe.recipe import Attacker
 from core.recipe.running import SweepPoint

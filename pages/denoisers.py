@@ -15,12 +15,12 @@ from app.state import session
 from app.text import attacked_title, per_cent, prediction, stop_note
 from app.verdicts.denoisers import denoiser_verdict
 from core import defenses, domains
+from core.analysis.denoising import DenoisedImage, Denoising, Values, denoise, kernel_maps
 from core.defenses import DKN, LearnedDefense
 from core.figures.colormaps import DIVERGING, signed
 from core.inputs import InvalidInput
 from core.recipe import AttackOutcome, Example, Method, Recipe
 from core.recipe.columns import methods_of, with_method
-from core.recipe.denoising import DenoisedImage, Denoising, Values, denoise, kernel_maps
 
 TONES: tuple[Role, Role] = ("clean", "adversarial")
 
@@ -167,7 +167,7 @@ with head:
         stop_note(attack_outcome)
         + denoiser_verdict(result, example.classifier.classes, example.label, example.label_known)
     )
-if domain.missing() and card.data:
+if domain.missing_reason() and card.data:
     st.caption(
         theme.plain(
             f"These weights were trained on {card.data}. Other images stand in for it here, so the denoiser does worse."

@@ -31,7 +31,7 @@ def many(
     domain = domains.get(recipe.domain)
     attack = recipe.build_attack()
     if not domain.splits():
-        st.info(theme.plain(domain.missing() or "This domain has no data set to try a detector on."))
+        st.info(theme.plain(domain.missing_reason() or "This domain has no data set to try a detector on."))
         return None
     if attack.universal:
         st.info(

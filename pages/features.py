@@ -12,12 +12,12 @@ from app.state import result_keys, results, session
 from app.state.result_keys import Kind
 from app.text import per_cent, stop_note
 from app.verdicts.features import noise_verdict
+from core.analysis.feature_noise import SHUFFLED, LayerMaps, feature_noise, layer_maps
 from core.explain.layers import by_depth
 from core.explain.noise import IMAGE, LOGITS
 from core.figures.colormaps import CIVIDIS, DIVERGING, levels, signed
 from core.figures.feature_noise import styled_lines
 from core.recipe import AttackOutcome, Example, Recipe
-from core.recipe.noise import SHUFFLED, LayerMaps, feature_noise, layer_maps
 
 CHANNELS = 6  # shown at once
 

@@ -12,10 +12,11 @@ from app.state import result_keys, session
 from app.text import per_cent, prediction, stop_note
 from app.verdicts.gradcam import cam_verdict, map_words, shift_table
 from core import domains
+from core.analysis.class_maps import ClassMap, explain
 from core.explain.cams import METHODS
 from core.explain.layers import Layer, layer
 from core.figures.colormaps import DIVERGING, heat, levels, signed
-from core.recipe import AttackOutcome, ClassMap, Example, Recipe, explain
+from core.recipe import AttackOutcome, Example, Recipe
 from core.recipe.view import EXPLAINED
 
 ABOUT = ("predicted", "true", "target", "another")

@@ -12,12 +12,12 @@ from app.state import result_keys, session
 from app.text import attacked_title, per_cent, stop_note
 from app.verdicts.landscape import UNCHANGED, regions_verdict, spectrum_verdict, surface_verdict
 from core import domains, images
+from core.analysis.feature_noise import shuffled
+from core.analysis.landscape import decision_regions, loss_surface
 from core.explain.landscape import high_share, radial, spectrum
 from core.figures.colormaps import CIVIDIS, levels
 from core.figures.colors import BLUE, GRAY, VERMILION
 from core.recipe import AttackOutcome, Example, Recipe
-from core.recipe.noise import shuffled
-from core.recipe.surroundings import decision_regions, loss_surface
 
 VIEWS = {"surface": "Loss surface", "regions": "Decision regions", "spectrum": "Spectrum"}
 

@@ -12,11 +12,11 @@ from app.state import session
 from app.text import attacked_title, per_cent, prediction, stop_note
 from app.verdicts.masks import masks_verdict
 from core import domains
+from core.analysis.attention import masked_image, masks_by_beta
 from core.explain import masks
 from core.explain.masks import Attention, Kind
 from core.figures.colormaps import CIVIDIS, levels
 from core.recipe import AttackOutcome, Example
-from core.recipe.attention import masked_image, masks_by_beta
 
 TONES: tuple[Role, Role] = ("clean", "adversarial")
 KINDS: dict[Kind, str] = {"fc": "fully connected (the paper's)", "conv": "convolutional (ours)"}

@@ -28,7 +28,7 @@ EVERY = 2.0  # seconds between two looks at a training that runs
 
 def data_is_here(plan: TrainingPlan, domain: str) -> bool:
     """Whether the plan's data set is on this machine; else a sentence, and the offer to download it."""
-    sentence = DATASETS[plan.dataset].missing()
+    sentence = DATASETS[plan.dataset].missing_reason()
     if sentence is None:
         return True
     if plan.domain == domain:

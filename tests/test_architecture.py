@@ -27,7 +27,7 @@ LAYERS = (
     ("core.attacks", "core.explain"),
     ("core.detectors", "core.certify"),
     ("core.recipe",),
-    ("core.evaluate", "core.training"),
+    ("core.analysis", "core.evaluate", "core.training"),
     ("core.reproduce", "core.figures"),
     ("core.cli",),
 )

@@ -145,14 +145,14 @@ export default function ({ data, parentElement }) {
     figure.shape = shapes[number];
     const { save, image, caption, words } = figure.parts;
     figure.item = item; put(save, 'href', item.src); put(image, 'src', item.src); put(image, 'alt', item.alt);
-    if (item.deferred) item.caption = row.said || '';
+    if (item.deferred) item.caption = row.predictions || '';
     if (words.textContent !== item.caption) words.textContent = item.caption;
     put(caption, 'class', item.deferred && !row.fresh ? 'stale' : '');
     return figure;
   });
   if (figures.length !== row.children.length || figures.some((figure, number) => figure !== row.children[number]))
     row.replaceChildren(...figures);
-  row.caption = (words) => { row.said = words; row.fresh = true; data.items.forEach((item, number) => { if (!item.deferred) return;
+  row.caption = (words) => { row.predictions = words; row.fresh = true; data.items.forEach((item, number) => { if (!item.deferred) return;
     const { parts } = row.children[number];
     item.caption = parts.words.textContent = words; parts.caption.className = '';
     parts.image.alt = `${item.alt}. ${words}`; }); };

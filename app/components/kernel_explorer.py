@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 
 from app.components.image_row import CRISP, Pixels, data_uri
+from core.analysis.denoising import KernelMaps, Values
 from core.figures.colormaps import DIVERGING
-from core.recipe.denoising import KernelMaps, Values
 
 STEPS = 32767  # of a signed 16-bit number, in which the values travel
 

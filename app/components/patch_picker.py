@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.components.image_row import CRISP, Pixels, data_uri
 from app.text import mark, per_cent
-from core.recipe import LocationMap
+from core.analysis.patch_location import LocationMap
 
 _PICKER = st.components.v2.component(
     "mirage_place",

@@ -11,6 +11,7 @@ import streamlit as st
 
 from app.plots.attack_plots import CONFIG, save_menu, style
 from app.text import per_cent
+from core.analysis.landscape import Regions
 from core.explain.landscape import Grid
 from core.figures.colors import BLUE, GRAY
 from core.figures.landscape import (
@@ -24,7 +25,6 @@ from core.figures.landscape import (
     spectrum_figure,
     surface_figure,
 )
-from core.recipe.surroundings import Regions
 
 
 def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = "/255", key: str) -> None:

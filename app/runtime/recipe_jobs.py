@@ -8,18 +8,9 @@ from app.runtime import background
 from app.state import model_cache, result_keys, uploads
 from app.state.result_keys import device_name
 from core import domains
-from core.recipe import (
-    AttackOutcome,
-    Example,
-    Recipe,
-    compare_attacks,
-    cost,
-    craft,
-    evaluate_defenses,
-    load_example,
-    place_map,
-    transfer,
-)
+from core.analysis.comparison import compare_attacks, transfer
+from core.analysis.patch_location import location_map
+from core.recipe import AttackOutcome, Example, Recipe, cost, craft, evaluate_defenses, load_example
 from core.recipe.recipe import Attacker
 
 
@@ -73,7 +64,7 @@ def start_transfer(recipe: Recipe, example: Example, names: tuple[str, ...]) -> 
 def start_location_map(recipe: Recipe, example: Example, target: int) -> None:
     """Begin to try the patch over a grid of locations."""
     seconds = 25 * cost.attack_seconds(recipe)
-    work = partial(place_map, recipe, example, target)
+    work = partial(location_map, recipe, example, target)
     background.start(
         result_keys.locations(recipe), "Trying locations", lambda watch: work(on_progress=watch), seconds=seconds
     )

@@ -28,7 +28,7 @@ from app.text import (
 from core import domains
 from core.images import rounding_note
 from core.recipe import Outcome, Trace
-from core.recipe.norms import lengths
+from core.recipe.norms import distances
 
 
 def attack_evidence(outcome: Outcome) -> None:
@@ -133,7 +133,7 @@ def _location_map(outcome: Outcome) -> None:
 def _frame_text(trace: Trace, at: int, frame: Pixels, outcome: Outcome, true: str, rival: str) -> str:
     """What one frame of the playback says: prediction, both confidences, the objective, how far the image has moved."""
     seen = trace.predicted[at]
-    l2, linf = lengths(outcome.clean, frame)
+    l2, linf = distances(outcome.clean, frame)
     said = f"{right_or_wrong(seen, outcome.known_label)}{outcome.classes[seen]}"
     number = trace.numbers[at]
     which = f"step {number}"

@@ -41,7 +41,7 @@ def show(recipe: Recipe, example: Example, choice: Choice) -> None:
     """Certified accuracy of the recipe's classifier, and of another one beside it."""
     domain = domains.get(recipe.domain)
     if not domain.splits():
-        st.info(theme.plain(domain.missing() or "This domain has no data set to certify images of."))
+        st.info(theme.plain(domain.missing_reason() or "This domain has no data set to certify images of."))
         return
     split = "test" if "test" in domain.splits() else domain.splits()[0]
     most = min(MOST, domain.count(split))

@@ -13,9 +13,9 @@ from app.runtime import progress
 from app.state import result_keys, results
 from app.text import attacked_title, prediction
 from core import domains
+from core.analysis.defense_grid import defense_grid
 from core.figures.defense_grid import defense_grid_figure
 from core.recipe import Example, Outcome, Recipe
-from core.recipe.defense_grid import defense_grid
 
 N_IMAGES = 4
 

@@ -22,7 +22,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
     domain = domains.get(recipe.domain)
     splits = domain.splits()
     if not splits:
-        st.info(plain(domain.missing() or "There are no labeled images here."))
+        st.info(plain(domain.missing_reason() or "There are no labeled images here."))
         return None
     names = domain.classifier_names()
     here = recipe.classifier or names[0]

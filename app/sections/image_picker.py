@@ -82,7 +82,7 @@ def _from_gallery(domain: domains.Domain, recipe: Recipe) -> None:
         if name:
             session.set_image(ImageRef(name=name, fit=session.recipe().image.fit))
 
-    items = _thumbnails(domain.name, domain.missing())
+    items = _thumbnails(domain.name, domain.missing_reason())
     # The style sheet keeps a place for so many rows of four, so that what stands below does not move when they come.
     with st.container(key=f"gallery_rows_{-(-len(items) // 4)}"):
         _GALLERY(
@@ -120,7 +120,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
     """One image of a split, by class and by its number within that class; what the recipe names and is not here stands empty."""
     splits = domain.splits()
     if not splits:
-        st.caption(plain(domain.missing() or "This domain has no data set."))
+        st.caption(plain(domain.missing_reason() or "This domain has no data set."))
         return
     held = recipe.image if recipe.image.kind == "dataset" else None
     session.set_widget("set_split", held.split if held and held.split in splits else None)

@@ -16,9 +16,9 @@ from app.text import attacked_title, plural, prediction
 from app.theme import plain
 from app.verdicts.models import image_verdict, pair_table, pair_verdict
 from core import domains
+from core.analysis.comparison import predict_pixels
 from core.inputs import InvalidInput
 from core.recipe import Example, Recipe
-from core.recipe.comparison import predict_pixels
 
 
 def pair(recipe: Recipe, example: Example, titles: dict[str, str]) -> str:

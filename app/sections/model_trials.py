@@ -51,7 +51,7 @@ def image_count(domain: Domain, key: str) -> tuple[int, str] | None:
     """How many images of which split; None where the domain has none here, with a sentence that says why."""
     splits = domain.splits()
     if not splits:
-        st.info(plain(domain.missing() or "There are no labeled images here."))
+        st.info(plain(domain.missing_reason() or "There are no labeled images here."))
         return None
     split = "test" if "test" in splits else splits[0]
     try:

@@ -11,9 +11,10 @@ from app.components.image_row import Tile, row
 from app.components.patch_picker import pick_location
 from app.state import result_keys, session
 from app.text import a, count_of, per_cent, prediction
+from core.analysis.patch_transfer import PrintedPatch, apply_patch, extract_patch
 from core.images import page
 from core.inputs import InvalidInput
-from core.recipe import Example, Outcome, PrintedPatch, stick_on, sticker
+from core.recipe import Example, Outcome
 
 
 def stored_patch() -> PrintedPatch | None:
@@ -58,7 +59,7 @@ def print_section(outcome: Outcome) -> None:
 
 def keep_button(outcome: Outcome) -> None:
     """The button that keeps an outcome's patch for other images."""
-    patch = sticker(outcome)
+    patch = extract_patch(outcome)
     held = stored_patch()
     same = patch is not None and held is not None and patch.patch.tobytes() == held.patch.tobytes()
 
@@ -103,7 +104,9 @@ def patch_on_image(example: Example) -> None:
             )
         own = abs(size - 100 * side / width) < 0.5  # its own size, copied pixel by pixel
         try:
-            stuck = stick_on(patch, example, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100)
+            stuck = apply_patch(
+                patch, example, row=spot[0], column=spot[1], angle=angle, size=None if own else size / 100
+            )
         except InvalidInput as error:
             look.error(theme.plain(str(error)))
             return

@@ -68,7 +68,7 @@ def sidebar() -> None:
 
 def offer_data_set(domain: domains.Domain, key: str = "fetch") -> None:
     """What to do where the domain's images are not on this machine: a sentence, and a button called `key`."""
-    sentence = domain.missing()
+    sentence = domain.missing_reason()
     if sentence is None:
         return
     st.info(plain(sentence))

@@ -161,7 +161,7 @@ def cost(plan: TrainingPlan) -> list[str]:
     """How much there is to compute, in sentences; nothing where the data set is not here or damaged."""
     dataset = DATASETS[plan.dataset]
     try:
-        count = 0 if dataset.missing() else dataset.count()
+        count = 0 if dataset.missing_reason() else dataset.count()
     except InvalidInput as error:
         return [str(error)]
     lines = []

@@ -12,28 +12,20 @@ import numpy.typing as npt
 import streamlit as st
 
 from core import device, domains
+from core.analysis.class_maps import ClassMap
+from core.analysis.comparison import Comparison, TransferMatrix
+from core.analysis.landscape import Regions
+from core.analysis.patch_location import LocationMap
 from core.evaluate.certification import CertifiedImage, CertifiedSet
 from core.evaluate.detector_benchmark import DetectorBenchmark
 from core.evaluate.eps_curves import EpsCurves
 from core.evaluate.transfer import TransferAccuracy
 from core.explain.landscape import Grid
 from core.explain.layers import Layer
-from core.recipe import (
-    AttackOutcome,
-    ClassMap,
-    Comparison,
-    DefenseOutcome,
-    Example,
-    LocationMap,
-    Method,
-    Outcome,
-    Recipe,
-    TransferMatrix,
-)
+from core.recipe import AttackOutcome, DefenseOutcome, Example, Method, Outcome, Recipe
 from core.recipe.columns import members_of
 from core.recipe.recipe import Attacker
 from core.recipe.running import SweepPoint
-from core.recipe.surroundings import Regions
 
 T = TypeVar("T")
 
@@ -99,7 +91,7 @@ def classifier_name(recipe: Recipe) -> str:
 
 def _parts(recipe: Recipe, fields: frozenset[str]) -> tuple[str, ...]:
     """The device, the classifier, whether the data set is here (its arrival changes the gallery), and those fields of the recipe."""
-    local = domains.get(recipe.domain).missing() is None
+    local = domains.get(recipe.domain).missing_reason() is None
     return device_name(), classifier_name(recipe), str(local), recipe.model_dump_json(include=set(fields))
 
 
@@ -173,7 +165,7 @@ def eps_curves(
 
 def _many_images(recipe: Recipe, count: int, split: str) -> tuple[str, ...]:
     attacked = recipe.model_dump_json(include={"domain", "attack", "target", "seed"})
-    local = domains.get(recipe.domain).missing() is None
+    local = domains.get(recipe.domain).missing_reason() is None
     return device_name(), str(local), attacked, str(count), split
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from app.text import a, before_words, budget, duration, joined, plural, prediction, stopped_after
 from core import attacks
+from core.analysis.comparison import Comparison, ComparisonRow, TransferMatrix
 from core.evaluate.tables import Row
-from core.recipe import Comparison, Prediction, TransferMatrix
-from core.recipe.comparison import ComparisonRow
+from core.recipe import Prediction
 
 
 def compare_verdict(
@@ -112,7 +112,7 @@ def table_of_transfer(result: TransferMatrix, titles: dict[str, str], classes: t
     """One row a classifier that the attack was made on, one column a classifier that it was tried on; dashes where it was stopped."""
     rows: list[Row] = []
     for number, made in enumerate(result.names):
-        said = result.said[number] if number < len(result.said) else None
+        said = result.predictions[number] if number < len(result.predictions) else None
         row: Row = {"Made on": titles[made]}
         for n, tried in enumerate(result.names):
             row[titles[tried]] = "–" if said is None else prediction(said[n], classes, result.label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.text import named, per_cent
-from core.recipe.denoising import Denoising
+from core.analysis.denoising import Denoising
 
 
 def denoiser_verdict(result: Denoising, classes: Sequence[str], label: int, known: bool) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.text import a, named, per_cent
+from core.analysis.class_maps import ClassMap
 from core.evaluate.tables import Row
 from core.explain.cam_similarity import CamSimilarity
-from core.recipe import ClassMap
 
 ADVICE = "Choose another layer, or another method such as LayerCAM."
 

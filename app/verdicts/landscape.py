@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from app.text import a, budget, named, per_cent
+from core.analysis.landscape import Regions
 from core.explain.landscape import Grid
 from core.recipe import AttackOutcome, Prediction
-from core.recipe.surroundings import Regions
 
 
 def surface_verdict(grid: Grid, classes: tuple[str, ...], label: int, known: bool = True, unit: str = "/255") -> str:

@@ -106,7 +106,7 @@ def _certify_set(
     certificate: certify.Certificate, recipe: Recipe, unit: str, options: argparse.Namespace, on_progress: OnProgress
 ) -> Found:
     domain = domains.get(recipe.domain)
-    numbers = domain.drawn(options.images, options.split, recipe.seed)
+    numbers = domain.sample_indices(options.images, options.split, recipe.seed)
     classifier = domain.classifier(recipe.classifier, device=str(pick(options.device)))
     _check_fits(certificate, classifier)
     images, labels = load_images(domain, options.split, numbers.tolist(), classifier)
@@ -115,7 +115,7 @@ def _certify_set(
     said = (
         f"Images: {len(labels)} {options.split} images of {domain.title}, seed {recipe.seed}; 95 % intervals (Wilson)."
     )
-    missing = domain.missing()
+    missing = domain.missing_reason()
     return Found(
         images=(*([] if missing is None else [missing]), said, _device_line(classifier)),
         attacks=result.attacks,

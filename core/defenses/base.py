@@ -59,23 +59,23 @@ class Defense(Configurable, ABC):
         check_images(images)
         return self.apply(full_precision(images)).to(images.dtype)
 
-    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+    def sample(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         """`apply` with fresh randomness from `generator`; a defense without randomness has nothing to draw."""
         return self.apply(images)
 
-    def drawn_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
-        """`drawn` with a stream for each of the images, so that an image's draw does not depend on the rest of the batch.
+    def sample_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
+        """`sample` with a stream for each of the images, so that an image's draw does not depend on the rest of the batch.
 
-        Image by image here, which holds whatever `drawn` does; a defense may write it for the whole batch at once.
+        Image by image here, which holds whatever `sample` does; a defense may write it for the whole batch at once.
         """
         if streams is None or not self.is_randomized():
-            return self.drawn(images, None)
+            return self.sample(images, None)
         alone = zip(torch.split(images, 1), streams.generators, strict=True)
-        return torch.cat([self.drawn(image, generator) for image, generator in alone])
+        return torch.cat([self.sample(image, generator) for image, generator in alone])
 
     def is_randomized(self) -> bool:
         """Whether two draws differ."""
-        return type(self).drawn is not Defense.drawn
+        return type(self).sample is not Defense.sample
 
     def bpda_forward(self, images: Tensor, backward: str, streams: RandomStreams | None = None) -> Tensor:
         """Defend, with the gradient that an attacker would use backward; with streams, on a fresh draw of each image's.
@@ -83,8 +83,8 @@ class Defense(Configurable, ABC):
         'identity' is BPDA; 'true' is autograd's own; 'best' is the true one where it is useful and the identity elsewhere.
         """
         if backward == "true" or (backward == "best" and self.differentiable):
-            return self.drawn_each(images, streams)
-        return straight_through(images, self.drawn_each(images.detach(), streams))
+            return self.sample_each(images, streams)
+        return straight_through(images, self.sample_each(images.detach(), streams))
 
     def nondifferentiable_parts(self) -> tuple[str, ...]:
         """The titles of those parts that have no useful gradient."""

@@ -32,16 +32,16 @@ class Chain(Defense):
             images = member.apply(images)
         return images
 
-    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+    def sample(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         for member in self.members:
             check()
-            images = member.drawn(images, generator)
+            images = member.sample(images, generator)
         return images
 
-    def drawn_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
+    def sample_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
         for member in self.members:
             check()
-            images = member.drawn_each(images, streams)
+            images = member.sample_each(images, streams)
         return images
 
     def is_randomized(self) -> bool:

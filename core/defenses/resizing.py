@@ -17,7 +17,7 @@ class RandomResizePad(Defense):
     """Shrink each image to a random size and lay it at a random place on black (Xie et al. 2018, section 3; Defendr).
 
     N×C×H×W in [0, 1] → the same shape. The paper enlarges to a fixed size of its own; here the image keeps its size, so that
-    any classifier can stand behind it. `apply` makes the draw that `seed` names; `drawn` makes a new one.
+    any classifier can stand behind it. `apply` makes the draw that `seed` names; `sample` makes a new one.
     """
 
     name: ClassVar[str] = "random_resize"
@@ -29,17 +29,17 @@ class RandomResizePad(Defense):
     seed: int = number(0, 0, 1_000_000, help="Which draw is shown.", step=1, slider_max=20)
 
     def apply(self, images: Tensor) -> Tensor:
-        return self.drawn(images, None)
+        return self.sample(images, None)
 
-    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+    def sample(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         if generator is None:  # one draw for all, so that an image's does not depend on its neighbors in the batch
             chance = torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(self.seed)).expand(3, len(images), 1)
         else:
             chance = torch.rand(3, len(images), 1, generator=generator)
         return self._laid(images, chance)
 
-    def drawn_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
-        return self.drawn(images, None) if streams is None else self._laid(images, streams.rand(3, 1).transpose(0, 1))
+    def sample_each(self, images: Tensor, streams: RandomStreams | None) -> Tensor:
+        return self.sample(images, None) if streams is None else self._laid(images, streams.rand(3, 1).transpose(0, 1))
 
     def _laid(self, images: Tensor, chance: Tensor) -> Tensor:
         """Each image shrunk and laid by its three numbers in [0, 1] (3×N×1): its size, how far down and how far across."""

@@ -147,7 +147,7 @@ class Domain(ABC):
 
     def splits(self) -> tuple[str, ...]:
         """The parts of the data set that is on this machine; empty where it is not."""
-        return () if self.missing() else ("test", "train")
+        return () if self.missing_reason() else ("test", "train")
 
     @abstractmethod
     def labels(self, split: str) -> npt.NDArray[np.int64]:
@@ -160,7 +160,7 @@ class Domain(ABC):
     def count(self, split: str) -> int:
         return len(self.labels(split))
 
-    def missing(self) -> str | None:
+    def missing_reason(self) -> str | None:
         """Why its data set is not to be had, as a sentence; None where it is here."""
         return None
 
@@ -180,7 +180,7 @@ class Domain(ABC):
     @property
     def can_fetch(self) -> bool:
         """Whether `fetch` could bring the data set."""
-        return bool(self.dataset) and self.missing() is not None
+        return bool(self.dataset) and self.missing_reason() is not None
 
     def fetch(self, watch: Watch | None = None) -> None:
         """Download the data set into `data_root()` by torchvision's own loader.
@@ -196,11 +196,11 @@ class Domain(ABC):
         Raises:
             InvalidInput: the split is not here or holds fewer images.
         """
-        chosen = self.drawn(count, split, seed)
+        chosen = self.sample_indices(count, split, seed)
         batch = [images.to_tensor(images.fit(self.pixels(split, i), self.size, self.channels, "crop")) for i in chosen]
         return torch.cat(batch), torch.from_numpy(self.labels(split)[chosen])
 
-    def drawn(self, count: int, split: str = "test", seed: int = 0) -> npt.NDArray[np.int64]:
+    def sample_indices(self, count: int, split: str = "test", seed: int = 0) -> npt.NDArray[np.int64]:
         """The numbers of images drawn without replacement, in the order of `sample`.
 
         Raises:
@@ -274,7 +274,7 @@ class Domain(ABC):
     def _split_labels(self, split: str) -> npt.NDArray[np.int64]:
         splits = self.splits()
         if split not in splits:
-            missing = None if splits else self.missing()
+            missing = None if splits else self.missing_reason()
             raise InvalidInput(
                 missing or f"{self.title} has no split called {split[:60]!r}; it has {', '.join(splits) or 'none'}."
             )

@@ -47,13 +47,13 @@ class Cifar10(Domain):
         return ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
     def gallery(self) -> tuple[GalleryItem, ...]:
-        if self.missing():
+        if self.missing_reason():
             return (GalleryItem("cat", "cat (a photograph)", 3, credit="skimage"),)
         return one_of_each_class(self)
 
     def gallery_pixels(self, name: str) -> Pixels:
         self.gallery_item(name)
-        return photograph(name) if self.missing() else self.pixels("test", int(name))
+        return photograph(name) if self.missing_reason() else self.pixels("test", int(name))
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
         return self._data(split)[1]
@@ -62,7 +62,7 @@ class Cifar10(Domain):
         pixels: Pixels = self._data(split)[0][index]
         return pixels
 
-    def missing(self) -> str | None:
+    def missing_reason(self) -> str | None:
         if (data_root() / FOLDER / "test_batch").exists():
             found = self._read("test")
             return found if isinstance(found, str) else None

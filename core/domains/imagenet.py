@@ -90,7 +90,7 @@ class ImageNet(Domain):
             raise InvalidInput(f"{split} holds the images 0 to {count - 1} now; there is no {index}.")
         return read_image(folder.labeled[index][0] if split == "test" else folder.unlabeled[index])
 
-    def missing(self) -> str | None:
+    def missing_reason(self) -> str | None:
         if self.splits():
             return None
         return f"No images of yours are here yet; put some into {files.display_path(data_root() / 'imagenet')}, or upload one."

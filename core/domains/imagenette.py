@@ -59,13 +59,13 @@ class Imagenette(Domain):
         )
 
     def gallery(self) -> tuple[GalleryItem, ...]:
-        if self.missing():
+        if self.missing_reason():
             return tuple(GalleryItem(name, f"{name} (none of the ten classes)", None) for name in STAND_INS)
         return one_of_each_class(self)
 
     def gallery_pixels(self, name: str) -> Pixels:
         self.gallery_item(name)
-        return photograph(name) if self.missing() else self.pixels("test", int(name))
+        return photograph(name) if self.missing_reason() else self.pixels("test", int(name))
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
         return read_only(np.asarray([label for _, label in self._data(split)], dtype=np.int64))
@@ -73,7 +73,7 @@ class Imagenette(Domain):
     def pixels(self, split: str, index: int) -> Pixels:
         return read_image(self._data(split)[index][0])
 
-    def missing(self) -> str | None:
+    def missing_reason(self) -> str | None:
         if os.path.isdir(data_root() / FOLDER / "val"):
             found = self._read("test")
             return found if isinstance(found, str) else None

@@ -67,7 +67,7 @@ class Mnist(Domain):
 
     def gallery(self) -> tuple[GalleryItem, ...]:
         items = one_of_each_class(self)
-        if self.missing() is None:
+        if self.missing_reason() is None:
             return items
         return tuple(
             GalleryItem(i.name, f"{i.title} (stand-in)", i.label, credit="scikit-learn's digits") for i in items
@@ -87,7 +87,7 @@ class Mnist(Domain):
         pixels: Pixels = self._data(split)[0][index]
         return pixels
 
-    def missing(self) -> str | None:
+    def missing_reason(self) -> str | None:
         if self._here():
             found = self._read("test")
             return found if isinstance(found, str) else None
@@ -108,7 +108,7 @@ class Mnist(Domain):
         return (data_root() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").exists()
 
     def _data(self, split: str) -> stored.Arrays:
-        return fallback_digits(split == "train") if self.missing() else stored.checked(self._read(split))
+        return fallback_digits(split == "train") if self.missing_reason() else stored.checked(self._read(split))
 
     def _read(self, split: str) -> stored.Arrays | str:
         root = data_root()

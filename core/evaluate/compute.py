@@ -75,7 +75,7 @@ def sample_indices(plan: Plan, split: str | None = None, count: int | None = Non
         InvalidInput: the data set is not here, or holds fewer images.
     """
     domain = domains.get(plan.domain)
-    return domain.drawn(count or plan.n_images, split or plan.split, plan.seed)
+    return domain.sample_indices(count or plan.n_images, split or plan.split, plan.seed)
 
 
 def fingerprint(classifier: Classifier) -> Floats:

@@ -124,7 +124,7 @@ class RunStore(RunReader):
         """
         domain = domains.get(self.plan.domain)
         if self.plan.split not in domain.splits():
-            raise InvalidInput(domain.missing() or f"{domain.title} has no images in {self.plan.split!r} here.")
+            raise InvalidInput(domain.missing_reason() or f"{domain.title} has no images in {self.plan.split!r} here.")
         labels = domain.labels(self.plan.split)
         if int(self.indices.max()) >= len(labels) or not np.array_equal(labels[self.indices], self.labels):
             raise InvalidInput(

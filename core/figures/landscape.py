@@ -9,10 +9,10 @@ import numpy.typing as npt
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from core.analysis.landscape import Regions
 from core.explain.landscape import Grid
 from core.figures.colormaps import CLASSES
 from core.figures.colors import BLUE, INK, VERMILION
-from core.recipe.surroundings import Regions
 
 Values = npt.NDArray[np.float32]
 Spectrum = tuple[str, Values, Values, str]  # its name, frequencies, powers and color

@@ -15,8 +15,7 @@ from core.attacks.deepfool import DeepFool
 from core.attacks.jsma import JSMA
 from core.attacks.worst_case import WorstCase
 from core.defenses import Bilateral, Chain, Defense, LearnedDefense
-from core.recipe.comparison import with_budget
-from core.recipe.recipe import Attacker, Recipe
+from core.recipe.recipe import Attacker, Recipe, with_budget
 from core.systems import System
 
 ASK = 45.0  # seconds; longer work does not begin without a question

@@ -110,6 +110,26 @@ class JsonSpec(Plain):
         return cls(**json_fields(text, cls.what, ("domain", "seed")))
 
 
+def with_budget(comparison: ComparisonSpec, name: str, eps: float | None = None) -> Method:
+    """That attack with the comparison's budget, where it has one: eps, gradient steps or queries.
+
+    Args:
+        eps: the budget where the comparison names none.
+    """
+    known = {parameter.name: parameter for parameter in attacks.get(name).parameters()}
+    given: dict[str, Any] = {}
+    for word, value in (
+        ("eps", comparison.eps if eps is None else eps),
+        ("steps", comparison.steps),
+        ("queries", comparison.steps),
+    ):
+        parameter = known.get(word)
+        if value is not None and parameter is not None and parameter.default is not None:
+            low, high = parameter.low or 0, parameter.high or value
+            given[word] = type(parameter.default)(min(max(value, low), high))
+    return Method(name=name, params=given)
+
+
 class Recipe(JsonSpec):
     """One experiment on one image; JSON in and out, and small enough for a link.
 

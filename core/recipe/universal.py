@@ -54,7 +54,7 @@ def universal_training_batch(
     if splits:
         split = "train" if "train" in splits else splits[0]
         count = min(UNIVERSAL_IMAGES, domain.count(split))
-        images, labels = load_images(domain, split, domain.drawn(count, split, seed).tolist(), classifier)
+        images, labels = load_images(domain, split, domain.sample_indices(count, split, seed).tolist(), classifier)
     else:
         items = [item for item in domain.gallery() if item.label is not None]
         fitted = [

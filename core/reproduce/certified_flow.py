@@ -43,8 +43,8 @@ class CertFigure6(PaperTable):
 
     def measure(self, settings: Settings, on_progress: OnProgress | None = None) -> MeasuredTable | None:
         domain = domains.get("mnist")
-        if domain.missing():
-            raise InvalidInput(domain.missing() or "")
+        if domain.missing_reason():
+            raise InvalidInput(domain.missing_reason() or "")
         n = self.n_images if settings.n_images is None else settings.n_images
         images, labels = domain.sample(n, seed=settings.seed)
         targets = random_targets(labels, settings.seed)

@@ -64,7 +64,7 @@ class CountTable(PaperTable):
 
     def measure(self, settings: Settings, on_progress: OnProgress | None = None) -> MeasuredTable | None:
         domain = domains.get(self.domain)
-        missing = domain.missing()
+        missing = domain.missing_reason()
         if missing:
             raise InvalidInput(missing)
         n_images, seed = self.n_images if settings.n_images is None else settings.n_images, settings.seed

@@ -142,7 +142,7 @@ class Guarded(Wrapper):
         if torch.is_grad_enabled() and images.requires_grad:
             defended = self.defense.bpda_forward(images, backward, streams)
         else:
-            defended = self.defense.drawn_each(images, streams)
+            defended = self.defense.sample_each(images, streams)
         return (classifier or self.classifier)(defended)  # type: ignore[no-any-return]
 
 

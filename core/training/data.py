@@ -37,9 +37,9 @@ class Dataset:
     slow: bool = False
     shipped: int = 0
 
-    def missing(self) -> str | None:
+    def missing_reason(self) -> str | None:
         """Why it is not to be had, as a sentence; None where it is here."""
-        return None if self.shipped else domains.get(self.domain).missing()
+        return None if self.shipped else domains.get(self.domain).missing_reason()
 
     def count(self) -> int:
         """The number of training images.
@@ -59,7 +59,7 @@ def _photographs(train: bool) -> Data:
 
 def _of_domain(name: str, train: bool) -> Data:
     domain = domains.get(name)
-    if missing := domain.missing():
+    if missing := domain.missing_reason():
         raise InvalidInput(missing)  # also where stand-ins would do for looking: the card names the data set
     split = "train" if train else "test"
     labels = domain.labels(split)

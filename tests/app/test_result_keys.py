@@ -18,6 +18,12 @@ import torch
 from app.state import result_keys, results
 from app.state.result_keys import Kind, ResultKey
 from core import Recipe
+from core.analysis.class_maps import explain
+from core.analysis.comparison import compare_attacks, transfer
+from core.analysis.defense_grid import defense_grid
+from core.analysis.feature_noise import feature_noise
+from core.analysis.landscape import decision_regions, loss_surface
+from core.analysis.patch_location import location_map
 from core.attacks import FGSM
 from core.certify.smoothing import Smoothing
 from core.detectors import FeatureSqueezing
@@ -26,11 +32,8 @@ from core.evaluate.detector_benchmark import benchmark_detector
 from core.evaluate.eps_curves import accuracy_by_eps
 from core.evaluate.transfer import transfer_accuracy
 from core.explain import layers
-from core.recipe import Method, compare_attacks, craft, evaluate_defenses, explain, load_example, place_map, transfer
-from core.recipe.defense_grid import defense_grid
-from core.recipe.noise import feature_noise
+from core.recipe import Method, craft, evaluate_defenses, load_example
 from core.recipe.running import sweep
-from core.recipe.surroundings import decision_regions, loss_surface
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = ROOT / "app" / "result_keys.py"
@@ -146,7 +149,7 @@ def computed() -> dict[Kind, Any]:
         Kind.EPS_CURVES: accuracy_by_eps([FGSM()], {"one": classifier}, images, labels),
         Kind.CERTIFIED_IMAGE: certify_image(Smoothing(samples=50), classifier, example.images, example.label),
         Kind.CERTIFIED_SET: certify_set(Smoothing(samples=50), classifier, images, labels),
-        Kind.LOCATIONS: place_map(recipe, example, attacked.target, 2),
+        Kind.LOCATIONS: location_map(recipe, example, attacked.target, 2),
         Kind.CLEAN_SCORES: detector.score(images).numpy(),
         Kind.DETECTOR_BENCHMARK: benchmark_detector(detector, recipe.build_attack(), images, labels, threshold=1.0),
         Kind.LOSS_SURFACE: loss_surface(recipe, example, 0.1),

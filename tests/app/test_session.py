@@ -16,10 +16,10 @@ from app.runtime import jobs
 from app.runtime.device_lock import EVALUATION
 from app.state import model_cache, result_keys, results
 from core import Recipe, domains, run
+from core.analysis.feature_noise import LayerMaps
 from core.domains.imagenet import ImageNet
 from core.inputs import InvalidInput
 from core.recipe import Method, load_example
-from core.recipe.noise import LayerMaps
 from tests.pages.visits import settled, verdict, visit
 
 Watch = Callable[[int, int], bool | None]

@@ -36,14 +36,14 @@ DESKTOP, TALL, PHONE = {"width": 1400, "height": 1000}, {"width": 1400, "height"
 
 # When the page last asked its server for something, and when it last heard from it; and all that it asked.
 HEARD = """
-window.said = [];
+window.predictions = [];
 window.WebSocket = class extends WebSocket {
     constructor(...rest) {
         super(...rest);
         window.socket = this;
         this.addEventListener("message", () => { window.heard = performance.now(); });
     }
-    send(data) { window.asked = performance.now(); window.said.push(data.slice()); super.send(data); }
+    send(data) { window.asked = performance.now(); window.predictions.push(data.slice()); super.send(data); }
 };
 """
 

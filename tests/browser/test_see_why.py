@@ -72,7 +72,7 @@ def test_a_slow_method_is_stopped_and_begun_again(server: str, browse: Open) -> 
     finished(page)
     assert verdict(page) == "The computation of class maps was stopped."
     # Once more what the progress bar asked for, as if it were late: it has no place any more, and no answer is due.
-    for asked in page.evaluate("window.said.map(data => Array.from(data))"):
+    for asked in page.evaluate("window.predictions.map(data => Array.from(data))"):
         message = BackMsg.FromString(bytes(asked))
         if message.rerun_script.fragment_id:
             page.evaluate("data => { window.socket.send(new Uint8Array(data)); window.asked = 0; }", asked)

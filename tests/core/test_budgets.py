@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from core import InvalidInput, Recipe, attacks, domains, images
+from core.analysis.comparison import compare_attacks
 from core.evaluate.plan import Plan
-from core.recipe import ComparisonSpec, Method, compare_attacks, craft, load_example
+from core.recipe import ComparisonSpec, Method, craft, load_example
 from core.recipe.recipe import build_attack, describe_attack
 
 BOUNDED = ("pgd", "bim", "mifgsm", "fgsm", "apgd_ce", "apgd_t", "square", "worst_case", "uniform_noise")

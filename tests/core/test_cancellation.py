@@ -124,9 +124,9 @@ class Slow(Defense):
     title: ClassVar[str] = "Slow"
 
     def apply(self, images: Tensor) -> Tensor:
-        return self.drawn(images, None)
+        return self.sample(images, None)
 
-    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+    def sample(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         for _ in range(5):
             check()
         return images * 1.0

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from core import InvalidInput, Recipe, attacks, domains, images
-from core.recipe import ComparisonSpec, Method, compare_attacks, craft, load_example, transfer
-from core.recipe.comparison import with_budget
+from core.analysis.comparison import compare_attacks, transfer
+from core.recipe import ComparisonSpec, Method, craft, load_example
+from core.recipe.recipe import with_budget
 
 
 def test_each_attack_gets_the_budget_that_it_can_have() -> None:
@@ -50,12 +51,12 @@ def test_transfer_asks_every_classifier_of_every_image() -> None:
         )
 
     found = transfer(recipe, {name: scene(name) for name in ("a", "b")})
-    assert found.names == ("a", "b") and [len(row) for row in found.said] == [2, 2]
+    assert found.names == ("a", "b") and [len(row) for row in found.predictions] == [2, 2]
     made = craft(recipe, scene("b")())
     with torch.no_grad():
         logits = domain.classifier("a", "cpu")(images.to_tensor(made.adversarial))
-    assert found.said[1][0].label == int(logits.argmax())
-    assert found.said[1][0].confidence == pytest.approx(float(logits.softmax(1).max()))
+    assert found.predictions[1][0].label == int(logits.argmax())
+    assert found.predictions[1][0].confidence == pytest.approx(float(logits.softmax(1).max()))
 
 
 def test_nonsense_is_refused() -> None:

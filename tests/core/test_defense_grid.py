@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from core import Recipe, domains, run
+from core.analysis.defense_grid import defense_grid
 from core.domains.image_ref import ImageRef
 from core.figures.defense_grid import defense_grid_figure
 from core.figures.rendering import render
 from core.recipe import Method
-from core.recipe.defense_grid import defense_grid
 
 RECIPE = Recipe(
     domain="mnist",

@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from core import Guarded, Recipe, attacks, domains, run
+from core.analysis.feature_noise import feature_noise
+from core.analysis.landscape import decision_regions, loss_surface
 from core.attacks import PGD, Attack
 from core.defenses import Bilateral, Chain, Defense, Median
 from core.detectors import ConvolutionalMasks, Detector, FeatureSqueezing
@@ -28,8 +30,6 @@ from core.evaluate.tasks import judged_defenses, tasks
 from core.explain import layers
 from core.explain.cams import METHODS, class_maps
 from core.recipe import Method, craft, load_example
-from core.recipe.noise import feature_noise
-from core.recipe.surroundings import decision_regions, loss_surface
 from tests.core.attacks.networks import curved, random_images
 from tests.core.attacks.test_contract import ATTACKS, SHORT, predicted
 from tests.core.defenses.test_contract import ALL, SMOOTH, named

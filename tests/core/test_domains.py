@@ -46,7 +46,7 @@ def test_samples_repeat_by_seed_and_refuse_too_many() -> None:
 
 
 def test_what_is_missing_is_said_in_a_sentence() -> None:
-    assert "download" in str(domains.get("cifar10").missing())
+    assert "download" in str(domains.get("cifar10").missing_reason())
     with pytest.raises(InvalidInput, match="CIFAR-10 is not on this machine"):
         domains.get("cifar10").sample(3)
     with pytest.raises(InvalidInput, match="photos"):
@@ -60,7 +60,7 @@ def test_a_download_without_a_network_fails_in_a_sentence() -> None:
 
 def test_scikit_learns_digits_stand_in_for_mnist_and_say_so() -> None:
     domain = domains.get("mnist")
-    assert "stand in" in str(domain.missing())
+    assert "stand in" in str(domain.missing_reason())
     assert all("stand-in" in item.title for item in domain.gallery())
     images, labels = domain.sample(50)
     assert images.shape == (50, 1, 28, 28)
@@ -75,7 +75,7 @@ def test_scikit_learns_digits_stand_in_for_mnist_and_say_so() -> None:
 )
 def test_data_sets_through_torchvisions_loaders(data: Path, name: str, count: int, shape: tuple[int, ...]) -> None:
     domain = domains.get(name)
-    assert domain.missing() is None
+    assert domain.missing_reason() is None
     assert domain.count("test") >= count
     images, labels = domain.sample(8, seed=5)
     assert images.shape == (8, *shape)
@@ -184,7 +184,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", ["cifar10", "mnist", "imagenette"])
 def test_a_damaged_data_set_is_as_good_as_none_and_says_so(broken: Path, name: str) -> None:
     domain = domains.get(name)
-    sentence = str(domain.missing())
+    sentence = str(domain.missing_reason())
     assert f"The files of {domain.title} in {broken}" in sentence and "download it again" in sentence
     assert domain.can_fetch and domain.gallery()
     for item in domain.gallery():
@@ -197,4 +197,4 @@ def test_a_damaged_data_set_is_as_good_as_none_and_says_so(broken: Path, name: s
 def test_a_data_set_that_is_a_pipe_is_not_waited_for(broken: Path) -> None:
     (broken / "cifar-10-batches-py" / "test_batch").unlink()
     os.mkfifo(broken / "cifar-10-batches-py" / "test_batch")
-    assert "is no file that can be read" in str(domains.get("cifar10").missing())
+    assert "is no file that can be read" in str(domains.get("cifar10").missing_reason())

@@ -12,20 +12,11 @@ import pytest
 import torch
 
 from core import Classifier, InvalidInput, Outcome, Recipe, domains, images, run
+from core.analysis.class_maps import explain
+from core.analysis.comparison import transfer
 from core.diagnostics import GradientStats
 from core.explain.layers import layers
-from core.recipe import (
-    ImageRef,
-    Method,
-    Progress,
-    craft,
-    evaluate_defenses,
-    explain,
-    load_example,
-    make_outcome,
-    sweep,
-    transfer,
-)
+from core.recipe import ImageRef, Method, Progress, craft, evaluate_defenses, load_example, make_outcome, sweep
 
 QUICK = {
     "attack": {"name": "pgd", "params": {"eps": "8/255", "steps": 3}},
@@ -208,7 +199,7 @@ def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
     }
     assert len({scene.label for scene in scenes.values()}) > 1
     found = transfer(recipe, {name: partial(scenes.get, name) for name in scenes})  # type: ignore[arg-type]
-    assert found.label is None and len(found.said) == 3
+    assert found.label is None and len(found.predictions) == 3
 
 
 def test_a_target_that_is_the_images_own_class_is_refused() -> None:

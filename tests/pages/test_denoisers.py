@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from core import defenses, domains, images
+from core.analysis.denoising import denoise, kernel_maps
 from core.models.artifacts import save
 from core.models.denoisers import DUNet, KernelPredictionNet
 from core.recipe import Method, Recipe, craft, load_example
-from core.recipe.denoising import denoise, kernel_maps
 from tests.pages.visits import settled, tiles, verdict, visit
 
 ATTACK = Method(name="fgsm", params={"eps": 0.2})

@@ -10,10 +10,10 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from core import images
+from core.analysis.feature_noise import SHUFFLED, feature_noise
 from core.explain.layers import by_depth, feature_maps, layers
 from core.explain.noise import channel_noise
 from core.recipe import Method, Recipe, craft, load_example
-from core.recipe.noise import SHUFFLED, feature_noise
 from tests.pages.visits import settled, tiles, verdict, visit
 
 RECIPE = Recipe(

@@ -10,10 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import images
+from core.analysis.landscape import STEPS, decision_regions, loss_surface
 from core.explain.landscape import high_share, spectrum
 from core.figures.landscape import region_classes
 from core.recipe import Method, Recipe, craft, load_example
-from core.recipe.surroundings import STEPS, decision_regions, loss_surface
 from tests.pages.visits import settled, tiles, verdict, visit
 
 RECIPE = Recipe(domain="mnist", attack=Method(name="pgd", params={"eps": "64/255"}))

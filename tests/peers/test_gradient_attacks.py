@@ -92,7 +92,7 @@ def agree(
 @pytest.mark.parametrize("peer", PEERS)
 def test_agrees_on_cifar10(attack: str, peer: AttackOutcome, data: Path) -> None:
     domain = domains.get("cifar10")
-    missing = domain.missing()
+    missing = domain.missing_reason()
     if missing:
         pytest.skip(missing)
     images, labels = domain.sample(64)

@@ -38,7 +38,7 @@ def digits(data: Path) -> tuple[Classifier, Tensor, Tensor]:
 def recognized(name: str, classifier: str, count: int) -> tuple[Classifier, Tensor, Tensor]:
     """A classifier and images that it gets right; an attack on the others proves nothing."""
     domain = domains.get(name)
-    missing = domain.missing()
+    missing = domain.missing_reason()
     if missing:
         pytest.skip(missing)
     images, labels = domain.sample(count)

@@ -21,7 +21,7 @@ def test_robust_accuracy_is_the_authors(which: str, data: Path) -> None:
     from pyautoattack import AutoAttack
 
     domain = domains.get("cifar10")
-    missing = domain.missing()
+    missing = domain.missing_reason()
     if missing:
         pytest.skip(missing)
     x, y = domain.sample(COUNT)

@@ -7,8 +7,8 @@ import pytest
 
 from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_transfer
 from core import attacks
-from core.recipe import AttackOutcome, Comparison, TransferMatrix
-from core.recipe.comparison import ComparisonRow
+from core.analysis.comparison import Comparison, ComparisonRow, TransferMatrix
+from core.recipe import AttackOutcome
 from tests.app.verdicts.made import CLASSES, CLEAN, attacked, prediction_of
 
 FAR = np.full((8, 8, 3), 20, np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.verdicts.denoisers import denoiser_verdict
-from core.recipe.denoising import DenoisedImage, Denoising
+from core.analysis.denoising import DenoisedImage, Denoising
 from tests.app.verdicts.made import CLASSES, CLEAN, prediction_of
 
 NOTHING = np.zeros((8, 8, 3), np.float32)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from app.verdicts.gradcam import ADVICE, cam_verdict, map_words, shift_table
+from core.analysis.class_maps import ClassMap
 from core.explain.cam_similarity import compare_maps
-from core.recipe import ClassMap
 from tests.app.verdicts.made import CLASSES, CLEAN, MOVED, prediction_of
 
 EMPTY = np.zeros((10, 10), np.float32)

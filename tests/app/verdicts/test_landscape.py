@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from app.verdicts.landscape import regions_verdict, spectrum_verdict, surface_verdict
+from core.analysis.landscape import Regions
 from core.explain.landscape import Grid, Plane
 from core.recipe import AttackOutcome
-from core.recipe.surroundings import Regions
 from tests.app.verdicts.made import CLASSES, CLEAN, attacked, prediction_of
 
 STEPS = np.array([-8, -4, 0, 4, 8], np.float32) / 255

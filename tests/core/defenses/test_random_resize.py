@@ -20,7 +20,7 @@ def test_nothing_is_shrunk_where_the_smallest_share_is_all() -> None:
 def test_what_is_left_is_pytorchs_bilinear_image_on_black() -> None:
     x = torch.rand(1, 3, 40, 30)
     for number in range(10):
-        laid = RandomResizePad(min_scale=0.5).drawn(x, seeded(number))
+        laid = RandomResizePad(min_scale=0.5).sample(x, seeded(number))
         rows, columns = (laid[0].amax(0).amax(1 - axis).nonzero()[:, 0] for axis in (0, 1))
         top, left = int(rows.min()), int(columns.min())
         size = (int(rows.max()) - top + 1, int(columns.max()) - left + 1)
@@ -34,10 +34,10 @@ def test_what_is_left_is_pytorchs_bilinear_image_on_black() -> None:
 def test_every_image_of_a_batch_gets_its_own_draw_and_every_seed_another() -> None:
     x = torch.ones(8, 1, 32, 32)
     defense = RandomResizePad()
-    sums = defense.drawn(x, seeded(0)).sum((1, 2, 3))
+    sums = defense.sample(x, seeded(0)).sum((1, 2, 3))
     assert len(set(sums.tolist())) > 4
-    assert torch.equal(defense.drawn(x, seeded(3)), defense.drawn(x, seeded(3)))
-    assert not torch.equal(defense.drawn(x, seeded(3)), defense.drawn(x, seeded(4)))
+    assert torch.equal(defense.sample(x, seeded(3)), defense.sample(x, seeded(3)))
+    assert not torch.equal(defense.sample(x, seeded(3)), defense.sample(x, seeded(4)))
     assert torch.equal(defense(x), defense(x)) and not torch.equal(defense(x), RandomResizePad(seed=1)(x))
 
 
@@ -46,7 +46,7 @@ def test_a_chain_is_random_when_a_part_is() -> None:
     chain = Chain(members=(Median(), RandomResizePad()))
     assert chain.is_randomized() and not Chain(members=(Median(),)).is_randomized()
     x = torch.rand(2, 3, 16, 16)
-    assert torch.equal(chain.drawn(x, seeded(2)), RandomResizePad().drawn(Median()(x), seeded(2)))
+    assert torch.equal(chain.sample(x, seeded(2)), RandomResizePad().sample(Median()(x), seeded(2)))
 
 
 def test_the_gradient_flows() -> None:

@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from core import InvalidInput, domains, images
+from core.analysis.landscape import STEPS, decision_regions, loss_surface
 from core.explain.landscape import directions, high_share, plane, radial, spectrum, steps_around, surface
 from core.recipe import Method, Recipe, craft, load_example
-from core.recipe.surroundings import STEPS, decision_regions, loss_surface
 
 RECIPE = Recipe(domain="mnist", attack=Method(name="pgd", params={"eps": "76/255"}))
 

@@ -10,11 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from core import domains, images
+from core.analysis.feature_noise import SHUFFLED, feature_noise, shuffled
 from core.defenses import JPEG, Median
 from core.explain.layers import by_depth, feature_maps, layers
 from core.explain.noise import channel_noise, noise_by_depth, relative_noise
 from core.recipe import Method, Recipe, craft, load_example
-from core.recipe.noise import SHUFFLED, feature_noise, shuffled
 
 
 def test_feature_maps_are_what_the_network_computes() -> None:

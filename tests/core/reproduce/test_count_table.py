@@ -99,7 +99,7 @@ def test_from_the_command_line(
 
 
 def test_without_the_data_there_is_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    if domains.get("imagenette").missing() is None:
+    if domains.get("imagenette").missing_reason() is None:
         pytest.skip("Imagenette is here")
     assert main(["evaluate", "lgs-table-1", "--out", str(tmp_path)]) == 2
     assert "Imagenette" in capsys.readouterr().err

@@ -199,7 +199,7 @@ def test_the_average_is_the_mean_over_draws_of_each_image() -> None:
     def mean(x: Tensor, who: str) -> Tensor:
         keys = image_keys(images)
         draws = [RandomStreams.keyed(keys, who, 7, number) for number in range(5)]
-        return torch.stack([classifier(defense.drawn_each(x, streams)) for streams in draws]).mean(0)
+        return torch.stack([classifier(defense.sample_each(x, streams)) for streams in draws]).mean(0)
 
     logits, gradient = slope(guarded, images)
     leaf = images.clone().requires_grad_()
@@ -249,9 +249,9 @@ class Shaken(Defense):
     title: ClassVar[str] = "Shaken"
 
     def apply(self, images: Tensor) -> Tensor:
-        return self.drawn(images, torch.Generator().manual_seed(0))
+        return self.sample(images, torch.Generator().manual_seed(0))
 
-    def drawn(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+    def sample(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         noise = torch.rand(images.shape, generator=generator or torch.Generator().manual_seed(0), dtype=images.dtype)
         return (images + 0.3 * (noise - 0.5)).clamp(0, 1)
 

@@ -77,7 +77,7 @@ def test_a_denoisers_defense_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if dataset.shipped])
 def test_what_ships_is_never_missing_and_has_as_many_images_as_it_says(name: str) -> None:
     dataset = DATASETS[name]
-    assert dataset.missing() is None and dataset.count() == len(dataset.load(True)[1])
+    assert dataset.missing_reason() is None and dataset.count() == len(dataset.load(True)[1])
 
 
 def test_curves_are_lines_against_the_epoch(root: Path) -> None:

@@ -38,7 +38,7 @@ class PatchedImage:
     reached: bool  # the classifier names the patch's target
 
 
-def sticker(outcome: Outcome) -> PrintedPatch | None:
+def extract_patch(outcome: Outcome) -> PrintedPatch | None:
     """The patch of a universal attack, to keep; None of another attack."""
     attack, attacked = outcome.recipe.build_attack(), outcome.attacked
     if not isinstance(attack, UniversalPatch) or attacked.patch is None or attacked.target is None:
@@ -50,7 +50,7 @@ def sticker(outcome: Outcome) -> PrintedPatch | None:
     )
 
 
-def stick_on(
+def apply_patch(
     kept: PrintedPatch,
     scene: Example,
     *,

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from core import InvalidInput, Recipe, images
-from core.recipe import ImageRef, Method, Outcome, PrintedPatch, load_example, run, stick_on, sticker
+from core.analysis.patch_transfer import PrintedPatch, apply_patch, extract_patch
+from core.recipe import ImageRef, Method, Outcome, load_example, run
 
 
 @cache
@@ -20,7 +21,7 @@ def trained(shape: str = "square") -> Outcome:
 
 
 def printed_patch(shape: str = "square") -> PrintedPatch:
-    found = sticker(trained(shape))
+    found = extract_patch(trained(shape))
     assert found is not None
     return found
 
@@ -35,7 +36,7 @@ def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
     patch, on = printed_patch(), scene()
     side = patch.patch.shape[0]
     for row, column in ((0.0, 0.0), (0.5, 0.25), (1.0, 1.0)):
-        stuck = stick_on(patch, on, row=row, column=column)
+        stuck = apply_patch(patch, on, row=row, column=column)
         top, left = (round(share * (28 - side)) for share in (row, column))
         wanted = on.clean.copy()
         wanted[top : top + side, left : left + side] = patch.patch
@@ -51,11 +52,11 @@ def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
 def test_a_half_turn_turns_it_and_its_size_is_a_share_of_the_side() -> None:
     patch, on = printed_patch(), scene()
     side = patch.patch.shape[0]
-    stuck = stick_on(patch, on, row=0, column=0, angle=180)
+    stuck = apply_patch(patch, on, row=0, column=0, angle=180)
     assert np.array_equal(stuck.image[:side, :side], patch.patch[::-1, ::-1])
-    large = stick_on(patch, on, row=0, column=0, size=0.8)
+    large = apply_patch(patch, on, row=0, column=0, size=0.8)
     assert large.covered == pytest.approx(0.64, abs=0.05)
-    disc = stick_on(printed_patch("disc"), on, size=0.8)
+    disc = apply_patch(printed_patch("disc"), on, size=0.8)
     assert disc.covered == pytest.approx(0.64 * 3.14 / 4, abs=0.05)
 
 
@@ -64,11 +65,11 @@ def test_a_trained_patch_reaches_its_target_on_an_image_that_it_never_saw() -> N
     domain_scene = scene()
     other = 255 - domain_scene.clean  # a negative: nothing of the gallery looks like it
     on = replace(domain_scene, clean=other)
-    assert any(stick_on(patch, on, row=row, column=column).reached for row in (0, 0.5, 1) for column in (0, 0.5, 1))
+    assert any(apply_patch(patch, on, row=row, column=column).reached for row in (0, 0.5, 1) for column in (0, 0.5, 1))
 
 
 def test_another_attack_leaves_nothing_to_keep() -> None:
-    assert sticker(run(Recipe(domain="mnist", attack=Method(name="fgsm")), device="cpu")) is None
+    assert extract_patch(run(Recipe(domain="mnist", attack=Method(name="fgsm")), device="cpu")) is None
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,6 @@ def test_another_attack_leaves_nothing_to_keep() -> None:
 )
 def test_nonsense_is_refused(how: dict[str, float], sentence: str) -> None:
     with pytest.raises(InvalidInput, match=sentence):
-        stick_on(printed_patch(), scene(), **how)
+        apply_patch(printed_patch(), scene(), **how)
     with pytest.raises(InvalidInput, match="The patch is grey and the image in color"):
-        stick_on(printed_patch(), load_example(Recipe(), device="cpu"))
+        apply_patch(printed_patch(), load_example(Recipe(), device="cpu"))

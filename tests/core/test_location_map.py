@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from core import InvalidInput, Recipe
+from core.analysis.patch_location import location_map
 from core.attacks import Goal
-from core.recipe import Method, load_example, place_map
+from core.recipe import Method, load_example
 
 
 def test_each_cell_is_the_attack_at_that_place() -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="lavan", params={"steps": 30, "area": 0.15}))
     scene = load_example(recipe, device="cpu")
     target = (scene.label + 3) % 10
-    found = place_map(recipe, scene, target, 3)
+    found = location_map(recipe, scene, target, 3)
     assert found.rows == found.columns == (0.0, 0.5, 1.0)
     across, down = found.confidence[0][1], found.confidence[1][0]
     assert max(map(max, found.confidence)) > 0.5 and not 0.5 < across / down < 2, "rows and columns would be told apart"
@@ -31,8 +32,8 @@ def test_nonsense_is_refused() -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="lavan"))
     scene = load_example(recipe, device="cpu")
     with pytest.raises(InvalidInput, match="own class"):
-        place_map(recipe, scene, scene.label)
+        location_map(recipe, scene, scene.label)
     with pytest.raises(InvalidInput, match="grid is 1"):
-        place_map(recipe, scene, (scene.label + 1) % 10, 1)
+        location_map(recipe, scene, (scene.label + 1) % 10, 1)
     with pytest.raises(InvalidInput, match="for LaVAN"):
-        place_map(recipe.replace(attack={"name": "fgsm"}), scene, (scene.label + 1) % 10)
+        location_map(recipe.replace(attack={"name": "fgsm"}), scene, (scene.label + 1) % 10)

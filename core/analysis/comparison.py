@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -12,10 +11,9 @@ from core import attacks, domains, images
 from core.diagnostics import AttackSummary, Diagnostic, run_diagnostics
 from core.models.classifier import Classifier
 from core.progress import OnProgress
-from core.recipe.columns import Method
 from core.recipe.example import Example, Pixels, predict
 from core.recipe.outcome import AttackOutcome, Outcome, Prediction
-from core.recipe.recipe import ComparisonSpec, Recipe
+from core.recipe.recipe import Recipe, with_budget
 from core.recipe.running import craft
 
 
@@ -65,26 +63,6 @@ def diagnose(outcome: Outcome) -> tuple[Diagnostic, ...]:
     return tuple(flags.values())
 
 
-def with_budget(comparison: ComparisonSpec, name: str, eps: float | None = None) -> Method:
-    """That attack with the comparison's budget, where it has one: eps, gradient steps or queries.
-
-    Args:
-        eps: the budget where the comparison names none.
-    """
-    known = {parameter.name: parameter for parameter in attacks.get(name).parameters()}
-    given: dict[str, Any] = {}
-    for word, value in (
-        ("eps", comparison.eps if eps is None else eps),
-        ("steps", comparison.steps),
-        ("queries", comparison.steps),
-    ):
-        parameter = known.get(word)
-        if value is not None and parameter is not None and parameter.default is not None:
-            low, high = parameter.low or 0, parameter.high or value
-            given[word] = type(parameter.default)(min(max(value, low), high))
-    return Method(name=name, params=given)
-
-
 def compare_attacks(recipe: Recipe, scene: Example, *, on_progress: OnProgress | None = None) -> Comparison:
     """Every attack of the recipe's comparison on the scene, through the column that the attacker knows; stopped, those that are done."""
     entries: list[ComparisonRow] = []
@@ -108,7 +86,7 @@ class TransferMatrix:
 
     names: tuple[str, ...]
     label: int | None
-    said: tuple[tuple[Prediction, ...], ...]
+    predictions: tuple[tuple[Prediction, ...], ...]
 
 
 def transfer(

@@ -31,7 +31,7 @@ class LocationMap:
     confidence: tuple[tuple[float, ...], ...]
 
 
-def place_map(
+def location_map(
     recipe: Recipe, scene: Example, target: int, grid: int = 5, *, on_progress: OnProgress | None = None
 ) -> LocationMap:
     """The recipe's LaVAN toward `target`, at grid×grid places at once.

@@ -20,7 +20,7 @@ from core.recipe.outcome import AttackOutcome, Prediction
 from core.recipe.recipe import Recipe
 
 Pixels = npt.NDArray[np.uint8]
-About = str  # 'predicted', 'true', 'target', or a class by name or number
+TargetClass = str  # 'predicted', 'true', 'target', or a class by name or number
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def explain(
     *,
     method: str,
     layer: Layer,
-    about: About = "predicted",
+    about: TargetClass = "predicted",
     on_progress: OnProgress | None = None,
 ) -> tuple[ClassMap, ...] | None:
     """Where the classifier looks in each image; None where `on_progress` stopped it.
@@ -139,7 +139,7 @@ def _usual_layer(classifier: Classifier) -> Layer:
     return next((one for one in found if one.name == classifier.cam_layer), found[-1])
 
 
-def _class(about: About, recipe: Recipe, scene: Example, attacked: AttackOutcome, prediction: Prediction) -> int:
+def _class(about: TargetClass, recipe: Recipe, scene: Example, attacked: AttackOutcome, prediction: Prediction) -> int:
     if about == "predicted":
         return prediction.label
     if about == "true":

@@ -62,7 +62,7 @@ def decision_regions(
         InvalidInput: the attack changed nothing.
     """
     adversarial = images.to_tensor(attacked.adversarial)
-    third, title = _third(recipe, scene, attacked)
+    third, title = _anchor_image(recipe, scene, attacked)
     found = plane(scene.images, adversarial, third)
     across = steps_around(tuple(place[0] for place in found.places), STEPS)
     down = steps_around(tuple(place[1] for place in found.places), STEPS)
@@ -79,7 +79,7 @@ def decision_regions(
     return None if grid is None else Regions(grid, found, images.to_pixels(third)[0], title)
 
 
-def _third(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
+def _anchor_image(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
     """An image of the target, or of the class that the attacked image is taken for."""
     domain, classifier = domains.get(recipe.domain), scene.classifier
     wanted = attacked.target if attacked.target is not None else attacked.prediction.label
