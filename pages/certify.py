@@ -90,14 +90,14 @@ if choice is None:
 assert choice is not None
 recipe = session.recipe()
 session.sync_query_params()
-scene, certificate = example, choice.certificate
+current, certificate = example, choice.certificate
 key = result_keys.certified_image(recipe, choice.method)
 with right:
     result = progress.run_cached(
         key,
         certificate.title,
         lambda watch: certify_image(
-            certificate, scene.classifier, scene.images, scene.label, seed=recipe.seed, on_progress=watch
+            certificate, current.classifier, current.images, current.label, seed=recipe.seed, on_progress=watch
         ),
         seconds=cost.query_seconds(recipe.domain, choice.samples),
     )
@@ -106,20 +106,25 @@ with right:
         st.caption(MARGINS + (f" {PROGRAM}" if "paper bound" in result.bounds else ""))
     if result is not None and result.flow is not None:
         st.markdown(f"**The attack's flow at {budget(result.flow_budget, choice.unit)}**")
-        flow_plot(scene.clean, result.flow, key="certify_flow")
+        flow_plot(current.clean, result.flow, key="certify_flow")
 with head:
     if result is None:
         theme.verdict(progress.status_text(key, "The certificate is being worked out.", "The certificate"))
     else:
         theme.verdict(
             certify_verdict(
-                result, bool(choice.samples), scene.classifier.classes, scene.label, scene.label_known, choice.unit
+                result,
+                bool(choice.samples),
+                current.classifier.classes,
+                current.label,
+                current.label_known,
+                choice.unit,
             )
         )
-st.write(theme.plain(promise_text(result, certificate, scene.classifier.title, scene.label, choice.unit)))
+st.write(theme.plain(promise_text(result, certificate, current.classifier.title, current.label, choice.unit)))
 st.subheader("On many images", anchor=False)
-certified_set.show(recipe, scene, choice)
+certified_set.show(recipe, current, choice)
 st.caption(
-    f"{theme.plain(certificate.title)} on {theme.plain(scene.classifier.title)}, seed {recipe.seed}. "
+    f"{theme.plain(certificate.title)} on {theme.plain(current.classifier.title)}, seed {recipe.seed}. "
     f"Threat model: {theme.plain(certificate.threat_model)}"
 )

@@ -25,7 +25,7 @@ MOST = 1000
 
 
 def many(
-    recipe: Recipe, scene: Example, detector: Detector, threshold: float
+    recipe: Recipe, example: Example, detector: Detector, threshold: float
 ) -> tuple[DetectorBenchmark, float] | None:
     """The trial on many images, and the threshold as the user moved it."""
     domain = domains.get(recipe.domain)

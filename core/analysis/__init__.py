@@ -1,1 +1,1 @@
-"""Questions that need more than one run of a recipe: comparison, transfer, patches elsewhere, maps, surfaces."""
+"""What is asked of a recipe beyond its outcome: comparison, transfer, class maps, patches elsewhere, loss surfaces."""

@@ -46,33 +46,33 @@ class ImageMask:
 
 
 @torch.no_grad()
-def masked_image(attention: Attention, scene: Example, pixels: Pixels, draw: int) -> MaskedImage:
+def masked_image(attention: Attention, example: Example, pixels: Pixels, draw: int) -> MaskedImage:
     """An image through one mask generator; `draw` seeds the noise."""
-    image = images.to_tensor(pixels).to(scene.classifier.device)
+    image = images.to_tensor(pixels).to(example.classifier.device)
     mask = attention.mask(image)
     corrupted = attention.corrupted(image, torch.Generator().manual_seed(draw))
     confidence, number = attention.mask_classifier(mask)[0].softmax(0).max(0)
     return MaskedImage(
         pixels,
-        predict(scene.classifier, image, scene.label),
+        predict(example.classifier, image, example.label),
         mask[0].mean(0).cpu().numpy(),
         float(1 - mask.mean()),
         int(number),
         float(confidence),
         images.to_pixels(corrupted)[0],
-        predict(scene.classifier, corrupted, scene.label),
+        predict(example.classifier, corrupted, example.label),
     )
 
 
 @torch.no_grad()
-def masks_by_beta(form: Kind, scene: Example, pixels: Pixels) -> list[ImageMask]:
-    """The masks of one image by every generator of that form that the scene's domain has."""
-    image = images.to_tensor(pixels).to(scene.classifier.device)
+def masks_by_beta(form: Kind, example: Example, pixels: Pixels) -> list[ImageMask]:
+    """The masks of one image by every generator of that form that the example's domain has."""
+    image = images.to_tensor(pixels).to(example.classifier.device)
     found = []
-    for name in masks.names(scene.classifier.domain):
+    for name in masks.names(example.classifier.domain):
         about = masks.card(name)
         if about.architecture == form:
-            attention = masks.load(name, str(scene.classifier.device))
+            attention = masks.load(name, str(example.classifier.device))
             mask = attention.mask(image)
             read = int(attention.mask_classifier(mask).argmax())
             found.append(ImageMask(masks.beta(about), mask[0].mean(0).cpu().numpy(), read))

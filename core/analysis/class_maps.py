@@ -57,18 +57,18 @@ class _ImageToExplain:
     classifier: Classifier
 
 
-def _images_to_explain(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> list[_ImageToExplain]:
+def _images_to_explain(recipe: Recipe, example: Example, attacked: AttackOutcome) -> list[_ImageToExplain]:
     """The clean image, the attacked one, and that behind each member of each column of the recipe (grey box)."""
     title = "adversarial (stopped)" if attacked.stopped else "adversarial"
-    own = scene.classifier
+    own = example.classifier
     found = [
-        _ImageToExplain("clean", "clean", scene.clean, own),
+        _ImageToExplain("clean", "clean", example.clean, own),
         _ImageToExplain(title, "adversarial", attacked.adversarial, own),
     ]
     batch = images.to_tensor(attacked.adversarial).to(own.device)
     with torch.no_grad():
         for system in recipe.build_systems():
-            for member, (classifier, defense) in zip(system.members, system.loaded(scene.load), strict=True):
+            for member, (classifier, defense) in zip(system.members, system.loaded(example.load), strict=True):
                 pixels = attacked.adversarial if defense is None else images.to_pixels(defense(batch))[0]
                 found.append(_ImageToExplain(member.describe(), "defended", pixels, classifier))
     return found
@@ -76,7 +76,7 @@ def _images_to_explain(recipe: Recipe, scene: Example, attacked: AttackOutcome) 
 
 def explain(
     recipe: Recipe,
-    scene: Example,
+    example: Example,
     attacked: AttackOutcome,
     *,
     method: str,
@@ -89,9 +89,9 @@ def explain(
     Raises:
         InvalidInput: the method cannot work on the layer, or there is no such class.
     """
-    explained = _images_to_explain(recipe, scene, attacked)
-    predictions = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in explained]
-    numbers = [_class(about, recipe, scene, attacked, prediction) for prediction in predictions]
+    explained = _images_to_explain(recipe, example, attacked)
+    predictions = [predict(one.classifier, images.to_tensor(one.pixels), example.label) for one in explained]
+    numbers = [_class(about, recipe, example, attacked, prediction) for prediction in predictions]
 
     def report(done: int, total: int) -> bool:
         return on_progress is not None and bool(on_progress(Progress("Class maps", done, total)))
@@ -103,13 +103,13 @@ def explain(
     try:
         for classifier in dict.fromkeys(one.classifier for one in explained):
             mine = [n for n, one in enumerate(explained) if one.classifier is classifier]
-            own = classifier is scene.classifier
+            own = classifier is example.classifier
             batch = [images.to_tensor(explained[n].pixels) for n in mine]
             about_classes = [numbers[n] for n in mine]
             if not own:  # how its map moved is seen against its own map of the clean image
-                batch.append(scene.images)
-                clean = predict(classifier, scene.images, scene.label)
-                about_classes.append(_class(about, recipe, scene, attacked, clean))
+                batch.append(example.images)
+                clean = predict(classifier, example.images, example.label)
+                about_classes.append(_class(about, recipe, example, attacked, clean))
             at = layer if own else _usual_layer(classifier)
             found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=report)
             maps.update(zip(mine, found, strict=False))
@@ -139,13 +139,15 @@ def _usual_layer(classifier: Classifier) -> Layer:
     return next((one for one in found if one.name == classifier.cam_layer), found[-1])
 
 
-def _class(about: TargetClass, recipe: Recipe, scene: Example, attacked: AttackOutcome, prediction: Prediction) -> int:
+def _class(
+    about: TargetClass, recipe: Recipe, example: Example, attacked: AttackOutcome, prediction: Prediction
+) -> int:
     if about == "predicted":
         return prediction.label
     if about == "true":
-        if not scene.label_known:
+        if not example.label_known:
             raise InvalidInput("The true class of this image is unknown; name 'predicted', 'target' or a class.")
-        return scene.label
+        return example.label
     if about == "target":
         return attacked.target if attacked.target is not None else attacked.prediction.label
     return domains.get(recipe.domain).class_number(about)

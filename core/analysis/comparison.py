@@ -63,13 +63,13 @@ def diagnose(outcome: Outcome) -> tuple[Diagnostic, ...]:
     return tuple(flags.values())
 
 
-def compare_attacks(recipe: Recipe, scene: Example, *, on_progress: OnProgress | None = None) -> Comparison:
-    """Every attack of the recipe's comparison on the scene, through the column that the attacker knows; stopped, those that are done."""
+def compare_attacks(recipe: Recipe, example: Example, *, on_progress: OnProgress | None = None) -> Comparison:
+    """Every attack of the recipe's comparison on the example, through the column that the attacker knows; stopped, those that are done."""
     entries: list[ComparisonRow] = []
     system = recipe.build_known_system()
     for name in recipe.comparison.attacks:
         one = recipe.replace(attack=with_budget(recipe.comparison, name, recipe.comparison_eps))
-        attacked = craft(one, scene, system=system, backward=recipe.backward, on_progress=on_progress)
+        attacked = craft(one, example, system=system, backward=recipe.backward, on_progress=on_progress)
         entries.append(ComparisonRow(name, one.build_attack(), attacked))
         if attacked.stopped:
             break
@@ -92,7 +92,7 @@ class TransferMatrix:
 def transfer(
     recipe: Recipe, scenes: Mapping[str, Callable[[], Example]], *, on_progress: OnProgress | None = None
 ) -> TransferMatrix:
-    """The recipe's attack crafted on the classifier of every scene and tried on all others.
+    """The recipe's attack crafted on the classifier of every example and tried on all others.
 
     Args:
         scenes: the same image in front of each classifier, by the classifier's name; made when its turn comes.
@@ -100,17 +100,19 @@ def transfer(
     made = {name: make() for name, make in scenes.items()}
     first = next(iter(made.values()))
     rows = []
-    for scene in made.values():
+    for example in made.values():
         # Toward a target, the first classifier's word counts where the true class is unknown; else each one's own prediction.
-        attacked = craft(recipe, replace(scene, label=first.label) if recipe.target else scene, on_progress=on_progress)
+        attacked = craft(
+            recipe, replace(example, label=first.label) if recipe.target else example, on_progress=on_progress
+        )
         if attacked.stopped:
             break
         rows.append(tuple(_shown(other, attacked.adversarial) for other in made.values()))
     return TransferMatrix(tuple(made), first.known_label, tuple(rows))
 
 
-def _shown(scene: Example, pixels: Pixels) -> Prediction:
-    return predict_pixels(scene.classifier, pixels, scene.label)
+def _shown(example: Example, pixels: Pixels) -> Prediction:
+    return predict_pixels(example.classifier, pixels, example.label)
 
 
 @torch.no_grad()

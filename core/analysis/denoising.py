@@ -54,8 +54,8 @@ class Denoising:
     removed: float | None
 
 
-def denoise(scene: Example, adversarial: Pixels, defense: Defense) -> Denoising:
-    """The denoiser on the clean and on the attacked image of a scene.
+def denoise(example: Example, adversarial: Pixels, defense: Defense) -> Denoising:
+    """The denoiser on the clean and on the attacked image of an example.
 
     Args:
         adversarial: 8 bits, H×W×C.
@@ -63,7 +63,7 @@ def denoise(scene: Example, adversarial: Pixels, defense: Defense) -> Denoising:
     Raises:
         InvalidInput: the denoiser is not for these images.
     """
-    batch = torch.cat([scene.images.cpu(), images.to_tensor(adversarial)]).to(scene.classifier.device)
+    batch = torch.cat([example.images.cpu(), images.to_tensor(adversarial)]).to(example.classifier.device)
     with torch.no_grad():
         denoised = defense(batch)
     clean, attacked = (
@@ -71,10 +71,10 @@ def denoise(scene: Example, adversarial: Pixels, defense: Defense) -> Denoising:
             image=pixels,
             denoised=images.to_pixels(denoised[n : n + 1])[0],
             residual=_values(batch[n] - denoised[n]),
-            before=predict(scene.classifier, batch[n : n + 1], scene.label),
-            after=predict(scene.classifier, denoised[n : n + 1], scene.label),
+            before=predict(example.classifier, batch[n : n + 1], example.label),
+            after=predict(example.classifier, denoised[n : n + 1], example.label),
         )
-        for n, pixels in enumerate((scene.clean, adversarial))
+        for n, pixels in enumerate((example.clean, adversarial))
     )
     perturbation, remaining = _values(batch[1] - batch[0]), _values(denoised[1] - batch[0])
     energy = float((perturbation**2).sum())
@@ -102,13 +102,13 @@ class KernelMaps:
     contributions: Values
 
 
-def kernel_maps(scene: Example, pixels: Pixels, defense: DKN) -> KernelMaps:
+def kernel_maps(example: Example, pixels: Pixels, defense: DKN) -> KernelMaps:
     """The kernels that the network predicts for an image of 8 bits, H×W×C.
 
     Raises:
         InvalidInput: the network predicts no kernels, or is not for these images.
     """
-    batch = images.to_tensor(pixels).to(scene.classifier.device)
+    batch = images.to_tensor(pixels).to(example.classifier.device)
     with torch.no_grad():
         weights = defense.kernels(batch)
         added = contributions(batch, weights * weights.shape[1])

@@ -20,7 +20,7 @@ SHUFFLED = "the same change, shuffled"
 
 
 def feature_noise(
-    recipe: Recipe, scene: Example, attacked: Mapping[str, Pixels], names: Sequence[str]
+    recipe: Recipe, example: Example, attacked: Mapping[str, Pixels], names: Sequence[str]
 ) -> dict[str, list[float]]:
     """Relative noise by depth (image, the layers `names`, logits) of each attacked image and of it behind each defense.
 
@@ -28,7 +28,7 @@ def feature_noise(
     """
     titles = list(attacked)
     others = {title: images.to_tensor(attacked[title]) for title in titles}
-    place = scene.classifier.device
+    place = example.classifier.device
     with torch.no_grad():
         behind = {
             f"{title} + {system.describe()}": images.to_tensor(
@@ -38,8 +38,8 @@ def feature_noise(
             for system in recipe.build_systems()
             if system.defense is not None  # another classifier has other layers
         }
-    first = {SHUFFLED: images.to_tensor(shuffled(scene.clean, attacked[titles[0]], recipe.seed))}
-    return noise_by_depth(scene.classifier, names, scene.images, {**others, **behind, **first})
+    first = {SHUFFLED: images.to_tensor(shuffled(example.clean, attacked[titles[0]], recipe.seed))}
+    return noise_by_depth(example.classifier, names, example.images, {**others, **behind, **first})
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class LayerMaps:
     noise: npt.NDArray[np.float32]
 
 
-def layer_maps(scene: Example, name: str, other: Pixels) -> LayerMaps:
+def layer_maps(example: Example, name: str, other: Pixels) -> LayerMaps:
     """The maps that the layer of that name makes of the clean and of another image."""
-    batch = torch.cat([scene.images, images.to_tensor(other)]).to(scene.classifier.device)
-    clean, changed = feature_maps(scene.classifier, [name], batch)[name]
+    batch = torch.cat([example.images, images.to_tensor(other)]).to(example.classifier.device)
+    clean, changed = feature_maps(example.classifier, [name], batch)[name]
     return LayerMaps(clean.numpy(), changed.numpy(), channel_noise(clean, changed).numpy())
 
 

@@ -21,18 +21,20 @@ Pixels = npt.NDArray[np.uint8]
 STEPS = 41
 
 
-def loss_surface(recipe: Recipe, scene: Example, reach: float, *, on_progress: OnProgress | None = None) -> Grid | None:
+def loss_surface(
+    recipe: Recipe, example: Example, reach: float, *, on_progress: OnProgress | None = None
+) -> Grid | None:
     """The loss up to `reach` (in [0, 1] a value) from the clean image, toward the gradient's sign and random signs.
 
     None where `on_progress` stopped it.
     """
     generator = torch.Generator().manual_seed(recipe.seed)
-    uphill, random = directions(scene.classifier, scene.images, scene.label, generator)
+    uphill, random = directions(example.classifier, example.images, example.label, generator)
     steps = np.linspace(-reach, reach, STEPS, dtype=np.float32)
     return surface(
-        scene.classifier,
-        scene.images,
-        scene.label,
+        example.classifier,
+        example.images,
+        example.label,
         uphill,
         random,
         steps,
@@ -52,7 +54,7 @@ class Regions:
 
 
 def decision_regions(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
+    recipe: Recipe, example: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
 ) -> Regions | None:
     """The plane through the clean image, the attacked one, and one of the class it was pushed toward.
 
@@ -62,14 +64,14 @@ def decision_regions(
         InvalidInput: the attack changed nothing.
     """
     adversarial = images.to_tensor(attacked.adversarial)
-    third, title = _anchor_image(recipe, scene, attacked)
-    found = plane(scene.images, adversarial, third)
+    third, title = _anchor_image(recipe, example, attacked)
+    found = plane(example.images, adversarial, third)
     across = steps_around(tuple(place[0] for place in found.places), STEPS)
     down = steps_around(tuple(place[1] for place in found.places), STEPS)
     grid = surface(
-        scene.classifier,
-        scene.images,
-        scene.label,
+        example.classifier,
+        example.images,
+        example.label,
         found.first,
         found.second,
         across,
@@ -79,12 +81,12 @@ def decision_regions(
     return None if grid is None else Regions(grid, found, images.to_pixels(third)[0], title)
 
 
-def _anchor_image(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
+def _anchor_image(recipe: Recipe, example: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
     """An image of the target, or of the class that the attacked image is taken for."""
-    domain, classifier = domains.get(recipe.domain), scene.classifier
+    domain, classifier = domains.get(recipe.domain), example.classifier
     wanted = attacked.target if attacked.target is not None else attacked.prediction.label
     name = classifier.classes[wanted]
-    if wanted != scene.label:
+    if wanted != example.label:
         for item in domain.gallery():
             if item.label == wanted:
                 pixels = domain.gallery_pixels(item.name)
@@ -95,9 +97,9 @@ def _anchor_image(recipe: Recipe, scene: Example, attacked: AttackOutcome) -> tu
                 pixels = domain.pixels(split, int(places[0]))
                 return images.to_tensor(images.fit(pixels, classifier.size, classifier.channels, "crop")), name
     generator = torch.Generator().manual_seed(recipe.seed)
-    noise = torch.randn(scene.images.shape, generator=generator)
-    length = float((images.to_tensor(attacked.adversarial) - scene.images).norm())
-    return (scene.images + noise * length / noise.norm()).clamp(0, 1), "a random change"
+    noise = torch.randn(example.images.shape, generator=generator)
+    length = float((images.to_tensor(attacked.adversarial) - example.images).norm())
+    return (example.images + noise * length / noise.norm()).clamp(0, 1), "a random change"
 
 
 def _as_watch(on_progress: OnProgress | None, text: str) -> Callable[[int, int], bool] | None:

@@ -32,7 +32,7 @@ class LocationMap:
 
 
 def location_map(
-    recipe: Recipe, scene: Example, target: int, grid: int = 5, *, on_progress: OnProgress | None = None
+    recipe: Recipe, example: Example, target: int, grid: int = 5, *, on_progress: OnProgress | None = None
 ) -> LocationMap:
     """The recipe's LaVAN toward `target`, at grid×grid places at once.
 
@@ -42,17 +42,17 @@ def location_map(
     attack = recipe.build_attack()
     if not isinstance(attack, LaVAN):
         raise InvalidInput(f"A map of places is for LaVAN; this recipe has {attack.title}.")
-    check_target(scene, target)
+    check_target(example, target)
     if not 2 <= grid <= 12:
         raise InvalidInput(f"The grid is {grid}; choose 2 to 12.")
-    classifier = scene.classifier
+    classifier = example.classifier
     size = classifier.size
     side, count = attack.side(size, size), grid * grid
     shares = torch.linspace(0, 1, grid)
     lines = (shares * (size - side)).round().long()
     place = Place(lines.repeat_interleave(grid), lines.repeat(grid), side)
-    batch = scene.images.expand(count, -1, -1, -1).to(classifier.device)
-    labels = torch.full((count,), scene.label, device=classifier.device)
+    batch = example.images.expand(count, -1, -1, -1).to(classifier.device)
+    labels = torch.full((count,), example.label, device=classifier.device)
     goal = Goal(torch.full_like(labels, target))
     generator = torch.Generator().manual_seed(recipe.seed)
     draw_seed(generator)  # as in `Attack.steps`: the patch begins at every place as it does in the attack itself

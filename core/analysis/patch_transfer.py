@@ -52,14 +52,14 @@ def extract_patch(outcome: Outcome) -> PrintedPatch | None:
 
 def apply_patch(
     kept: PrintedPatch,
-    scene: Example,
+    example: Example,
     *,
     row: float = 0.5,
     column: float = 0.5,
     angle: float = 0.0,
     size: float | None = None,
 ) -> PatchedImage:
-    """The patch on the scene's image, as an 8-bit image.
+    """The patch on the example's image, as an 8-bit image.
 
     Args:
         row, column: where it lies, 0 to 1 from the top and from the left, as in the attack's own parameters.
@@ -70,7 +70,7 @@ def apply_patch(
         InvalidInput: a value is out of range, or the patch and the image are not both grey or both in color.
     """
     side, channels = kept.patch.shape[0], kept.patch.shape[2]
-    height, width, colors = scene.clean.shape
+    height, width, colors = example.clean.shape
     if channels != colors:
         kinds = {1: "grey", 3: "in color"}
         raise InvalidInput(
@@ -85,11 +85,11 @@ def apply_patch(
     corner = [torch.tensor([share * (free - side * scale)]).round() for share, free in ((row, height), (column, width))]
     middle = [value + (side * scale - 1) / 2 for value in corner]
     how = Placing.at(middle[0], middle[1], angle=angle * pi / 180, scale=scale)
-    image, cover = stick(scene.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
+    image, cover = stick(example.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
     with torch.no_grad():
-        prediction = predict(scene.classifier, quantise(image).to(scene.classifier.device), scene.label)
-    if scene.classifier.domain == kept.domain:
+        prediction = predict(example.classifier, quantise(image).to(example.classifier.device), example.label)
+    if example.classifier.domain == kept.domain:
         reached = prediction.label == kept.target_number
     else:  # a class of the same name is all that two domains may share
-        reached = scene.classifier.classes[prediction.label] == kept.target
+        reached = example.classifier.classes[prediction.label] == kept.target
     return PatchedImage(images.to_pixels(image)[0], float(cover.mean()), prediction, reached)

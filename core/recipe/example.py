@@ -92,18 +92,18 @@ def load_example(
     return Example(classifier, clean, true, known, prediction_of(probabilities, true), image_ref, classifiers)
 
 
-def check_target(scene: Example, target: int) -> None:
+def check_target(example: Example, target: int) -> None:
     """Refuse a target that the clean image has already.
 
     Raises:
         InvalidInput: it is the image's true class or, where that is unknown, what the classifier sees in the clean image.
     """
-    if target != scene.label:
+    if target != example.label:
         return
-    if scene.label_known:
+    if example.label_known:
         raise InvalidInput("The target is the image's own class; choose another class as the target.")
     raise InvalidInput(
-        f"The classifier sees {scene.classifier.classes[target]!r} in the clean image already; choose another class as the target."
+        f"The classifier sees {example.classifier.classes[target]!r} in the clean image already; choose another class as the target."
     )
 
 

@@ -37,35 +37,35 @@ from core.systems.system import Loader
 
 def craft(
     recipe: Recipe,
-    scene: Example,
+    example: Example,
     *,
     system: System | None = None,
     backward: Backward = "average",
     on_progress: OnProgress | None = None,
 ) -> AttackOutcome:
-    """The recipe's attack on the scene; with `system`, by an attacker who knows it and differentiates as `backward` says."""
+    """The recipe's attack on the example; with `system`, by an attacker who knows it and differentiates as `backward` says."""
     attack = recipe.build_attack()
     if system is not None and backward == "average" and not system.is_randomized():
         backward = "best"  # the same, by its name
-    attacked = attacked_classifier(system, scene.load, backward, seed=recipe.seed)
+    attacked = attacked_classifier(system, example.load, backward, seed=recipe.seed)
     with torch.no_grad():
-        before = None if system is None else predict(attacked, scene.images, scene.label)
+        before = None if system is None else predict(attacked, example.images, example.label)
     counts = QueryCounts()
     counted = QueryCounter(attacked, counts)
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
     if (
         target is None and attack.universal
     ):  # a universal attack has one target; the likeliest other class unless one is chosen
-        target = next(n for n, _ in scene.clean_prediction.top if n != scene.label)
+        target = next(n for n, _ in example.clean_prediction.top if n != example.label)
     if target is not None:
-        check_target(scene, target)
-    recorder = AttackRecorder(scene.label, f"{attack.title}" + (f" on {system.title}" if system else ""), on_progress)
-    universal = _train_universal(recipe, scene, attack, counted, target, recorder) if attack.universal else None
+        check_target(example, target)
+    recorder = AttackRecorder(example.label, f"{attack.title}" + (f" on {system.title}" if system else ""), on_progress)
+    universal = _train_universal(recipe, example, attack, counted, target, recorder) if attack.universal else None
     crafted = craft_batch(
         attack,
         counted,
-        scene.images,
-        scene.labels,
+        example.images,
+        example.labels,
         target,
         seed=recipe.seed,
         universal=universal,
@@ -80,21 +80,21 @@ def craft(
     return AttackOutcome(
         method=recipe.attack_description(),
         adversarial=adversarial,
-        prediction=prediction_of(probabilities, scene.label),
+        prediction=prediction_of(probabilities, example.label),
         success=success,
         steps_to_success=int(result.steps[0]) if universal is None else recorder.first_success(success),
         iterations=result.iterations,
         seconds=result.seconds,
         stopped=result.stopped,
         target=target if target is not None else int(result.targets[0]) if result.targets is not None else None,
-        norms=norms(scene.clean, adversarial),
+        norms=norms(example.clean, adversarial),
         lost_to_quantization=recorder.fooled and not success,
         gradients=counts.gradients,
         queries=counts.queries,
         known="" if system is None else system.describe(),
         backward="none" if system is None else backward,
         clean_prediction=before,
-        gradient=_gradient_stats(attacked, scene) if attack.threat == "white_box" else None,
+        gradient=_gradient_stats(attacked, example) if attack.threat == "white_box" else None,
         trace=recorder.trace(),
         flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
         patch=_printed(result.extras),
@@ -105,27 +105,27 @@ def craft(
 
 def _train_universal(
     recipe: Recipe,
-    scene: Example,
+    example: Example,
     attack: attacks.Attack,
     classifier: Classifier,
     target: int | None,
     recorder: AttackRecorder,
 ) -> Universal:
-    """The training of the recipe's universal attack, recorded as it looks on the scene's image."""
+    """The training of the recipe's universal attack, recorded as it looks on the example's image."""
     assert isinstance(attack, attacks.UniversalPatch) and target is not None
 
     def recorded(step: attacks.Step) -> bool | None:
         if step.number % max(1, step.total // MAX_SNAPSHOTS) and step.number != step.total:
             return recorder.alive(step)
-        return recorder(shown_on(step, attack, classifier, scene.images, target, seed=recipe.seed))
+        return recorder(shown_on(step, attack, classifier, example.images, target, seed=recipe.seed))
 
     return train_universal(attack, classifier, domains.get(recipe.domain), target, seed=recipe.seed, on_step=recorded)
 
 
-def _gradient_stats(classifier: Classifier, scene: Example) -> GradientStats | None:
+def _gradient_stats(classifier: Classifier, example: Example) -> GradientStats | None:
     """What a gradient attacker finds at the clean image; None where the work was cancelled."""
     try:
-        return gradient_stats(classifier, scene.images, scene.labels)
+        return gradient_stats(classifier, example.images, example.labels)
     except Cancelled:
         return None
 
@@ -139,7 +139,7 @@ def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
 
 
 def evaluate_defenses(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
+    recipe: Recipe, example: Example, attacked: AttackOutcome, *, on_progress: OnProgress | None = None
 ) -> tuple[DefenseOutcome, ...]:
     """Every defense of the recipe on the clean and on the attacked image, one column each; stopped, those that are whole."""
     columns: list[DefenseOutcome] = []
@@ -148,7 +148,7 @@ def evaluate_defenses(
         for index, system in enumerate(systems):
             if on_progress is not None and on_progress(Progress(system.describe(), index, len(systems))):
                 break
-            column = _column(recipe, scene, attacked, system, on_progress)
+            column = _column(recipe, example, attacked, system, on_progress)
             if column.adaptive and column.adaptive.attack and column.adaptive.attack.stopped:
                 break  # half an attack says nothing of a defense
             columns.append(column)
@@ -169,27 +169,27 @@ def run(
     Raises:
         InvalidInput: something in the recipe is not to be had; the sentence says what to do.
     """
-    scene = load_example(recipe, device=device, classifier=classifier, classifiers=classifiers, uploads=uploads)
-    attacked = craft(recipe, scene, on_progress=on_progress)
-    columns = () if attacked.stopped else evaluate_defenses(recipe, scene, attacked, on_progress=on_progress)
-    return make_outcome(recipe, scene, attacked, columns)
+    example = load_example(recipe, device=device, classifier=classifier, classifiers=classifiers, uploads=uploads)
+    attacked = craft(recipe, example, on_progress=on_progress)
+    columns = () if attacked.stopped else evaluate_defenses(recipe, example, attacked, on_progress=on_progress)
+    return make_outcome(recipe, example, attacked, columns)
 
 
 def make_outcome(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, columns: tuple[DefenseOutcome, ...]
+    recipe: Recipe, example: Example, attacked: AttackOutcome, columns: tuple[DefenseOutcome, ...]
 ) -> Outcome:
     """The stages of one recipe put together."""
     return Outcome(
         recipe=recipe,
         domain=recipe.domain,
-        classifier=scene.classifier.name,
-        classes=scene.classifier.classes,
-        device=str(scene.classifier.device),
+        classifier=example.classifier.name,
+        classes=example.classifier.classes,
+        device=str(example.classifier.device),
         versions=f"torch {torch.__version__}, Python {platform.python_version()}",
-        label=scene.label,
-        label_known=scene.label_known,
-        clean=scene.clean,
-        clean_prediction=attacked.clean_prediction or scene.clean_prediction,
+        label=example.label,
+        label_known=example.label_known,
+        clean=example.clean,
+        clean_prediction=attacked.clean_prediction or example.clean_prediction,
         attacked=attacked,
         columns=columns,
     )
@@ -206,7 +206,7 @@ class SweepPoint:
 
 def sweep(
     recipe: Recipe,
-    scene: Example,
+    example: Example,
     attacked: AttackOutcome,
     method: str,
     parameter: str,
@@ -214,7 +214,7 @@ def sweep(
     *,
     on_progress: OnProgress | None = None,
 ) -> tuple[SweepPoint, ...] | None:
-    """One defense, alone before the scene's classifier, at several values of one parameter, on the clean and on the attacked image.
+    """One defense, alone before the example's classifier, at several values of one parameter, on the clean and on the attacked image.
 
     The attacker does not know the defense (grey box). The recipe's columns give its other parameters; neither their chains nor their
     votes take part.
@@ -231,37 +231,37 @@ def sweep(
         if on_progress is not None and on_progress(Progress(f"{defense.title} over {parameter}", number, len(values))):
             return None
         system = System.of(defense)
-        clean, _ = _guard(recipe, scene, system, scene.images)
-        guard, _ = _guard(recipe, scene, system, images.to_tensor(attacked.adversarial))
+        clean, _ = _guard(recipe, example, system, example.images)
+        guard, _ = _guard(recipe, example, system, images.to_tensor(attacked.adversarial))
         points.append(SweepPoint(value, clean, guard))  # type: ignore[arg-type]
     return tuple(points)
 
 
 def _column(
-    recipe: Recipe, scene: Example, attacked: AttackOutcome, system: System, on_progress: OnProgress | None
+    recipe: Recipe, example: Example, attacked: AttackOutcome, system: System, on_progress: OnProgress | None
 ) -> DefenseOutcome:
-    clean, _ = _guard(recipe, scene, system, scene.images)  # the first pass, which pays for threads and memory
+    clean, _ = _guard(recipe, example, system, example.images)  # the first pass, which pays for threads and memory
     grey = adaptive = None
     if recipe.attacker in ("grey", "both"):
-        grey, seconds = _guard(recipe, scene, system, images.to_tensor(attacked.adversarial))
+        grey, seconds = _guard(recipe, example, system, images.to_tensor(attacked.adversarial))
     if recipe.attacker in ("adaptive", "both"):
-        again = craft(recipe, scene, system=system, backward=recipe.backward, on_progress=on_progress)
-        guard, seconds = _guard(recipe, scene, system, images.to_tensor(again.adversarial))
+        again = craft(recipe, example, system=system, backward=recipe.backward, on_progress=on_progress)
+        guard, seconds = _guard(recipe, example, system, images.to_tensor(again.adversarial))
         adaptive = guard.model_copy(update={"attack": again, "backward": again.backward})
     return DefenseOutcome(
         defense=system.describe(), short_title=system.title, clean=clean, grey=grey, adaptive=adaptive, seconds=seconds
     )
 
 
-def _guard(recipe: Recipe, scene: Example, system: System, batch: Tensor) -> tuple[DefendedPrediction, float]:
+def _guard(recipe: Recipe, example: Example, system: System, batch: Tensor) -> tuple[DefendedPrediction, float]:
     """What the system makes of a batch of one, and the seconds that its defenses took."""
-    found = judge_batch(system, scene.load, batch.to(scene.classifier.device), seed=recipe.seed)
-    prediction = prediction_of(found.logits[0].float().softmax(0).cpu(), scene.label)
+    found = judge_batch(system, example.load, batch.to(example.classifier.device), seed=recipe.seed)
+    prediction = prediction_of(found.logits[0].float().softmax(0).cpu(), example.label)
     guard = DefendedPrediction(
         defended=images.to_pixels(found.defended)[0],
         prediction=prediction,
-        recovered=prediction.label == scene.label,
-        votes=_votes(system, found.members, prediction.label, scene.label),
+        recovered=prediction.label == example.label,
+        votes=_votes(system, found.members, prediction.label, example.label),
     )
     return guard, found.seconds
 

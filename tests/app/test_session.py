@@ -133,5 +133,5 @@ def test_every_kind_of_result_counts_with_all_its_arrays() -> None:
     assert results.size_of(outcome.columns) > 5 * image.nbytes + results.size_of(outcome.columns[0].adaptive)
     assert results.size_of({"a": (image, torch.zeros(7)), "b": None}) == image.nbytes + 28
     assert results.size_of(LayerMaps(image, image, image)) == 3 * image.nbytes  # any dataclass, also one of tomorrow
-    scene = load_example(recipe, device="cpu")
-    assert results.size_of(scene) < 2 * scene.clean.nbytes + 1000  # its classifier is kept elsewhere
+    example = load_example(recipe, device="cpu")
+    assert results.size_of(example) < 2 * example.clean.nbytes + 1000  # its classifier is kept elsewhere

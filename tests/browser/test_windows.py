@@ -28,8 +28,8 @@ def gamma(page: Any) -> float:
 def attacked_here() -> tuple[Example, Tensor]:
     """The image of the link and what its attack makes of it, computed beside the page."""
     recipe = Recipe.from_link(LINK)
-    scene = load_example(recipe, device="cpu")
-    return scene, images.to_tensor(craft(recipe, scene).adversarial)
+    example = load_example(recipe, device="cpu")
+    return example, images.to_tensor(craft(recipe, example).adversarial)
 
 
 def test_six_narrow_images_stand_level_under_whole_words(server: str, browse: Open) -> None:
@@ -94,7 +94,7 @@ def test_the_line_is_dragged_and_the_slider_and_the_images_follow(server: str, b
 
 
 def test_what_the_classifier_says_of_the_result_follows_its_image(server: str, browse: Open) -> None:
-    scene, attacked = attacked_here()
+    example, attacked = attacked_here()
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
     result = page.get_by_role("list", name=ROW).get_by_role("listitem").nth(5)
@@ -102,7 +102,9 @@ def test_what_the_classifier_says_of_the_result_follows_its_image(server: str, b
     told = []
     for _ in range(3):
         smoothed = LGS(**{"lambda": float(strength.input_value())})(attacked)
-        told.append(prediction(predict(scene.classifier, smoothed, scene.label), scene.classifier.classes, scene.label))
+        told.append(
+            prediction(predict(example.classifier, smoothed, example.label), example.classifier.classes, example.label)
+        )
         expect(result.locator("figcaption:not(.stale)")).to_have_text(told[-1])
         expect(result.get_by_role("img")).to_have_attribute("alt", f"result. {told[-1]}")
         strength.focus()
@@ -158,7 +160,7 @@ def test_a_slider_fetches_only_the_images_that_it_changes(server: str, browse: O
 
 def test_a_slider_that_is_moved_fast_leaves_the_page_where_it_stands(server: str, browse: Open) -> None:
     """Each movement ends what the page is still doing for the last one; nothing of those may stay."""
-    scene, attacked = attacked_here()
+    example, attacked = attacked_here()
     page = browse(f"{server}/windows?recipe={LINK}", size=TALL)
     finished(page)
     strength = page.get_by_role("slider", name=re.compile("lambda")).first
@@ -171,7 +173,7 @@ def test_a_slider_that_is_moved_fast_leaves_the_page_where_it_stands(server: str
     assert stands == pytest.approx(2.3 + 12 * 0.1)
     smoothed = LGS(**{"lambda": stands})(attacked)
     result = page.get_by_role("list", name=ROW).get_by_role("listitem").nth(5)
-    words = prediction(predict(scene.classifier, smoothed, scene.label), scene.classifier.classes, scene.label)
+    words = prediction(predict(example.classifier, smoothed, example.label), example.classifier.classes, example.label)
     expect(result.locator("figcaption:not(.stale)")).to_have_text(words)
     shown = page.request.get(result.get_by_role("img").get_attribute("src")).body()
     assert np.array_equal(images.from_png(shown), images.to_pixels(smoothed[0]))

@@ -162,15 +162,15 @@ def test_defenses_that_are_stopped_leave_the_whole_columns() -> None:
         attacker="adaptive",
         defenses=((Method(name="bitdepth"),), (Method(name="random_resize"),)),
     )
-    scene = load_example(recipe, device="cpu")
-    attacked = craft(recipe, scene)
+    example = load_example(recipe, device="cpu")
+    attacked = craft(recipe, example)
     asked = {"first": False}
 
     def watch(progress: Progress) -> None:
         asked["first"] |= "Random" in progress.text  # from here on it should stop
 
     with cancellable(lambda: asked["first"]):
-        columns = evaluate_defenses(recipe, scene, attacked, on_progress=watch)
+        columns = evaluate_defenses(recipe, example, attacked, on_progress=watch)
     assert [column.short_title for column in columns] == ["Bit-depth reduction"]
     with cancellable(lambda: True):
-        assert evaluate_defenses(recipe, scene, attacked) == ()
+        assert evaluate_defenses(recipe, example, attacked) == ()

@@ -25,10 +25,10 @@ def test_each_attack_gets_the_budget_that_it_can_have() -> None:
 
 def test_a_comparison_is_each_attack_by_itself() -> None:
     recipe = Recipe(comparison=ComparisonSpec(attacks=("fgsm", "pgd"), steps=3))
-    scene = load_example(recipe, device="cpu")
-    found = compare_attacks(recipe, scene)
+    example = load_example(recipe, device="cpu")
+    found = compare_attacks(recipe, example)
     assert [entry.name for entry in found.entries] == ["fgsm", "pgd"]
-    alone = craft(recipe.replace(attack=Method(name="pgd", params={"steps": 3})), scene)
+    alone = craft(recipe.replace(attack=Method(name="pgd", params={"steps": 3})), example)
     assert (alone.adversarial == found.entries[1].attacked.adversarial).all()
     assert found.flags() == () and found.entries[0].attacked.gradient is not None
 
@@ -45,14 +45,14 @@ def test_transfer_asks_every_classifier_of_every_image() -> None:
     recipe = Recipe(domain="mnist", attack=Method(name="fgsm", params={"eps": 0.3}))
     domain = domains.get("mnist")
 
-    def scene(name: str):  # type: ignore[no-untyped-def]
+    def example(name: str):  # type: ignore[no-untyped-def]
         return lambda: load_example(
             recipe.replace(classifier=name), device="cpu", classifier=domain.classifier(name, "cpu")
         )
 
-    found = transfer(recipe, {name: scene(name) for name in ("a", "b")})
+    found = transfer(recipe, {name: example(name) for name in ("a", "b")})
     assert found.names == ("a", "b") and [len(row) for row in found.predictions] == [2, 2]
-    made = craft(recipe, scene("b")())
+    made = craft(recipe, example("b")())
     with torch.no_grad():
         logits = domain.classifier("a", "cpu")(images.to_tensor(made.adversarial))
     assert found.predictions[1][0].label == int(logits.argmax())

@@ -224,13 +224,13 @@ def test_surfaces_regions_and_feature_noise() -> None:
     )
 
     def seen(device: str) -> list[object]:
-        scene = load_example(recipe, device=device)
-        attacked = craft(recipe, scene)
-        names = [layer.name for layer in layers.by_depth(layers.layers(scene.classifier))]
+        example = load_example(recipe, device=device)
+        attacked = craft(recipe, example)
+        names = [layer.name for layer in layers.by_depth(layers.layers(example.classifier))]
         return [
-            loss_surface(recipe, scene, 0.2),
-            decision_regions(recipe, scene, attacked),
-            list(feature_noise(recipe, scene, {"PGD": attacked.adversarial}, names).values()),
+            loss_surface(recipe, example, 0.2),
+            decision_regions(recipe, example, attacked),
+            list(feature_noise(recipe, example, {"PGD": attacked.adversarial}, names).values()),
         ]
 
     wanted = seen("cpu")

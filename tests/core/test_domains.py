@@ -106,8 +106,8 @@ def test_classes_by_name_and_number() -> None:
 
 def right_by_default(name: str, classifier: str) -> bool | None:
     """Whether the classifier gets the image right that a recipe without one is about; None where its class is unknown."""
-    scene = load_example(Recipe(domain=name, classifier=classifier), device="cpu")
-    return scene.clean_prediction.label == scene.label if scene.label_known else None
+    example = load_example(Recipe(domain=name, classifier=classifier), device="cpu")
+    return example.clean_prediction.label == example.label if example.label_known else None
 
 
 @pytest.mark.parametrize("name", ["photos", "mnist", "cifar10"])
@@ -119,7 +119,7 @@ def test_the_default_image_is_one_that_the_classifier_gets_right(name: str) -> N
             image_refs = [ImageRef(name=item.name) for item in domain.gallery() if item.label is not None]
             recipes = [Recipe(domain=name, classifier=classifier, image=image_ref) for image_ref in image_refs]
             scenes = [load_example(recipe, device="cpu") for recipe in recipes]
-            assert not any(scene.clean_prediction.label == scene.label for scene in scenes), classifier
+            assert not any(example.clean_prediction.label == example.label for example in scenes), classifier
             assert "robust" in classifier or "alp" in classifier
 
 

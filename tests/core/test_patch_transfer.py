@@ -26,14 +26,14 @@ def printed_patch(shape: str = "square") -> PrintedPatch:
     return found
 
 
-def scene(name: str = ""):  # type: ignore[no-untyped-def]
+def example(name: str = ""):  # type: ignore[no-untyped-def]
     return load_example(
         Recipe(domain="mnist", image=ImageRef(name=name)) if name else Recipe(domain="mnist"), device="cpu"
     )
 
 
 def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
-    patch, on = printed_patch(), scene()
+    patch, on = printed_patch(), example()
     side = patch.patch.shape[0]
     for row, column in ((0.0, 0.0), (0.5, 0.25), (1.0, 1.0)):
         stuck = apply_patch(patch, on, row=row, column=column)
@@ -50,7 +50,7 @@ def test_at_its_own_size_it_is_copied_to_the_byte() -> None:
 
 
 def test_a_half_turn_turns_it_and_its_size_is_a_share_of_the_side() -> None:
-    patch, on = printed_patch(), scene()
+    patch, on = printed_patch(), example()
     side = patch.patch.shape[0]
     stuck = apply_patch(patch, on, row=0, column=0, angle=180)
     assert np.array_equal(stuck.image[:side, :side], patch.patch[::-1, ::-1])
@@ -62,7 +62,7 @@ def test_a_half_turn_turns_it_and_its_size_is_a_share_of_the_side() -> None:
 
 def test_a_trained_patch_reaches_its_target_on_an_image_that_it_never_saw() -> None:
     patch = printed_patch()
-    domain_scene = scene()
+    domain_scene = example()
     other = 255 - domain_scene.clean  # a negative: nothing of the gallery looks like it
     on = replace(domain_scene, clean=other)
     assert any(apply_patch(patch, on, row=row, column=column).reached for row in (0, 0.5, 1) for column in (0, 0.5, 1))
@@ -83,6 +83,6 @@ def test_another_attack_leaves_nothing_to_keep() -> None:
 )
 def test_nonsense_is_refused(how: dict[str, float], sentence: str) -> None:
     with pytest.raises(InvalidInput, match=sentence):
-        apply_patch(printed_patch(), scene(), **how)
+        apply_patch(printed_patch(), example(), **how)
     with pytest.raises(InvalidInput, match="The patch is grey and the image in color"):
         apply_patch(printed_patch(), load_example(Recipe(), device="cpu"))

@@ -88,9 +88,9 @@ def test_the_same_recipe_gives_the_same_outcome() -> None:
 
 def test_an_outcome_says_what_its_saved_image_gives() -> None:
     outcome = run(Recipe(**QUICK), device="cpu")
-    scene = load_example(outcome.recipe, device="cpu")
+    example = load_example(outcome.recipe, device="cpu")
     saved = images.decode(images.png(outcome.attacked.adversarial))
-    logits = scene.classifier(images.to_tensor(saved))[0].softmax(0)
+    logits = example.classifier(images.to_tensor(saved))[0].softmax(0)
     assert int(logits.argmax()) == outcome.attacked.prediction.label
     assert float(logits.max()) == pytest.approx(outcome.attacked.prediction.confidence, abs=1e-4)
     again = Outcome.from_json(outcome.to_json())
@@ -134,43 +134,43 @@ def test_both_attackers_stand_in_their_own_fields() -> None:
 
 def test_a_sweep_gives_one_point_a_value() -> None:
     recipe = Recipe(**QUICK)
-    scene = load_example(recipe, device="cpu")
-    attacked = craft(recipe, scene)
-    points = sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95))
+    example = load_example(recipe, device="cpu")
+    attacked = craft(recipe, example)
+    points = sweep(recipe, example, attacked, "jpeg", "quality", (10, 50, 95))
     assert points is not None
     assert [p.value for p in points] == [10, 50, 95]
-    clean = [float(np.abs(p.clean.defended.astype(int) - scene.clean).mean()) for p in points]
+    clean = [float(np.abs(p.clean.defended.astype(int) - example.clean).mean()) for p in points]
     assert clean[0] > clean[1] > clean[2]
     with pytest.raises(InvalidInput):
-        sweep(recipe, scene, attacked, "jpeg", "quality", (101,))
+        sweep(recipe, example, attacked, "jpeg", "quality", (101,))
     looks: list[Progress] = []
 
     def stop_at_the_second(progress: Progress) -> bool:
         looks.append(progress)
         return progress.done == 1
 
-    assert sweep(recipe, scene, attacked, "jpeg", "quality", (10, 50, 95), on_progress=stop_at_the_second) is None
+    assert sweep(recipe, example, attacked, "jpeg", "quality", (10, 50, 95), on_progress=stop_at_the_second) is None
     assert [(look.done, look.total) for look in looks] == [(0, 3), (1, 3)]
 
 
 def test_an_image_without_a_label_is_judged_by_what_the_classifier_says() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (50, 80, 3), dtype=np.uint8)
     recipe = Recipe(**QUICK, image=ImageRef(kind="upload", digest="0" * 64))
-    scene = load_example(recipe, device="cpu", uploads={"0" * 64: pixels})
-    assert not scene.label_known
-    assert scene.label == scene.clean_prediction.label
-    assert len(evaluate_defenses(recipe, scene, craft(recipe, scene))) == 1
+    example = load_example(recipe, device="cpu", uploads={"0" * 64: pixels})
+    assert not example.label_known
+    assert example.label == example.clean_prediction.label
+    assert len(evaluate_defenses(recipe, example, craft(recipe, example))) == 1
     with pytest.raises(InvalidInput, match="upload"):
         load_example(recipe, device="cpu")
-    assert scene.known_label is None
-    outcome = make_outcome(recipe, scene, craft(recipe, scene), ())
+    assert example.known_label is None
+    outcome = make_outcome(recipe, example, craft(recipe, example), ())
     assert outcome.known_label is None and not Outcome.from_json(outcome.to_json()).label_known
-    seen = scene.classifier.classes[scene.label]
+    seen = example.classifier.classes[example.label]
     with pytest.raises(InvalidInput, match="in the clean image already"):
-        craft(recipe.replace(target=seen), scene)
+        craft(recipe.replace(target=seen), example)
     with pytest.raises(InvalidInput, match="true class of this image is unknown"):
-        layer = layers(scene.classifier)[-1]
-        explain(recipe, scene, craft(recipe, scene), method="gradcam", layer=layer, about="true")
+        layer = layers(example.classifier)[-1]
+        explain(recipe, example, craft(recipe, example), method="gradcam", layer=layer, about="true")
 
 
 def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
@@ -178,11 +178,11 @@ def test_the_recipe_can_say_the_true_class_of_an_unlabeled_image() -> None:
     recipe = Recipe(**QUICK, image=ImageRef(kind="upload", digest="0" * 64))
     for word in ("rocket", "3"):
         said = recipe.replace(true_class=word)
-        scene = load_example(said, device="cpu", uploads=uploads)
-        assert scene.known_label == 3
+        example = load_example(said, device="cpu", uploads=uploads)
+        assert example.known_label == 3
         assert Recipe.from_link(said.to_link()) == said
         with pytest.raises(InvalidInput, match="own class"):
-            craft(said.replace(target="rocket"), scene)
+            craft(said.replace(target="rocket"), example)
     assert "true_class" not in json.loads(base64.b64decode(recipe.to_link() + "=="))
     known = Recipe(**QUICK, true_class="rocket")
     assert load_example(known, device="cpu").label == 0, "the domain knows that it is a cat"
@@ -197,7 +197,7 @@ def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
     scenes = {
         n: load_example(recipe.replace(classifier=n), device="cpu", uploads=uploads) for n in ("a", "b", "digits")
     }
-    assert len({scene.label for scene in scenes.values()}) > 1
+    assert len({example.label for example in scenes.values()}) > 1
     found = transfer(recipe, {name: partial(scenes.get, name) for name in scenes})  # type: ignore[arg-type]
     assert found.label is None and len(found.predictions) == 3
 

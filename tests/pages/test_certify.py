@@ -31,16 +31,16 @@ def words(app: AppTest) -> str:
 
 def test_one_image_has_its_bound_its_attack_and_the_gap() -> None:
     app = visit("certify", RECIPE.to_link())
-    scene = load_example(RECIPE, device="cpu")
+    example = load_example(RECIPE, device="cpu")
     found = certify_image(
-        certify.LinfCertificate(eps=0.01, bound="interval"), scene.classifier, scene.images, scene.label
+        certify.LinfCertificate(eps=0.01, bound="interval"), example.classifier, example.images, example.label
     )
     assert found is not None
     shown = lines(app)
     assert shown["L∞ bounds"] == pytest.approx(found.best_bound, rel=1e-4)
     assert shown["best of APGD-CE and PGD"] == pytest.approx(found.attacked, rel=1e-3)
     assert "gap: where the smallest margin lies" in shown
-    name = scene.classifier.classes[scene.label]
+    name = example.classifier.classes[example.label]
     assert f" {name} is certified up to {found.radius:.3g} (L∞)." in verdict(app)
     assert "No attack tried up to 0.01 changes it." in verdict(app)
     assert "Promised: no change inside the threat model" in words(app) and "Not promised:" in words(app)

@@ -45,11 +45,11 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_numbers_are_those_of_the_definitions() -> None:
-    scene = load_example(RECIPE, device="cpu")
-    attacked = craft(RECIPE, scene).adversarial
+    example = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, example).adversarial
     defense = defenses.HGD(weights="mnist_digits")
-    found = denoise(scene, attacked, defense)
-    clean, adversarial = scene.images[0, 0].numpy(), images.to_tensor(attacked)[0, 0].numpy()
+    found = denoise(example, attacked, defense)
+    clean, adversarial = example.images[0, 0].numpy(), images.to_tensor(attacked)[0, 0].numpy()
     denoised = (adversarial + 0.125).clip(0, 1)
     assert np.allclose(found.adversarial.residual[..., 0], adversarial - denoised, atol=1e-3)
     assert np.allclose(found.perturbation[..., 0], adversarial - clean) and np.allclose(
@@ -63,21 +63,21 @@ def test_the_numbers_are_those_of_the_definitions() -> None:
 
 
 def test_without_a_perturbation_nothing_is_measured_of_it() -> None:
-    scene = load_example(RECIPE, device="cpu")
-    found = denoise(scene, scene.clean, defenses.HGD(weights="mnist_digits"))
+    example = load_example(RECIPE, device="cpu")
+    found = denoise(example, example.clean, defenses.HGD(weights="mnist_digits"))
     assert found.removed is None and found.correlation is None
 
 
 def test_contributions_add_up_to_the_new_value() -> None:
-    scene = load_example(RECIPE, device="cpu")
+    example = load_example(RECIPE, device="cpu")
     defense = defenses.DKN(weights="mnist_digits")
-    maps = kernel_maps(scene, scene.clean, defense)
+    maps = kernel_maps(example, example.clean, defense)
     assert maps.weights.shape == maps.contributions.shape == (25, 1, 28, 28)
     with torch.no_grad():
         assert torch.allclose(
-            torch.from_numpy(maps.contributions).sum(0).clamp(0, 1), defense(scene.images)[0], atol=1e-5
+            torch.from_numpy(maps.contributions).sum(0).clamp(0, 1), defense(example.images)[0], atol=1e-5
         )
-    shifted = F.unfold(scene.images, 5, padding=2).view(25, 1, 28, 28).numpy()
+    shifted = F.unfold(example.images, 5, padding=2).view(25, 1, 28, 28).numpy()
     assert np.allclose(maps.contributions, maps.weights * shifted, atol=1e-6)
 
 
@@ -96,8 +96,8 @@ def test_the_page_shows_what_is_removed_and_the_kernels() -> None:
         for element in app.get("bidi_component")
         if "weights" in (value := json.loads(getattr(element.proto, "json", "") or "{}"))
     )
-    scene = load_example(RECIPE, device="cpu")
-    maps = kernel_maps(scene, craft(RECIPE, scene).adversarial, defenses.DKN(weights="mnist_digits"))
+    example = load_example(RECIPE, device="cpu")
+    maps = kernel_maps(example, craft(RECIPE, example).adversarial, defenses.DKN(weights="mnist_digits"))
     sent = np.frombuffer(base64.b64decode(data["weights"]), "<i2").reshape(25, 1, 28, 28) * data["weight"] / 32767
     assert np.abs(sent - maps.weights).max() <= data["weight"] / 32767
     added = np.frombuffer(base64.b64decode(data["added"]), "<i2").reshape(25, 1, 28, 28) * data["add"] / 32767

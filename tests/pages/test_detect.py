@@ -23,14 +23,14 @@ def test_the_image_at_hand_with_the_evidence(name: str, kind: str) -> None:
     assert app.button_group(key="detector_mnist").value == "mask_disagreement", "the paper's first"
     app.button_group(key="detector_mnist").set_value(kind)
     settled(app.run())
-    scene = load_example(RECIPE, device="cpu")
-    attacked = craft(RECIPE, scene)
-    detector = detectors.get(kind)(scene.classifier, weights=name)
+    example = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, example)
+    detector = detectors.get(kind)(example.classifier, weights=name)
     rows = app.dataframe[0].value
-    for n, pixels in enumerate((scene.clean, attacked.adversarial)):
+    for n, pixels in enumerate((example.clean, attacked.adversarial)):
         with torch.no_grad():
             score = float(detector.score(images.to_tensor(pixels)))
-            read = scene.classifier.classes[int(detector.corrected_label(images.to_tensor(pixels)))]
+            read = example.classifier.classes[int(detector.corrected_label(images.to_tensor(pixels)))]
         assert rows.iloc[n]["score"] == f"{score:.2f}" and rows.iloc[n]["mask reads"] == read
         assert rows.iloc[n]["verdict"] == ("flagged" if score > 0 else "passes")
     assert "mask" in tiles(app, "What the detector goes by, adversarial")[1]["title"]

@@ -37,10 +37,10 @@ def decoded(values: object) -> np.ndarray:
 
 def test_the_curves_are_the_measured_ones() -> None:
     app = visit("features", RECIPE.to_link())
-    scene = load_example(RECIPE, device="cpu")
-    attacked = craft(RECIPE, scene)
-    names = [layer.name for layer in by_depth(layers(scene.classifier))]
-    wanted = feature_noise(RECIPE, scene, {"PGD": attacked.adversarial}, names)
+    example = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, example)
+    names = [layer.name for layer in by_depth(layers(example.classifier))]
+    wanted = feature_noise(RECIPE, example, {"PGD": attacked.adversarial}, names)
     shown = curves(app)
     assert list(shown) == ["PGD", "PGD + Median filter", SHUFFLED]
     for name, values in shown.items():
@@ -50,12 +50,12 @@ def test_the_curves_are_the_measured_ones() -> None:
 
 def test_channels_come_by_their_noise() -> None:
     app = visit("features", RECIPE.to_link())
-    scene = load_example(RECIPE, device="cpu")
-    attacked = craft(RECIPE, scene)
-    name = by_depth(layers(scene.classifier))[-1].name
-    both = feature_maps(scene.classifier, [name], torch.cat([scene.images, images.to_tensor(attacked.adversarial)]))[
-        name
-    ]
+    example = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, example)
+    name = by_depth(layers(example.classifier))[-1].name
+    both = feature_maps(
+        example.classifier, [name], torch.cat([example.images, images.to_tensor(attacked.adversarial)])
+    )[name]
     order = torch.argsort(-channel_noise(both[0], both[1]), stable=True)[:6].tolist()
     for label in ("Feature maps, clean", "Feature maps, PGD", "What changed in the feature maps"):
         assert [tile["title"] for tile in tiles(app, label)][1:] == [f"channel {n}" for n in order]

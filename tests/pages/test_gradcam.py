@@ -24,10 +24,10 @@ def pixels(source: str) -> images.Pixels:
 
 def test_it_shows_the_maps_of_every_image_and_what_moved() -> None:
     app = visit("gradcam", PATCH.to_link())
-    scene = load_example(PATCH, device="cpu")
-    attacked = craft(PATCH, scene)
-    classifier = scene.classifier
-    batch = torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
+    example = load_example(PATCH, device="cpu")
+    attacked = craft(PATCH, example)
+    classifier = example.classifier
+    batch = torch.cat([example.images, images.to_tensor(attacked.adversarial)])
     with torch.no_grad():
         seen = classifier(batch).argmax(1).tolist()
     wanted = class_maps(classifier, batch, seen, layer=layer(layers(classifier), classifier.cam_layer))

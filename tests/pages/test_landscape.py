@@ -34,8 +34,8 @@ def decoded(values: object) -> np.ndarray:
 
 def test_the_loss_surface_turns_and_its_reach_is_set() -> None:
     app = visit("landscape", RECIPE.to_link())
-    scene = load_example(RECIPE, device="cpu")
-    grid = loss_surface(RECIPE, scene, 0.5)  # the attack's budget twice, in the steps of the domain's unit
+    example = load_example(RECIPE, device="cpu")
+    grid = loss_surface(RECIPE, example, 0.5)  # the attack's budget twice, in the steps of the domain's unit
     assert grid is not None
     shown = chart(app)[0]
     assert shown["type"] == "surface" and decoded(shown["z"]) == pytest.approx(grid.loss, rel=1e-2, abs=1e-4)
@@ -57,13 +57,13 @@ def test_the_decision_regions_go_through_three_images() -> None:
     app = visit("landscape", RECIPE.to_link())
     app.button_group(key="landscape_view").set_value("regions")
     settled(app.run())
-    scene = load_example(RECIPE, device="cpu")
-    found = decision_regions(RECIPE, scene, craft(RECIPE, scene))
+    example = load_example(RECIPE, device="cpu")
+    found = decision_regions(RECIPE, example, craft(RECIPE, example))
     assert found is not None
     present, places = region_classes(found.grid)
-    assert present[0] == scene.label and places.shape == found.grid.predicted.shape
+    assert present[0] == example.label and places.shape == found.grid.predicted.shape
     names = [line["name"] for line in chart(app) if line.get("name")]
-    assert names == [scene.classifier.classes[n] for n in present]
+    assert names == [example.classifier.classes[n] for n in present]
     corners = tiles(app, "The three images that the plane goes through")
     assert [tile["title"] for tile in corners] == ["clean", "adversarial", found.third_title]
     assert f"{len(present)} classes lie on this plane" in verdict(app)
@@ -73,8 +73,8 @@ def test_the_spectrum_is_of_the_change() -> None:
     app = visit("landscape", RECIPE.to_link())
     app.button_group(key="landscape_view").set_value("spectrum")
     settled(app.run())
-    scene = load_example(RECIPE, device="cpu")
-    change = (images.to_tensor(craft(RECIPE, scene).adversarial) - scene.images)[0]
+    example = load_example(RECIPE, device="cpu")
+    change = (images.to_tensor(craft(RECIPE, example).adversarial) - example.images)[0]
     high = high_share(spectrum(change))
     assert verdict(app).startswith(f"{100 * high:.0f} % of the change lies above")
     rows = app.dataframe[0].value

@@ -14,17 +14,17 @@ RECIPE = Recipe(domain="mnist", classifier="a", attack=Method(name="pgd", params
 
 def test_it_shows_what_the_mask_leaves_and_what_is_read() -> None:
     app = visit("masks", RECIPE.to_link())
-    scene = load_example(RECIPE, device="cpu")
-    attacked = craft(RECIPE, scene)
+    example = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, example)
     attention = masks.load("mnist_a_fc_3")
-    classes = scene.classifier.classes
-    for name, pixels in (("clean", scene.clean), ("adversarial", attacked.adversarial)):
+    classes = example.classifier.classes
+    for name, pixels in (("clean", example.clean), ("adversarial", attacked.adversarial)):
         shown = tiles(app, f"The {name} image, its mask, and what the mask leaves")
         x = images.to_tensor(pixels)
         with torch.no_grad():
             read = classes[int(attention.read(x).argmax())]
             left = attention.corrupted(x, torch.Generator().manual_seed(1))
-            said = classes[int(scene.classifier(left).argmax())]
+            said = classes[int(example.classifier(left).argmax())]
         assert [tile["title"] for tile in shown] == [name, f"{name}, mask", f"{name}, corrupted"]
         assert shown[1]["caption"].startswith(f"f2 reads {read} ")
         assert f" {said} " in shown[2]["caption"]

@@ -23,8 +23,8 @@ DEFENDED = DIGIT.replace(defenses=[[{"name": "bitdepth"}]])
 def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every attack was stopped after its first step."""
 
-    def craft(recipe: Recipe, scene: Example, **options: object) -> AttackOutcome:
-        return real_craft(recipe, scene, **options).model_copy(update={"stopped": True})  # type: ignore[arg-type]
+    def craft(recipe: Recipe, example: Example, **options: object) -> AttackOutcome:
+        return real_craft(recipe, example, **options).model_copy(update={"stopped": True})  # type: ignore[arg-type]
 
     monkeypatch.setattr(recipe_jobs, "craft", craft)
 

@@ -152,19 +152,19 @@ def test_windows_and_feature_noise_pass_over_other_classifiers() -> None:
 def test_detect_asks_about_the_system_that_the_attacker_knows() -> None:
     recipe = RECIPE.replace(attacker="adaptive", known_defense=2, view={"detector": "feature_squeezing"})
     app = visit("detect", recipe.to_link())
-    scene = load_example(recipe, device="cpu")
+    example = load_example(recipe, device="cpu")
     system = recipe.build_known_system()
     assert system is not None
-    vote = system.classifier(scene.load, recipe.backward, seed=recipe.seed)
-    attacked = craft(recipe, scene, system=system, backward=recipe.backward)
+    vote = system.classifier(example.load, recipe.backward, seed=recipe.seed)
+    attacked = craft(recipe, example, system=system, backward=recipe.backward)
     detector = FeatureSqueezing(vote)
     table = app.dataframe[0].value
-    for row, pixels in enumerate((scene.clean, attacked.adversarial)):
+    for row, pixels in enumerate((example.clean, attacked.adversarial)):
         with torch.no_grad():
             batch = images.to_tensor(pixels)
             score, seen = float(detector.score(batch)), int(vote(batch).argmax())
         assert float(table.iloc[row]["score"]) == pytest.approx(score, abs=0.01)
-        assert table.iloc[row]["classifier sees"] == scene.classifier.classes[seen]
+        assert table.iloc[row]["classifier sees"] == example.classifier.classes[seen]
     assert any("those that vote of the bare classifier" in caption.value for caption in app.caption)
     grey = visit("detect", recipe.replace(attacker="grey").to_link())
     assert grey.dataframe[0].value.iloc[1]["score"] != table.iloc[1]["score"]

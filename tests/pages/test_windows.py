@@ -48,9 +48,9 @@ def late(app: AppTest, box: str) -> str:
 
 def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
     app = visit("windows", PATCH.to_link())
-    scene = load_example(PATCH, device="cpu")
-    attacked = craft(PATCH, scene)
-    batch = torch.cat([scene.images, images.to_tensor(attacked.adversarial)])
+    example = load_example(PATCH, device="cpu")
+    attacked = craft(PATCH, example)
+    batch = torch.cat([example.images, images.to_tensor(attacked.adversarial)])
     trace = LGS().trace(batch)
     for which, label in enumerate(ROWS):
         shown = tiles(app, label)
@@ -59,7 +59,9 @@ def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
         assert np.array_equal(pixels(shown[5]["src"]), result)
         kept = int(trace.kept[which].sum())
         assert shown[3]["caption"].startswith(f"{kept} of {trace.kept[which].numel()} windows")
-        said = prediction(predict(scene.classifier, trace.result[which : which + 1], scene.label), CLASSES, scene.label)
+        said = prediction(
+            predict(example.classifier, trace.result[which : which + 1], example.label), CLASSES, example.label
+        )
         assert shown[5]["deferred"] and late(app, f"tiles_windows_{('clean', 'attacked')[which]}") == said
     explorer = component(app, "tops")
     assert explorer["tops"] == list(trace.tops) and explorer["lefts"] == list(trace.lefts)
@@ -72,12 +74,12 @@ def test_it_shows_the_very_arrays_that_the_defense_used() -> None:
 
 def test_precision_recall_and_iou_of_a_known_patch() -> None:
     app = visit("windows", PATCH.to_link())
-    scene = load_example(PATCH, device="cpu")
-    attacked = craft(PATCH, scene)
+    example = load_example(PATCH, device="cpu")
+    attacked = craft(PATCH, example)
     assert attacked.mask is not None
     there = attacked.mask[..., 0] > 0
     assert there.sum() == round((0.09 * 160 * 160) ** 0.5) ** 2
-    changed = (attacked.adversarial != scene.clean).any(axis=2)
+    changed = (attacked.adversarial != example.clean).any(axis=2)
     assert not (changed & ~there).any()
     found = LGS().trace(images.to_tensor(attacked.adversarial)).region[0, 0].numpy()
     both = (found & there).sum()

@@ -132,8 +132,8 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
                 attack=plan.attacks[0],
                 defenses=(),
             )
-            scene = load_example(recipe, device="cpu")
-            crafted = craft(recipe, scene).adversarial
+            example = load_example(recipe, device="cpu")
+            crafted = craft(recipe, example).adversarial
             stored = kept.image(0, 0, NO_DEFENSE, position)
             assert stored is not None and float((stored != crafted).mean()) <= 0.01
             with torch.no_grad():
@@ -149,9 +149,9 @@ def test_the_grey_box_is_crafted_on_the_recipes_classifier_and_the_adaptive_one_
         defenses=(OTHER, VOTE),
         attacker="both",
     )
-    scene = load_example(recipe, device="cpu")
-    outcome = make_outcome(recipe, scene, craft(recipe, scene), ())
-    columns = evaluate_defenses(recipe, scene, outcome.attacked)
+    example = load_example(recipe, device="cpu")
+    outcome = make_outcome(recipe, example, craft(recipe, example), ())
+    columns = evaluate_defenses(recipe, example, outcome.attacked)
     other = domains.get("mnist").classifier("b", device="cpu")
     on_other = craft(recipe.replace(classifier="b"), load_example(recipe.replace(classifier="b"), device="cpu"))
     with torch.no_grad():

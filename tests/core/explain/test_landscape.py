@@ -16,30 +16,34 @@ RECIPE = Recipe(domain="mnist", attack=Method(name="pgd", params={"eps": "76/255
 
 
 def test_the_surface_in_the_middle_is_the_loss_and_every_point_is_looked_up() -> None:
-    scene = load_example(RECIPE, device="cpu")
-    grid = loss_surface(RECIPE, scene, 0.2)
+    example = load_example(RECIPE, device="cpu")
+    grid = loss_surface(RECIPE, example, 0.2)
     assert grid is not None and grid.loss.shape == (STEPS, STEPS)
     with torch.no_grad():
-        wanted = float(F.cross_entropy(scene.classifier(scene.images), scene.labels))
+        wanted = float(F.cross_entropy(example.classifier(example.images), example.labels))
     assert grid.loss[STEPS // 2, STEPS // 2] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
-    uphill, random = directions(scene.classifier, scene.images, scene.label, torch.Generator().manual_seed(RECIPE.seed))
+    uphill, random = directions(
+        example.classifier, example.images, example.label, torch.Generator().manual_seed(RECIPE.seed)
+    )
     for row, column in ((0, 0), (3, 40), (17, 5)):
-        point = scene.images + float(grid.across[column]) * uphill + float(grid.down[row]) * random
+        point = example.images + float(grid.across[column]) * uphill + float(grid.down[row]) * random
         with torch.no_grad():
-            logits = scene.classifier(point.clamp(0, 1))
-        assert grid.loss[row, column] == pytest.approx(float(F.cross_entropy(logits, scene.labels)), rel=1e-3, abs=1e-5)
+            logits = example.classifier(point.clamp(0, 1))
+        assert grid.loss[row, column] == pytest.approx(
+            float(F.cross_entropy(logits, example.labels)), rel=1e-3, abs=1e-5
+        )
         assert grid.predicted[row, column] == int(logits.argmax())
         assert grid.confidence[row, column] == pytest.approx(float(logits.softmax(1).max()), rel=1e-4)
 
 
 def test_the_first_direction_is_the_gradients_sign() -> None:
-    scene = load_example(RECIPE, device="cpu")
-    uphill, random = directions(scene.classifier, scene.images, scene.label, torch.Generator().manual_seed(0))
-    x = scene.images.clone().requires_grad_(True)
-    F.cross_entropy(scene.classifier(x), scene.labels).backward()
+    example = load_example(RECIPE, device="cpu")
+    uphill, random = directions(example.classifier, example.images, example.label, torch.Generator().manual_seed(0))
+    x = example.images.clone().requires_grad_(True)
+    F.cross_entropy(example.classifier(x), example.labels).backward()
     assert x.grad is not None and torch.equal(uphill, x.grad.sign())
     assert set(random.unique().tolist()) == {-1.0, 1.0} and abs(float(random.mean())) < 0.1
-    assert all(p.grad is None for p in scene.classifier.parameters())
+    assert all(p.grad is None for p in example.classifier.parameters())
 
 
 def test_a_plane_holds_its_three_images() -> None:
@@ -57,16 +61,18 @@ def test_a_plane_holds_its_three_images() -> None:
 
 
 def test_the_regions_at_the_three_images_are_what_is_seen_in_them() -> None:
-    scene = load_example(RECIPE, device="cpu")
-    attacked = craft(RECIPE, scene)
+    example = load_example(RECIPE, device="cpu")
+    attacked = craft(RECIPE, example)
     assert attacked.success
-    found = decision_regions(RECIPE, scene, attacked)
-    assert found is not None and found.third_title == scene.classifier.classes[attacked.prediction.label]
-    for image, (across, down) in zip((scene.clean, attacked.adversarial, found.third), found.plane.places, strict=True):
+    found = decision_regions(RECIPE, example, attacked)
+    assert found is not None and found.third_title == example.classifier.classes[attacked.prediction.label]
+    for image, (across, down) in zip(
+        (example.clean, attacked.adversarial, found.third), found.plane.places, strict=True
+    ):
         exact = surface(
-            scene.classifier,
-            scene.images,
-            scene.label,
+            example.classifier,
+            example.images,
+            example.label,
             found.plane.first,
             found.plane.second,
             np.array([across], np.float32),
@@ -74,24 +80,24 @@ def test_the_regions_at_the_three_images_are_what_is_seen_in_them() -> None:
         )
         assert exact is not None
         with torch.no_grad():
-            assert exact.predicted[0, 0] == int(scene.classifier(images.to_tensor(image)).argmax())
+            assert exact.predicted[0, 0] == int(example.classifier(images.to_tensor(image)).argmax())
         assert found.grid.across[0] < across < found.grid.across[-1]
         assert found.grid.down[0] < down < found.grid.down[-1]
 
 
 def test_where_no_image_of_the_class_is_there_a_random_change_stands_in() -> None:
     recipe = RECIPE.replace(attack={"name": "uniform_noise", "params": {"eps": "1/255"}})
-    scene = load_example(recipe, device="cpu")
-    attacked = craft(recipe, scene)
+    example = load_example(recipe, device="cpu")
+    attacked = craft(recipe, example)
     assert not attacked.success
-    found = decision_regions(recipe, scene, attacked)
+    found = decision_regions(recipe, example, attacked)
     assert found is not None and found.third_title == "a random change"
 
 
 def test_stopping_gives_nothing() -> None:
-    scene = load_example(RECIPE, device="cpu")
+    example = load_example(RECIPE, device="cpu")
     seen = []
-    assert loss_surface(RECIPE, scene, 0.1, on_progress=lambda p: seen.append(p.done) or p.done > 100) is None  # type: ignore[func-returns-value]
+    assert loss_surface(RECIPE, example, 0.1, on_progress=lambda p: seen.append(p.done) or p.done > 100) is None  # type: ignore[func-returns-value]
     assert seen[0] == 0 and seen[-1] > 100
 
 

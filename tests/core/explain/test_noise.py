@@ -79,17 +79,17 @@ def test_by_depth_goes_from_the_image_to_the_logits() -> None:
 
 def test_an_attack_grows_and_the_same_change_shuffled_does_not() -> None:
     recipe = Recipe(attack=Method(name="pgd"), defenses=((Method(name="jpeg"),), (Method(name="median"),)))
-    scene = load_example(recipe, device="cpu")
-    attacked = craft(recipe, scene)
-    names = [layer.name for layer in by_depth(layers(scene.classifier))]
-    found = feature_noise(recipe, scene, {"PGD": attacked.adversarial}, names)
+    example = load_example(recipe, device="cpu")
+    attacked = craft(recipe, example)
+    names = [layer.name for layer in by_depth(layers(example.classifier))]
+    found = feature_noise(recipe, example, {"PGD": attacked.adversarial}, names)
     assert list(found) == ["PGD", "PGD + JPEG", "PGD + Median filter", SHUFFLED]
     assert found["PGD"][0] == pytest.approx(found[SHUFFLED][0], rel=0.02)
     assert found["PGD"][-2] > 2 * found[SHUFFLED][-2]
     with torch.no_grad():
         for name, defense in (("PGD + JPEG", JPEG()), ("PGD + Median filter", Median())):
             behind = images.to_pixels(defense(images.to_tensor(attacked.adversarial)))[0]
-            assert found[name][0] == pytest.approx(relative_noise(scene.images, images.to_tensor(behind)), rel=1e-4)
+            assert found[name][0] == pytest.approx(relative_noise(example.images, images.to_tensor(behind)), rel=1e-4)
 
 
 def test_shuffling_keeps_the_values_of_the_change() -> None:
