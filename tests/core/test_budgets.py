@@ -41,7 +41,7 @@ def test_an_l2_attack_has_the_domains_l2_budget() -> None:
         built = build_attack(domain, Method(name="pgd", params={"norm": "l2"}))
         assert built.values()["eps"] == eps
         (shown,) = (p for p in domains.get(domain).attack_parameters(attacks.PGD, {"norm": "l2"}) if p.name == "eps")
-        assert shown.unit == "" and shown.usual is not None and shown.usual > eps
+        assert shown.unit == "" and shown.slider_max is not None and shown.slider_max > eps
 
 
 def test_the_comparison_has_the_domains_eps_until_it_is_set() -> None:

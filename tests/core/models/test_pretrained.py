@@ -13,7 +13,7 @@ import torch
 from torchvision.models import get_model
 
 from core import InvalidInput, domains
-from core.models import own_weights, pretrained
+from core.models import user_weights, pretrained
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_old_names_of_densenet() -> None:
         state = get_model("densenet121", weights=None).state_dict()
     old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", name): tensor for name, tensor in state.items()}
     assert set(old) != set(state)
-    assert set(own_weights._fitting(old, state)) == set(state)
+    assert set(user_weights._fitting(old, state)) == set(state)
 
 
 def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
