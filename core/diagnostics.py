@@ -149,7 +149,7 @@ def larger_eps_is_weaker(summaries: Sequence[AttackSummary]) -> Diagnostic | Non
 
 def unbounded_falls_short(summaries: Sequence[AttackSummary]) -> Diagnostic | None:
     for summary in summaries:
-        if (summary.attack.smallest or (summary.eps or 0) >= 1) and 0 < summary.count != summary.fooled:
+        if (summary.attack.minimal_norm or (summary.eps or 0) >= 1) and 0 < summary.count != summary.fooled:
             return Diagnostic(
                 "unbounded",
                 "An attack without a budget did not reach every image",

@@ -57,7 +57,7 @@ def attack_evidence(outcome: Outcome) -> None:
         still = (
             "Not one pixel of the 8-bit image changed: eps is below half a grey level, or the gradient is zero here."
         )
-        st.info(failed if outcome.recipe.build_attack().smallest else still, icon=":material/info:")
+        st.info(failed if outcome.recipe.build_attack().minimal_norm else still, icon=":material/info:")
     rival = rival_of(outcome)
     lavan = outcome.recipe.attack.name == "lavan" and not attacked.known  # the map is of the classifier alone
     kinds = (("Places", lavan), ("Flow", attacked.flow is not None), ("Print", attacked.patch is not None))

@@ -8,7 +8,7 @@ from numba import njit
 
 Row = npt.NDArray[np.floating]
 Plane = npt.NDArray[np.floating]
-Operations = npt.NDArray[np.int64]  # as `selection.Program` has them
+Operations = npt.NDArray[np.int64]  # as `selection.CompiledNetwork` has them
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

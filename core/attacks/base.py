@@ -117,13 +117,13 @@ class Attack(Configurable, ABC):
 
     A subclass declares its parameters as fields, names itself with the class variables of `Configurable`, and writes `iterate`.
     The number of iterations is a field called `iterations` with the alias `steps`, because `steps` is this class's method:
-    `PGD(steps=40).steps(...)`. `smallest` is True where the attack has no budget but looks for the smallest change: where it
+    `PGD(steps=40).steps(...)`. `minimal_norm` is True where the attack has no budget but looks for the smallest change: where it
     fails, the clean image is returned, for half a change means nothing.
     """
 
     registry: ClassVar[Registry[Any] | None] = REGISTRY
 
-    smallest: ClassVar[bool] = False
+    minimal_norm: ClassVar[bool] = False
     single_step: ClassVar[bool] = False  # over in a moment, so that a screen may run it at every change of a slider
     universal: ClassVar[bool] = False  # makes one change for all images, so it wants to be trained on several
     threat: ClassVar[Literal["white_box", "score_based", "none"]] = (
@@ -215,7 +215,7 @@ class Attack(Configurable, ABC):
                 assert last is not None, "an attack yields at least its starting point"
                 logits = classifier(quantise(last.images))
             success = goal.reached(logits, labels)
-            if self.smallest and not bool(success.all()):
+            if self.minimal_norm and not bool(success.all()):
                 kept = success.view(-1, 1, 1, 1)
                 last = replace(last, images=torch.where(kept, last.images, clean))
                 logits = classifier(quantise(last.images))

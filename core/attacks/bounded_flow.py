@@ -63,7 +63,7 @@ class BoundedFlow(Attack):
         yield _step(batch, done, total)
         for run in range(self.restarts):
             start = START * streams.randn(2, height, width).to(still) if run else still
-            search = _Search(batch, batch.rows(start), WEIGHTS[run % len(WEIGHTS)], self)
+            search = _Run(batch, batch.rows(start), WEIGHTS[run % len(WEIGHTS)], self)
             for k in range(self.iterations):
                 done = run * self.iterations + k + 1
                 search.ascend(SIZE * 0.5 * (1 + cos(pi * (k + 1) / self.iterations)))
@@ -74,7 +74,7 @@ class BoundedFlow(Attack):
         yield _step(batch, done, total)
 
 
-class _Search:
+class _Run:
     """One run over the active images, from a flow for each."""
 
     def __init__(self, batch: ActiveBatch, flow: Tensor, weight: float, attack: BoundedFlow) -> None:

@@ -43,7 +43,7 @@ class CW(Attack):
     title: ClassVar[str] = "C&W L2"
     summary: ClassVar[str] = "The shortest change that fools, by optimization with a search over the trade-off c."
     paper: ClassVar[str] = "Carlini and Wagner 2017, section V"
-    smallest: ClassVar[bool] = True
+    minimal_norm: ClassVar[bool] = True
 
     preset: Literal["quick", "thorough"] = choice(
         "quick", help="Quick: 5 searches of 20 iterations. Thorough: the paper's 9 of 1,000."

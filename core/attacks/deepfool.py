@@ -25,7 +25,7 @@ class DeepFool(Attack):
     title: ClassVar[str] = "DeepFool"
     summary: ClassVar[str] = "The shortest way over the nearest boundary (L2)."
     paper: ClassVar[str] = "Moosavi-Dezfooli, Fawzi and Frossard 2016, algorithm 2"
-    smallest: ClassVar[bool] = True
+    minimal_norm: ClassVar[bool] = True
 
     iterations: int = number(50, 1, 1000, help="Steps at most.", step=1, slider_max=100, alias="steps")
     overshoot: FractionFloat = number(

@@ -31,7 +31,7 @@ class JSMA(Attack):
     title: ClassVar[str] = "JSMA"
     summary: ClassVar[str] = "Few values, each moved far: an attack that counts pixels (L0)."
     paper: ClassVar[str] = "Papernot et al. 2016, algorithm 3"
-    smallest: ClassVar[bool] = True
+    minimal_norm: ClassVar[bool] = True
 
     theta: FractionFloat = number(1.0, 0.01, 1, help="How far a chosen value moves each time.", step=0.05)
     gamma: FractionFloat = number(0.1, 0, 1, help="The largest share of the values that may be moved.", step=0.01)

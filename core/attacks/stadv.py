@@ -33,7 +33,7 @@ class StAdv(Attack):
     title: ClassVar[str] = "Spatial flow (stAdv)"
     summary: ClassVar[str] = "Moves pixels along a smooth flow; no value is painted over."
     paper: ClassVar[str] = "Xiao et al. 2018; LAN, equations 4-6 and 14"
-    smallest: ClassVar[bool] = True
+    minimal_norm: ClassVar[bool] = True
 
     iterations: int = number(100, 1, 2000, help="Iterations of each search.", step=10, slider_max=500, alias="steps")
     binary_search_steps: int = number(4, 1, 12, help="Values of τ tried for each image.", step=1)

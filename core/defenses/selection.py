@@ -29,7 +29,7 @@ Operation = tuple[bool, Value, Value]  # maximum or minimum, of two values
 NONE = -1  # the slot of a result that nobody needs
 
 
-class Program(NamedTuple):
+class CompiledNetwork(NamedTuple):
     """A network's operations, one a row: the slot and shift of both inputs, the slots of minimum and maximum, the extra length."""
 
     operations: npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ class Program(NamedTuple):
     shift: int  # and how far to the right
 
 
-class Network:
+class SelectionNetwork:
     """The operations that lead from a window's rows to its median, in an order in which they can be computed.
 
     Planes 0 … window − 1 are the input read that many rows further down; plane window + k is the result of operation k.
@@ -49,18 +49,20 @@ class Network:
         self.operations: list[Operation] = []
         self._known: dict[Operation, int] = {}
         self._lists: dict[int, Values] = {1: self._sorted([(row, 0) for row in range(window)])}
-        left, right = self._halves(window)
+        left, right = self._split(window)
         rank = window * window // 2 + 1  # of an even count, the upper one of the two in the middle, as scipy does
         terms = [
-            self._one(True, left[i - 1], right[rank - i - 1]) if 0 < i < rank else (left if i else right)[rank - 1]
+            self._comparator(True, left[i - 1], right[rank - i - 1])
+            if 0 < i < rank
+            else (left if i else right)[rank - 1]
             for i in range(max(0, rank - len(right)), min(rank, len(left)) + 1)
         ]
         self.median = terms[0]
         for term in terms[1:]:
-            self.median = self._one(False, self.median, term)
+            self.median = self._comparator(False, self.median, term)
         self._prune()
 
-    def _halves(self, count: int) -> tuple[Values, Values]:
+    def _split(self, count: int) -> tuple[Values, Values]:
         """The sorted values of the first columns (the largest power of two below `count`) and of the others."""
         first = 1 << ((count - 1).bit_length() - 1)
         return self._columns(first), [(plane, shift + first) for plane, shift in self._columns(count - first)]
@@ -68,10 +70,10 @@ class Network:
     def _columns(self, count: int) -> Values:
         """The sorted values of `count` columns side by side."""
         if count not in self._lists:
-            self._lists[count] = self._merged(*self._halves(count))
+            self._lists[count] = self._merged(*self._split(count))
         return self._lists[count]
 
-    def _one(self, larger: bool, a: Value, b: Value) -> Value:
+    def _comparator(self, larger: bool, a: Value, b: Value) -> Value:
         base = min(a[1], b[1])  # the same operation further right is the same plane, read further right
         operation = (larger, (a[0], a[1] - base), (b[0], b[1] - base))
         if operation not in self._known:
@@ -88,11 +90,11 @@ class Network:
         if not a or not b:
             return a or b
         if len(a) == len(b) == 1:
-            return [self._one(False, a[0], b[0]), self._one(True, a[0], b[0])]
+            return [self._comparator(False, a[0], b[0]), self._comparator(True, a[0], b[0])]
         even, odd = self._merged(a[0::2], b[0::2]), self._merged(a[1::2], b[1::2])
         result = even[:1]
         for low, high in zip(odd, even[1:], strict=False):
-            result += [self._one(False, low, high), self._one(True, low, high)]
+            result += [self._comparator(False, low, high), self._comparator(True, low, high)]
         pairs = min(len(odd), len(even) - 1)
         return result + odd[pairs:] + even[1 + pairs :]
 
@@ -142,7 +144,7 @@ class Network:
         spare.extend(buffers.values())
         return planes[self.median[0]][self.median[1] :][:count]
 
-    def program(self) -> Program:
+    def program(self) -> CompiledNetwork:
         """The operations as the compiled loop takes them; a minimum and a maximum of the same two values are one operation."""
         slot = {row: row for row in range(self.window)}
         slots, spare = self.window, list[int]()
@@ -163,17 +165,17 @@ class Network:
             rows.append([slot[a[0]], a[1], slot[b[0]], b[1], *results, extra])
             spare += [slot.pop(plane) for plane in freed]
             number += 1 + both
-        return Program(np.array(rows, np.int64).reshape(-1, 7), slots, slot[self.median[0]], self.median[1])
+        return CompiledNetwork(np.array(rows, np.int64).reshape(-1, 7), slots, slot[self.median[0]], self.median[1])
 
 
 @lru_cache(maxsize=8)
-def network(window: int) -> Network:
+def network(window: int) -> SelectionNetwork:
     """The network of that window; building the largest takes a moment."""
-    return Network(window)
+    return SelectionNetwork(window)
 
 
 @lru_cache(maxsize=8)
-def _program(window: int) -> Program:
+def _program(window: int) -> CompiledNetwork:
     return network(window).program()
 
 

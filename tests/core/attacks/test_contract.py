@@ -83,7 +83,7 @@ def test_success_is_what_the_8_bit_file_gives_and_failure_is_explicit(attack: At
     assert result.images.shape == x.shape and result.images.dtype == torch.float32
     assert float(result.images.min()) >= 0 and float(result.images.max()) <= 1
     assert torch.equal(result.success, predicted(model, quantise(result.images)) != y)
-    if attack.smallest:
+    if attack.minimal_norm:
         assert torch.equal(result.images[~result.success], x[~result.success])
 
 
@@ -94,7 +94,7 @@ def test_a_classifier_that_nothing_moves_is_survived(attack: Attack) -> None:
     result = attack(model, x, y)
     assert not bool(result.success.any())
     assert bool(result.images.isfinite().all())
-    if attack.smallest:
+    if attack.minimal_norm:
         assert torch.equal(result.images, x)
 
 
