@@ -15,7 +15,7 @@ from core.declaration import Real, flag, number
 from core.defenses.base import Defense, fit_window, in_parts
 from core.inputs import check_form, check_images
 from core.kernels import compiled
-from core.threads import spread
+from core.threads import parallel_map
 
 CACHED = 1 << 20  # values worked on at once on a CPU
 AT_ONCE = 4  # images that a thread takes at a time
@@ -113,7 +113,7 @@ class LGS(Defense):
         def some(pictures: tuple[Tensor, Tensor]) -> None:
             fine.append(self._smoothed(kernels, *pictures, whole=False)[1])
 
-        spread(some, zip(torch.split(images, AT_ONCE), torch.split(result, AT_ONCE), strict=True))
+        parallel_map(some, zip(torch.split(images, AT_ONCE), torch.split(result, AT_ONCE), strict=True))
         return result, all(fine)
 
     def trace(self, images: Tensor) -> LGSTrace:

@@ -14,7 +14,7 @@ from core.explain.layers import Layer, layers
 from core.explain.shift import Shift, is_empty, shift
 from core.inputs import BadInput
 from core.models.classifier import Classifier
-from core.progress import OnProgress, Progress
+from core.progress import OnProgress
 from core.recipe.example import Example, predict
 from core.recipe.outcome import AttackOutcome, Prediction
 from core.recipe.recipe import Recipe
@@ -90,9 +90,6 @@ def explain(
     predictions = [predict(one.classifier, images.to_tensor(one.pixels), scene.label) for one in pictures]
     numbers = [_class(about, recipe, scene, attacked, prediction) for prediction in predictions]
 
-    def report(done: int, total: int) -> bool:
-        return on_progress is not None and bool(on_progress(Progress("Class maps", done, total)))
-
     maps: dict[int, npt.NDArray[np.float32]] = {}
     before: dict[
         int, npt.NDArray[np.float32]
@@ -108,7 +105,9 @@ def explain(
                 clean = predict(classifier, scene.images, scene.label)
                 about_classes.append(_class(about, recipe, scene, attacked, clean))
             at = layer if own else _usual_layer(classifier)
-            found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=report)
+            found = class_maps(
+                classifier, torch.cat(batch), about_classes, method=method, layer=at, on_progress=on_progress
+            )
             maps.update(zip(mine, found, strict=False))
             before.update(dict.fromkeys(mine, found[0] if own else found[-1]))
     except Stopped:
