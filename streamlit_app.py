@@ -15,7 +15,7 @@ from app.state import session
 from app.state.owner import BrowserCookie
 from core import memory
 
-memory.keep()
+memory.tune_malloc()
 
 if __name__ == "__main__":
     st.set_page_config(page_title="Mirage", page_icon="🫥", layout="wide")

@@ -25,6 +25,7 @@ from benchmarks.pgd import EPS, STEP, art_estimator, bare, in_turns, load_images
 from core import domains
 from core.attacks import CW, JSMA, PGD
 from core.models.classifier import Classifier
+from core.progress import Progress
 
 RATE, FIRST = 0.01, 1e-2
 SEARCHES, STEPS = 5, 100  # the peers'; ours are those of its quick preset
@@ -135,29 +136,33 @@ def large_images() -> list[str]:
 
 
 def one_image(rounds: int) -> list[str]:
-    """PGD-100 on one image beside a bare gradient loop, watched and not."""
+    """PGD-100 on one image beside a bare gradient loop, with `on_progress` and without."""
     model = domains.get("cifar10").classifier("resnet", device="cpu")
     images, labels, _ = load_images(1, model)
     attack = PGD(eps=EPS, step_size=STEP, iterations=100, random_start=False, early_stop=False, keep="last")
     frames: list[object] = []
 
-    def watched() -> None:
+    def on_progress(progress: Progress) -> None:
+        assert progress.step is not None
+        frames.append((progress.step.images, float(progress.step.loss[0])))
+
+    def reported() -> None:
         frames.clear()
-        attack(model, images, labels, watch=lambda step: frames.append((step.images, float(step.loss[0]))))
+        attack(model, images, labels, on_progress=on_progress)
 
     compared: dict[str, Callable[[], object]] = {
         "bare": lambda: bare(model, images, labels, 100),
         "silent": lambda: attack(model, images, labels),
-        "watched": watched,
+        "reported": reported,
     }
     times = in_turns(compared, max(5, rounds), 10)
-    over, watching = times["silent"] / times["bare"], times["watched"] / times["silent"]
+    over, reporting = times["silent"] / times["bare"], times["reported"] / times["silent"]
     print(
         f"PGD-100 on one image: {times['silent'] * 1e3:.0f} ms, {over:.2f} of the bare gradient loop's {times['bare'] * 1e3:.0f} "
-        f"(target: {BARE}); every step watched {watching:.2f} times that (target: {STREAMING})."
+        f"(target: {BARE}); every step reported {reporting:.2f} times that (target: {STREAMING})."
     )
     missed = [f"PGD-100 takes {over:.2f} bare loops"] if over > BARE else []
-    return missed + ([f"watching costs {watching:.2f}"] if watching > STREAMING else [])
+    return missed + ([f"reporting costs {reporting:.2f}"] if reporting > STREAMING else [])
 
 
 def main(argv: Sequence[str] | None = None) -> None:

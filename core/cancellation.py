@@ -17,7 +17,7 @@ class Cancelled(Exception):
 def cancellable(should_stop: Callable[[], bool]) -> Iterator[None]:
     """Let the work inside stop within a step, as soon as `should_stop` is True.
 
-    The setting belongs to this thread and to the threads of `core.threads.spread` that work for it. Inside another
+    The setting belongs to this thread and to the threads of `core.threads.parallel_map` that work for it. Inside another
     `cancellable`, either of the two stops the work.
 
     Args:

@@ -11,8 +11,8 @@ from typing import Any
 
 from core.disk import about_the_disk, reason
 from core.inputs import InvalidInput
+from core.progress import OnProgress, Progress
 
-Watch = Callable[[int, int], bool | None]  # bytes done, bytes in all; returns True to stop
 CHUNK = 1 << 16  # bytes
 INTERVAL = 0.3  # seconds between two reports
 
@@ -43,15 +43,16 @@ def download(
     folder: Path,
     total: int,
     what: str,
-    watch: Watch | None,
+    on_progress: OnProgress | None,
     unpack: Callable[[], object] = lambda: None,
 ) -> None:
-    """Download the files and unpack them; `watch` is told several times a second how far it is, and stops it by returning True.
+    """Download the files and unpack them.
 
     A file appears under its name when it is whole and has the right hash; of one that was stopped nothing stays.
 
     Args:
-        folder: what the files are kept under. total: bytes of all files, for the reports. what: names them in sentences.
+        folder: what the files are kept under. total: bytes of all files. what: names them in sentences.
+        on_progress: called several times a second with `what` and how many bytes are done, of `total`; returns True to stop.
         unpack: run when the files are there.
 
     Raises:
@@ -77,7 +78,7 @@ def download(
     worker.start()
     while worker.is_alive():
         worker.join(INTERVAL)
-        if watch is not None and watch(min(transfer.done, total), total):
+        if on_progress is not None and on_progress(Progress(what, min(transfer.done, total), total)):
             transfer.stop()
             worker.join(INTERVAL)
             raise InvalidInput(f"The download of {what} was stopped.")

@@ -15,10 +15,10 @@ from torch import Tensor
 LARGEST = 1 << 28  # bytes; what is larger goes back to the system, so that no more than twice this is ever kept
 _free: deque[npt.NDArray[np.uint8]] = deque(maxlen=2)
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # malloc.h's names for what `keep` sets
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # malloc.h's names for what `tune_malloc` sets
 
 
-def keep() -> None:
+def tune_malloc() -> None:
     """Have this process keep memory that was freed, up to twice `LARGEST`, where the C library is glibc.
 
     glibc gives large pieces back at once, and the system clears each page of them when it is asked for again. It earns 13 % of
@@ -35,8 +35,8 @@ def empty_like(images: Tensor) -> Tensor:
     """A tensor on the CPU of that shape and type with arbitrary values, in the memory of an earlier one that is gone.
 
     The system clears fresh memory page by page, which costs a filter as much as its arithmetic. Fresh memory comes from NumPy,
-    which asks for large pages, as torch does not. It earns the median filter 6 to 12 % of its time, also beside `keep`; JPEG, total
-    variation and gradients smoothing gained nothing by it.
+    which asks for large pages, as torch does not. It earns the median filter 6 to 12 % of its time, also beside `tune_malloc`; JPEG,
+    total variation and gradients smoothing gained nothing by it.
     """
     size = images.numel() * images.element_size()
     try:

@@ -16,7 +16,7 @@ class Progress:
 
     Attributes:
         text: what is being computed, in a few words.
-        done, total: parts that are done, and all parts.
+        done, total: parts that are done, and all parts: an attack's steps, images, bytes of a download.
         step: the step of an attack, where one runs.
         eta: seconds that are left; None where there is no estimate.
     """

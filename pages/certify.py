@@ -96,8 +96,8 @@ with right:
     result = progress.run_cached(
         key,
         certificate.title,
-        lambda watch: certify_image(
-            certificate, current.classifier, current.images, current.label, seed=recipe.seed, on_progress=watch
+        lambda on_progress: certify_image(
+            certificate, current.classifier, current.images, current.label, seed=recipe.seed, on_progress=on_progress
         ),
         seconds=cost.query_seconds(recipe.domain, choice.samples),
     )

@@ -124,7 +124,7 @@ def sweeping(
     result = progress.run_cached(
         key,
         f"{defenses.get(name).title} over {word}",
-        lambda watch: sweep(recipe, example, attacked, name, word, values, on_progress=watch),
+        lambda on_progress: sweep(recipe, example, attacked, name, word, values, on_progress=on_progress),
     )
     if result is None:
         return

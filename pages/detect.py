@@ -19,6 +19,7 @@ from core.detectors import Detector, MaskDisagreement, threshold_at
 from core.evaluate.detector_benchmark import DetectorBenchmark, benchmark_detector
 from core.evaluate.roc import roc
 from core.inputs import InvalidInput
+from core.progress import OnProgress
 from core.recipe import Example, Recipe
 
 MOST = 1000
@@ -63,7 +64,7 @@ def many(
     if pressed:
         background.invalidate(key)
 
-        def work(watch: progress.Reports) -> DetectorBenchmark | None:
+        def work(on_progress: OnProgress) -> DetectorBenchmark | None:
             images, labels = domain.sample(count, split=split, seed=recipe.seed)
             return benchmark_detector(
                 detector,
@@ -72,7 +73,7 @@ def many(
                 labels,
                 threshold=threshold,
                 seed=recipe.seed,
-                on_progress=watch,
+                on_progress=on_progress,
             )
 
         background.start(key, f"{attack.title}, both attackers", work)

@@ -104,7 +104,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         st.rerun()
 chosen = {title: attacked[title] for title in titles}
 key = result_keys.feature_noise(recipe, titles)
-result = progress.run_cached(key, "Feature noise", lambda watch: feature_noise(recipe, example, chosen, names))
+result = progress.run_cached(key, "Feature noise", lambda _: feature_noise(recipe, example, chosen, names))
 if result is None:
     with head:
         theme.verdict(progress.status_text(key, "The feature noise is being measured.", "The measurement"))

@@ -189,8 +189,8 @@ with st.container():
     result = progress.run_cached(
         key,
         METHODS[method].title,
-        lambda watch: explain(
-            recipe, example, attack_outcome, method=method, layer=chosen, about=about, on_progress=watch
+        lambda on_progress: explain(
+            recipe, example, attack_outcome, method=method, layer=chosen, about=about, on_progress=on_progress
         ),
     )
 if result is None:

@@ -45,7 +45,7 @@ def surface_view(recipe: Recipe, example: Example, attack_outcome: AttackOutcome
     )
     key = result_keys.loss_surface(recipe, reach)
     grid = progress.run_cached(
-        key, "Loss surface", lambda watch: loss_surface(recipe, example, reach / scale, on_progress=watch)
+        key, "Loss surface", lambda on_progress: loss_surface(recipe, example, reach / scale, on_progress=on_progress)
     )
     st.caption(
         "Look for a steep rise along the gradient and a flat line along the random direction: few directions are dangerous. "
@@ -63,7 +63,9 @@ def regions_view(recipe: Recipe, example: Example, attack_outcome: AttackOutcome
         return UNCHANGED
     key = result_keys.decision_regions(recipe)
     result = progress.run_cached(
-        key, "Decision regions", lambda watch: decision_regions(recipe, example, attack_outcome, on_progress=watch)
+        key,
+        "Decision regions",
+        lambda on_progress: decision_regions(recipe, example, attack_outcome, on_progress=on_progress),
     )
     st.caption(
         "Look for how near the clean image lies to a border, and how thin the region is that the attacked image fell "

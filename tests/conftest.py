@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # part of an image holds a ReLU near 0, the gradient's sign follows the rounding.
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
     torch.set_num_threads(2)
-    memory.keep()  # as the app does
+    memory.tune_malloc()  # as the app does
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,7 +19,7 @@ from core.evaluate.overlap import Overlap, overlap
 from core.figures.colormaps import CIVIDIS, levels
 from core.figures.gradient_windows import BINS, window_means_figure
 from core.recipe import AttackOutcome, Example
-from core.threads import spread
+from core.threads import parallel_map
 
 Values = npt.NDArray[np.floating]
 Batch = torch.Tensor  # images N×C×H×W in [0, 1]
@@ -38,7 +38,7 @@ def trace_batch(defense: LGS, batch: Batch) -> LGSTrace:
 
 def for_both(work: Callable[[int], object]) -> None:
     """The work on each of the two images, on a core of its own."""
-    spread(work, (0, 1))
+    parallel_map(work, (0, 1))
 
 
 def patch_overlap(trace: LGSTrace, mask: Pixels) -> Overlap:

@@ -11,11 +11,8 @@ from app.runtime import jobs
 from app.runtime.jobs import Job
 from app.state import result_keys, results, session
 from app.state.result_keys import AnyKey, Kind, ResultKey, device_name
-from core.fetching import Watch as Bytes
-from core.recipe import (
-    Progress,
-    cost,
-)
+from core.progress import OnProgress, Progress
+from core.recipe import cost
 
 Blocked = Literal["stopped", "failed", "asked", "refused"]
 
@@ -51,16 +48,20 @@ def start(key: AnyKey, text: str, work: jobs.Work, *, seconds: float = 0.0) -> N
     poll_jobs()
 
 
-def start_download(key: ResultKey[bool], text: str, fetch: Callable[[Bytes], object]) -> None:
-    """Begin a download beside whatever computes; one at a time for each user."""
+def start_download(key: ResultKey[bool], text: str, fetch: Callable[[OnProgress], object]) -> None:
+    """Begin a download beside whatever computes; one at a time for each user.
+
+    Args:
+        fetch: takes the callback that it calls with the bytes done, of all. The job shows them in MB, under `text`.
+    """
     running: Job | None = st.session_state.get("download")
     if blocked(key) or (running is not None and running.is_alive and running.key == key):
         return
     if running is not None:
         running.cancel.set()
 
-    def work(watch: Callable[[Progress], bool]) -> bool:
-        fetch(lambda done, total: watch(Progress(text, round(done / 1e6), round(total / 1e6))))
+    def work(on_progress: OnProgress) -> bool:
+        fetch(lambda part: on_progress(Progress(text, round(part.done / 1e6), round(part.total / 1e6))))
         return True
 
     st.session_state.download = jobs.submit(key, text, work, network=True)

@@ -83,7 +83,7 @@ def _classifier(recipe: Recipe, name: str) -> Classifier | None:
     elif classifier is None:
         title = domains.get(recipe.domain).classifier_title(name)
         background.start_download(
-            result_keys.weights(recipe, name), f"Getting {title}", lambda watch: cache.load(key, watch)
+            result_keys.weights(recipe, name), f"Getting {title}", lambda on_progress: cache.load(key, on_progress)
         )
         classifier = cache.get(key)
     return classifier

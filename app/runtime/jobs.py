@@ -20,7 +20,7 @@ from core import images
 from core.cancellation import Cancelled, cancellable
 from core.evaluate.compute import Stopped
 from core.inputs import InvalidInput
-from core.recipe import Progress
+from core.progress import OnProgress, Progress
 
 MAX_JOBS = 6  # jobs that take turns; the memory of more would not fit, so that they wait until one ends
 INLINE_WAIT = 0.45  # seconds to wait for a result before progress is shown instead
@@ -75,8 +75,7 @@ class Job:
         return self.cancel.is_set()
 
 
-Watch = Callable[[Progress], bool]  # what work reports to; True: stop
-Work = Callable[[Watch], Any]
+Work = Callable[[OnProgress], Any]  # takes the callback to report to, and stops when that returns True
 
 
 @st.cache_resource(show_spinner=False)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from app.runtime import background, jobs
+from app.runtime import background
 from app.state import model_cache, result_keys
 from app.state.result_keys import device_name
 from core import domains
@@ -14,6 +14,7 @@ from core.attacks import Attack
 from core.evaluate.eps_curves import accuracy_by_eps, by_eps
 from core.evaluate.eps_grid import at_each_eps
 from core.evaluate.transfer import transfer_accuracy
+from core.progress import OnProgress
 from core.recipe import Recipe, cost
 from core.recipe.recipe import build_attack
 from core.systems.system import Loader
@@ -60,14 +61,14 @@ def start_eps_curves(recipe: Recipe, names: Sequence[str], eps: Sequence[str], c
 
 def _on_many(
     recipe: Recipe, names: Sequence[str], count: int, split: str, compute: Callable[..., R]
-) -> Callable[[jobs.Watch], R]:
+) -> Callable[[OnProgress], R]:
     """Work for a background thread: `compute` of those classifiers and so many images."""
     load, target, batch = _loader(recipe), _target(recipe), _batch(recipe)
 
-    def work(watch: jobs.Watch) -> R:
+    def work(on_progress: OnProgress) -> R:
         images, labels = domains.get(recipe.domain).sample(count, split=split, seed=recipe.seed)
         networks = {name: load(name) for name in names}
-        return compute(networks, images, labels, target=target, seed=recipe.seed, batch=batch, on_progress=watch)
+        return compute(networks, images, labels, target=target, seed=recipe.seed, batch=batch, on_progress=on_progress)
 
     return work
 

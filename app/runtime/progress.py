@@ -17,6 +17,7 @@ from app.state.result_keys import AnyKey, Kind, ResultKey
 from app.text import duration, per_cent
 from app.theme import crisp_key, plain, verdict
 from core import domains
+from core.progress import OnProgress
 from core.recipe import AttackOutcome, Example, cost
 
 
@@ -77,7 +78,6 @@ def show_missing_classifier() -> None:
     st.button("Try again", key="retry", icon=":material/refresh:", on_click=background.invalidate, args=(key,))
 
 
-Reports = jobs.Watch
 T = TypeVar("T")
 
 
@@ -130,7 +130,7 @@ def require_attack(*, known: bool = False) -> tuple[Example, AttackOutcome]:
 
 
 def run_cached(
-    key: ResultKey[T], text: str, work: Callable[[jobs.Watch], T | None], *, seconds: float = 0.0
+    key: ResultKey[T], text: str, work: Callable[[OnProgress], T | None], *, seconds: float = 0.0
 ) -> T | None:
     """What `work` finds, computed once and kept under `key`; None while it runs or after it was stopped, which is shown here.
 

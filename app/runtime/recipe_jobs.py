@@ -19,7 +19,10 @@ def start_attack(recipe: Recipe, example: Example) -> None:
     title = recipe.build_attack().title
     key = result_keys.attack(recipe)
     background.start(
-        key, title, lambda watch: craft(recipe, example, on_progress=watch), seconds=cost.attack_seconds(recipe)
+        key,
+        title,
+        lambda on_progress: craft(recipe, example, on_progress=on_progress),
+        seconds=cost.attack_seconds(recipe),
     )
 
 
@@ -31,7 +34,7 @@ def start_defenses(recipe: Recipe, example: Example, attack_outcome: AttackOutco
     background.start(
         key,
         "Defenses",
-        lambda watch: evaluate_defenses(for_attacker, example, attack_outcome, on_progress=watch),
+        lambda on_progress: evaluate_defenses(for_attacker, example, attack_outcome, on_progress=on_progress),
         seconds=seconds,
     )
 
@@ -40,7 +43,9 @@ def start_comparison(recipe: Recipe, example: Example) -> None:
     """Begin to put the comparison's attacks beside each other."""
     seconds = cost.comparison_seconds(recipe)
     key = result_keys.comparison(recipe)
-    background.start(key, "Attacks", lambda watch: compare_attacks(recipe, example, on_progress=watch), seconds=seconds)
+    background.start(
+        key, "Attacks", lambda on_progress: compare_attacks(recipe, example, on_progress=on_progress), seconds=seconds
+    )
 
 
 def start_transfer(recipe: Recipe, example: Example, names: tuple[str, ...]) -> None:
@@ -56,7 +61,7 @@ def start_transfer(recipe: Recipe, example: Example, names: tuple[str, ...]) -> 
     background.start(
         result_keys.transfer(recipe),
         "Transfer",
-        lambda watch: transfer(recipe, examples, on_progress=watch),
+        lambda on_progress: transfer(recipe, examples, on_progress=on_progress),
         seconds=seconds,
     )
 
@@ -66,7 +71,10 @@ def start_location_map(recipe: Recipe, example: Example, target: int) -> None:
     seconds = 25 * cost.attack_seconds(recipe)
     work = partial(location_map, recipe, example, target)
     background.start(
-        result_keys.locations(recipe), "Trying locations", lambda watch: work(on_progress=watch), seconds=seconds
+        result_keys.locations(recipe),
+        "Trying locations",
+        lambda on_progress: work(on_progress=on_progress),
+        seconds=seconds,
     )
 
 

@@ -45,7 +45,7 @@ def start_attack(recipe: Recipe, example: Example) -> None:
     background.start(
         result_keys.known_attack(recipe),
         title,
-        lambda watch: craft(recipe, example, system=system, backward=recipe.backward, on_progress=watch),
+        lambda on_progress: craft(recipe, example, system=system, backward=recipe.backward, on_progress=on_progress),
         seconds=cost.attack_seconds(recipe, system),
     )
 

@@ -18,7 +18,8 @@ from core import domains
 from core.certify import Certificate
 from core.evaluate.certification import CertifiedSet, certify_set
 from core.evaluate.certification_report import set_rows
-from core.recipe import Example, Method, Progress, Recipe, cost
+from core.progress import OnProgress, Progress
+from core.recipe import Example, Method, Recipe, cost
 
 MOST = 1000
 
@@ -100,9 +101,9 @@ def _start(recipe: Recipe, choice: Choice, example: Example, count: int, split: 
     name = classifier_name(recipe)
     title = domain.classifier_title(name)
 
-    def work(watch: progress.Reports) -> CertifiedSet | None:
-        def named(part: Progress) -> bool:
-            return watch(replace(part, text=f"{title}: {part.text}"))
+    def work(on_progress: OnProgress) -> CertifiedSet | None:
+        def named(part: Progress) -> bool | None:
+            return on_progress(replace(part, text=f"{title}: {part.text}"))
 
         images, labels = domain.sample(count, split=split, seed=recipe.seed)
         classifier = own if name == own.name else load(name)

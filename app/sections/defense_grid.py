@@ -33,8 +33,8 @@ def show_defense_grid(recipe: Recipe, example: Example, *, waits: bool) -> None:
     outcomes = progress.run_cached(
         key,
         "several images",
-        lambda watch: defense_grid(
-            recipe, N_IMAGES, classifier=example.classifier, classifiers=example.load, on_progress=watch
+        lambda on_progress: defense_grid(
+            recipe, N_IMAGES, classifier=example.classifier, classifiers=example.load, on_progress=on_progress
         ),
     )
     if outcomes is None:

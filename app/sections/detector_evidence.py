@@ -15,7 +15,8 @@ from core import detectors as detector_methods
 from core import domains, images
 from core.detectors import Detector, FeatureSqueezing, MaskDisagreement
 from core.figures.colormaps import CIVIDIS, levels
-from core.recipe import AttackOutcome, Example, Progress, Recipe
+from core.progress import OnProgress, Progress
+from core.recipe import AttackOutcome, Example, Recipe
 
 N_CALIBRATION = 200  # clean images that a threshold is chosen on
 
@@ -48,10 +49,10 @@ def clean_scores(recipe: Recipe, example: Example, detector: Detector) -> tuple[
         batch, _ = domain.sample(count, split=split, seed=recipe.seed + 1)
         words = f"{count} clean images of {split!r}"
 
-    def work(watch: progress.Reports) -> np.ndarray | None:
+    def work(on_progress: OnProgress) -> np.ndarray | None:
         parts = []
         for start in range(0, len(batch), 10):
-            if watch(Progress(f"{detector.title} on clean images", start, len(batch))):
+            if on_progress(Progress(f"{detector.title} on clean images", start, len(batch))):
                 return None
             with torch.no_grad():
                 parts.append(detector.score(batch[start : start + 10]).float().cpu().numpy())

@@ -9,8 +9,8 @@ from collections import OrderedDict
 import streamlit as st
 
 from core import domains
-from core.fetching import Watch
 from core.models.classifier import Classifier
+from core.progress import OnProgress
 
 MAX_MODELS = 4
 
@@ -31,8 +31,8 @@ class ModelCache:
                 self.models.move_to_end(key)
             return self.models.get(key)
 
-    def load(self, key: Key, watch: Watch | None = None) -> Classifier:
-        """The classifier of that key, loaded unless it is here; `watch` sees the bytes of a download.
+    def load(self, key: Key, on_progress: OnProgress | None = None) -> Classifier:
+        """The classifier of that key, loaded unless it is here; `on_progress` is called with the bytes of a download.
 
         Raises:
             InvalidInput: its weights cannot be had.
@@ -41,7 +41,7 @@ class ModelCache:
         if cached is not None:
             return cached
         domain, name, device, _ = key
-        loaded = domains.get(domain).classifier(name, device=device, watch=watch)
+        loaded = domains.get(domain).classifier(name, device=device, on_progress=on_progress)
         with self.lock:
             loaded = self.models.setdefault(key, loaded)
             while len(self.models) > self.capacity:

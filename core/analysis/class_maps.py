@@ -14,7 +14,7 @@ from core.explain.cams import Stopped, class_maps
 from core.explain.layers import Layer, layers
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
-from core.progress import OnProgress, Progress
+from core.progress import OnProgress
 from core.recipe.example import Example, predict
 from core.recipe.outcome import AttackOutcome, Prediction
 from core.recipe.recipe import Recipe
@@ -93,9 +93,6 @@ def explain(
     predictions = [predict(one.classifier, images.to_tensor(one.pixels), example.label) for one in explained]
     numbers = [_class(about, recipe, example, attacked, prediction) for prediction in predictions]
 
-    def report(done: int, total: int) -> bool:
-        return on_progress is not None and bool(on_progress(Progress("Class maps", done, total)))
-
     maps: dict[int, npt.NDArray[np.float32]] = {}
     before: dict[
         int, npt.NDArray[np.float32]
@@ -111,7 +108,9 @@ def explain(
                 clean = predict(classifier, example.images, example.label)
                 about_classes.append(_class(about, recipe, example, attacked, clean))
             at = layer if own else _usual_layer(classifier)
-            found = class_maps(classifier, torch.cat(batch), about_classes, method=method, layer=at, watch=report)
+            found = class_maps(
+                classifier, torch.cat(batch), about_classes, method=method, layer=at, on_progress=on_progress
+            )
             maps.update(zip(mine, found, strict=False))
             before.update(dict.fromkeys(mine, found[0] if own else found[-1]))
     except Stopped:

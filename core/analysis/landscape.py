@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from core import domains, images
 from core.explain.landscape import Grid, Plane, directions, plane, steps_around, surface
-from core.progress import OnProgress, Progress
+from core.progress import OnProgress
 from core.recipe.example import Example
 from core.recipe.outcome import AttackOutcome
 from core.recipe.recipe import Recipe
@@ -39,7 +38,7 @@ def loss_surface(
         random,
         steps,
         steps,
-        watch=_as_watch(on_progress, "Loss surface"),
+        on_progress=on_progress,
     )
 
 
@@ -76,7 +75,8 @@ def decision_regions(
         found.second,
         across,
         down,
-        watch=_as_watch(on_progress, "Decision regions"),
+        text="Decision regions",
+        on_progress=on_progress,
     )
     return None if grid is None else Regions(grid, found, images.to_pixels(third)[0], title)
 
@@ -100,7 +100,3 @@ def _anchor_image(recipe: Recipe, example: Example, attacked: AttackOutcome) -> 
     noise = torch.randn(example.images.shape, generator=generator)
     length = float((images.to_tensor(attacked.adversarial) - example.images).norm())
     return (example.images + noise * length / noise.norm()).clamp(0, 1), "a random change"
-
-
-def _as_watch(on_progress: OnProgress | None, text: str) -> Callable[[int, int], bool] | None:
-    return None if on_progress is None else lambda done, total: bool(on_progress(Progress(text, done, total)))

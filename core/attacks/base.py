@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
@@ -17,6 +17,7 @@ from core.declaration import Configurable
 from core.images import quantise
 from core.inputs import InvalidInput, check_fits, check_images, check_labels, check_logits, owned
 from core.models.classifier import Classifier
+from core.progress import OnProgress, Progress
 from core.random_streams import AttackLooks, draw_seed
 from core.registry import Registry
 
@@ -89,7 +90,7 @@ class AttackResult:
         extras: what else the attack made, as in `Step`.
         iterations: iterations run.
         seconds: wall time.
-        stopped: whether a watcher stopped it early.
+        stopped: whether `on_progress` or a cancellation stopped it early.
     """
 
     images: Tensor
@@ -178,11 +179,20 @@ class Attack(Configurable, ABC):
         labels: Tensor,
         goal: Goal | None = None,
         generator: torch.Generator | None = None,
-        watch: Callable[[Step], bool | None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> AttackResult:
-        """Run the attack to its end; `watch` sees every step and stops it by returning True. See `steps` for the rest.
+        """Run the attack to its end, or until `on_progress` stops it; the result is then that of the last step.
 
         Inside `core.cancellation.cancellable` it also stops within a step; the result is then that of the step before.
+
+        Args:
+            classifier, images, labels, goal, generator: as in `steps`.
+            on_progress: called with a `Progress` for every `Step` that `steps` yields; returns True to stop. `text` is the attack's
+                title, `step` the `Step`, `done` its number, which some attacks report twice at the end, and `total` the iterations
+                at most: 0 where the attack was cancelled before the starting point was known.
+
+        Raises:
+            BadInput: as in `steps`.
         """
         began = time.perf_counter()
         clean, labels, goal = _inputs(classifier, images, labels, goal)
@@ -191,15 +201,15 @@ class Attack(Configurable, ABC):
             first = torch.full((len(clean),), -1, dtype=torch.int64)
         last: Step | None = None
         stopped = False
-        watched = 0.0  # seconds in the watcher, which may let others compute; they are not the attack's
+        reporting = 0.0  # seconds in `on_progress`, which may let others compute; they are not the attack's
         try:
             for last in self.steps(classifier, clean, labels, goal, generator):
                 fooled = last.fooled.cpu()
                 first[fooled & (first < 0)] = last.number
-                if watch is not None:
+                if on_progress is not None:
                     paused = time.perf_counter()
-                    stopped = bool(watch(last))
-                    watched += time.perf_counter() - paused
+                    stopped = bool(on_progress(Progress(self.title, last.number, last.total, step=last)))
+                    reporting += time.perf_counter() - paused
                 if stopped:
                     break
                 check()
@@ -209,8 +219,8 @@ class Attack(Configurable, ABC):
             if stopped and last is None:  # before the starting point was known: the clean images are all there is
                 last = _unattacked(classifier, clean, labels, goal)
                 logits = last.logits
-                if watch is not None:
-                    watch(last)
+                if on_progress is not None:
+                    on_progress(Progress(self.title, last.number, last.total, step=last))
             else:
                 assert last is not None, "an attack yields at least its starting point"
                 logits = classifier(quantise(last.images))
@@ -229,7 +239,7 @@ class Attack(Configurable, ABC):
             mask=None if last.mask is None else last.mask.to(home),
             extras={name: value.to(home) for name, value in last.extras.items()},
             iterations=last.number,
-            seconds=time.perf_counter() - began - watched,
+            seconds=time.perf_counter() - began - reporting,
             stopped=stopped,
         )
 

@@ -26,7 +26,7 @@ from core.models import artifacts
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 2 with one sentence on standard error when it could not."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    memory.keep()
+    memory.tune_malloc()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that is no UTF-8, a sign that the terminal lacks
             stream.reconfigure(errors="replace")

@@ -14,7 +14,7 @@ from core.domains.base import Domain
 from core.inputs import InvalidInput, check_images, full_precision
 from core.random_streams import RandomStreams
 from core.registry import Registry
-from core.threads import spread
+from core.threads import parallel_map
 
 REGISTRY: Registry[Defense] = Registry("defense")
 
@@ -119,7 +119,7 @@ def map_batches(work: Callable[[Tensor], Tensor], images: Tensor, values: int = 
         return work(images)
     result = torch.empty_like(images, memory_format=torch.contiguous_format)
     parts = zip(torch.split(images, few), torch.split(result, few), strict=True)
-    spread(lambda pair: pair[1].copy_(work(pair[0])), parts)
+    parallel_map(lambda pair: pair[1].copy_(work(pair[0])), parts)
     return result
 
 

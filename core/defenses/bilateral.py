@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from core.cancellation import check
 from core.declaration import FractionFloat, number
 from core.defenses.base import Defense, check_window, require_odd
-from core.threads import spread
+from core.threads import parallel_map
 
 CACHED = 1 << 17  # values worked on at once on a CPU: the images, their sums and a weight stay in its cache
 
@@ -80,7 +80,7 @@ class _Filter(torch.autograd.Function):
         def filtered(part: tuple[Tensor, ...]) -> None:
             _filtered(part, reach, sigma_spatial)
 
-        spread(filtered, _parts(images, scale, smooth, weights))
+        parallel_map(filtered, _parts(images, scale, smooth, weights))
         ctx.save_for_backward(images, scale, smooth, weights)
         ctx.reach, ctx.sigma_spatial = reach, sigma_spatial
         return smooth
@@ -94,7 +94,7 @@ class _Filter(torch.autograd.Function):
         def differentiated(part: tuple[Tensor, ...]) -> None:
             _differentiated(part, ctx.reach, ctx.sigma_spatial)
 
-        spread(differentiated, _parts(images, scale, smooth, weights, gradient, by_image, by_scale))
+        parallel_map(differentiated, _parts(images, scale, smooth, weights, gradient, by_image, by_scale))
         return by_image, by_scale, None, None
 
 

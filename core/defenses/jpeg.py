@@ -12,7 +12,7 @@ from torchvision.io import decode_jpeg, encode_jpeg
 
 from core.declaration import number
 from core.defenses.base import Defense
-from core.threads import spread
+from core.threads import parallel_map
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -38,7 +38,7 @@ class JPEG(Defense):
         few = max(1, len(given) // (4 * torch.get_num_threads()))
         parts = [range(len(given))[start : start + few] for start in range(0, len(given), few)]
         # The codec takes one image at a time and lets go of the interpreter; so each core takes some.
-        spread(lambda indices: _through_files(given.numpy(), result.numpy(), indices, self.quality), parts)
+        parallel_map(lambda indices: _through_files(given.numpy(), result.numpy(), indices, self.quality), parts)
         return result.to(images.device)
 
 

@@ -15,7 +15,7 @@ from core.accelerated import compiled
 from core.declaration import FractionFloat, flag, number
 from core.defenses.base import Defense, check_window, map_batches
 from core.inputs import check_images, check_shape
-from core.threads import spread
+from core.threads import parallel_map
 
 CACHED = 1 << 20  # values worked on at once on a CPU
 AT_ONCE = 4  # images that a thread takes at a time
@@ -115,7 +115,7 @@ class LGS(Defense):
         def some(given_and_result: tuple[Tensor, Tensor]) -> None:
             fine.append(self._smoothed(kernels, *given_and_result, whole=False)[1])
 
-        spread(some, zip(torch.split(images, AT_ONCE), torch.split(result, AT_ONCE), strict=True))
+        parallel_map(some, zip(torch.split(images, AT_ONCE), torch.split(result, AT_ONCE), strict=True))
         return result, all(fine)
 
     def trace(self, images: Tensor) -> LGSTrace:

@@ -14,7 +14,7 @@ from core.accelerated import compiled
 from core.declaration import number
 from core.defenses.base import Defense, check_window, require_odd
 from core.defenses.selection import median_of_windows
-from core.threads import spread
+from core.threads import parallel_map
 
 
 class Median(Defense):
@@ -72,7 +72,7 @@ class _Median(torch.autograd.Function):
             given, found, slope, out = (plane[number] for plane in planes)
             medians.backward(given, found, ctx.window, slope, out)
 
-        spread(alone, range(len(planes[0])))
+        parallel_map(alone, range(len(planes[0])))
         return result, None
 
 

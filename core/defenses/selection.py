@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from core.accelerated import compiled
-from core.threads import spread
+from core.threads import parallel_map
 
 CPU_CHUNK, CUDA_CHUNK = 1 << 17, 1 << 21  # pixels at once: a CPU's cache holds them; a GPU is kept busy
 SHARE, BLOCK = 1 << 15, 1 << 10  # of the compiled network: pixels a thread takes at a time, and those its cache holds
@@ -195,7 +195,7 @@ def median_of_windows(padded: Tensor, window: int) -> Tensor:
             part = found[start : min(start + SHARE, total)]
             medians.run(given[start:], width, window, *program, BLOCK, part)
 
-        spread(share, range(0, total, SHARE))
+        parallel_map(share, range(0, total, SHARE))
     return result.view_as(padded)[:, :, : height - window + 1, : width - window + 1].contiguous()
 
 

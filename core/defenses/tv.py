@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from core.accelerated import compiled
 from core.declaration import FractionFloat, number
 from core.defenses.base import Defense
-from core.threads import spread
+from core.threads import parallel_map
 
 TOLERANCE = 2e-4  # stop when the energy changes by less than this share of its first value, as scikit-image does
 ITERATIONS = 200  # at most
@@ -96,7 +96,7 @@ class _Smoothed(torch.autograd.Function):
             image, given = planes[number].contiguous().numpy(), slope[number].contiguous().numpy()
             chambolle.backward(image, ctx.weight, ctx.taken[number], TAU, given, result[number].numpy())
 
-        spread(alone, range(len(planes)))
+        parallel_map(alone, range(len(planes)))
         return result, None
 
 
@@ -112,7 +112,7 @@ def _solved(planes: Tensor, weight: float) -> tuple[Tensor, list[int]]:
         image = planes[number].contiguous().numpy()
         taken[number] = chambolle.solve(image, weight, TOLERANCE, ITERATIONS, TAU, result[number].numpy())
 
-    spread(alone, range(len(planes)))
+    parallel_map(alone, range(len(planes)))
     return result, taken
 
 

@@ -19,11 +19,11 @@ from core.device import pick
 from core.domains.budget import LINF, Budget, attack_parameters
 from core.domains.image_folder import Notice
 from core.domains.image_ref import ImageRef
-from core.fetching import Watch
 from core.inputs import InvalidInput, quoted
 from core.models import artifacts
 from core.models.artifacts import Artifact
 from core.models.classifier import Classifier
+from core.progress import OnProgress
 
 Pixels = npt.NDArray[np.uint8]  # H×W×C
 
@@ -82,10 +82,12 @@ class Domain(ABC):
         card = self._artifact(name).card
         return f"{card.headline()}. {card.description}" if card.metrics else card.description
 
-    def classifier(self, name: str | None = None, device: str | None = None, watch: Watch | None = None) -> Classifier:
+    def classifier(
+        self, name: str | None = None, device: str | None = None, on_progress: OnProgress | None = None
+    ) -> Classifier:
         """The classifier of that name (the default's without one) on that device (the fastest without one).
 
-        `watch` sees the bytes of a download where there is one.
+        `on_progress` is called with the bytes of a download where there is one; it returns True to stop.
 
         Raises:
             InvalidInput: there is no such classifier or device, or its weights cannot be had.
@@ -182,8 +184,8 @@ class Domain(ABC):
         """Whether `fetch` could bring the data set."""
         return bool(self.dataset) and self.missing_reason() is not None
 
-    def fetch(self, watch: Watch | None = None) -> None:
-        """Download the data set into `data_root()` by torchvision's own loader.
+    def fetch(self, on_progress: OnProgress | None = None) -> None:
+        """Download the data set into `data_root()` by torchvision's own loader; `on_progress` is called as in `download`.
 
         Raises:
             InvalidInput: it cannot be downloaded; what was there before is still there.

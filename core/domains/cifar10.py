@@ -16,7 +16,8 @@ from core.domains.base import Domain, GalleryItem, Pixels
 from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
 from core.domains.photos import photograph
-from core.fetching import RemoteFile, Watch, download
+from core.fetching import RemoteFile, download
+from core.progress import OnProgress
 
 FOLDER = "cifar-10-batches-py"
 
@@ -68,12 +69,14 @@ class Cifar10(Domain):
             return found if isinstance(found, str) else None
         return "CIFAR-10 is not on this machine yet; download it once (170 MB), or take another domain."
 
-    def fetch(self, watch: Watch | None = None) -> None:
+    def fetch(self, on_progress: OnProgress | None = None) -> None:
         from torchvision.datasets import CIFAR10
 
         root = data_root()
         archive = RemoteFile([CIFAR10.url], root / CIFAR10.filename, CIFAR10.tgz_md5)
-        download([archive], root, 170_498_071, "CIFAR-10", watch, unpack=lambda: CIFAR10(str(root), download=True))
+        download(
+            [archive], root, 170_498_071, "CIFAR-10", on_progress, unpack=lambda: CIFAR10(str(root), download=True)
+        )
         _arrays.cache_clear()
 
     def _data(self, split: str) -> stored.Arrays:

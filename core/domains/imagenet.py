@@ -15,11 +15,11 @@ from core.disk import data_root
 from core.domains.base import Domain, GalleryItem, Pixels, read_only
 from core.domains.image_folder import ImageFolder, Notice, open_folder, read_image
 from core.domains.photos import photograph
-from core.fetching import Watch
 from core.inputs import InvalidInput
 from core.models import pretrained
 from core.models.artifacts import Artifact
 from core.models.classifier import Classifier
+from core.progress import OnProgress
 
 LABELED = {"cat": 281, "coffee": 967, "rocket": 657, "officer": 652, "temple": 698}  # tabby, espresso, missile, ...
 
@@ -56,15 +56,17 @@ class ImageNet(Domain):
     def classifier_note(self, name: str) -> str:
         return super().classifier_note(name) if self.is_local(name) else pretrained.note(name, data_root())
 
-    def classifier(self, name: str | None = None, device: str | None = None, watch: Watch | None = None) -> Classifier:
+    def classifier(
+        self, name: str | None = None, device: str | None = None, on_progress: OnProgress | None = None
+    ) -> Classifier:
         name = name or self.classifier_names()[0]
         if name not in self.classifier_names():
             raise InvalidInput(
                 f"ImageNet has no classifier called {name[:60]!r}; it has {', '.join(self.classifier_names())}."
             )
         if self.is_local(name):
-            return super().classifier(name, device, watch)
-        return pretrained.load(name, data_root(), device=str(pick(device)), watch=watch)
+            return super().classifier(name, device, on_progress)
+        return pretrained.load(name, data_root(), device=str(pick(device)), on_progress=on_progress)
 
     def gallery(self) -> tuple[GalleryItem, ...]:
         return tuple(GalleryItem(name, name, label) for name, label in LABELED.items())

@@ -17,7 +17,8 @@ from core.domains.base import Domain, GalleryItem, Pixels, read_only
 from core.domains.gallery import one_of_each_class
 from core.domains.image_folder import read_image
 from core.domains.photos import photograph
-from core.fetching import RemoteFile, Watch, download
+from core.fetching import RemoteFile, download
+from core.progress import OnProgress
 
 FOLDER = "imagenette2-160"
 STAND_INS = ("cat", "coffee", "rocket", "temple")
@@ -79,7 +80,7 @@ class Imagenette(Domain):
             return found if isinstance(found, str) else None
         return "Imagenette is not on this machine yet; download it once (99 MB), or take another domain."
 
-    def fetch(self, watch: Watch | None = None) -> None:
+    def fetch(self, on_progress: OnProgress | None = None) -> None:
         from torchvision.datasets import Imagenette as Loader
 
         root = data_root()
@@ -90,7 +91,7 @@ class Imagenette(Domain):
             root,
             99_003_388,
             "Imagenette",
-            watch,
+            on_progress,
             unpack=lambda: Loader(str(root), size="160px", download=True),
         )
         _files.cache_clear()

@@ -16,7 +16,8 @@ from core.domains import stored
 from core.domains.base import Domain, GalleryItem, Pixels
 from core.domains.budget import Budget
 from core.domains.gallery import one_of_each_class
-from core.fetching import RemoteFile, Watch, download
+from core.fetching import RemoteFile, download
+from core.progress import OnProgress
 
 HELD_OUT = 5  # every fifth of scikit-learn's digits is kept from training
 
@@ -93,7 +94,7 @@ class Mnist(Domain):
             return found if isinstance(found, str) else None
         return "MNIST is not on this machine yet; scikit-learn's digits stand in. Download it once (12 MB) for the real ones."
 
-    def fetch(self, watch: Watch | None = None) -> None:
+    def fetch(self, on_progress: OnProgress | None = None) -> None:
         from torchvision.datasets import MNIST
 
         root = data_root()
@@ -101,7 +102,7 @@ class Mnist(Domain):
             RemoteFile([mirror + name for mirror in MNIST.mirrors], root / "MNIST" / "raw" / name, md5)
             for name, md5 in MNIST.resources
         ]
-        download(archives, root, 11_594_722, "MNIST", watch, unpack=lambda: MNIST(str(root), download=True))
+        download(archives, root, 11_594_722, "MNIST", on_progress, unpack=lambda: MNIST(str(root), download=True))
         _arrays.cache_clear()
 
     def _here(self) -> bool:

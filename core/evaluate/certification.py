@@ -286,10 +286,10 @@ class _Steps:
     ) -> Certified | None:
         """One part; None where it was stopped."""
 
-        def watch(part: Progress) -> bool:
+        def on_part(part: Progress) -> bool:
             return self.report(part.text, part.done / max(1, part.total))
 
-        found = certificate(classifier, images, labels, generator=_seeded(seed), on_progress=watch)
+        found = certificate(classifier, images, labels, generator=_seeded(seed), on_progress=on_part)
         self.done += 1
         return found
 

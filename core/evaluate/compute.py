@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,15 +16,12 @@ from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, judged_defenses
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
+from core.progress import OnProgress, Progress
 from core.recipe.engine import attacked_classifier, craft_batch, judge_batch
-from core.recipe.stopwatch import OnStep
 from core.recipe.universal import Floats, Universal, train_universal
 from core.systems.system import Loader
 
 Ints = npt.NDArray[np.int32]
-OnJudge = Callable[
-    [str], bool | None
-]  # takes the title of the defense or detector that comes next; returns True to stop
 
 
 class Stopped(Exception):
@@ -94,15 +90,15 @@ def attacked_model(plan: Plan, task: Task, load: Loader) -> Classifier:
     return attacked_classifier(plan.system(task.known_defense), load, plan.backward, seed=plan.seed)
 
 
-def train_task(plan: Plan, task: Task, load: Loader, on_step: OnStep | None = None) -> TaskResult:
+def train_task(plan: Plan, task: Task, load: Loader, on_progress: OnProgress | None = None) -> TaskResult:
     """Train a universal attack.
 
     Args:
         load: gives a classifier by name, '' for the task's own.
-        on_step: is called after each step; returns True to stop.
+        on_progress: as in `Attack`.
 
     Raises:
-        Stopped: `on_step` stopped it.
+        Stopped: `on_progress` stopped it.
         InvalidInput: the plan has no target.
     """
     domain, attack = domains.get(plan.domain), plan.built_attacks[task.attack]
@@ -110,7 +106,7 @@ def train_task(plan: Plan, task: Task, load: Loader, on_step: OnStep | None = No
     if target is None:
         raise InvalidInput(f"{attack.title} needs a target in an evaluation; choose a class.")
     model = attacked_model(plan, task, load)
-    universal = train_universal(attack, model, domain, target, seed=plan.seed, on_step=on_step)
+    universal = train_universal(attack, model, domain, target, seed=plan.seed, on_progress=on_progress)
     if universal.stopped:
         raise Stopped
     return TaskResult(seconds=universal.seconds, extras=universal.extras)
@@ -123,8 +119,7 @@ def compute_task(
     x: Tensor,
     y: Tensor,
     extras: dict[str, Floats] | None = None,
-    on_step: OnStep | None = None,
-    on_judge: OnJudge | None = None,
+    on_progress: OnProgress | None = None,
 ) -> TaskResult:
     """Attack a batch and judge it, rounded to 8 bits, behind every defense of the task.
 
@@ -135,10 +130,11 @@ def compute_task(
         load: gives a classifier by name, '' for the task's own.
         x: images N×C×H×W in [0, 1]. y: labels N.
         extras: what training a universal attack gave.
-        on_step: is called after each step of the attack. on_judge: before each defense and detector. Both return True to stop.
+        on_progress: called by the attack, as in `Attack`, and before each defense and detector with what comes next and how many of
+            them are done, of all; returns True to stop.
 
     Raises:
-        Stopped: a callback stopped it.
+        Stopped: `on_progress` stopped it.
     """
     assert task.batch is not None
     classifier = load("")
@@ -153,20 +149,23 @@ def compute_task(
             _target(plan, domains.get(plan.domain)),
             seed=plan.seed,
             universal=Universal(extras or {}),
-            on_step=on_step,
+            on_progress=on_progress,
         )
         if crafted.stopped:
             raise Stopped
         attacked, targets, seconds = crafted.images, crafted.targets, crafted.seconds
     attacked = image_files.quantise(attacked)
     predictions: dict[int, Predictions] = {}
-    for number in judged_defenses(plan, task):
-        _announce(on_judge, plan.defense_title(number))
+    judges = judged_defenses(plan, task)
+    detectors = plan.built_detectors if task.known_defense == NO_DEFENSE else ()
+    total = len(judges) + len(detectors)
+    for done, number in enumerate(judges):
+        _announce(on_progress, plan.defense_title(number), done, total)
         judged = judge_batch(plan.system(number), load, attacked, seed=plan.seed)
         predictions[number] = _predictions(judged.logits, y, judged.seconds)
     scores: dict[int, Floats] = {}
-    for number, detector in enumerate(plan.built_detectors if task.known_defense == NO_DEFENSE else ()):
-        _announce(on_judge, detector.title)
+    for number, detector in enumerate(detectors):
+        _announce(on_progress, detector.title, len(judges) + number, total)
         with torch.no_grad():
             scores[number] = detector.around(classifier).score(attacked).float().cpu().numpy()
     first = task.batch * plan.batch
@@ -174,8 +173,8 @@ def compute_task(
     return TaskResult(predictions, targets.cpu().numpy().astype(np.int32), seconds, scores, tuple(saved))
 
 
-def _announce(on_judge: OnJudge | None, title: str) -> None:
-    if on_judge is not None and on_judge(title):
+def _announce(on_progress: OnProgress | None, title: str, done: int, total: int) -> None:
+    if on_progress is not None and on_progress(Progress(f"judged with {title}", done, total)):
         raise Stopped
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.attacks import Attack, AttackResult, Goal, Step
+from core.attacks import Attack, AttackResult, Goal
 from core.detectors import Detector, DetectorAwareClassifier
 from core.evaluate.proportion import Proportion
 from core.images import quantise
@@ -102,21 +101,21 @@ def adaptive_attack(
     images: Tensor,
     labels: Tensor,
     seed: int,
-    watch: Callable[[Step], bool | None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> AttackResult:
     """The attack on classifier and detector together, toward the likeliest wrong class.
 
     An untargeted attack does not do: to be flagged is one way not to be in the true class.
 
     Args:
-        images: N×C×H×W in [0, 1]. labels: N. watch: as in `Attack`.
+        images: N×C×H×W in [0, 1]. labels: N. on_progress: as in `Attack`.
     """
     with torch.no_grad():
         logits = detector.classifier(images).cpu()
     targets = logits.scatter(1, labels.cpu().long()[:, None], -torch.inf).argmax(1)
     generator = torch.Generator().manual_seed(seed)
     classifier = DetectorAwareClassifier(detector, threshold)
-    return attack(classifier, images, labels, Goal(targets), generator, watch=watch)
+    return attack(classifier, images, labels, Goal(targets), generator, on_progress=on_progress)
 
 
 def benchmark_detector(
@@ -145,11 +144,11 @@ def benchmark_detector(
     for start in range(0, len(images), batch):
         done = 2 * start
 
-        def should_stop(_step: Step | None = None) -> bool:
+        def report(_step: Progress | None = None) -> bool:
             progress = Progress(f"{attack.title}, both attackers", done, total)  # noqa: B023
             return on_progress is not None and bool(on_progress(progress))
 
-        if should_stop():
+        if report():
             stopped = True
             break
         x, y = images[start : start + batch], labels[start : start + batch]
@@ -157,9 +156,9 @@ def benchmark_detector(
         if not bool(recognized.any()):
             continue
         x, y = x[recognized].to(detector.classifier.device), y[recognized]
-        plain = attack(detector.classifier, x, y, generator=torch.Generator().manual_seed(seed), watch=should_stop)
+        plain = attack(detector.classifier, x, y, generator=torch.Generator().manual_seed(seed), on_progress=report)
         done += len(x)
-        adaptive = plain if plain.stopped else adaptive_attack(detector, threshold, attack, x, y, seed, should_stop)
+        adaptive = plain if plain.stopped else adaptive_attack(detector, threshold, attack, x, y, seed, report)
         if adaptive.stopped:
             stopped = True
             break  # this batch is incomplete

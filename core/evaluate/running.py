@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from core import domains
-from core.attacks import Step
 from core.cancellation import Cancelled, cancellable, check
 from core.device import pick
 from core.evaluate.compute import Stopped, TaskResult, compute_task, train_task
@@ -93,16 +92,15 @@ def evaluate(
 
             clock = Stopwatch()
 
-            def on_step(step: Step, text: str = text, task: Task = task, clock: Stopwatch = clock) -> bool:
-                eta.observe_step(task, clock.seconds, step)
+            def on_part(part: Progress, text: str = text, task: Task = task, clock: Stopwatch = clock) -> bool:
+                what = part.text
+                if part.step is not None:
+                    eta.observe_step(task, clock.seconds, part.step)
+                    what = f"step {part.done} of {part.total}"
                 with clock.waiting():
-                    return report(f"{text}, step {step.number} of {step.total}")
+                    return report(f"{text}, {what}")
 
-            def on_judge(title: str, text: str = text, clock: Stopwatch = clock) -> bool:
-                with clock.waiting():
-                    return report(f"{text}, judged with {title}")
-
-            compute = _make_task(run, task, loader, prefetcher, universal, on_step, on_judge)
+            compute = _make_task(run, task, loader, prefetcher, universal, on_part)
 
             def timed(compute: Compute = compute, clock: Stopwatch = clock) -> TaskResult:
                 clock.restart()  # the wait for the device does not count
@@ -126,20 +124,19 @@ def _make_task(
     loader: Loader,
     prefetcher: Prefetcher,
     universal: dict[str, dict[str, Floats]],
-    on_step: Callable[[Step], bool],
-    on_judge: Callable[[str], bool],
+    on_progress: OnProgress,
 ) -> Compute:
     """The computation of one task, with its images read."""
     plan = run.plan
     if task.batch is None:
-        return lambda: train_task(plan, task, loader, on_step)
+        return lambda: train_task(plan, task, loader, on_progress)
     extras: dict[str, Floats] = {}
     if task.attack >= 0 and plan.built_attacks[task.attack].universal:
         training = task.training
         extras = universal.get(training.key) or run.extras(training)
         universal[training.key] = extras
     x, y = prefetcher.batch(task.batch, loader(""))
-    return lambda: compute_task(plan, task, loader, x, y, extras, on_step, on_judge)
+    return lambda: compute_task(plan, task, loader, x, y, extras, on_progress)
 
 
 class _ClassifierCache:

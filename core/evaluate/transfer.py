@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.attacks import Attack, Step
+from core.attacks import Attack
 from core.cancellation import Cancelled
 from core.evaluate.proportion import Proportion
 from core.images import quantise
@@ -23,7 +23,6 @@ MAX_CLASSIFIERS = 8
 
 Classes = npt.NDArray[np.int64]
 Classifiers = Mapping[str, Classifier]
-OnStep = Callable[[Step], bool | None]
 
 
 @dataclass(frozen=True)
@@ -145,14 +144,14 @@ class BatchSteps:
         """
         attack = attack or self.attack
 
-        def should_stop(_step: Step | None = None) -> bool:
+        def report(_step: Progress | None = None) -> bool:
             text = f"{attack.title} on {model.title}"
             return self.on_progress is not None and bool(self.on_progress(Progress(text, self.done, self.total)))
 
-        if should_stop():
+        if report():
             raise Stopped
         x, y = x.to(model.device), y.to(model.device)
-        crafted = craft_batch(attack, model, x, y, target, seed=seed, on_step=should_stop)
+        crafted = craft_batch(attack, model, x, y, target, seed=seed, on_progress=report)
         if crafted.stopped:
             raise Stopped
         self.done += len(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -18,9 +18,9 @@ from core.explain.layers import Layer, as_maps, channels_last
 from core.inputs import InvalidInput, owned
 from core.models.classifier import Classifier
 from core.models.copying import twin
+from core.progress import OnProgress, Progress
 
 Maps = npt.NDArray[np.float32]
-Watch = Callable[[int, int], bool | None]  # passes through the network done, and in all; True stops
 
 BATCH = 32  # images a pass, where a method needs a pass a channel
 MOST = 2_000_000_000  # bytes that such a method may take for its inputs
@@ -104,7 +104,7 @@ METHODS = {
 
 
 class Stopped(Exception):
-    """Whoever watches wants no more."""
+    """`on_progress` stopped it."""
 
 
 def class_maps(
@@ -114,16 +114,19 @@ def class_maps(
     *,
     method: str = "gradcam",
     layer: Layer,
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Maps:
     """Where the classifier looks for `classes[n]` in image n of N×C×H×W in [0, 1]: N×H×W, each map scaled to [0, 1].
 
     Works on a twin of the classifier: no hook and no gradient is left behind, and two users never mix. A map that is nowhere
     positive is all zero.
 
+    Args:
+        on_progress: called before each pass through the network with how many passes are done, of all; returns True to stop.
+
     Raises:
         InvalidInput: there is no such method, or it cannot work on that layer.
-        Stopped: `watch` said so.
+        Stopped: `on_progress` stopped it.
     """
     if method not in METHODS:
         raise InvalidInput(f"There is no class map called {method[:60]!r}; there are {', '.join(METHODS)}.")
@@ -137,32 +140,34 @@ def class_maps(
             found = _guided(classifier, batch, classes)
         elif METHODS[method].passes:
             steps = len(batch) * (2 + -(-layer.channels // BATCH))
-            network = _Ticking(twin(classifier.one_draw()), watch, steps)
+            network = ProgressModel(twin(classifier.one_draw()), on_progress, steps)
             one_by_one = [
                 _library(network, batch[n : n + 1], classes[n : n + 1], method, layer) for n in range(len(batch))
             ]
             found = np.concatenate(one_by_one)
         else:
-            found = _library(_Ticking(twin(classifier.one_draw()), watch, 1), batch, classes, method, layer)
+            found = _library(ProgressModel(twin(classifier.one_draw()), on_progress, 1), batch, classes, method, layer)
     return np.nan_to_num(found.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
 
 
-class _Ticking(nn.Module):
-    """The twin, which tells of every pass through it."""
+class ProgressModel(nn.Module):
+    """The twin, which reports every pass through it."""
 
-    def __init__(self, network: Classifier, watch: Watch | None, total: int) -> None:
+    def __init__(self, network: Classifier, on_progress: OnProgress | None, total: int) -> None:
         super().__init__()
-        self.classifier, self.watch, self.total, self.done = network, watch, total, 0
+        self.classifier, self.on_progress, self.total, self.done = network, on_progress, total, 0
 
     def forward(self, images: Tensor) -> Tensor:
-        if self.watch is not None and self.watch(min(self.done, self.total), self.total):
-            raise Stopped
+        if self.on_progress is not None:
+            progress = Progress("Class maps", min(self.done, self.total), self.total)
+            if self.on_progress(progress):
+                raise Stopped
         self.done += 1
         logits: Tensor = self.classifier(images)
         return logits
 
 
-def _library(network: _Ticking, batch: Tensor, classes: Sequence[int], method: str, layer: Layer) -> Maps:
+def _library(network: ProgressModel, batch: Tensor, classes: Sequence[int], method: str, layer: Layer) -> Maps:
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     library = _methods()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +12,11 @@ from torch.nn import functional as F
 
 from core.inputs import InvalidInput, owned
 from core.models.classifier import Classifier
-from core.threads import spread
+from core.progress import OnProgress, Progress
+from core.threads import parallel_map
 
 Values = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
-Watch = Callable[[int, int], bool | None]  # images done, and in all; True stops
 
 BATCH = {"cpu": 16}  # images a pass: small enough for a processor's cache
 LARGE = 256
@@ -54,12 +53,13 @@ def surface(
     down: Values,
     *,
     clip: bool = True,
-    watch: Watch | None = None,
+    text: str = "Loss surface",
+    on_progress: OnProgress | None = None,
 ) -> Grid | None:
     """What the classifier says of image + a·first + d·second, all 1×C×H×W, for a of `across` and d of `down`.
 
     Images are cut to [0, 1], as every image is that a classifier gets to see; a plane through given images is not (`clip`).
-    None where `watch` stopped it.
+    `on_progress` is called before each batch with `text` and how many images are done, of all. None where it stopped the work.
     """
     place = classifier.device
     # All batches come from these three, so they come in the layout in which the network works.
@@ -78,8 +78,11 @@ def surface(
         batch = batch.clamp(0, 1) if clip else batch
         logits[start] = classifier(batch).float()
 
+    def count_images(batches: Progress) -> bool | None:
+        return on_progress is not None and on_progress(Progress(text, starts[batches.done], len(a)))
+
     with torch.no_grad():
-        if not spread(look, starts, lambda done: watch is not None and watch(starts[done], len(a))):
+        if not parallel_map(look, starts, on_progress=count_images):
             return None
     everything = torch.cat([logits[start] for start in starts])
     loss = F.cross_entropy(everything, torch.full((len(everything),), label, device=place), reduction="none")

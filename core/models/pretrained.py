@@ -11,11 +11,12 @@ from torch import nn
 
 from core import files
 from core.class_names import distinct
-from core.fetching import RemoteFile, Watch, download
+from core.fetching import RemoteFile, download
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.models.folding import fuse_conv_bn
 from core.models.user_weights import ENDINGS, check_size, fill, read_sidecar
+from core.progress import OnProgress
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
 RESCALING = (
@@ -83,10 +84,11 @@ def note(name: str, root: Path) -> str:
     return f"{top1:.1f} % top-1 on ImageNet's validation set (published); {meta['_file_size']:.0f} MB, downloaded on first use."
 
 
-def load(name: str, root: Path, device: str = "cpu", watch: Watch | None = None) -> Classifier:
+def load(name: str, root: Path, device: str = "cpu", on_progress: OnProgress | None = None) -> Classifier:
     """The ImageNet classifier of that name, on `device`; published weights are downloaded into `root`/torch on first use.
 
     A file of the user's own may have a JSON file of the same name beside it, with `mean`, `std`, `size` and `transform_input`.
+    `on_progress` is called with the bytes of a download, as in `download`.
 
     Raises:
         InvalidInput: the weights cannot be downloaded, or the user's file does not fit the architecture.
@@ -108,7 +110,7 @@ def load(name: str, root: Path, device: str = "cpu", watch: Watch | None = None)
             usual = (mean, std) == (MEAN, STD)
             network.transform_input = usual if sidecar.transform_input is None else sidecar.transform_input  # type: ignore[assignment]
     else:
-        network = _published(architecture, root, watch)
+        network = _published(architecture, root, on_progress)
     if path is not None:
         network.eval()
         check_size(network, path, size, len(categories()))
@@ -142,7 +144,7 @@ def _built(architecture: str) -> nn.Module:
     return network
 
 
-def _published(architecture: str, root: Path, watch: Watch | None) -> nn.Module:
+def _published(architecture: str, root: Path, on_progress: OnProgress | None) -> nn.Module:
     from torchvision.models import get_model
 
     weights, folder = _weights(architecture), root / "torch"
@@ -151,7 +153,7 @@ def _published(architecture: str, root: Path, watch: Watch | None) -> nn.Module:
     name = weights.url.rpartition("/")[2]  # resnet50-11ad3fa6.pth: the first digits of its hash are in its name
     prefix = Path(name).stem.rpartition("-")[2]
     file = RemoteFile([weights.url], folder / "checkpoints" / name, sha256_prefix=prefix)
-    download([file], folder, size, f"The weights of {title(architecture)}", watch)
+    download([file], folder, size, f"The weights of {title(architecture)}", on_progress)
     # Built by torchvision from the file that now lies in its cache: it knows which networks rescale their input themselves.
     network: nn.Module = get_model(architecture, weights=weights)
     return network

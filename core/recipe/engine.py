@@ -12,7 +12,8 @@ from core.attacks import Attack, AttackResult, Goal
 from core.defenses import Defense
 from core.inputs import check_logits
 from core.models.classifier import Classifier
-from core.recipe.stopwatch import OnStep, Stopwatch
+from core.progress import OnProgress
+from core.recipe.stopwatch import Stopwatch
 from core.recipe.universal import Universal, apply_universal
 from core.systems import Backward, Guarded, System
 from core.systems.ensemble import vote
@@ -107,7 +108,7 @@ class Crafted:
 
     @property
     def stopped(self) -> bool:
-        """Whether a watcher stopped it early."""
+        """Whether the attack was stopped early."""
         return self.result is not None and self.result.stopped
 
 
@@ -120,13 +121,14 @@ def craft_batch(
     *,
     seed: int,
     universal: Universal | None = None,
-    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Crafted:
     """Attack images N×C×H×W in [0, 1] with labels N. An image has the same randomness in every batch.
 
     Args:
         target: the class that all are pushed toward; None for an untargeted attack.
         universal: what the training of a universal attack made; it is only applied here.
+        on_progress: as in `Attack`.
 
     Raises:
         InvalidInput: the attack does not fit the images.
@@ -140,7 +142,7 @@ def craft_batch(
         return Crafted(images, torch.full_like(labels, -1), clock.seconds, None)
     goal = Goal() if target is None else Goal(torch.full_like(labels[~own], target))
     generator = torch.Generator().manual_seed(seed)
-    result = attack(classifier, images[~own], labels[~own], goal, generator, watch=clock.beside(on_step))
+    result = attack(classifier, images[~own], labels[~own], goal, generator, on_progress=clock.beside(on_progress))
     _finish(images)
     seconds = clock.seconds
     made, targets = images.clone(), torch.full_like(labels, -1)

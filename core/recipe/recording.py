@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
-from core import attacks, images
+from core import images
 from core.progress import OnProgress, Progress
 from core.recipe.example import Pixels
 from core.recipe.outcome import Trace
@@ -13,7 +15,7 @@ MAX_SNAPSHOTS = 120  # images kept of an attack at most; a longer one keeps ever
 
 
 class AttackRecorder:
-    """Keeps what a view needs of every step and a bounded number of images, and passes the step on."""
+    """Keeps what a view needs of every step and a bounded number of images, and passes the progress on under its own text."""
 
     def __init__(self, label: int, text: str, on_progress: OnProgress | None) -> None:
         self.label, self.text, self.on_progress = label, text, on_progress
@@ -29,9 +31,11 @@ class AttackRecorder:
         self.last: tuple[int, Pixels] | None = None
         self.seen: Tensor | None = None
 
-    def __call__(self, step: attacks.Step) -> bool | None:
+    def __call__(self, progress: Progress) -> bool | None:
+        step = progress.step
+        assert step is not None, "an attack reports its steps"
         if step.logits is self.seen:  # nothing new was looked at
-            return self.alive(step)
+            return self.report(progress)
         self.seen = step.logits
         probabilities = step.logits[0].detach().float().softmax(0).cpu()
         others = probabilities.clone()
@@ -54,11 +58,11 @@ class AttackRecorder:
             if len(self.snapshots) > MAX_SNAPSHOTS:
                 self.stride *= 2
                 self.snapshots = {n: f for n, f in self.snapshots.items() if n % self.stride == 0}
-        return self.alive(step)
+        return self.report(progress)
 
-    def alive(self, step: attacks.Step) -> bool | None:
-        """Tell the watcher how far the attack is, and no more."""
-        return self.on_progress(Progress(self.text, step.number, step.total, step)) if self.on_progress else None
+    def report(self, progress: Progress) -> bool | None:
+        """Pass the progress on and record nothing."""
+        return self.on_progress(replace(progress, text=self.text)) if self.on_progress else None
 
     def first_success(self, success: bool) -> int:
         """The step that fooled first; the last one where none did or the attack failed in the end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ def craft(
         target,
         seed=recipe.seed,
         universal=universal,
-        on_step=recorder,
+        on_progress=recorder,
     )
     result = crafted.result
     assert result is not None, "the target is not the image's own class"
@@ -114,12 +114,17 @@ def _train_universal(
     """The training of the recipe's universal attack, recorded as it looks on the example's image."""
     assert isinstance(attack, attacks.UniversalPatch) and target is not None
 
-    def recorded(step: attacks.Step) -> bool | None:
+    def recorded(progress: Progress) -> bool | None:
+        step = progress.step
+        assert step is not None, "an attack reports its steps"
         if step.number % max(1, step.total // MAX_SNAPSHOTS) and step.number != step.total:
-            return recorder.alive(step)
-        return recorder(shown_on(step, attack, classifier, example.images, target, seed=recipe.seed))
+            return recorder.report(progress)
+        shown = shown_on(step, attack, classifier, example.images, target, seed=recipe.seed)
+        return recorder(replace(progress, step=shown))
 
-    return train_universal(attack, classifier, domains.get(recipe.domain), target, seed=recipe.seed, on_step=recorded)
+    return train_universal(
+        attack, classifier, domains.get(recipe.domain), target, seed=recipe.seed, on_progress=recorded
+    )
 
 
 def _gradient_stats(classifier: Classifier, example: Example) -> GradientStats | None:

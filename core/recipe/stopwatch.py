@@ -1,18 +1,16 @@
-"""The time that an attack takes, without the time that its watcher takes."""
+"""The time that an attack takes, without the time that reporting its progress takes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.attacks import Step
-
-OnStep = Callable[[Step], bool | None]  # sees each step of an attack; True stops it
+from core.progress import OnProgress, Progress
 
 
 class Stopwatch:
-    """Seconds of work without those in which a watcher kept it waiting: others may have had the device meanwhile."""
+    """Seconds of work without those in which `on_progress` kept it waiting: others may have had the device meanwhile."""
 
     def __init__(self) -> None:
         self.restart()
@@ -33,13 +31,13 @@ class Stopwatch:
         finally:
             self.waited += time.perf_counter() - began
 
-    def beside(self, on_step: OnStep | None) -> OnStep | None:
-        """The watcher, whose own time is not counted."""
-        if on_step is None:
+    def beside(self, on_progress: OnProgress | None) -> OnProgress | None:
+        """The same callback; its own time is not counted."""
+        if on_progress is None:
             return None
 
-        def uncounted(step: Step) -> bool | None:
+        def uncounted(progress: Progress) -> bool | None:
             with self.waiting():
-                return on_step(step)
+                return on_progress(progress)
 
         return uncounted

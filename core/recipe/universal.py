@@ -16,8 +16,9 @@ from core.domains import Domain
 from core.domains.loading import load_images
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
+from core.progress import OnProgress
 from core.random_streams import RandomStreams
-from core.recipe.stopwatch import OnStep, Stopwatch
+from core.recipe.stopwatch import Stopwatch
 
 UNIVERSAL_IMAGES = 400  # that a universal attack is trained on, at most
 
@@ -78,9 +79,9 @@ def train_universal(
     target: int,
     *,
     seed: int,
-    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Universal:
-    """Make a universal attack's one change.
+    """Make a universal attack's one change; `on_progress` is called as in `Attack`.
 
     Raises:
         InvalidInput: there are no images to train it on.
@@ -93,7 +94,7 @@ def train_universal(
         labels,
         Goal(torch.full_like(labels, target)),
         torch.Generator().manual_seed(seed),
-        watch=clock.beside(on_step),
+        on_progress=clock.beside(on_progress),
     )
     return Universal(
         {name: result.extras[name].cpu().numpy() for name in ("patch", "stencil") if name in result.extras},

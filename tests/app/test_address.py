@@ -151,7 +151,7 @@ def test_what_the_browser_sends_late_is_no_step_back(monkeypatch: pytest.MonkeyP
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_thousand: Callable[..., Classifier]) -> Path:
     """A user's folder whose first image is damaged and whose second one is too large."""
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
-    monkeypatch.setattr(ImageNet, "classifier", lambda self, name, device, watch=None: tiny_thousand())
+    monkeypatch.setattr(ImageNet, "classifier", lambda self, name, device, on_progress=None: tiny_thousand())
     made = tmp_path / "imagenet"
     made.mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)

@@ -114,9 +114,9 @@ def test_two_large_files_have_two_addresses_though_only_their_middle_differs(mon
 def test_a_job_reports_stops_and_fails_in_words() -> None:
     job = jobs.Job(data_set("key"), "text")
 
-    def work(watch: object) -> int:
+    def work(on_progress: object) -> int:
         for step in range(100):
-            if watch(Progress("work", step, 100)):  # type: ignore[operator]
+            if on_progress(Progress("work", step, 100)):  # type: ignore[operator]
                 return step
             if step == 4:
                 job.cancel.set()
@@ -125,10 +125,10 @@ def test_a_job_reports_stops_and_fails_in_words() -> None:
     jobs._run(job, work)
     assert (job.result, job.state, job.is_alive) == (5, "done", False)
 
-    def refuse(watch: object) -> None:
+    def refuse(on_progress: object) -> None:
         raise InvalidInput("No.")
 
-    def break_(watch: object) -> None:
+    def break_(on_progress: object) -> None:
         raise ZeroDivisionError
 
     told = jobs.Job(data_set("key"), "text")

@@ -16,7 +16,7 @@ from app.state.result_keys import data_set
 from core.attacks import Step
 from core.cancellation import check
 from core.evaluate.compute import Stopped
-from core.recipe import Progress
+from core.progress import OnProgress, Progress
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def queues(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("queues")
 def test_users_take_turns_and_a_download_waits_for_nobody() -> None:
     release = threading.Event()
-    first = jobs.submit(data_set("a"), "first", lambda watch: release.wait(20))
+    first = jobs.submit(data_set("a"), "first", lambda on_progress: release.wait(20))
     while first.state != "running":
         time.sleep(0.005)
-    second = jobs.submit(data_set("b"), "second", lambda watch: 2)
-    download = jobs.submit(data_set("c"), "download", lambda watch: 3, network=True)
+    second = jobs.submit(data_set("b"), "second", lambda on_progress: 2)
+    download = jobs.submit(data_set("c"), "download", lambda on_progress: 3, network=True)
     assert download.finished.wait(5) and download.result == 3 and download.unit == " MB"
     assert second.state == "queued" and second.eta is None
     assert jobs.computing() == "another job is running (first)"
@@ -49,11 +49,11 @@ def test_users_take_turns_and_a_download_waits_for_nobody() -> None:
 def test_short_work_passes_between_the_steps_of_long_work() -> None:
     short: list[jobs.Job] = []
 
-    def long(watch: jobs.Watch) -> int:
+    def long(on_progress: OnProgress) -> int:
         for step in range(1000):
-            watch(Progress("long", step, 1000))
+            on_progress(Progress("long", step, 1000))
             if step == 3:
-                short.append(jobs.submit(data_set("b"), "short", lambda watch: 2))
+                short.append(jobs.submit(data_set("b"), "short", lambda on_progress: 2))
                 while not jobs._device()._waiting:
                     time.sleep(0.005)
             if short and not short[0].is_alive:
@@ -70,7 +70,7 @@ def test_a_job_passes_between_the_steps_of_an_evaluation_and_a_pause_is_no_pace(
     order: list[str] = []
 
     def part() -> str:
-        job = jobs.submit(data_set("a"), "short", lambda watch: order.append("short"))
+        job = jobs.submit(data_set("a"), "short", lambda on_progress: order.append("short"))
         while not jobs._device()._waiting:
             time.sleep(0.005)
         assert job.is_alive
@@ -93,7 +93,7 @@ def _elsewhere(work: Callable[[], None]) -> None:
 def test_stop_acts_within_a_step() -> None:
     begun = threading.Event()
 
-    def work(watch: jobs.Watch) -> None:
+    def work(on_progress: OnProgress) -> None:
         begun.set()
         for _ in range(10_000):
             time.sleep(0.001)
@@ -109,7 +109,9 @@ def test_stop_acts_within_a_step() -> None:
 def test_work_of_somebody_who_left_never_begins() -> None:
     begun: list[int] = []
     with jobs._device().turn(INTERACTIVE, "busy"):
-        queued = [jobs.submit(data_set(str(n)), "", lambda watch: begun.append(1)) for n in range(jobs.MAX_JOBS + 3)]
+        queued = [
+            jobs.submit(data_set(str(n)), "", lambda on_progress: begun.append(1)) for n in range(jobs.MAX_JOBS + 3)
+        ]
         jobs._stop_all(jobs._user_jobs())
         assert all(job.finished.wait(5) for job in queued)
     assert not begun
@@ -119,10 +121,10 @@ def test_work_of_somebody_who_left_never_begins() -> None:
 def test_who_leaves_stops_everything_of_theirs() -> None:
     begun, stopped = threading.Event(), threading.Event()
 
-    def work(watch: object) -> str:
+    def work(on_progress: object) -> str:
         begun.set()
         stopped.wait(5)  # without a step in between, so that the other job gets no turn
-        return "partial" if watch(Progress("", 0, 1)) else "whole"  # type: ignore[operator]
+        return "partial" if on_progress(Progress("", 0, 1)) else "whole"  # type: ignore[operator]
 
     running = jobs.submit(data_set("a"), "", work)
     assert begun.wait(5)
@@ -138,7 +140,7 @@ def test_who_leaves_stops_everything_of_theirs() -> None:
 def test_an_error_is_logged_unless_its_user_has_left(left: bool, caplog: pytest.LogCaptureFixture) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def work(watch: object) -> None:
+    def work(on_progress: object) -> None:
         begun.set()
         go_on.wait(5)
         raise RuntimeError("cannot schedule new futures after shutdown")

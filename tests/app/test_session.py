@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ from core import Recipe, domains, run
 from core.analysis.feature_noise import LayerMaps
 from core.domains.imagenet import ImageNet
 from core.inputs import InvalidInput
+from core.progress import OnProgress, Progress
 from core.recipe import Method, load_example
 from tests.pages.visits import settled, verdict, visit
-
-Watch = Callable[[int, int], bool | None]
 
 
 def test_results_are_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,10 +78,10 @@ def test_weights_come_with_progress_and_can_be_stopped_and_asked_for_again(
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     asked = []
 
-    def slow(self: ImageNet, name: str | None, device: str | None, watch: Watch) -> None:
+    def slow(self: ImageNet, name: str | None, device: str | None, on_progress: OnProgress) -> None:
         asked.append(name)
         for done in range(1000):
-            if watch(done * 10**6, 1000 * 10**6):
+            if on_progress(Progress("", done * 10**6, 1000 * 10**6)):
                 raise InvalidInput("The download was stopped.")
             time.sleep(0.01)
 
@@ -109,7 +107,7 @@ def test_weights_come_with_progress_and_can_be_stopped_and_asked_for_again(
 def test_an_attack_does_not_stop_a_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     go_on = threading.Event()
-    monkeypatch.setattr(type(domains.get("mnist")), "fetch", lambda self, watch: go_on.wait(20))
+    monkeypatch.setattr(type(domains.get("mnist")), "fetch", lambda self, on_progress: go_on.wait(20))
     app = visit(recipe=Recipe(domain="mnist").to_link())
     app.button(key="fetch").click().run()
     download = app.session_state["download"]

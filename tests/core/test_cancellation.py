@@ -17,7 +17,7 @@ from core.defenses import Bilateral, BitDepth, Chain, Defense, Gaussian
 from core.models.classifier import Classifier
 from core.recipe import Method, Progress, Recipe, craft, evaluate_defenses, load_example
 from core.systems.guarded import Guarded
-from core.threads import spread
+from core.threads import parallel_map
 from tests.core.systems.test_guarded import random_images, tiny
 
 LABELS = torch.tensor([0, 1, 2])
@@ -68,10 +68,10 @@ def test_threads_that_work_for_the_caller_stop_too() -> None:
         done.append(item)
 
     with pytest.raises(Cancelled), cancellable(after(6)):
-        spread(work, range(1000))
+        parallel_map(work, range(1000))
     assert len(done) < 1000
     done.clear()
-    spread(work, range(10))
+    parallel_map(work, range(10))
     assert sorted(done) == list(range(10)), "the threads do not remember it"
 
 
@@ -101,10 +101,12 @@ def test_an_attack_stops_inside_a_step_with_what_the_step_before_had() -> None:
 
 
 def test_an_attack_that_is_stopped_before_its_first_step_gives_the_clean_images() -> None:
-    images, steps = random_images(), []
+    images = random_images()
+    steps: list[Progress] = []
     with cancellable(lambda: True):
-        result = PGD(steps=5)(tiny(), images, LABELS, watch=lambda step: steps.append(step.number))
-    assert result.stopped and result.iterations == 0 and steps == [0]
+        result = PGD(steps=5)(tiny(), images, LABELS, on_progress=steps.append)
+    assert result.stopped and result.iterations == 0
+    assert [(one.done, one.total, one.step is not None) for one in steps] == [(0, 0, True)]
     assert torch.equal(result.images, images)
 
 
@@ -166,11 +168,11 @@ def test_defenses_that_are_stopped_leave_the_whole_columns() -> None:
     attacked = craft(recipe, example)
     asked = {"first": False}
 
-    def watch(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         asked["first"] |= "Random" in progress.text  # from here on it should stop
 
     with cancellable(lambda: asked["first"]):
-        columns = evaluate_defenses(recipe, example, attacked, on_progress=watch)
+        columns = evaluate_defenses(recipe, example, attacked, on_progress=on_progress)
     assert [column.short_title for column in columns] == ["Bit-depth reduction"]
     with cancellable(lambda: True):
         assert evaluate_defenses(recipe, example, attacked) == ()

@@ -14,6 +14,7 @@ import pytest
 
 from core.fetching import RemoteFile, download
 from core.inputs import InvalidInput
+from core.progress import Progress
 
 CONTENT = bytes(range(256)) * 2000  # 512 kB
 
@@ -59,16 +60,14 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def test_a_file_arrives_whole_is_unpacked_and_counts_to_its_end(server: str, tmp_path: Path) -> None:
-    path, reports = tmp_path / "raw" / "data.bin", []
+    path = tmp_path / "raw" / "data.bin"
+    reports: list[Progress] = []
     unpacked: list[bytes] = []
 
-    def watch(done: int, total: int) -> None:
-        reports.append((done, total))
-
     file = RemoteFile([f"{server}/file"], path, md5())
-    download([file], tmp_path, len(CONTENT), "MNIST", watch, unpack=lambda: unpacked.append(path.read_bytes()))
+    download([file], tmp_path, len(CONTENT), "MNIST", reports.append, unpack=lambda: unpacked.append(path.read_bytes()))
     assert unpacked == [CONTENT] and files_in(tmp_path) == [path]
-    assert reports[-1] == (len(CONTENT), len(CONTENT))
+    assert reports[-1] == Progress("MNIST", len(CONTENT), len(CONTENT))
 
 
 def test_the_next_address_is_tried_and_a_file_that_is_there_is_not_downloaded_again(
@@ -99,14 +98,14 @@ def test_a_stop_ends_the_download_within_a_second_and_leaves_nothing(server: str
     before, asked = threading.active_count(), 0.0
     unpacked: list[int] = []
 
-    def watch(done: int, total: int) -> bool:
+    def on_progress(progress: Progress) -> bool:
         nonlocal asked
-        asked = time.perf_counter() if done else 0.0
-        return done > 0
+        asked = time.perf_counter() if progress.done else 0.0
+        return progress.done > 0
 
     file = RemoteFile([f"{server}/{way}"], tmp_path / "data.bin", md5())
     with pytest.raises(InvalidInput, match="The download of MNIST was stopped"):
-        download([file], tmp_path, len(CONTENT), "MNIST", watch, unpack=lambda: unpacked.append(1))
+        download([file], tmp_path, len(CONTENT), "MNIST", on_progress, unpack=lambda: unpacked.append(1))
     while files_in(tmp_path) and time.perf_counter() - asked < 1:
         time.sleep(0.02)
     assert time.perf_counter() - asked < 1

@@ -74,7 +74,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 given = faults()
-memory.keep()
+memory.tune_malloc()
 faults()
 print(given, min(faults() for _ in range(4)))  # the kernel may take pages back meanwhile
 """

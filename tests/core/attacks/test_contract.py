@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from core import Guarded, InvalidInput, attacks, defenses
-from core.attacks import Attack, Goal
+from core.attacks import PGD, Attack, Goal
 from core.images import quantise
 from core.models.classifier import Classifier
+from core.progress import Progress
 from tests.core.attacks.networks import classifier, curved, random_images
 
 SHORT: dict[str, dict[str, Any]] = {
@@ -195,7 +196,35 @@ def test_grey_images_are_attacked_too(attack: Attack) -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_watcher_stops_it(attack: Attack) -> None:
+def test_on_progress_sees_every_step_and_stops_it(attack: Attack) -> None:
     model, x = curved(), random_images()
-    result = attack(model, x, predicted(model, x), watch=lambda step: step.number >= 1)
+    seen: list[Progress] = []
+
+    def on_progress(progress: Progress) -> bool:
+        seen.append(progress)
+        return progress.done >= 1
+
+    result = attack(model, x, predicted(model, x), on_progress=on_progress)
     assert result.iterations <= 1 and (result.stopped or result.iterations == 0)
+    for progress in seen:
+        assert progress.text == attack.title and progress.step is not None
+        assert (progress.done, progress.total) == (progress.step.number, progress.step.total)
+        assert 0 <= progress.done <= progress.total
+
+
+@pytest.mark.parametrize("stop", [None, False, True])
+def test_only_true_stops_an_attack(stop: bool | None) -> None:
+    model, x = curved(), random_images()
+    seen: list[Progress] = []
+
+    def on_progress(progress: Progress) -> bool | None:
+        seen.append(progress)
+        return stop if progress.done == 3 else None
+
+    attack = PGD(steps=6, early_stop=False, keep="last")
+    result = attack(model, x, predicted(model, x), on_progress=on_progress)
+    last = 3 if stop else 6
+    assert sorted({progress.done for progress in seen}) == list(range(last + 1))
+    assert {progress.total for progress in seen} == {6}
+    assert (result.iterations, result.stopped) == (last, bool(stop))
+    assert seen[-1].step is not None and torch.equal(result.images, seen[-1].step.images)

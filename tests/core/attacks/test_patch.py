@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from core import InvalidInput
-from core.attacks import Goal, Step, UniversalPatch
+from core.attacks import Goal, UniversalPatch
 from core.attacks.patch import Placing, stencil, stick
+from core.progress import Progress
 from core.random_streams import RandomStreams
 from tests.core.attacks.networks import classifier, curved, random_images
 
@@ -122,19 +123,20 @@ def test_nonsense_is_refused_in_a_sentence() -> None:
         UniversalPatch(area=0.5).side(4, 20)
 
 
-def test_training_can_be_watched_and_stopped_at_every_step() -> None:
-    """All images are judged seldom, but a sign of life comes at every step."""
+def test_training_reports_every_step_and_can_be_stopped_there() -> None:
+    """All images are judged seldom, but every step is reported."""
     x = random_images(24)
     target = 2
     y = torch.zeros(24, dtype=torch.int64)
     seen = []
 
-    def watch(step: Step) -> bool:
-        seen.append(step)
-        return step.number == 8
+    def on_progress(progress: Progress) -> bool:
+        assert progress.step is not None
+        seen.append(progress.step)
+        return progress.done == 8
 
     result = UniversalPatch(area=0.2, iterations=30, batch=2)(
-        curved(), x, y, Goal(torch.full_like(y, target)), watch=watch
+        curved(), x, y, Goal(torch.full_like(y, target)), on_progress=on_progress
     )
     assert result.stopped and result.iterations == 8 and [step.number for step in seen] == list(range(9))
     assert len({id(step.logits) for step in seen}) == 2  # judged at 0 and at 6 = 24 // 4

@@ -281,11 +281,11 @@ def test_it_stops_and_says_how_far_it_is() -> None:
     model, batch = small(), images(9)
     heard: list[Progress] = []
 
-    def watch(progress: Progress) -> bool:
+    def on_progress(progress: Progress) -> bool:
         heard.append(progress)
         return len(heard) == 4
 
-    assert certify.LinfCertificate()(model, batch, sees(model, batch), on_progress=watch) is None
+    assert certify.LinfCertificate()(model, batch, sees(model, batch), on_progress=on_progress) is None
     assert len(heard) == 4 and all(one.total == 900 for one in heard)
     assert [one.done for one in heard] == sorted(one.done for one in heard)
 

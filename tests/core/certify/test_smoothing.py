@@ -168,12 +168,15 @@ def test_it_takes_a_classifier_behind_a_defense() -> None:
 def test_it_stops_and_says_how_far_it_is() -> None:
     heard: list[Progress] = []
 
-    def watch(progress: Progress) -> bool:
+    def on_progress(progress: Progress) -> bool:
         heard.append(progress)
         return len(heard) == 5
 
     model, batch = network(), random_images(4)
-    assert certify.Smoothing(samples=1000)(model, batch, torch.zeros(4, dtype=torch.int64), on_progress=watch) is None
+    assert (
+        certify.Smoothing(samples=1000)(model, batch, torch.zeros(4, dtype=torch.int64), on_progress=on_progress)
+        is None
+    )
     assert len(heard) == 5 and heard[-1].total == 4 * 1100 and heard[-1].done > heard[0].done
 
 

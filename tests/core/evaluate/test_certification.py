@@ -95,16 +95,16 @@ def test_the_best_of_several_bounds_is_drawn_as_each_of_them() -> None:
 @pytest.mark.parametrize("last", [1, 20, 60])
 def test_they_stop(last: int, model: Classifier, batch: Tensor, labels: Tensor) -> None:
     for work in (
-        lambda watch: certify_image(certify.LinfCertificate(), model, batch[:1], 0, on_progress=watch),
-        lambda watch: certify_set(certify.Smoothing(), model, batch, labels, on_progress=watch),
+        lambda on_progress: certify_image(certify.LinfCertificate(), model, batch[:1], 0, on_progress=on_progress),
+        lambda on_progress: certify_set(certify.Smoothing(), model, batch, labels, on_progress=on_progress),
     ):
         heard: list[Progress] = []
 
-        def watch(progress: Progress, heard: list[Progress] = heard) -> bool:
+        def on_progress(progress: Progress, heard: list[Progress] = heard) -> bool:
             heard.append(progress)
             return len(heard) >= last
 
-        found = work(watch)  # type: ignore[no-untyped-call]
+        found = work(on_progress)  # type: ignore[no-untyped-call]
         assert (found is None) == (len(heard) >= last)
         assert [one.done for one in heard] == sorted(one.done for one in heard) and all(
             one.done <= one.total for one in heard

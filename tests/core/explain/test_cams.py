@@ -15,6 +15,7 @@ from core.explain.cams import METHODS, Stopped, class_maps
 from core.explain.layers import Layer, as_maps, by_depth, layer, layers
 from core.models.classifier import Classifier
 from core.models.copying import twin
+from core.progress import Progress
 
 SIZE, CHANNELS, CLASSES = 6, 5, 3
 LAYERED = [name for name, method in METHODS.items() if not method.anywhere]
@@ -222,16 +223,14 @@ def test_maps_of_constant_images_are_finite(name: str, value: float) -> None:
         assert np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
 
 
-def test_a_watcher_sees_every_pass_and_stops_it(toy: Classifier, images: Tensor) -> None:
-    seen: list[tuple[int, int]] = []
-    class_maps(
-        toy, images, [0, 1], method="scorecam", layer=layer(layers(toy), "second"), watch=lambda *a: seen.append(a)
-    )
-    assert [done for done, _ in seen] == list(range(len(seen))) and len(seen) >= 4
+def test_every_pass_is_reported_and_can_stop_it(toy: Classifier, images: Tensor) -> None:
+    seen: list[Progress] = []
+    where = layer(layers(toy), "second")
+    class_maps(toy, images, [0, 1], method="scorecam", layer=where, on_progress=seen.append)
+    assert [one.done for one in seen] == list(range(len(seen))) and len(seen) >= 4
+    assert {(one.text, one.total) for one in seen} == {("Class maps", seen[0].total)}
     with pytest.raises(Stopped):
-        class_maps(
-            toy, images, [0, 1], method="scorecam", layer=layer(layers(toy), "second"), watch=lambda done, _: done >= 2
-        )
+        class_maps(toy, images, [0, 1], method="scorecam", layer=where, on_progress=lambda one: one.done >= 2)
     assert not any(module._forward_hooks for module in toy.modules())
 
 

@@ -13,7 +13,7 @@ import torch
 from torchvision.models import get_model
 
 from core import InvalidInput, domains
-from core.models import user_weights, pretrained
+from core.models import pretrained, user_weights
 
 
 @pytest.fixture
