@@ -192,7 +192,7 @@ class Attack(Configurable, ABC):
                 at most: 0 where the attack was cancelled before the starting point was known.
 
         Raises:
-            BadInput: as in `steps`.
+            InvalidInput: as in `steps`.
         """
         began = time.perf_counter()
         clean, labels, goal = _inputs(classifier, images, labels, goal)

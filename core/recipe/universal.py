@@ -12,6 +12,7 @@ from torch import Tensor
 from core import images as image_files
 from core.attacks import Attack, AttackResult, Goal, Step
 from core.attacks.patch import Placing, UniversalPatch, stick
+from core.cancellation import uncancellable
 from core.domains import Domain
 from core.domains.loading import load_images
 from core.inputs import InvalidInput
@@ -141,7 +142,7 @@ def apply_universal(
         patch, stencil = _checked_patch(made, images)
         shown, cover = patched(attack, patch, stencil, images, seed=seed)
     targets = torch.full_like(labels, target)
-    with torch.no_grad():
+    with torch.no_grad(), uncancellable():  # what a stopped training found is judged all the same
         logits = classifier(image_files.quantise(shown))
     success = Goal(targets.to(logits.device)).reached(logits, labels.to(logits.device))
     return AttackResult(
@@ -176,10 +177,11 @@ def shown_on(
     step: Step, attack: UniversalPatch, classifier: Classifier, image: Tensor, target: int, *, seed: int
 ) -> Step:
     """A step of a universal attack's training as seen on one image, 1×C×H×W, that it need not be trained on."""
+    shown = image.to(classifier.device)
+    cover = torch.zeros_like(shown[:, :1])
     with torch.no_grad():
-        shown, cover = patched(
-            attack, step.extras["patch"], step.extras["stencil"], image.to(classifier.device), seed=seed
-        )
+        if "patch" in step.extras:  # not where the training was stopped before it began: the image is as it was
+            shown, cover = patched(attack, step.extras["patch"], step.extras["stencil"], shown, seed=seed)
         logits = classifier(shown)
     targets = torch.full((1,), target, device=logits.device)
     return replace(

@@ -110,6 +110,14 @@ def test_an_attack_that_is_stopped_before_its_first_step_gives_the_clean_images(
     assert torch.equal(result.images, images)
 
 
+def test_a_universal_attack_that_is_stopped_before_its_first_step_shows_the_clean_image() -> None:
+    recipe = Recipe(domain="mnist", attack=Method(name="universal_patch", params={"iterations": 2}), target="3")
+    example = load_example(recipe, device="cpu")
+    with cancellable(lambda: True):
+        attacked = craft(recipe, example)
+    assert attacked.stopped and not attacked.success and (attacked.adversarial == example.clean).all()
+
+
 def test_an_attack_that_nobody_stops_is_not_stopped() -> None:
     with cancellable(lambda: False):
         assert not PGD(steps=2)(tiny(), random_images(), LABELS).stopped
