@@ -51,7 +51,7 @@ def masked_image(attention: Attention, example: Example, pixels: Pixels, draw: i
     image = images.to_tensor(pixels).to(example.classifier.device)
     mask = attention.mask(image)
     corrupted = attention.corrupted(image, torch.Generator().manual_seed(draw))
-    confidence, number = attention.mask_classifier(mask)[0].softmax(0).max(0)
+    confidence, number = attention.reader(mask)[0].softmax(0).max(0)
     return MaskedImage(
         pixels,
         predict(example.classifier, image, example.label),
@@ -74,6 +74,6 @@ def masks_by_beta(form: Kind, example: Example, pixels: Pixels) -> list[ImageMas
         if about.architecture == form:
             attention = masks.load(name, str(example.classifier.device))
             mask = attention.mask(image)
-            read = int(attention.mask_classifier(mask).argmax())
+            read = int(attention.reader(mask).argmax())
             found.append(ImageMask(masks.beta(about), mask[0].mean(0).cpu().numpy(), read))
     return found

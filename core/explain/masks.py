@@ -126,9 +126,9 @@ class Attention(nn.Module):
         about: its card.
     """
 
-    def __init__(self, generator: nn.Module, mask_classifier: nn.Module, *, about: Card) -> None:
+    def __init__(self, generator: nn.Module, reader: nn.Module, *, about: Card) -> None:
         super().__init__()
-        self.generator, self.mask_classifier = generator, mask_classifier
+        self.generator, self.reader = generator, reader
         self.about = about
         self.requires_grad_(False)
         self.eval()
@@ -144,7 +144,7 @@ class Attention(nn.Module):
 
     def read(self, images: Tensor) -> Tensor:
         """f2's logits N×K on the masks of images N×C×H×W."""
-        logits: Tensor = self.mask_classifier(self.mask(images))
+        logits: Tensor = self.reader(self.mask(images))
         return logits
 
     def corrupted(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -226,7 +226,7 @@ def build_generator(form: Kind, classifier: Classifier) -> nn.Module:
 
 
 def load(name: str, device: str = "cpu") -> Attention:
-    """A trained generator with its mask_classifier, on `device`; loaded once.
+    """A trained generator with its reader, on `device`; loaded once.
 
     Raises:
         InvalidInput: there is none of that name, or its file does not fit its card.
@@ -240,7 +240,7 @@ def _loaded(name: str, _root: str, device: str) -> Attention:
 
 
 def load_attention(artifact: Artifact, device: str = "cpu") -> Attention:
-    """The generator and its mask_classifier of that artifact, on `device`.
+    """The generator and its reader of that artifact, on `device`.
 
     Raises:
         InvalidInput: its classifier is not there, or its file does not fit its card.

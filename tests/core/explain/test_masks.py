@@ -139,7 +139,7 @@ def test_a_shipped_generator_fits_its_card(name: str) -> None:
     mask = found.mask(images)
     assert mask.shape == images.shape and float(mask.min()) >= 0 and float(mask.max()) <= 1
     assert torch.allclose(mask, 1 - found.noise_mask(images))
-    assert found.read(images).shape == (3, 10) and torch.allclose(found.read(images), found.mask_classifier(mask))
+    assert found.read(images).shape == (3, 10) and torch.allclose(found.read(images), found.reader(mask))
     assert sum(p.numel() for p in found.generator.parameters()) == about.parameters
     assert not any(p.requires_grad for p in found.parameters()) and not found.training
     assert (FOLDER / f"{name}.safetensors").stat().st_size < 16e6
