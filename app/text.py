@@ -170,19 +170,19 @@ def starts_clean(outcome: Outcome) -> bool:
 def _failure(outcome: Outcome, sees: str) -> str:
     attacked, label = outcome.attacked, outcome.attacked.prediction.label
     if label != outcome.label:
-        now = f"it is seen as {sees}, not {_wanted(outcome)}"
+        prediction_words = f"it is seen as {sees}, not {_goal_words(outcome)}"
     elif not outcome.label_known:
-        now = f"the classifier still sees {sees}"
+        prediction_words = f"the classifier still sees {sees}"
     else:
-        now = (
+        prediction_words = (
             f"it is still {sees}"
             if outcome.clean_prediction.label == label
             else f"it is seen as {sees}, its true class"
         )
     if attacked.stopped:
-        return f"Stopped after {plural(attacked.iterations, 'step')}: {now}."
+        return f"Stopped after {plural(attacked.iterations, 'step')}: {prediction_words}."
     were = "was" if attacked.iterations == 1 else "were"
-    return f"{plural(attacked.iterations, 'step')} {were} not enough: {now}. Try {advice(outcome)}."
+    return f"{plural(attacked.iterations, 'step')} {were} not enough: {prediction_words}. Try {advice(outcome)}."
 
 
 def change(outcome: Outcome) -> str:
@@ -217,7 +217,7 @@ def advice_for(recipe: Recipe) -> str:
     return ", ".join(more[:-1]) + (" or " if more[1:] else "") + more[-1] if more else "another attack"
 
 
-def _wanted(outcome: Outcome) -> str:
+def _goal_words(outcome: Outcome) -> str:
     target = outcome.attacked.target
     return a(outcome.classes[target]) if target is not None and has_target(outcome) else "anything else"
 

@@ -37,19 +37,19 @@ def class_number(word: str, classes: Sequence[str], title: str) -> int:
     Raises:
         InvalidInput: no class, or several.
     """
-    wanted = word.strip()
-    if wanted in classes and classes.count(wanted) == 1:
-        return classes.index(wanted)
-    if wanted.isdecimal() and int(wanted) < len(classes):
-        return int(wanted)
+    stripped = word.strip()
+    if stripped in classes and classes.count(stripped) == 1:
+        return classes.index(stripped)
+    if stripped.isdecimal() and int(stripped) < len(classes):
+        return int(stripped)
     plain = [_without_number(name, number) for number, name in enumerate(classes)]
-    found = [number for number, name in enumerate(plain) if name == wanted]
-    if not found:
-        found = [number for number, name in enumerate(plain) if name.casefold() == wanted.casefold()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        numbers = " and ".join(map(str, found))
+    matches = [number for number, name in enumerate(plain) if name == stripped]
+    if not matches:
+        matches = [number for number, name in enumerate(plain) if name.casefold() == stripped.casefold()]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        numbers = " and ".join(map(str, matches))
         raise InvalidInput(f"{word[:60]!r} names several classes of {title}; give a number: {numbers}.")
     raise InvalidInput(
         f"{word[:60]!r} is no class of {title}; name one, or give its number from 0 to {len(classes) - 1}."

@@ -103,8 +103,8 @@ class Configurable(BaseModel):
             ) from None
         self.check(values)
 
-    def check(self, given: Mapping[str, Any]) -> None:
-        """Refuse values that do not fit each other; `given` holds them as they were written.
+    def check(self, written: Mapping[str, Any]) -> None:
+        """Refuse values that do not fit each other; `written` holds them as they were written.
 
         Raises:
             InvalidInput: they do not.
@@ -190,15 +190,15 @@ def _kind(annotation: Any) -> tuple[Literal["number", "integer", "choice", "flag
 
 
 def outside(
-    title: str, name: str, given: object, side: Literal["least", "most"], bound: float, context: str = ""
+    title: str, name: str, value: object, side: Literal["least", "most"], bound: float, context: str = ""
 ) -> str:
     """The sentence about a number out of its range, the bound in the unit in which the number was written: n/255 or plain.
 
     Args:
         context: when the bound holds, such as 'in L∞ '.
     """
-    text = str(given).strip()
-    if isinstance(given, str) and text.count("/") == 1:
+    text = str(value).strip()
+    if isinstance(value, str) and text.count("/") == 1:
         bottom = text.partition("/")[2].strip()
         return (
             f"{title}: {name} is {shortened(text)}; {context}it must be at {side} {bound * float(bottom):g}/{bottom}."
@@ -208,13 +208,13 @@ def outside(
 
 def _written(values: Mapping[str, Any], place: tuple[int | str, ...], otherwise: object) -> object:
     """What stands in the values at that place, as it was written."""
-    found: Any = values
+    value: Any = values
     for part in place:
         try:
-            found = found[part]
+            value = value[part]
         except (KeyError, IndexError, TypeError):
             return otherwise
-    return found
+    return value
 
 
 def json_fields(text: str | bytes, what: str, such_as: tuple[str, str]) -> dict[str, Any]:
@@ -245,24 +245,24 @@ def format_errors(error: ValidationError, title: str, values: Mapping[str, Any])
     sentences = []
     for item in error.errors()[:3]:
         where = shortened(".".join(str(part) for part in item["loc"])) or "the value"
-        given, context = item.get("input"), item.get("ctx") or {}
+        value, context = item.get("input"), item.get("ctx") or {}
         match item["type"]:
             case "greater_than_equal":
-                written = _written(values, item["loc"], given)
+                written = _written(values, item["loc"], value)
                 sentences.append(outside(title, where, written, "least", context["ge"]))
             case "less_than_equal":
-                written = _written(values, item["loc"], given)
+                written = _written(values, item["loc"], value)
                 sentences.append(outside(title, where, written, "most", context["le"]))
             case "extra_forbidden":
                 sentences.append(f"{title} has no parameter {quoted(where)}.")
             case "literal_error":
-                sentences.append(f"{title}: {where} is {shortened(repr(given))}; it must be {context['expected']}.")
+                sentences.append(f"{title}: {where} is {shortened(repr(value))}; it must be {context['expected']}.")
             case "missing":
                 sentences.append(f"{title}: {where} is missing.")
             case "value_error":
                 sentences.append(str(context.get("error", item["msg"])))
             case _:
                 sentences.append(
-                    f"{title}: {where} is {shortened(repr(given))}; {item['msg'][:1].lower()}{item['msg'][1:]}."
+                    f"{title}: {where} is {shortened(repr(value))}; {item['msg'][:1].lower()}{item['msg'][1:]}."
                 )
     return " ".join(sentences)

@@ -13,10 +13,10 @@ torch.backends.cudnn.allow_tf32 = False
 
 def names() -> tuple[str, ...]:
     """The devices of this machine, the fastest first."""
-    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return (*found, "cpu")
+        devices.append("mps")
+    return (*devices, "cpu")
 
 
 def pick(name: str | None = None) -> torch.device:

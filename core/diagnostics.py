@@ -87,13 +87,13 @@ def gradient_stats(classifier: Classifier, images: Tensor, labels: Tensor) -> Gr
     return GradientStats(float((gradient == 0).float().mean()), float(lengths.min()))
 
 
-def no_gradient(found: GradientStats) -> Diagnostic | None:
-    if found.smallest >= VANISHING and found.zero < 0.5:
+def no_gradient(stats: GradientStats) -> Diagnostic | None:
+    if stats.smallest >= VANISHING and stats.zero < 0.5:
         return None
     return Diagnostic(
         "no-gradient",
         "The gradient is zero or nearly so",
-        f"{found.zero:.0%} of the gradient's values are exactly zero; its root mean square is {found.smallest:.1e}.",
+        f"{stats.zero:.0%} of the gradient's values are exactly zero; its root mean square is {stats.smallest:.1e}.",
         "Attacks that follow the gradient stand still, and their failure shows nothing about robustness: a saturated softmax or "
         "a step that rounds hides the gradient.",
         "Attack the margin instead of the cross-entropy, use BPDA where a defense rounds, and try Square, which needs no gradient.",
@@ -101,13 +101,13 @@ def no_gradient(found: GradientStats) -> Diagnostic | None:
 
 
 def one_step_beats_many(summaries: Sequence[AttackSummary]) -> Diagnostic | None:
-    for one, many in permutations(summaries, 2):
-        single = one.attack.threat == "white_box" and one.attack.single_step
-        if single and many.iterated and one.comparable(many) and one.share > many.share:
+    for one_step, many_steps in permutations(summaries, 2):
+        single = one_step.attack.threat == "white_box" and one_step.attack.single_step
+        if single and many_steps.iterated and one_step.comparable(many_steps) and one_step.share > many_steps.share:
             return Diagnostic(
                 "one-step",
                 "One step did better than many",
-                f"{_did(one)}, {_did(many)} with the same budget.",
+                f"{_did(one_step)}, {_did(many_steps)} with the same budget.",
                 "An iterated attack can do all that one step can. If it does less, it is caught in a flat or broken gradient, or "
                 "its step size is wrong.",
                 "Try more steps, a random start and other step sizes, or APGD, which finds its own.",
@@ -189,7 +189,7 @@ def lost_to_quantization(summaries: Sequence[AttackSummary]) -> Diagnostic | Non
 
 def run_diagnostics(
     summaries: Sequence[AttackSummary],
-    found: GradientStats | None = None,
+    gradient: GradientStats | None = None,
     defense: Defense | None = None,
     backward: str = "none",
 ) -> tuple[Diagnostic, ...]:
@@ -201,7 +201,7 @@ def run_diagnostics(
     if any(not 0 <= summary.fooled <= summary.count for summary in summaries):
         raise InvalidInput("An attack cannot have fooled more images than it had.")
     flags = [
-        None if found is None else no_gradient(found),
+        None if gradient is None else no_gradient(gradient),
         None if defense is None else chance_without_averaging(defense, backward),
         black_box_beats_white_box(summaries),
         one_step_beats_many(summaries),

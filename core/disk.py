@@ -13,9 +13,9 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 def data_root() -> Path:
     """Where data sets, artifacts and runs live: MIRAGE_DATA, or a folder in the user's cache."""
-    given = os.environ.get("MIRAGE_DATA")
-    if given:
-        return Path(given).expanduser()
+    configured = os.environ.get("MIRAGE_DATA")
+    if configured:
+        return Path(configured).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "mirage"
 

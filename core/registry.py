@@ -39,10 +39,10 @@ class Registry(Generic[D]):
         Raises:
             InvalidInput: another class has that name.
         """
-        held = self.classes.get(cls.name)
-        if held is not None and (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
+        existing = self.classes.get(cls.name)
+        if existing is not None and (existing.__module__, existing.__qualname__) != (cls.__module__, cls.__qualname__):
             raise InvalidInput(
-                f"{held.title} is the {self.what} called {shortened(repr(cls.name))} already; choose another name."
+                f"{existing.title} is the {self.what} called {shortened(repr(cls.name))} already; choose another name."
             )
         self.classes[cls.name] = cls
 

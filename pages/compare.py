@@ -23,58 +23,62 @@ MOST = 8  # attacks
 
 def chosen(recipe: Recipe) -> Recipe:
     """Which attacks stand beside each other."""
-    held = recipe.comparison
-    sync_widget("comparison_attacks", list(held.attacks))
+    comparison = recipe.comparison
+    sync_widget("comparison_attacks", list(comparison.attacks))
     names = st.multiselect(
         "Attacks",
         attacks.names(),
-        list(held.attacks),
+        list(comparison.attacks),
         format_func=lambda n: attacks.get(n).title,
         max_selections=MOST,
         key="comparison_attacks",
         help="Each runs with its own usual settings and the budget below, where it has one.",
     )
-    remember_value("comparison_attacks", list(held.attacks), list(names))
+    remember_value("comparison_attacks", list(comparison.attacks), list(names))
     if not names:
         st.caption("Choose at least one attack.")
-    elif tuple(names) != held.attacks:
-        session.update_recipe(comparison={**held.model_dump(), "attacks": tuple(names)})
+    elif tuple(names) != comparison.attacks:
+        session.update_recipe(comparison={**comparison.model_dump(), "attacks": tuple(names)})
     return session.recipe()
 
 
 def with_budget(recipe: Recipe) -> Recipe:
     """The budget that all of them get."""
-    held, usual = recipe.comparison, domains.get(recipe.domain).linf
+    comparison, usual = recipe.comparison, domains.get(recipe.domain).linf
     unit, step = (255, 0.5) if usual.unit == "/255" else (1, usual.step)
-    now = round(recipe.comparison_eps * unit, 6)
-    form = (0.0, round(max(usual.slider_max * unit, now), 6), step)
-    sync_widget("comparison_eps", now, *form)
+    current_eps = round(recipe.comparison_eps * unit, 6)
+    form = (0.0, round(max(usual.slider_max * unit, current_eps), 6), step)
+    sync_widget("comparison_eps", current_eps, *form)
     eps = st.slider(
         f"eps (n{usual.unit})" if usual.unit else "eps",
         *form[:2],
-        now,
+        current_eps,
         step=step,
         format="%g",
         key="comparison_eps",
         help="How far each value may move.",
     )
-    remember_value("comparison_eps", now, eps, *form)
+    remember_value("comparison_eps", current_eps, eps, *form)
     if rounding_note(eps / unit):
         st.caption(rounding_note(eps / unit))
-    most = max(200, held.steps)
-    sync_widget("comparison_steps", held.steps, most)
+    most = max(200, comparison.steps)
+    sync_widget("comparison_steps", comparison.steps, most)
     steps = st.slider(
         "steps",
         1,
         most,
-        held.steps,
+        comparison.steps,
         key="comparison_steps",
         help="Gradient steps; for a black box, how often it may ask.",
     )
-    remember_value("comparison_steps", held.steps, steps, most)
-    if (eps, steps) != (now, held.steps):
+    remember_value("comparison_steps", comparison.steps, steps, most)
+    if (eps, steps) != (current_eps, comparison.steps):
         session.update_recipe(
-            comparison={**held.model_dump(), "eps": held.eps if eps == now else eps / unit, "steps": steps}
+            comparison={
+                **comparison.model_dump(),
+                "eps": comparison.eps if eps == current_eps else eps / unit,
+                "steps": steps,
+            }
         )
     return session.recipe()
 
@@ -82,10 +86,10 @@ def with_budget(recipe: Recipe) -> Recipe:
 def side_by_side(result: Comparison, example: Example, dimmed: bool) -> None:
     """A column an attack: its image, and its change."""
     classes, label = example.classifier.classes, example.known_label
-    made, changed = [], []
+    tiles, changed = [], []
     for entry in result.entries:
         done = entry.attacked
-        made.append(
+        tiles.append(
             Tile(
                 done.adversarial,
                 attacked_title(done, entry.attack.title),
@@ -100,7 +104,7 @@ def side_by_side(result: Comparison, example: Example, dimmed: bool) -> None:
         alt = f"What {entry.attack.title} changed, times {factor}. {words}"
         file = f"{entry.name}_delta.png"
         changed.append(Tile(change, f"δ × {factor}", words, "neutral", file_name=file, alt=alt))
-    row(made, key="comparison_images", label="What each attack made", width=118, dimmed=dimmed)
+    row(tiles, key="comparison_images", label="What each attack made", width=118, dimmed=dimmed)
     row(changed, key="comparison_changes", label="What each attack changed", width=118, dimmed=dimmed)
 
 

@@ -86,15 +86,28 @@ def nothing(domain: domains.Domain) -> None:
 
 
 def images_of(
-    one: DenoisedImage, example: Example, attack_outcome: AttackOutcome, tone: Role, limit: float
+    denoised_image: DenoisedImage, example: Example, attack_outcome: AttackOutcome, tone: Role, limit: float
 ) -> list[Tile]:
     """One image, what was removed from it, and the rest."""
     classes, label = example.classifier.classes, example.known_label
     title = attacked_title(attack_outcome, tone) if tone == "adversarial" else tone
     return [
-        Tile(one.image, title, prediction(one.before, classes, label), tone, file_name=f"{tone}.png"),
-        difference(one.residual, "removed", limit, f"{tone}_removed", "−"),
-        Tile(one.denoised, "denoised", prediction(one.after, classes, label), "defended", "=", f"{tone}_denoised.png"),
+        Tile(
+            denoised_image.image,
+            title,
+            prediction(denoised_image.before, classes, label),
+            tone,
+            file_name=f"{tone}.png",
+        ),
+        difference(denoised_image.residual, "removed", limit, f"{tone}_removed", "−"),
+        Tile(
+            denoised_image.denoised,
+            "denoised",
+            prediction(denoised_image.after, classes, label),
+            "defended",
+            "=",
+            f"{tone}_denoised.png",
+        ),
     ]
 
 
@@ -111,14 +124,14 @@ def numbers(result: Denoising, example: Example) -> list[Row]:
     """The same in numbers."""
     classes, label = example.classifier.classes, example.known_label
     rows: list[Row] = []
-    for name, one in zip(TONES, (result.clean, result.adversarial), strict=True):
+    for name, denoised_image in zip(TONES, (result.clean, result.adversarial), strict=True):
         attacked = name == "adversarial"
         rows.append(
             {
                 "": name,
-                "before": prediction(one.before, classes, label),
-                "denoised": prediction(one.after, classes, label),
-                "removed, L2": _size(one.residual).removeprefix("L2 "),
+                "before": prediction(denoised_image.before, classes, label),
+                "denoised": prediction(denoised_image.after, classes, label),
+                "removed, L2": _size(denoised_image.residual).removeprefix("L2 "),
                 "perturbation, L2": _size(result.perturbation).removeprefix("L2 ") if attacked else "–",
                 "correlation": "–" if not attacked or result.correlation is None else f"{result.correlation:.2f}",
                 "energy removed": "–" if not attacked or result.removed is None else per_cent(result.removed),
@@ -177,9 +190,9 @@ limit = max(
     float(np.abs(values.mean(2)).max())
     for values in (result.perturbation, result.clean.residual, result.adversarial.residual)
 )
-for tone, one in zip(TONES, (result.clean, result.adversarial), strict=True):
+for tone, denoised_image in zip(TONES, (result.clean, result.adversarial), strict=True):
     row(
-        images_of(one, example, attack_outcome, tone, limit),
+        images_of(denoised_image, example, attack_outcome, tone, limit),
         key=f"denoisers_{tone}",
         label=f"The {tone} image and the denoiser",
         width=150,

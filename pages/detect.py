@@ -90,21 +90,21 @@ def _threshold(recipe: Recipe, trial: DetectorBenchmark, key: ResultKey[Detector
     low, high = float(scores.min()), float(scores.max())
     step = max((high - low) / 200, 1e-4)
     low, high = min(low, trial.threshold) - step, max(high, trial.threshold) + step
-    now = trial.threshold if recipe.view.threshold is None else min(max(recipe.view.threshold, low), high)
+    current = trial.threshold if recipe.view.threshold is None else min(max(recipe.view.threshold, low), high)
     at = f"detect_threshold_{hash(key)}"
-    session.set_widget(at, now)
+    session.set_widget(at, current)
     st.slider(
         "Threshold",
         low,
         high,
-        now,
+        current,
         step,
         format="%.3f",
         key=at,
         on_change=lambda: session.update_view(threshold=st.session_state[at]),
         help="Scores above it are flagged. The attacker who knows the detector aimed below the one it began with.",
     )
-    return now
+    return current
 
 
 head = st.container()
@@ -113,21 +113,21 @@ if session.recipe().defenses:
 with head:
     example, attack_outcome = progress.require_attack(known=True)
 recipe = session.recipe()
-found = detectors(example)
+available = detectors(example)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     key = f"detector_{recipe.domain}"
-    name = recipe.view.detector if recipe.view.detector in found else next(iter(found))
+    name = recipe.view.detector if recipe.view.detector in available else next(iter(available))
     session.set_widget(key, name)
     st.segmented_control(
         "Detector",
-        list(found),
-        format_func=lambda word: found[word].title,
+        list(available),
+        format_func=lambda word: available[word].title,
         default=name,
         required=True,
         key=key,
         on_change=lambda: session.update_view(detector=st.session_state[key], threshold=None),
     )
-    detector = found[name]
+    detector = available[name]
     share = recipe.view.clean_flagged
     if detector.default_threshold is None:
         session.set_widget("detect_share", share)

@@ -39,7 +39,7 @@ def choose(recipe: Recipe, example: Example, attack_outcome: AttackOutcome) -> t
             on_change=lambda: session.update_view(class_map=st.session_state.cam_method),
             help="How a channel of the layer is weighed.",
         )
-    names, titles = [one.name for one in result], {one.name: one.title for one in result}
+    names, titles = [candidate.name for candidate in result], {candidate.name: candidate.title for candidate in result}
     usual = example.classifier.cam_layer if example.classifier.cam_layer in names else names[-1]
     chosen = view.layer if view.layer in names else usual
     with columns[1]:
@@ -107,17 +107,19 @@ def explained(recipe: Recipe, example: Example) -> str:
 @fragment()
 def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | None) -> None:
     """Images, maps, maps over images and what moved, one row each; only this runs again when the opacity is moved."""
-    words = [f"explains {classes[one.number]}{'; the map is empty' if one.empty else ''}" for one in result]
+    words = [
+        f"explains {classes[class_map.number]}{'; the map is empty' if class_map.empty else ''}" for class_map in result
+    ]
     row(
         [
             Tile(
-                one.pixels,
-                one.title,
-                prediction(one.prediction, classes, label),
-                TONES[one.kind],
-                file_name=f"{one.kind}_{n}.png",
+                class_map.pixels,
+                class_map.title,
+                prediction(class_map.prediction, classes, label),
+                TONES[class_map.kind],
+                file_name=f"{class_map.kind}_{n}.png",
             )
-            for n, one in enumerate(result)
+            for n, class_map in enumerate(result)
         ],
         key="cam_images",
         label="Images",
@@ -127,14 +129,14 @@ def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | No
     row(
         [
             Tile(
-                heat(one.pixels, one.map, opacity),
-                one.title,
+                heat(class_map.pixels, class_map.map, opacity),
+                class_map.title,
                 text,
-                TONES[one.kind],
+                TONES[class_map.kind],
                 file_name=f"heat_{n}.png",
                 alt=f"Heat map, {text}",
             )
-            for n, (one, text) in enumerate(zip(result, words, strict=True))
+            for n, (class_map, text) in enumerate(zip(result, words, strict=True))
         ],
         key="cam_heat",
         label="Heat maps over the images",
@@ -143,35 +145,35 @@ def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | No
     row(
         [
             Tile(
-                levels(one.map),
-                f"{one.title}, map",
-                map_words(one),
-                TONES[one.kind],
+                levels(class_map.map),
+                f"{class_map.title}, map",
+                map_words(class_map),
+                TONES[class_map.kind],
                 file_name=f"map_{n}.png",
                 alt=f"Class map, {text}",
             )
-            for n, (one, text) in enumerate(zip(result, words, strict=True))
+            for n, (class_map, text) in enumerate(zip(result, words, strict=True))
         ],
         key="cam_maps",
         label="Class maps in grey",
         width=150,
     )
-    if all(one.similarity is None for one in result):
+    if all(class_map.similarity is None for class_map in result):
         return  # a map is empty, and there is nothing to compare
     row(
         [
             Tile(SCALE, "shift", "suppressed −1 · shared 0 · emphasized 1", palette=DIVERGING, file_name="scale.png"),
             *(
                 Tile(
-                    signed(one.map - result[0].map, 1.0),
-                    f"{one.title}, shift",
-                    f"{per_cent(one.similarity.shared)} shared",
-                    TONES[one.kind],
+                    signed(class_map.map - result[0].map, 1.0),
+                    f"{class_map.title}, shift",
+                    f"{per_cent(class_map.similarity.shared)} shared",
+                    TONES[class_map.kind],
                     file_name=f"shift_{n}.png",
                     palette=DIVERGING,
                 )
-                for n, one in enumerate(result)
-                if one.similarity is not None
+                for n, class_map in enumerate(result)
+                if class_map.similarity is not None
             ),
         ],
         key="cam_shift",

@@ -27,15 +27,15 @@ def surface_view(recipe: Recipe, example: Example, attack_outcome: AttackOutcome
     usual = domains.get(recipe.domain).linf
     scale = 255 if usual.unit == "/255" else 1
     step, most = round(usual.step * scale, 6), round(2 * usual.slider_max * scale, 6)
-    given = max(step, step * round(attack_outcome.norms.linf * scale / step))
-    wanted = min(most, 2 * given) if recipe.view.radius is None else round(recipe.view.radius * scale, 6)
-    most, at = max(most, wanted), f"landscape_reach_{recipe.domain}"
-    session.set_widget(at, wanted)
+    attack_size = max(step, step * round(attack_outcome.norms.linf * scale / step))
+    radius = min(most, 2 * attack_size) if recipe.view.radius is None else round(recipe.view.radius * scale, 6)
+    most, at = max(most, radius), f"landscape_reach_{recipe.domain}"
+    session.set_widget(at, radius)
     reach = st.slider(
         f"How far (n{usual.unit})" if usual.unit else "How far",
-        min(step, wanted),
+        min(step, radius),
         most,
-        wanted,
+        radius,
         step,
         format="%g",
         key=at,

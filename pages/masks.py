@@ -74,15 +74,15 @@ def ladder(kind: Kind, example: Example, attack_outcome: AttackOutcome) -> None:
     """The masks of every β, small."""
     tiles = [
         Tile(
-            levels(one.mask),
-            f"{tone}, β {one.beta:g}",
-            f"f2 reads {example.classifier.classes[one.mask_class]}",
+            levels(image_mask.mask),
+            f"{tone}, β {image_mask.beta:g}",
+            f"f2 reads {example.classifier.classes[image_mask.mask_class]}",
             tone,
-            file_name=f"mask_{tone}_{one.beta:g}.png",
+            file_name=f"mask_{tone}_{image_mask.beta:g}.png",
             palette=CIVIDIS,
         )
         for tone, pixels in zip(TONES, (example.clean, attack_outcome.adversarial), strict=True)
-        for one in masks_by_beta(kind, example, pixels)
+        for image_mask in masks_by_beta(kind, example, pixels)
     ]
     row(tiles, key="masks_ladder", label="Masks of every β", width=120)
 
@@ -92,13 +92,13 @@ def cards(domain: str) -> list[Row]:
     rows: list[Row] = []
     for name in masks.names(domain):
         about = masks.card(name)
-        read, kept, noise = (*(metric.text for metric in about.metrics), "", "", "")[:3]
+        read, same_class, noise = (*(metric.text for metric in about.metrics), "", "", "")[:3]
         rows.append(
             {
                 "masks": KINDS[masks.kind(about)],
                 "β": f"{masks.beta(about):g}",
                 "f2 reads right": read,
-                "f1 keeps its class": kept,
+                "f1 keeps its class": same_class,
                 "may be noise": noise,
                 "parameters": f"{about.parameters:,}",
             }

@@ -38,7 +38,7 @@ NAMES = ("clean", "attacked")
 TONES: tuple[Role, Role] = ("clean", "adversarial")
 
 
-def held(recipe: Recipe) -> Method:
+def own_smoothing(recipe: Recipe) -> Method:
     """The recipe's own gradients smoothing: the first among its defenses, else the usual one."""
     return next((method for method in methods_of(recipe.defenses) if method.name == "lgs"), Method(name="lgs"))
 
@@ -52,17 +52,17 @@ def change(params: dict[str, object]) -> None:
 def moved(gamma: float) -> None:
     """The line of the histogram was dragged: the threshold's slider follows."""
     with session.report_errors():
-        change({**held(session.recipe()).params, "threshold": gamma})
+        change({**own_smoothing(session.recipe()).params, "threshold": gamma})
     st.session_state.windows_drags = st.session_state.get("windows_drags", 0) + 1
 
 
-def sliders(place: DeltaGenerator, given: Method, key: str) -> None:
+def sliders(place: DeltaGenerator, smoothing: Method, key: str) -> None:
     """The strip of sliders, and where they stand kept in the recipe."""
     with place:
         # A slider keeps to what the user did with it; after a drag of the line there are new ones.
-        chosen = inline_controls(LGS, given.params, key=key)
+        chosen = inline_controls(LGS, smoothing.params, key=key)
         try:
-            if chosen != LGS(**given.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
+            if chosen != LGS(**smoothing.params).model_dump(mode="json", by_alias=True, exclude_defaults=True):
                 change(chosen)
             session.sync_query_params()
         except InvalidInput as error:
@@ -78,24 +78,24 @@ def maps(trace: LGSTrace, which: int, pixels: Pixels) -> list[Map]:
         getattr(trace, part)[which].mean(0).numpy() for part in ("magnitude", "normalized", "suppression")
     )
     region, top = trace.region[which, 0].numpy(), float(trace.magnitude.max())
-    kept, total = int(trace.kept[which].sum()), trace.kept[which].numel()
+    n_kept, total = int(trace.kept[which].sum()), trace.kept[which].numel()
     share = per_cent(float(region.mean())).replace(" ", "\N{NO-BREAK SPACE}")
-    shares = f"{kept} of {total} windows, {share}"
-    made: list[Map] = [
+    shares = f"{n_kept} of {total} windows, {share}"
+    steps: list[Map] = [
         ("magnitude", levels(magnitude, top), f"0 to {top:.2f}", CIVIDIS),
         ("normalized", levels(normalized), f"mean {normalized.mean():.3f}", CIVIDIS),
         ("region", highlight_region(pixels, region), shares, None),
         ("suppression", levels(suppression), f"mean {suppression.mean():.3f}", CIVIDIS),
         ("result", images.to_pixels(trace.result[which]), "", None),
     ]
-    preencode((shown, palette) for _, shown, _, palette in made)
-    return made
+    preencode((shown, palette) for _, shown, _, palette in steps)
+    return steps
 
 
-def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str) -> list[Tile]:
+def tiles(which: int, pixels: Pixels, steps: list[Map], before: str, title: str) -> list[Tile]:
     """One image and its maps from left to right; what the classifier says of the result follows."""
     name = NAMES[which]
-    *between, (_, result, _, _) = found
+    *between, (_, result, _, _) = steps
     return [
         Tile(pixels, title, before, TONES[which], file_name=f"{name}.png"),
         *(
@@ -120,24 +120,24 @@ def tiles(which: int, pixels: Pixels, found: list[Map], before: str, title: str)
 def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> None:
     """All that depends on the sliders; only this runs again when one of them moves."""
     recipe = session.recipe()
-    given, key = held(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
+    smoothing, key = own_smoothing(recipe), f"windows_{st.session_state.get('windows_drags', 0)}"
     pair, before = (
         (example.clean, attack_outcome.adversarial),
         (example.clean_prediction, attack_outcome.prediction),
     )
     classifier, label = example.classifier, example.label
-    trace, found, problem = None, dict[int, list[Map]](), ""
+    trace, steps_by_image, problem = None, dict[int, list[Map]](), ""
     try:
         # Before anything is drawn: what the browser gets at once, it draws at once.
-        defense = LGS(**current_values(LGS, given.params, key=key))
+        defense = LGS(**current_values(LGS, smoothing.params, key=key))
         trace = trace_batch(defense, batch)
-        for_both(lambda which: found.update({which: maps(trace, which, pair[which])}))
+        for_both(lambda which: steps_by_image.update({which: maps(trace, which, pair[which])}))
         rows = [
             prepare(
                 tiles(
                     which,
                     pixels,
-                    found[which],
+                    steps_by_image[which],
                     prediction(before[which], classifier.classes, example.known_label),
                     attacked_title(attack_outcome, NAMES[1]) if which else NAMES[0],
                 ),
@@ -164,7 +164,7 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
     place = st.container()
     waiting = is_rendered(LGS, key=key) and trace is not None  # the strip that stands there can wait for the images
     if not waiting:
-        sliders(place, given, key)
+        sliders(place, smoothing, key)
     if trace is None:
         with head:
             theme.verdict("These windows do not fit.")
@@ -180,15 +180,15 @@ def windows(example: Example, attack_outcome: AttackOutcome, batch: Batch) -> No
         )
     if waiting:
         wait_for_browser(given_at)
-        sliders(place, given, key)
+        sliders(place, smoothing, key)
     shares = None
     if attack_outcome.mask is not None:
         shares = patch_overlap(trace, attack_outcome.mask)
     recall = None if shares is None else float(shares.recall[1])
     with head:
-        kept = int(trace.kept[1].sum())
+        n_kept = int(trace.kept[1].sum())
         seen = (example.clean_prediction, before[1], after[1])
-        said = windows_verdict(kept, recall, seen, classifier.classes, label, example.label_known)
+        said = windows_verdict(n_kept, recall, seen, classifier.classes, label, example.label_known)
         theme.verdict(stop_note(attack_outcome) + said)
     left, right = st.columns(2, gap="large")
     with left:

@@ -30,12 +30,12 @@ def controls(
         parameters: the method's parameters with the defaults and units of a domain.
     """
     declared = method.parameters() if parameters is None else parameters
-    held, chosen = _all_values(method, params, declared), {}
+    values, chosen = _all_values(method, params, declared), {}
     for shelf, some in ((st.container(), declared[:N_VISIBLE]), (None, declared[N_VISIBLE:])):
         if not some:
             continue
         with shelf or st.expander("More settings"):
-            chosen.update(_changed(_control, some, held, f"{key}_{method.name}"))
+            chosen.update(_changed(_control, some, values, f"{key}_{method.name}"))
     return chosen
 
 
@@ -56,8 +56,8 @@ def _changed(
     value_of: Callable[[Parameter, Any, str], Any], parameters: Parameters, values: Mapping[str, Any], key: str
 ) -> dict[str, Any]:
     """The values that differ from the defaults, as `value_of` gives them for each parameter, its value and its widget's key."""
-    found = {p.name: value_of(p, values[p.name], f"{key}_{p.name}") for p in parameters}
-    return {p.name: found[p.name] for p in parameters if found[p.name] != p.default}
+    current = {p.name: value_of(p, values[p.name], f"{key}_{p.name}") for p in parameters}
+    return {p.name: current[p.name] for p in parameters if current[p.name] != p.default}
 
 
 def is_rendered(method: type[Configurable], *, key: str) -> bool:
@@ -174,7 +174,7 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
         label, words = f"{label} (n/255)", f"{parameter.help} {format_value(value, '/255')} = {value:.4f} of the range."
     elif parameter.unit:
         label = f"{label} ({parameter.unit.strip()})"
-    now = _to_widget(parameter, value)
+    current = _to_widget(parameter, value)
     low: Any
     top: Any
     stride: Any
@@ -184,28 +184,35 @@ def _number(parameter: Parameter, value: Any, label: str, key: str) -> Any:
     else:
         low, top, stride, end = (round(n * unit, 6) for n in (parameter.low, high, step, parameter.high))
     if (top - low) / stride > _MAX_SLIDER_STOPS:
-        sync_widget(key, now, low, end, stride)
+        sync_widget(key, current, low, end, stride)
         drawn = st.number_input(
-            label, low, end, now, step=stride, format="%d" if parameter.kind == "integer" else "%g", help=words, key=key
+            label,
+            low,
+            end,
+            current,
+            step=stride,
+            format="%d" if parameter.kind == "integer" else "%g",
+            help=words,
+            key=key,
         )
         form = (low, end, stride)
     else:
-        if parameter.kind == "integer" and (now - low) % stride:
+        if parameter.kind == "integer" and (current - low) % stride:
             stride = 1
         form = (low, top, stride)
-        sync_widget(key, now, *form)
+        sync_widget(key, current, *form)
         drawn = st.slider(
             label,
             low,
             top,
-            now,
+            current,
             step=stride,
             format=None if parameter.kind == "integer" else "%g",
             help=words,
             key=key,
         )
     result = _from_widget(parameter, value, drawn)
-    remember_value(key, now, _to_widget(parameter, result), *form)
+    remember_value(key, current, _to_widget(parameter, result), *form)
     return result
 
 

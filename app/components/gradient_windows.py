@@ -128,7 +128,7 @@ export default function ({ data, parentElement }) {
 def explorer(trace: LGSTrace, which: int, gamma: float, *, key: str, label: str) -> None:
     """The normalized map of one image with its windows: hover tells a window's mean, click or Enter isolates it, arrows move."""
     values = trace.normalized[which].mean(0).numpy()
-    kept = int(trace.kept[which].sum())
+    n_kept = int(trace.kept[which].sum())
     _WINDOWS(
         key=key,
         data={
@@ -143,7 +143,7 @@ def explorer(trace: LGSTrace, which: int, gamma: float, *, key: str, label: str)
             "all": trace.means[which].numel() <= 1200,
             "crisp": max(values.shape) <= CRISP,
             "label": f"{label}: hover or move with the arrow keys; click or Enter isolates a window",
-            "rest": f"{label}: {kept} of {trace.means[which].numel()} windows are kept. Hover for a window's mean.",
+            "rest": f"{label}: {n_kept} of {trace.means[which].numel()} windows are kept. Hover for a window's mean.",
         },
     )
 

@@ -52,8 +52,8 @@ def _png_file(pixels: Pixels, palette: Pixels | None, level: int = 0) -> tuple[s
 
     At the next movement of a slider most images are as they were: those are not encoded again.
     """
-    made = _encoded if pixels.size <= MAX_CACHED else _encoded.__wrapped__
-    return made(pixels.tobytes(), pixels.shape, b"" if palette is None else palette.tobytes(), level)
+    encode = _encoded if pixels.size <= MAX_CACHED else _encoded.__wrapped__
+    return encode(pixels.tobytes(), pixels.shape, b"" if palette is None else palette.tobytes(), level)
 
 
 @lru_cache(maxsize=96)
@@ -197,16 +197,16 @@ def _addresses(files: Sequence[tuple[str, bytes]], box: str) -> list[str]:
     was not shown for longest.
     """
     boxes: dict[str, dict[str, tuple[str, str]]] = st.session_state.setdefault("image_addresses", {})
-    kept = boxes.setdefault(box, {})  # by name, the one that was shown last at the end
+    stored = boxes.setdefault(box, {})  # by name, the one that was shown last at the end
     for name, _ in files:
-        if name in kept:
-            kept[name] = kept.pop(name)
+        if name in stored:
+            stored[name] = stored.pop(name)
     for name, file in files:
-        if name not in kept:
-            full = len(kept) >= STORED_VERSIONS * len(files)
-            place = kept.pop(next(iter(kept)))[0] if full else f"{box} {len(kept)}"
-            kept[name] = place, _address(file, name, place)
-    return [kept[name][1] for name, _ in files]
+        if name not in stored:
+            full = len(stored) >= STORED_VERSIONS * len(files)
+            place = stored.pop(next(iter(stored)))[0] if full else f"{box} {len(stored)}"
+            stored[name] = place, _address(file, name, place)
+    return [stored[name][1] for name, _ in files]
 
 
 def _address(file: bytes, name: str, place: str) -> str:
@@ -255,11 +255,11 @@ def row(tiles: Sequence[Tile], *, key: str, label: str, width: int = 200, dimmed
     return render(prepare(tiles, key=key, label=label, width=width, dimmed=dimmed))
 
 
-def render(made: PreparedRow) -> str:
+def render(prepared: PreparedRow) -> str:
     """Put a row on the page; returned is what tells its images from those that stood there before, for `set_caption`."""
-    with st.container(key=made.box):
-        _ROW(key=made.key, data=made.data)
-    return made.token
+    with st.container(key=prepared.box):
+        _ROW(key=prepared.key, data=prepared.data)
+    return prepared.token
 
 
 def set_caption(token: str, caption: str, *, key: str) -> None:

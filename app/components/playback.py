@@ -71,15 +71,15 @@ def playback(
         first: the number of the first frame that fools the classifier, marked by a tick; None where there is none.
     """
     every = max(1, -(-sum(frame.nbytes for frame in frames) // BYTES))
-    kept = sorted({*range(0, len(frames), every), len(frames) - 1, *(() if first is None else (first,))})
+    indices = sorted({*range(0, len(frames), every), len(frames) - 1, *(() if first is None else (first,))})
     _PLAYER(
         key=key,
         data={
-            "frames": [data_uri(frames[k]) for k in kept],
-            "captions": [captions[k] for k in kept],
+            "frames": [data_uri(frames[k]) for k in indices],
+            "captions": [captions[k] for k in indices],
             "crisp": max(frames[0].shape[:2]) <= CRISP,
             "id": identity,
-            "first": None if first is None else kept.index(first),
+            "first": None if first is None else indices.index(first),
         },
     )
 

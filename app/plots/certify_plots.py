@@ -72,10 +72,10 @@ def margin_plot(result: CertifiedImage, unit: str, *, key: str) -> None:
     save_menu(partial(margin_figure, result, unit), key, "certified_margin")
 
 
-def certified_accuracy_plot(found: dict[str, CertifiedSet], unit: str, *, key: str) -> None:
+def certified_accuracy_plot(certified_sets: dict[str, CertifiedSet], unit: str, *, key: str) -> None:
     """Certified and attacked accuracy against the budget of one or two classifiers by their titles, with their intervals."""
     figure = go.Figure()
-    for name, budgets, shares, color, dash, marker in accuracy_curves(found):
+    for name, budgets, shares, color, dash, marker in accuracy_curves(certified_sets):
         spans = [wilson(share.successes, share.count) for share in shares]
         values = [share.value for share in shares]
         figure.add_trace(
@@ -94,14 +94,14 @@ def certified_accuracy_plot(found: dict[str, CertifiedSet], unit: str, *, key: s
             )
         )
     style(figure, height=400)
-    first = next(iter(found.values()))
+    first = next(iter(certified_sets.values()))
     figure.update_layout(legend={"y": -0.24, "x": 0, "yanchor": "top", "orientation": "v"})
     figure.update_xaxes(title=budget_title(first.unit, unit))
     figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
     alt = "; ".join(
         f"{title}, accuracy up to {budget(float(result.budgets[-1]), unit)}: certified {per_cent(result.certified[-1].value)} there"
         + (f", under attack {per_cent(result.attacked[-1].value)}" if result.attacked else "")
-        for title, result in found.items()
+        for title, result in certified_sets.items()
     )
     st.plotly_chart(figure, key=key, config=CONFIG, theme="streamlit", alt=alt)
-    save_menu(partial(certified_accuracy_figure, found, unit), key, "certified_accuracy")
+    save_menu(partial(certified_accuracy_figure, certified_sets, unit), key, "certified_accuracy")

@@ -48,9 +48,9 @@ def results_matrix(
     for line in cell_keys(plan, classifier):
         attack = line[0].attack
         there = [_cell_key(place, attack) for place in columns]
-        found = [findings.proportion(place, measure, detector=detector) for place in there]
-        shares.append(found)
-        words = [_cell_text(findings, place, share) for place, share in zip(there, found, strict=True)]
+        proportions = [findings.proportion(place, measure, detector=detector) for place in there]
+        shares.append(proportions)
+        words = [_cell_text(findings, place, share) for place, share in zip(there, proportions, strict=True)]
         text.append({"Attack": plan.attack_title(attack), **dict(zip(heads, words, strict=True))})
     frame = pd.DataFrame(text)
     colors = pd.DataFrame("", index=frame.index, columns=frame.columns)

@@ -72,7 +72,7 @@ def _plot(curves: Sequence[LearningCurve], title: str, *, key: str) -> None:
 
 def samples_view(samples: Mapping[str, Any], *, key: str) -> None:
     """The sample images, a row for each thing that they show; the same image stands in the same column of every row."""
-    for number, words in enumerate(sorted(samples, key=_first_what_is_given)):
+    for number, words in enumerate(sorted(samples, key=_row_order)):
         images = samples[words].numpy()[:SAMPLES]
         st.caption(plain(words, 80))
         with st.container(key=f"px_{key}_{number}"):
@@ -80,10 +80,10 @@ def samples_view(samples: Mapping[str, Any], *, key: str) -> None:
             st.image(sample_strip(images), width="stretch", output_format="PNG", alt=alt)
 
 
-def _first_what_is_given(words: str) -> tuple[int, str]:
+def _row_order(words: str) -> tuple[int, str]:
     """The order of the rows: what a network gets comes before what it makes of it."""
-    given = ("clean", "image", "training images", "adversarial")
-    return given.index(words) if words in given else len(given), words
+    order = ("clean", "image", "training images", "adversarial")
+    return order.index(words) if words in order else len(order), words
 
 
 def sample_strip(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -78,14 +78,16 @@ def find(name: str) -> RunningEvaluation | None:
 
 def is_busy(name: str) -> bool:
     """Whether the evaluation of that name is at work or waits for its turn."""
-    held = find(name)
-    return held is not None and held.is_alive
+    evaluation = find(name)
+    return evaluation is not None and evaluation.is_alive
 
 
-def queued_before(made: RunningEvaluation) -> list[RunningEvaluation]:
+def queued_before(evaluation: RunningEvaluation) -> list[RunningEvaluation]:
     """The evaluations that have to end before this one begins."""
     everyone = list(_evaluations().values())
-    return [other for other in everyone[: everyone.index(made)] if other.is_alive] if made in everyone else []
+    return (
+        [other for other in everyone[: everyone.index(evaluation)] if other.is_alive] if evaluation in everyone else []
+    )
 
 
 def start(plan: Plan, device: str) -> RunningEvaluation:
@@ -96,9 +98,9 @@ def start(plan: Plan, device: str) -> RunningEvaluation:
     """
     plan, mine = plan.resolved(), owner.me()
     with _lock():
-        held = _evaluations().get(plan.name)
-        if held is not None and held.is_alive:
-            return held
+        existing = _evaluations().get(plan.name)
+        if existing is not None and existing.is_alive:
+            return existing
         waiting = sum(other.is_alive and other.owner == mine for other in _evaluations().values())
         if waiting >= MAX_PER_USER:
             raise InvalidInput(f"{waiting} evaluations of yours run or wait already; let one of them end, or stop it.")
@@ -106,29 +108,29 @@ def start(plan: Plan, device: str) -> RunningEvaluation:
             if run.owner != mine and run.pending()[0] and not owner.may_manage(run.owner):
                 raise InvalidInput(f"{NOT_YOURS} Choose another seed to run your own.")
         _evaluations().pop(plan.name, None)  # its place is behind all others now
-        made = _evaluations()[plan.name] = RunningEvaluation(plan.name, mine)
+        evaluation = _evaluations()[plan.name] = RunningEvaluation(plan.name, mine)
     models, root = model_cache.model_cache(), str(domains.data_root())
 
     def load(name: str) -> Classifier:
         return models.load((plan.domain, name, device, root))
 
-    made.future = _worker().submit(
-        _evaluate, made, plan, load, partial(jobs.run_on_device, cancelled=made.cancel.is_set)
+    evaluation.future = _worker().submit(
+        _evaluate, evaluation, plan, load, partial(jobs.run_on_device, cancelled=evaluation.cancel.is_set)
     )
-    return made
+    return evaluation
 
 
-def stop(made: RunningEvaluation) -> None:
+def stop(evaluation: RunningEvaluation) -> None:
     """Stop an evaluation at its next step, or at once where it only waits; what is done is kept.
 
     Raises:
         InvalidInput: it is somebody else's.
     """
-    if not owner.may_manage(made.owner):
+    if not owner.may_manage(evaluation.owner):
         raise InvalidInput(NOT_YOURS)
-    made.cancel.set()
-    if made.future is not None and made.future.cancel():
-        made.finished.set()
+    evaluation.cancel.set()
+    if evaluation.future is not None and evaluation.future.cancel():
+        evaluation.finished.set()
 
 
 def delete(name: str) -> None:
@@ -147,31 +149,33 @@ def delete(name: str) -> None:
 
 
 def _evaluate(
-    made: RunningEvaluation,
+    evaluation: RunningEvaluation,
     plan: Plan,
     load: Callable[[str], Classifier],
     turn: Callable[[Callable[[], TaskResult]], TaskResult],
 ) -> None:
     def should_stop() -> bool:
         """Somebody pressed Stop, or the server ends: what is done is kept, and the run goes on another day."""
-        return made.cancel.is_set() or _ending.is_set()
+        return evaluation.cancel.is_set() or _ending.is_set()
 
     def on_progress(advance: Progress) -> bool:
-        made.advance = advance
+        evaluation.advance = advance
         jobs.hand_over()
         return should_stop()
 
     try:
-        if not made.cancel.is_set():
-            with RunStore.create(plan, "", owner=made.owner) as run:
+        if not evaluation.cancel.is_set():
+            with RunStore.create(plan, "", owner=evaluation.owner) as run:
                 evaluate(run, classifiers=load, on_progress=on_progress, device_lock=turn, should_stop=should_stop)
     except InvalidInput as error:
-        made.error = str(error)
+        evaluation.error = str(error)
     except (
         Exception
     ):  # broad: nobody reads the future of the thread, so any other error would be lost, and the page say nothing
         if not _ending.is_set():  # else the pools take no more work
-            log.exception("An evaluation failed: %s", made.name)
-        made.error = "Something went wrong inside Mirage; the details are in the server's log. What was done is kept."
+            log.exception("An evaluation failed: %s", evaluation.name)
+        evaluation.error = (
+            "Something went wrong inside Mirage; the details are in the server's log. What was done is kept."
+        )
     finally:
-        made.finished.set()
+        evaluation.finished.set()

@@ -62,23 +62,23 @@ def show(recipe: Recipe, example: Example, choice: Choice) -> None:
     if cost.on_device(seconds, device_name()) > cost.ASK:
         st.caption(f"This takes about {duration(cost.on_device(seconds, device_name()))} for each classifier.")
     recipes = {own: recipe, **({other: recipe.replace(classifier=other)} if other else {})}
-    keys = {name: result_keys.certified_set(one, choice.method, count, split) for name, one in recipes.items()}
+    keys = {name: result_keys.certified_set(variant, choice.method, count, split) for name, variant in recipes.items()}
     if pressed:
         st.session_state.certify_asked = tuple(keys.values())
         for key in keys.values():
             background.invalidate(key)
-    found: dict[str, CertifiedSet] = {}
+    certified_sets: dict[str, CertifiedSet] = {}
     for name, key in keys.items():
         if results.get(key) is None and key in st.session_state.get("certify_asked", ()):
             _start(recipes[name], choice, example, count, split, seconds)
         result = results.get(key)
         if result is None:
             break  # one job at a time
-        found[domain.classifier_title(name)] = result
+        certified_sets[domain.classifier_title(name)] = result
     _report(keys, domain)
-    if found:
-        _draw(found, choice.unit)
-        attacks = next(iter(found.values())).attacks
+    if certified_sets:
+        _draw(certified_sets, choice.unit)
+        attacks = next(iter(certified_sets.values())).attacks
         st.caption(
             f"{count} images of the {split} part, seed {recipe.seed}. 95 % intervals (Wilson). "
             + (f"Attacks: {attacks}." if attacks else "")
@@ -123,14 +123,14 @@ def _report(keys: dict[str, ResultKey[CertifiedSet]], domain: domains.Domain) ->
             return
 
 
-def _draw(found: dict[str, CertifiedSet], unit: str) -> None:
+def _draw(certified_sets: dict[str, CertifiedSet], unit: str) -> None:
     """Sentences, plot and table of the classifiers that are done, by their titles."""
-    for title, result in found.items():
-        text = certified_set_verdict(result, unit, tuple(found.values()))
-        st.write(theme.plain(f"{title}: {text}" if len(found) > 1 else text))
-    certified_accuracy_plot(found, unit, key="certify_set")
+    for title, result in certified_sets.items():
+        text = certified_set_verdict(result, unit, tuple(certified_sets.values()))
+        st.write(theme.plain(f"{title}: {text}" if len(certified_sets) > 1 else text))
+    certified_accuracy_plot(certified_sets, unit, key="certify_set")
     rows: list[Row] = []
-    for title, result in found.items():
-        whose: Row = {"classifier": title} if len(found) > 1 else {}
+    for title, result in certified_sets.items():
+        whose: Row = {"classifier": title} if len(certified_sets) > 1 else {}
         rows += [{**whose, **row} for row in set_rows(result, unit)]
     table(rows, key="certify_table", name="certified")

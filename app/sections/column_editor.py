@@ -30,20 +30,20 @@ _CLASSIFIER = "classifier "  # before a classifier's name in the list of what ca
 
 def column_editor(recipe: Recipe) -> Recipe:
     """All columns with their controls; the recipe afterwards."""
-    held = list(recipe.defenses)
-    with st.expander("Defenses and their settings", expanded=not held):
-        boxes = st.grid(max(1, len(held)), min_column_width=230)
-        for number, column in enumerate(held):
+    columns = list(recipe.defenses)
+    with st.expander("Defenses and their settings", expanded=not columns):
+        boxes = st.grid(max(1, len(columns)), min_column_width=230)
+        for number, column in enumerate(columns):
             with boxes.cell() if hasattr(boxes, "cell") else boxes, st.container(border=True):
-                held[number] = _edit_column(recipe, number, column)
-        _add_column(recipe, held)
-    wanted = tuple(held)
-    if wanted != recipe.defenses:
-        session.update_recipe(defenses=wanted)
+                columns[number] = _edit_column(recipe, number, column)
+        _add_column(recipe, columns)
+    edited = tuple(columns)
+    if edited != recipe.defenses:
+        session.update_recipe(defenses=edited)
     return session.recipe()
 
 
-def _add_column(recipe: Recipe, held: list[ColumnSpec]) -> None:
+def _add_column(recipe: Recipe, columns: list[ColumnSpec]) -> None:
     """The list of what one more column may be."""
     domain = domains.get(recipe.domain)
     others = [_CLASSIFIER + name for name in _other_classifiers(recipe)]
@@ -61,12 +61,12 @@ def _add_column(recipe: Recipe, held: list[ColumnSpec]) -> None:
             key="add_name",
             width=260,
         )
-        if st.button("Add a column", icon=":material/add:", key="add", disabled=len(held) >= MAX_COLUMNS):
+        if st.button("Add a column", icon=":material/add:", key="add", disabled=len(columns) >= MAX_COLUMNS):
             if word.startswith(_CLASSIFIER):
                 new = column_of((MemberSpec(classifier=word.removeprefix(_CLASSIFIER)),))
             else:
                 new = (Method(name=word),)
-            session.update_recipe(defenses=(*held, new))
+            session.update_recipe(defenses=(*columns, new))
             st.rerun()
 
 
@@ -91,7 +91,7 @@ def _edit_column(recipe: Recipe, number: int, column: ColumnSpec) -> ColumnSpec:
         with st.container(horizontal=True):
             _chain_menu(recipe, number, place, members)
             if len(members) > 1 and st.button("Remove the member", key=f"leave_{number}_{place}"):
-                _replace(number, column_of(tuple(one for n, one in enumerate(members) if n != place)))
+                _replace(number, column_of(tuple(other for n, other in enumerate(members) if n != place)))
     with st.container(horizontal=True):
         if _other_classifiers(recipe):
             _classifier_menu(recipe, number, members)
@@ -119,7 +119,7 @@ def _edit_chain(recipe: Recipe, number: int, place: int, chain: Chain) -> Chain:
             label="The chain, from first to last",
             moved=partial(_reorder, number, place, chain),
         )
-    kept = []
+    edited = []
     for step, method in enumerate(chain):
         about = defenses.get(method.name)
         st.markdown(f"**{'→ ' if step else ''}{about.title}**", help=f"{about.summary} {about.paper}.")
@@ -132,11 +132,11 @@ def _edit_chain(recipe: Recipe, number: int, place: int, chain: Chain) -> Chain:
             )
             # The same values written in another way are no change.
             same = about(**params) == about(**method.params)
-            kept.append(method if same else Method(name=method.name, params=params))
+            edited.append(method if same else Method(name=method.name, params=params))
         except InvalidInput as error:
             st.error(plain(str(error)))
-            kept.append(method)
-    return tuple(kept)
+            edited.append(method)
+    return tuple(edited)
 
 
 def _chain_menu(recipe: Recipe, number: int, place: int, members: list[MemberSpec]) -> None:
@@ -156,7 +156,9 @@ def _chain_menu(recipe: Recipe, number: int, place: int, members: list[MemberSpe
 
 
 def _with_chain(members: list[MemberSpec], place: int, chain: Chain) -> tuple[MemberSpec, ...]:
-    return tuple(one.model_copy(update={"defenses": chain}) if n == place else one for n, one in enumerate(members))
+    return tuple(
+        member.model_copy(update={"defenses": chain}) if n == place else member for n, member in enumerate(members)
+    )
 
 
 def _classifier_menu(recipe: Recipe, number: int, members: list[MemberSpec]) -> None:
@@ -213,14 +215,14 @@ def _reorder(number: int, place: int, chain: Chain, places: tuple[int, ...]) -> 
 
 def _change(number: int, changed: Callable[[ColumnSpec], ColumnSpec]) -> None:
     """Put another column in that place."""
-    held = list(session.recipe().defenses)
-    held[number] = changed(held[number])
-    session.update_recipe(defenses=tuple(held))
+    columns = list(session.recipe().defenses)
+    columns[number] = changed(columns[number])
+    session.update_recipe(defenses=tuple(columns))
 
 
 def _replace(number: int, column: ColumnSpec | None) -> None:
     """Put another column in that place, or none, and draw the page anew."""
-    held = list(session.recipe().defenses)
-    held[number : number + 1] = [] if column is None else [column]
-    session.update_recipe(defenses=tuple(held))
+    columns = list(session.recipe().defenses)
+    columns[number : number + 1] = [] if column is None else [column]
+    session.update_recipe(defenses=tuple(columns))
     st.rerun()

@@ -110,7 +110,7 @@ def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: s
             )
         except InvalidInput:
             shown, lost = None, "is damaged"
-        kept = shown is not None
+        is_stored = shown is not None
         if shown is None:
             shown = images.fit(domain.pixels(plan.split, number), size, channels, "crop")
         before = int(clean.predicted[position])
@@ -120,8 +120,8 @@ def image_rows(findings: Metrics, place: CellKey, positions: list[int], words: s
                 shown,
                 f"{classes[label]}, {plan.split} {number}",
                 f"{mark(said == label)} {classes[said]} {per_cent(float(cell.confidence[position]))}{was}"
-                + ("" if kept or place.attack == NO_ATTACK else f" (the clean image; the attacked one {lost})"),
-                "adversarial" if kept else "clean",
+                + ("" if is_stored or place.attack == NO_ATTACK else f" (the clean image; the attacked one {lost})"),
+                "adversarial" if is_stored else "clean",
                 file_name=f"{plan.split}_{number}.png",
                 links=links(plan, place, number),
             )
@@ -188,4 +188,6 @@ def links(plan: Plan, place: CellKey, number: int) -> tuple[tuple[str, str], ...
 def _judged_by(judge: str, column: ColumnSpec) -> ColumnSpec:
     """The same column with that classifier in place of the recipe's own."""
     members = members_of(column)
-    return column_of(tuple(one if one.classifier else one.model_copy(update={"classifier": judge}) for one in members))
+    return column_of(
+        tuple(member if member.classifier else member.model_copy(update={"classifier": judge}) for member in members)
+    )

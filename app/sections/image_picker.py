@@ -122,8 +122,8 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
     if not splits:
         st.caption(plain(domain.missing_reason() or "This domain has no data set."))
         return
-    held = recipe.image if recipe.image.kind == "dataset" else None
-    session.set_widget("set_split", held.split if held and held.split in splits else None)
+    image_ref = recipe.image if recipe.image.kind == "dataset" else None
+    session.set_widget("set_split", image_ref.split if image_ref and image_ref.split in splits else None)
     split = st.selectbox(
         "Split", splits, index=None, key="set_split", placeholder="Choose a split", on_change=_split_changed
     )
@@ -138,9 +138,9 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
     every = "any class"
     options: list[int | str] = [every, *present]
     key = f"set_class_{domain.name}"
-    inside = held is not None and held.index < len(labels)
+    inside = image_ref is not None and image_ref.index < len(labels)
     if st.session_state.get(key) not in options or (
-        held and inside and st.session_state[key] not in (every, int(labels[held.index]))
+        image_ref and inside and st.session_state[key] not in (every, int(labels[image_ref.index]))
     ):
         st.session_state[key] = every
 
@@ -170,7 +170,7 @@ def _from_data_set(domain: domains.Domain, recipe: Recipe) -> None:
             fit = session.recipe().image.fit
             session.set_image(ImageRef(kind="dataset", split=split, index=int(fitting[number]), fit=fit))
 
-    session.set_widget(number_key, int(np.searchsorted(fitting, held.index)) if held and inside else None)
+    session.set_widget(number_key, int(np.searchsorted(fitting, image_ref.index)) if image_ref and inside else None)
     st.number_input(
         f"Number (0 to {len(fitting) - 1:,})",
         0,

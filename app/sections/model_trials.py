@@ -66,13 +66,13 @@ def image_count(domain: Domain, key: str) -> tuple[int, str] | None:
 
 def attack_words(recipe: Recipe, *, eps: bool = True) -> str:
     """The recipe's attack with its settings, also those that are the defaults: its eps, unless others are tried, and its steps."""
-    attack, given = recipe.build_attack(), recipe.attack.params
+    attack, params = recipe.build_attack(), recipe.attack.params
     values, words = attack.values(), [recipe.attack_description()]
-    parameters = domains.get(recipe.domain).attack_parameters(type(attack), given)
+    parameters = domains.get(recipe.domain).attack_parameters(type(attack), params)
     unit = next((parameter.unit for parameter in parameters if parameter.name == "eps"), None)
-    if eps and unit is not None and "eps" not in given:
+    if eps and unit is not None and "eps" not in params:
         words.append(f"eps {budget(values['eps'], unit)}")
-    if values.get("steps", 1) > 1 and "steps" not in given:
+    if values.get("steps", 1) > 1 and "steps" not in params:
         words.append(plural(values["steps"], "step"))
     if recipe.target:
         words.append(f"toward {recipe.target}")

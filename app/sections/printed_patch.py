@@ -60,8 +60,8 @@ def print_section(outcome: Outcome) -> None:
 def keep_button(outcome: Outcome) -> None:
     """The button that keeps an outcome's patch for other images."""
     patch = extract_patch(outcome)
-    held = stored_patch()
-    same = patch is not None and held is not None and patch.patch.tobytes() == held.patch.tobytes()
+    stored = stored_patch()
+    same = patch is not None and stored is not None and patch.patch.tobytes() == stored.patch.tobytes()
 
     def take() -> None:
         st.session_state.kept_patch = patch

@@ -89,12 +89,12 @@ def compare_runs(name: str, listed: list[run_index.RunSummary]) -> None:
     if not others:
         st.caption("A second run of the same domain can be compared with this one.")
         return
-    titles = {one.name: _title(one) for one in listed}
+    titles = {summary.name: _title(summary) for summary in listed}
     other = st.selectbox("Compare with", others, format_func=titles.__getitem__, key="ev_other")
     try:
-        with run_index.open_run(name) as one, run_index.open_run(other) as two:
-            rows = reports.compare_runs(Metrics(one), Metrics(two))
-            several = max(len(run.plan.classifier_names()) for run in (one, two)) > 1
+        with run_index.open_run(name) as first_run, run_index.open_run(other) as second_run:
+            rows = reports.compare_runs(Metrics(first_run), Metrics(second_run))
+            several = max(len(run.plan.classifier_names()) for run in (first_run, second_run)) > 1
     except InvalidInput as error:
         st.warning(theme.plain(str(error)))
         return
@@ -106,13 +106,13 @@ def compare_runs(name: str, listed: list[run_index.RunSummary]) -> None:
         st.caption("The two have no attack and defense in common.")
 
 
-def _title(one: run_index.RunSummary) -> str:
-    short = quoted(one.name)[1:-1][-6:]
-    if one.plan is None:
-        return quoted(one.name)
-    domain = domains.get(one.plan.domain)
-    what = ", ".join(dict.fromkeys(a.title for a in one.plan.built_attacks)) or "no attack"
-    return f"{domain.title}, {plural(one.plan.n_images, 'image')}: {what} · {short}"
+def _title(summary: run_index.RunSummary) -> str:
+    short = quoted(summary.name)[1:-1][-6:]
+    if summary.plan is None:
+        return quoted(summary.name)
+    domain = domains.get(summary.plan.domain)
+    what = ", ".join(dict.fromkeys(a.title for a in summary.plan.built_attacks)) or "no attack"
+    return f"{domain.title}, {plural(summary.plan.n_images, 'image')}: {what} · {short}"
 
 
 def key_of(name: str) -> str:
@@ -139,40 +139,46 @@ def run_list(listed: list[run_index.RunSummary], shown: str, domain: str) -> Non
 
 def _run_rows(listed: list[run_index.RunSummary], shown: str, key: str) -> None:
     sheet = st.pagination(-(-len(listed) // PAGE_SIZE), key=key) if len(listed) > PAGE_SIZE else 1
-    for one in listed[(sheet - 1) * PAGE_SIZE : sheet * PAGE_SIZE]:
-        _run_row(one, shown)
+    for summary in listed[(sheet - 1) * PAGE_SIZE : sheet * PAGE_SIZE]:
+        _run_row(summary, shown)
 
 
-def _run_row(one: run_index.RunSummary, shown: str) -> None:
+def _run_row(summary: run_index.RunSummary, shown: str) -> None:
     """One run: what it is, how far it is, and what may be done with it here."""
-    at, name = evaluation_jobs.find(one.name), key_of(one.name)
+    at, name = evaluation_jobs.find(summary.name), key_of(summary.name)
     busy = at is not None and at.is_alive
-    mine = owner.may_manage(one.owner)
+    mine = owner.may_manage(summary.owner)
     with st.container(horizontal=True, vertical_alignment="center", key=f"run_{name}"):
-        if one.problem:
-            st.markdown(f"✗ {theme.plain(one.problem)}", width="stretch")
+        if summary.problem:
+            st.markdown(f"✗ {theme.plain(summary.problem)}", width="stretch")
         else:
-            title = theme.plain(_title(one))
+            title = theme.plain(_title(summary))
             state = (
                 "running"
                 if at is not None and busy and at.advance
                 else "waiting"
                 if busy
-                else reports.state(one.done, one.total)
+                else reports.state(summary.done, summary.total)
             )
-            when = datetime.fromtimestamp(one.started_at).strftime("%Y-%m-%d %H:%M")
+            when = datetime.fromtimestamp(summary.started_at).strftime("%Y-%m-%d %H:%M")
             whose = "" if mine else " · begun by somebody else"
             st.markdown(
-                f"{f'**{title}**' if one.name == shown else title}  \n"
-                f"{when} · {state} · {one.bytes / 1e6:.1f} MB{whose}",
+                f"{f'**{title}**' if summary.name == shown else title}  \n"
+                f"{when} · {state} · {summary.bytes / 1e6:.1f} MB{whose}",
                 width="stretch",
             )
-            if st.button("Open", key=f"open_{name}", disabled=one.name == shown):
-                open_run(one.name)
-            if mine and not busy and one.plan and one.done < one.total and st.button("Go on", key=f"go_{name}"):
-                start_run(one.plan)
+            if st.button("Open", key=f"open_{name}", disabled=summary.name == shown):
+                open_run(summary.name)
+            if (
+                mine
+                and not busy
+                and summary.plan
+                and summary.done < summary.total
+                and st.button("Go on", key=f"go_{name}")
+            ):
+                start_run(summary.plan)
         if mine and st.button("Delete", key=f"delete_{name}", icon=":material/delete:", disabled=busy):
-            confirm_delete(one.name)
+            confirm_delete(summary.name)
 
 
 @st.dialog("Delete this run?")
@@ -201,8 +207,8 @@ def open_run(name: str) -> None:
 def start_run(plan: Plan) -> None:
     """Start a run, or go on with it, and show it."""
     try:
-        made = evaluation_jobs.start(plan, device_name())
+        evaluation = evaluation_jobs.start(plan, device_name())
     except InvalidInput as error:
         st.error(theme.plain(str(error)))
         return
-    open_run(made.name)
+    open_run(evaluation.name)

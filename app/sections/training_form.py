@@ -31,15 +31,15 @@ MAX_PLAN = 200_000  # bytes of a plan that somebody uploads
 
 def settings(domain: str) -> TrainingPlan | None:
     """What is to be trained; None while something is missing or wrong, with a sentence that says what."""
-    base = _choose(domain)
-    if base is None:
+    template = _choose(domain)
+    if template is None:
         return None
-    st.write(" ".join(map(plain, about(base))))
-    key = f"tr_{hashlib.sha256(base.to_json().encode()).hexdigest()[:12]}"
-    named = _name(base, key)
-    values = _values(base, key)
+    st.write(" ".join(map(plain, about(template))))
+    key = f"tr_{hashlib.sha256(template.to_json().encode()).hexdigest()[:12]}"
+    named = _name(template, key)
+    values = _values(template, key)
     try:
-        plan = TrainingPlan(**{**(named or base).model_dump(), **values})
+        plan = TrainingPlan(**{**(named or template).model_dump(), **values})
     except InvalidInput as error:
         st.error(plain(str(error)))
         return None
@@ -105,9 +105,9 @@ def _own() -> TrainingPlan | None:
 
 def _uploaded() -> None:
     """Take over the file; a plan that is refused leaves a sentence."""
-    held = st.session_state["tr_upload"]
-    taken = take_files([held])
-    if held is None or taken:  # else the widget tells again of the file that was taken
+    upload = st.session_state["tr_upload"]
+    taken = take_files([upload])
+    if upload is None or taken:  # else the widget tells again of the file that was taken
         for word in ("tr_own", "tr_own_problem"):
             st.session_state.pop(word, None)
     for file in taken:
@@ -183,27 +183,27 @@ def cost(plan: TrainingPlan) -> list[str]:
 # Its parameters
 
 
-def _name(base: TrainingPlan, key: str) -> TrainingPlan | None:
+def _name(template: TrainingPlan, key: str) -> TrainingPlan | None:
     """The plan under the name in the field; None where that is refused, with the sentence under it."""
     field = f"{key}_name"
     if st.session_state.pop("tr_renew", False) or field not in st.session_state:
-        st.session_state[field] = free_name(base)
+        st.session_state[field] = free_name(template)
     name = st.text_input("Name of the result", key=field, max_chars=80, help="The lists of Mirage show it.")
     try:
-        return rename(base, name.strip())
+        return rename(template, name.strip())
     except InvalidInput as error:
         st.error(plain(str(error)))
         return None
 
 
-def _values(base: TrainingPlan, key: str) -> dict[str, Any]:
+def _values(template: TrainingPlan, key: str) -> dict[str, Any]:
     """The fields of the plan that its parameters change."""
     stages = []
-    for number, stage in enumerate(base.stages):
-        if len(base.stages) > 1:
+    for number, stage in enumerate(template.stages):
+        if len(template.stages) > 1:
             st.markdown(f"**Stage {number + 1}: the {plain(stage.trains)}**")
         stages.append(_stage(stage, f"{key}_{number}"))
-    seed = st.number_input("seed", 0, 2**31 - 1, base.seed, key=f"{key}_seed", width=220)
+    seed = st.number_input("seed", 0, 2**31 - 1, template.seed, key=f"{key}_seed", width=220)
     return {"stages": tuple(stages), "seed": int(seed)}
 
 
@@ -227,9 +227,9 @@ def _stage(stage: Stage, key: str) -> dict[str, Any]:
         params = dict(stage.objective.params)
         with st.grid(4, min_column_width=130):
             for parameter in declared:
-                given = params.get(parameter.name, parameter.default)
-                value = _param(parameter, given, f"{key}_of")
-                if value != given:
+                current = params.get(parameter.name, parameter.default)
+                value = _param(parameter, current, f"{key}_of")
+                if value != current:
                     params[parameter.name] = value
         values["objective"] = {"name": stage.objective.name, "params": params}
     return values

@@ -79,8 +79,8 @@ def _unit(run: TrainingRun) -> str:
 def headline(name: str) -> None:
     """The run in one sentence."""
     run = find(name)
-    made = card(run.plan) if run is not None and run.plan is not None and run.status.state == "done" else None
-    first = made.metrics[0] if made is not None and made.metrics else None
+    result_card = card(run.plan) if run is not None and run.plan is not None and run.status.state == "done" else None
+    first = result_card.metrics[0] if result_card is not None and result_card.metrics else None
     theme.verdict(training_verdict(run, f"{first.what} {first.text}" if first is not None else ""))
 
 
@@ -123,9 +123,9 @@ def show_result(run: TrainingRun) -> None:
 
 def show_figures(run: TrainingRun) -> None:
     """What the card of the result says of how good it is."""
-    made = None if run.plan is None or run.status.state != "done" else card(run.plan)
-    if made is not None and made.metrics:
-        rows: list[Row] = [{"measured": metric.what, "value": metric.text} for metric in made.metrics]
+    result_card = None if run.plan is None or run.status.state != "done" else card(run.plan)
+    if result_card is not None and result_card.metrics:
+        rows: list[Row] = [{"measured": metric.what, "value": metric.text} for metric in result_card.metrics]
         table(rows, key="tr_card", name=run.name)
 
 

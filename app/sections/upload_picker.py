@@ -40,8 +40,8 @@ def upload_picker() -> None:
     def uploaded() -> None:
         # A browser sends many files in several steps, and each step brings those of the steps before.
         listed = st.session_state["uploaded"]
-        kept, numbers = st.session_state.get("uploads_refused", {}), file_numbers(listed)
-        refused = {number: sentence for number, sentence in kept.items() if number in numbers}
+        previous, numbers = st.session_state.get("uploads_refused", {}), file_numbers(listed)
+        refused = {number: sentence for number, sentence in previous.items() if number in numbers}
         for file in take_files(listed):
             if error := _store_upload(file.data, file.name):
                 refused[file.number] = f"{plain(file.name, 80)}: {plain(error)}"

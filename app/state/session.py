@@ -23,8 +23,8 @@ from core.recipe.columns import Columns, fitting_columns, members_of
 
 def recipe() -> Recipe:
     """The user's recipe, which `read_query_params` reads and `update_recipe` changes."""
-    held: Recipe = st.session_state.setdefault("recipe", Recipe())
-    return held
+    current: Recipe = st.session_state.setdefault("recipe", Recipe())
+    return current
 
 
 def read_query_params() -> None:
@@ -75,10 +75,10 @@ def update_recipe(**changes: Any) -> None:
                 changes["view"] = View(class_map=before.view.class_map, landscape=before.view.landscape)
             elif changes.get("classifier", before.classifier) != before.classifier:
                 changes["view"] = before.view.model_copy(update={"layer": "", "threshold": None})
-        now = before.replace(**changes)
-        st.session_state.recipe = now
-        if now.image.kind != before.image.kind and st.session_state.get("side_source") != now.image.kind:
-            st.session_state.side_source = now.image.kind
+        after = before.replace(**changes)
+        st.session_state.recipe = after
+        if after.image.kind != before.image.kind and st.session_state.get("side_source") != after.image.kind:
+            st.session_state.side_source = after.image.kind
 
 
 def set_image(image: ImageRef) -> None:
@@ -93,20 +93,20 @@ def update_view(**changes: Any) -> None:
 
 def _fitting_columns(domain: str, columns: Columns) -> Columns:
     """The columns that are for that domain; those that are not are reported."""
-    kept = fitting_columns(domain, columns)
+    fitting = fitting_columns(domain, columns)
     gone = [
         " and ".join(
             member.classifier or " → ".join(defenses.get(method.name).title for method in member.defenses)
             for member in members_of(column)
         )
         for column in columns
-        if column not in kept
+        if column not in fitting
     ]
     if gone:
         report_error(
             f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} not for {domains.get(domain).title}, and left out."
         )
-    return kept
+    return fitting
 
 
 @contextmanager
@@ -133,36 +133,36 @@ def forget_error() -> None:
     st.session_state.pop("error_message", None)
 
 
-def _other_image(held: Recipe, changes: Mapping[str, Any]) -> bool:
+def _other_image(current: Recipe, changes: Mapping[str, Any]) -> bool:
     """Whether these changes lead to another image, not only to another fit of the same one."""
-    if changes.get("domain", held.domain) != held.domain:
+    if changes.get("domain", current.domain) != current.domain:
         return True
     if "image" not in changes:
         return False
-    return ImageRef.model_validate(changes["image"]).model_copy(update={"fit": held.image.fit}) != held.image
+    return ImageRef.model_validate(changes["image"]).model_copy(update={"fit": current.image.fit}) != current.image
 
 
 def set_widget(key: str, value: Any) -> None:
     """Set the widget of that key to `value`. What a script writes goes to the browser and undoes a choice that is on its way from
     there, so it is only written where something else stands."""
-    held = st.session_state.get(key)
-    same = held == value
-    if isinstance(value, float) and isinstance(held, int | float):
-        same = abs(held - value) <= 1e-9 * max(1.0, abs(value))
+    current = st.session_state.get(key)
+    same = current == value
+    if isinstance(value, float) and isinstance(current, int | float):
+        same = abs(current - value) <= 1e-9 * max(1.0, abs(value))
     if not same:
         st.session_state[key] = value
 
 
 def add_attack(name: str) -> None:
     """Put one more attack into the comparison."""
-    held = recipe().comparison
-    update_recipe(comparison={**held.model_dump(), "attacks": (*held.attacks, name)})
+    comparison = recipe().comparison
+    update_recipe(comparison={**comparison.model_dump(), "attacks": (*comparison.attacks, name)})
 
 
 def sync_query_params() -> None:
     """Write the recipe into the address, so that a reload, a bookmark and a shared link come back to it."""
-    held = recipe()
-    word = held.to_link() if held != Recipe() else ""
+    current = recipe()
+    word = current.to_link() if current != Recipe() else ""
     written: list[str] = st.session_state.setdefault("addresses", [])
     if st.query_params.get("recipe", "") == word:
         return
@@ -198,5 +198,7 @@ def show_late_error() -> None:
 
 def set_patch_location(row: float, column: float) -> None:
     """Lay the attack's patch at that place, 0 to 1 from the top and from the left."""
-    held = recipe().attack
-    update_recipe(attack={"name": held.name, "params": {**held.params, "place": "given", "row": row, "column": column}})
+    attack = recipe().attack
+    update_recipe(
+        attack={"name": attack.name, "params": {**attack.params, "place": "given", "row": row, "column": column}}
+    )

@@ -103,9 +103,9 @@ class Uploads(Mapping[str, Pixels]):
     def _hold(self, digest: str, session: int) -> None:
         self._kept[digest].holders.add(session)
         self._kept.move_to_end(digest)
-        held = [other for other, upload in self._kept.items() if session in upload.holders]
-        while len(held) > 1 and (len(held) > self.session_images or self._bytes(session) > self.session_bytes):
-            self._let_go(held.pop(0), session)
+        digests = [other for other, upload in self._kept.items() if session in upload.holders]
+        while len(digests) > 1 and (len(digests) > self.session_images or self._bytes(session) > self.session_bytes):
+            self._let_go(digests.pop(0), session)
 
     def _let_go(self, digest: str, session: int) -> None:
         upload = self._kept[digest]

@@ -31,11 +31,11 @@ def compare_verdict(
     if len(entries) == 1:
         return begin + _single(entries[0], classes, before, results.target, unit)
     share = f"{len(winners)} of {len(entries)} attacks" if winners else f"None of {len(entries)} attacks"
-    one = len(winners) < 2
+    singular = len(winners) < 2
     if results.target is None:
-        words = f"{share} {'fools' if one else 'fool'} the classifier{eps_words(entries, unit)}"
+        words = f"{share} {'fools' if singular else 'fool'} the classifier{eps_words(entries, unit)}"
     else:
-        words = f"{share} {'reaches' if one else 'reach'} the target, {a(classes[results.target])}{eps_words(entries, unit)}"
+        words = f"{share} {'reaches' if singular else 'reach'} the target, {a(classes[results.target])}{eps_words(entries, unit)}"
     if not winners:
         same = all(entry.attacked.prediction.label == before.label for entry in entries)
         return f"{begin}{words}{f': it is still seen as {a(classes[before.label])}' if same else ''}."
@@ -62,11 +62,11 @@ def _least(winners: list[ComparisonRow]) -> str:
 
 def eps_words(entries: list[ComparisonRow], unit: str = "/255") -> str:
     """The budget of the attacks that have one, as a phrase; nothing where none has."""
-    given = [float(eps) for entry in entries if (eps := getattr(entry.attack, "eps", None)) is not None]
-    if not given:
+    budgets = [float(eps) for entry in entries if (eps := getattr(entry.attack, "eps", None)) is not None]
+    if not budgets:
         return ""
-    where = "" if len(given) == len(entries) else " where an attack has one"
-    low, high = budget(min(given), unit), budget(max(given), unit)
+    where = "" if len(budgets) == len(entries) else " where an attack has one"
+    low, high = budget(min(budgets), unit), budget(max(budgets), unit)
     return f" (eps {low if low == high else f'{low} to {high}'}{where})"
 
 
@@ -111,9 +111,9 @@ def table_of_attacks(results: Comparison, classes: tuple[str, ...], label: int |
 def table_of_transfer(result: TransferMatrix, titles: dict[str, str], classes: tuple[str, ...]) -> list[Row]:
     """One row a classifier that the attack was made on, one column a classifier that it was tried on; dashes where it was stopped."""
     rows: list[Row] = []
-    for number, made in enumerate(result.names):
+    for number, crafted_on in enumerate(result.names):
         said = result.predictions[number] if number < len(result.predictions) else None
-        row: Row = {"Made on": titles[made]}
+        row: Row = {"Made on": titles[crafted_on]}
         for n, tried in enumerate(result.names):
             row[titles[tried]] = "–" if said is None else prediction(said[n], classes, result.label)
         rows.append(row)

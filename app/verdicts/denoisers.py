@@ -18,8 +18,8 @@ def denoiser_verdict(result: Denoising, classes: Sequence[str], label: int, know
     if result.removed is None:
         return "The attack changed nothing, so there is no perturbation to remove."
     if after == label:
-        kept = "keeps" if before == label else "restores"
-        sentence = f"The denoiser {kept} the {named(classes, label, known)}"
+        verb = "keeps" if before == label else "restores"
+        sentence = f"The denoiser {verb} the {named(classes, label, known)}"
     elif after == before:
         sentence = f"The denoiser fails: still {classes[after]}"
     else:

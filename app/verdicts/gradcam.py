@@ -39,7 +39,7 @@ def _returned(
     similarity: CamSimilarity, attacked: ClassMap, defended: list[ClassMap], clean: ClassMap, name: str, label: int
 ) -> str:
     """Which defense brings most of the clean image's map back, where one does."""
-    there = [(one, one.similarity) for one in defended if one.similarity is not None]
+    there = [(class_map, class_map.similarity) for class_map in defended if class_map.similarity is not None]
     if not there:
         return ""
     best, shift = max(there, key=lambda pair: pair[1].shared)
@@ -56,28 +56,28 @@ def _empty(clean: ClassMap, attacked: ClassMap, classes: tuple[str, ...]) -> str
         same = clean.number == attacked.number
         what = classes[clean.number] if same else f"{classes[clean.number]} there and {classes[attacked.number]} here"
         return f"Both maps are empty: no place of the clean or the adversarial image counts toward {what}."
-    one, name = (clean, "clean") if clean.empty else (attacked, "adversarial")
-    return f"The map of the {name} image is empty: no place counts toward {classes[one.number]}. So the maps cannot be compared."
+    class_map, name = (clean, "clean") if clean.empty else (attacked, "adversarial")
+    return f"The map of the {name} image is empty: no place counts toward {classes[class_map.number]}. So the maps cannot be compared."
 
 
-def map_words(one: ClassMap) -> str:
+def map_words(class_map: ClassMap) -> str:
     """The caption of a map: that it is empty, or how much of it lies inside the patch."""
-    if one.empty:
+    if class_map.empty:
         return "empty: no place counts toward this class"
-    if one.similarity is None or one.similarity.inside is None:
+    if class_map.similarity is None or class_map.similarity.inside is None:
         return ""
-    return f"{per_cent(one.similarity.inside[1])} inside the patch"
+    return f"{per_cent(class_map.similarity.inside[1])} inside the patch"
 
 
 def shift_table(result: tuple[ClassMap, ...], classes: tuple[str, ...]) -> list[Row]:
     """One row an image that was changed; dashes where a map is empty and nothing can be compared."""
     rows: list[Row] = []
-    patch = any(one.similarity is not None and one.similarity.inside is not None for one in result)
-    for one in result[1:]:
-        similarity = one.similarity
+    patch = any(class_map.similarity is not None and class_map.similarity.inside is not None for class_map in result)
+    for class_map in result[1:]:
+        similarity = class_map.similarity
         entry: Row = {
-            "": one.title,
-            "explains": classes[one.number],
+            "": class_map.title,
+            "explains": classes[class_map.number],
             "top fifths overlap": per_cent(similarity.overlap if similarity else None),
             "center moved": f"{similarity.centroid_shift:.1f} px" if similarity else "–",
             "suppressed": per_cent(similarity.suppressed if similarity else None),

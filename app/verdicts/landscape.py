@@ -44,9 +44,13 @@ def regions_verdict(result: Regions, attacked: AttackOutcome, before: Prediction
     """How far the attack went and to what, how far the third image is, and how many classes lie on their plane."""
     (_, _), (far, _), (along, aside) = result.plane.places
     seen = len(np.unique(result.grid.predicted))
-    now = a(classes[attacked.prediction.label])
+    predicted = a(classes[attacked.prediction.label])
     went = f"The attack went {far:.2g} (L2)"
-    went += f" and is still seen as {now}" if attacked.prediction.label == before.label else f" and is seen as {now}"
+    went += (
+        f" and is still seen as {predicted}"
+        if attacked.prediction.label == before.label
+        else f" and is seen as {predicted}"
+    )
     lie = f"{seen} {'class lies' if seen == 1 else 'classes lie'} on this plane."
     distance = f"{float(np.hypot(along, aside)):.2g}"
     if result.third_title in classes:

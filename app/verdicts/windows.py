@@ -9,7 +9,7 @@ from core.recipe import Prediction
 
 
 def windows_verdict(
-    kept: int,
+    n_kept: int,
     recall: float | None,
     seen: tuple[Prediction, Prediction, Prediction],
     classes: tuple[str, ...],
@@ -26,12 +26,12 @@ def windows_verdict(
     clean, attacked, smoothed = seen
     after = a(classes[smoothed.label])
     begin = "" if clean.label == label else before_words(clean, classes, label, known) + " "
-    if not kept:
+    if not n_kept:
         return f"{begin}No window stands out: nothing is smoothed, and the classifier sees {after}."
-    words = f"{begin}{_counted(kept)} stand{'s' if kept == 1 else ''} out"
-    them = "it" if kept == 1 else "them"
+    words = f"{begin}{_counted(n_kept)} stand{'s' if n_kept == 1 else ''} out"
+    them = "it" if n_kept == 1 else "them"
     if recall is not None and isfinite(recall):
-        words += f"; {'it holds' if kept == 1 else 'they hold'} {per_cent(recall)} of the patch"
+        words += f"; {'it holds' if n_kept == 1 else 'they hold'} {per_cent(recall)} of the patch"
     name = named(classes, label, known)
     if clean.label != label:  # there is nothing to keep or to bring back
         return f"{words}. With {them} smoothed, the classifier sees {after}."
@@ -44,6 +44,6 @@ def windows_verdict(
     return f"{words}. Smoothing {them} does not return the {name}: the classifier sees {after}."
 
 
-def _counted(kept: int) -> str:
+def _counted(n_kept: int) -> str:
     small = ("", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
-    return f"{small[kept] if kept < len(small) else kept} window{'' if kept == 1 else 's'}"
+    return f"{small[n_kept] if n_kept < len(small) else n_kept} window{'' if n_kept == 1 else 's'}"

@@ -37,11 +37,11 @@ def solve(image: Plane, weight: float, tolerance: float, iterations: int, tau: f
             here, there = start * width, stop * width
             above, below = down[here:there], down[here + width : there + width]
             before, behind = right[here:there], right[here + 1 : there + 1]  # zero at the end of the row before
-            now, pixels = u[here:there], x[here:there]
+            u_rows, pixels = u[here:there], x[here:there]
             square = zero
             for k in range(there - here):
                 d = below[k] + behind[k] - before[k] - above[k]
-                now[k] = pixels[k] - d
+                u_rows[k] = pixels[k] - d
                 square += d * d
             if stop == height:
                 for k in range(width):
@@ -53,11 +53,11 @@ def solve(image: Plane, weight: float, tolerance: float, iterations: int, tau: f
             for i in range(done, stop):
                 edge[i - done] = down[(i + 2) * width - 1]
             here, there = done * width, stop * width
-            now, beside, under = u[here:there], u[here + 1 : there + 1], u[here + width : there + width]
+            center, beside, under = u[here:there], u[here + 1 : there + 1], u[here + width : there + width]
             p, q = down[here + width : there + width], right[here + 1 : there + 1]
             variation = zero
             for k in range(there - here):
-                g, h = under[k] - now[k], beside[k] - now[k]
+                g, h = under[k] - center[k], beside[k] - center[k]
                 norm = np.sqrt(g * g + h * h)
                 variation += norm
                 share = one / (one + grad_output * norm)
@@ -100,16 +100,16 @@ def backward(image: Plane, weight: float, iterations: int, tau: float, grad_outp
     right = np.zeros((iterations + 1, height, width + 1), image.dtype)
     for t in range(iterations):
         for i in range(height):
-            now, pixels = u[t, i], image[i]
+            u_row, pixels = u[t, i], image[i]
             below, above, behind, before = down[t, i + 1], down[t, i], right[t, i, 1:], right[t, i]
             for k in range(width):
-                now[k] = pixels[k] - (below[k] + behind[k] - before[k] - above[k])
-            now[width] = now[width - 1]
+                u_row[k] = pixels[k] - (below[k] + behind[k] - before[k] - above[k])
+            u_row[width] = u_row[width - 1]
         for i in range(height):
-            now, beside, under = u[t, i], u[t, i, 1:], u[t, min(i + 1, height - 1)]
+            center, beside, under = u[t, i], u[t, i, 1:], u[t, min(i + 1, height - 1)]
             p, q, next_p, next_q = down[t, i + 1], right[t, i, 1:], down[t + 1, i + 1], right[t + 1, i, 1:]
             for k in range(width):
-                g, h = under[k] - now[k], beside[k] - now[k]
+                g, h = under[k] - center[k], beside[k] - center[k]
                 s = one / (one + ratio * np.sqrt(g * g + h * h))
                 next_p[k] = (p[k] - step * g) * s
                 next_q[k] = (q[k] - step * h) * s
@@ -121,22 +121,22 @@ def backward(image: Plane, weight: float, iterations: int, tau: float, grad_outp
     by_g, by_h = np.zeros((height + 1, width), image.dtype), np.zeros((height, width + 1), image.dtype)
     for t in range(iterations - 1, -1, -1):
         for i in range(height):
-            now, beside, under = u[t, i], u[t, i, 1:], u[t, min(i + 1, height - 1)]
-            slope_now, slope_beside, slope_under = by_u[i], by_u[i, 1:], by_u[min(i + 1, height - 1)]
+            center, beside, under = u[t, i], u[t, i, 1:], u[t, min(i + 1, height - 1)]
+            slope_center, slope_beside, slope_under = by_u[i], by_u[i, 1:], by_u[min(i + 1, height - 1)]
             p, q, of_g, of_h = down[t + 1, i + 1], right[t + 1, i, 1:], by_g[i + 1], by_h[i, 1:]
             of_p, of_q = by_p[i], by_q[i]
             for k in range(width):
-                n, m = of_p[k] + slope_under[k] - slope_now[k], of_q[k] + slope_beside[k] - slope_now[k]
-                g, h = under[k] - now[k], beside[k] - now[k]
+                n, m = of_p[k] + slope_under[k] - slope_center[k], of_q[k] + slope_beside[k] - slope_center[k]
+                g, h = under[k] - center[k], beside[k] - center[k]
                 norm = np.sqrt(g * g + h * h)
                 s = one / (one + ratio * norm)
                 along = share * (p[k] * n + q[k] * m) / norm if norm > zero else zero
                 of_p[k], of_q[k] = s * n, s * m
                 of_g[k], of_h[k] = -step * s * (n + along * g), -step * s * (m + along * h)
         for i in range(height):
-            now, total = by_u[i], out[i]
+            by_u_row, total = by_u[i], out[i]
             below, above, behind, before = by_g[i + 1], by_g[i], by_h[i, 1:], by_h[i]
             for k in range(width):
-                now[k] = above[k] + before[k] - below[k] - behind[k]
-                total[k] += now[k]
-            now[width] = now[width - 1]
+                by_u_row[k] = above[k] + before[k] - below[k] - behind[k]
+                total[k] += by_u_row[k]
+            by_u_row[width] = by_u_row[width - 1]

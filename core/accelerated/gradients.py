@@ -81,7 +81,7 @@ def select_windows(
     window: int,
     threshold: float,
     means: Values,
-    kept: Mask,
+    selected: Mask,
 ) -> None:
     """Write each window's mean R×C of magnitude·scale, and whether it exceeds the threshold (equation 7)."""
     column, totals = np.empty(strips.shape[1], strips.dtype), np.empty(len(lefts))
@@ -98,7 +98,7 @@ def select_windows(
                 totals[c] += column[lefts[c] + j]
         for c in range(len(lefts)):
             means[r, c] = totals[c] / (window * window) * scale
-            kept[r, c] = means[r, c] > threshold
+            selected[r, c] = means[r, c] > threshold
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
@@ -110,7 +110,7 @@ def suppress(
     lefts: Places,
     cuts: Places,
     window: int,
-    kept: Mask,
+    selected: Mask,
     strength: float,
     normalized: Values,
     region: Mask,
@@ -131,16 +131,16 @@ def suppress(
         for r in range(len(tops)):
             if tops[r] <= cuts[strip] < tops[r] + window:
                 for c in range(len(lefts)):
-                    strong[c] |= kept[r, c]
+                    strong[c] |= selected[r, c]
         weight[:] = 0
         for c in range(len(lefts)):
             if strong[c]:
                 for j in range(lefts[c], lefts[c] + window):
                     weight[j] = factor
         for i in range(cuts[strip], cuts[strip + 1]):
-            given, taken = magnitude[i], suppression[i % len(suppression)]
+            magnitudes, taken = magnitude[i], suppression[i % len(suppression)]
             for j in range(width):
-                taken[j] = min(given[j] * by * weight[j], one)
+                taken[j] = min(magnitudes[j] * by * weight[j], one)
             for c in range(len(image)):
                 before, after = image[c, i], out[c, i]
                 for j in range(width):
@@ -148,7 +148,7 @@ def suppress(
             if whole:
                 even = normalized[i]
                 for j in range(width):
-                    even[j] = given[j] * by
+                    even[j] = magnitudes[j] * by
         if whole:
             for c in range(len(lefts)):
                 if strong[c]:
@@ -169,7 +169,7 @@ def smooth(
     magnitude_bits: Places,
     normalized: Values,
     means: Values,
-    kept: Mask,
+    selected: Mask,
     region: Mask,
     suppression: Values,
     out: Values,
@@ -183,9 +183,9 @@ def smooth(
         at = number % len(magnitude)
         image, steep = images[number], magnitude[at]
         scale, inside = gradient_magnitude(image, image_bits[number], luma, cuts, steep, magnitude_bits[at], strips)
-        select_windows(strips, scale, tops, lefts, cuts, window, threshold, means[at], kept[at])
+        select_windows(strips, scale, tops, lefts, cuts, window, threshold, means[at], selected[at])
         suppress(
-            *(image, steep, scale, tops, lefts, cuts, window, kept[at], strength),
+            *(image, steep, scale, tops, lefts, cuts, window, selected[at], strength),
             *(normalized[at], region[at], suppression[at], out[number]),
         )
         fine &= inside

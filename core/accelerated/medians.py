@@ -31,14 +31,14 @@ def run(
     for start in range(0, len(out), block):
         count = min(block, len(out) - start)
         for row in range(window):
-            given = flat[start + row * stride : start + row * stride + count + window - 1]
-            held = rows[row]
+            source = flat[start + row * stride : start + row * stride + count + window - 1]
+            target = rows[row]
             for k in range(count + window - 1):
-                held[k] = given[k]
+                target[k] = source[k]
         for number in range(len(operations)):
-            one, at, other, beside, least, largest, extra = operations[number]
+            first, at, second, beside, least, largest, extra = operations[number]
             size = count + extra
-            a, b = rows[one][at : at + size], rows[other][beside : beside + size]
+            a, b = rows[first][at : at + size], rows[second][beside : beside + size]
             # Slices that begin at zero and one result a loop or two: only such loops become vector instructions.
             if largest < 0:
                 low = rows[least][:size]
@@ -54,9 +54,9 @@ def run(
                     p, q = a[k], b[k]
                     low[k] = p if p < q else q
                     high[k] = q if p < q else p
-        found, result = rows[middle][shift : shift + count], out[start : start + count]
+        median, result = rows[middle][shift : shift + count], out[start : start + count]
         for k in range(count):
-            result[k] = found[k]
+            result[k] = median[k]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -67,7 +67,7 @@ def backward(padded: Plane, middle: Plane, window: int, grad_output: Plane, out:
     share = np.empty(width, padded.dtype)
     out[:] = zero
     for i in range(height):
-        chosen, given = middle[i], grad_output[i]
+        chosen, gradient = middle[i], grad_output[i]
         share[:] = zero
         for top in range(window):
             for left in range(window):
@@ -75,7 +75,7 @@ def backward(padded: Plane, middle: Plane, window: int, grad_output: Plane, out:
                 for k in range(width):
                     share[k] += one if value[k] == chosen[k] else zero
         for k in range(width):
-            share[k] = given[k] / share[k]
+            share[k] = gradient[k] / share[k]
         for top in range(window):
             for left in range(window):
                 value, to = padded[i + top, left:], out[i + top, left:]

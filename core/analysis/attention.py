@@ -68,12 +68,12 @@ def masked_image(attention: Attention, example: Example, pixels: Pixels, draw: i
 def masks_by_beta(form: Kind, example: Example, pixels: Pixels) -> list[ImageMask]:
     """The masks of one image by every generator of that form that the example's domain has."""
     image = images.to_tensor(pixels).to(example.classifier.device)
-    found = []
+    image_masks = []
     for name in masks.names(example.classifier.domain):
         about = masks.card(name)
         if about.architecture == form:
             attention = masks.load(name, str(example.classifier.device))
             mask = attention.mask(image)
             read = int(attention.reader(mask).argmax())
-            found.append(ImageMask(masks.beta(about), mask[0].mean(0).cpu().numpy(), read))
-    return found
+            image_masks.append(ImageMask(masks.beta(about), mask[0].mean(0).cpu().numpy(), read))
+    return image_masks

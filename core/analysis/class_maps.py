@@ -61,7 +61,7 @@ def _images_to_explain(recipe: Recipe, example: Example, attacked: AttackOutcome
     """The clean image, the attacked one, and that behind each member of each column of the recipe (grey box)."""
     title = "adversarial (stopped)" if attacked.stopped else "adversarial"
     own = example.classifier
-    found = [
+    explained = [
         _ImageToExplain("clean", "clean", example.clean, own),
         _ImageToExplain(title, "adversarial", attacked.adversarial, own),
     ]
@@ -70,8 +70,8 @@ def _images_to_explain(recipe: Recipe, example: Example, attacked: AttackOutcome
         for system in recipe.build_systems():
             for member, (classifier, defense) in zip(system.members, system.loaded(example.load), strict=True):
                 pixels = attacked.adversarial if defense is None else images.to_pixels(defense(batch))[0]
-                found.append(_ImageToExplain(member.describe(), "defended", pixels, classifier))
-    return found
+                explained.append(_ImageToExplain(member.describe(), "defended", pixels, classifier))
+    return explained
 
 
 def explain(
@@ -90,7 +90,7 @@ def explain(
         InvalidInput: the method cannot work on the layer, or there is no such class.
     """
     explained = _images_to_explain(recipe, example, attacked)
-    predictions = [predict(one.classifier, images.to_tensor(one.pixels), example.label) for one in explained]
+    predictions = [predict(item.classifier, images.to_tensor(item.pixels), example.label) for item in explained]
     numbers = [_class(about, recipe, example, attacked, prediction) for prediction in predictions]
 
     maps: dict[int, npt.NDArray[np.float32]] = {}
@@ -98,8 +98,8 @@ def explain(
         int, npt.NDArray[np.float32]
     ] = {}  # the clean image's map, by the same classifier and of the same class
     try:
-        for classifier in dict.fromkeys(one.classifier for one in explained):
-            mine = [n for n, one in enumerate(explained) if one.classifier is classifier]
+        for classifier in dict.fromkeys(item.classifier for item in explained):
+            mine = [n for n, item in enumerate(explained) if item.classifier is classifier]
             own = classifier is example.classifier
             batch = [images.to_tensor(explained[n].pixels) for n in mine]
             about_classes = [numbers[n] for n in mine]
@@ -108,34 +108,34 @@ def explain(
                 clean = predict(classifier, example.images, example.label)
                 about_classes.append(_class(about, recipe, example, attacked, clean))
             at = layer if own else _usual_layer(classifier)
-            found = class_maps(
+            computed = class_maps(
                 classifier, torch.cat(batch), about_classes, method=method, layer=at, on_progress=on_progress
             )
-            maps.update(zip(mine, found, strict=False))
-            before.update(dict.fromkeys(mine, found[0] if own else found[-1]))
+            maps.update(zip(mine, computed, strict=False))
+            before.update(dict.fromkeys(mine, computed[0] if own else computed[-1]))
     except Stopped:
         return None
     region = None if attacked.mask is None else np.asarray(attacked.mask)[..., 0] > 0
     return tuple(
         ClassMap(
-            one.title,
-            one.kind,
-            one.pixels,
+            item.title,
+            item.kind,
+            item.pixels,
             prediction,
             number,
             maps[n],
             None if n == 0 else compare_maps(before[n], maps[n], region),
         )
-        for n, (one, prediction, number) in enumerate(zip(explained, predictions, numbers, strict=True))
+        for n, (item, prediction, number) in enumerate(zip(explained, predictions, numbers, strict=True))
     )
 
 
 def _usual_layer(classifier: Classifier) -> Layer:
     """The layer that class maps of a classifier are made of unless another one is chosen."""
-    found = layers(classifier)
-    if not found:
+    available = layers(classifier)
+    if not available:
         raise InvalidInput(f"{classifier.title} has no layer that makes maps.")
-    return next((one for one in found if one.name == classifier.cam_layer), found[-1])
+    return next((candidate for candidate in available if candidate.name == classifier.cam_layer), available[-1])
 
 
 def _class(

@@ -55,8 +55,11 @@ def diagnose(outcome: Outcome) -> tuple[Diagnostic, ...]:
     """The warnings that the outcome's attack raises, and each adaptive attack on a defense that was tried, once each."""
     attack = outcome.recipe.build_attack()
     flags: dict[str, Diagnostic] = {}
-    made = [outcome.attacked, *(c.adaptive.attack for c in outcome.columns if c.adaptive and c.adaptive.attack)]
-    for attacked in made:
+    attack_outcomes = [
+        outcome.attacked,
+        *(c.adaptive.attack for c in outcome.columns if c.adaptive and c.adaptive.attack),
+    ]
+    for attacked in attack_outcomes:
         summary = AttackSummary(attack, int(attacked.success), 1, int(attacked.lost_to_quantization))
         for flag in run_diagnostics([] if attacked.stopped else [summary], attacked.gradient):
             flags.setdefault(flag.name, flag)
@@ -68,9 +71,9 @@ def compare_attacks(recipe: Recipe, example: Example, *, on_progress: OnProgress
     entries: list[ComparisonRow] = []
     system = recipe.build_known_system()
     for name in recipe.comparison.attacks:
-        one = recipe.replace(attack=with_budget(recipe.comparison, name, recipe.comparison_eps))
-        attacked = craft(one, example, system=system, backward=recipe.backward, on_progress=on_progress)
-        entries.append(ComparisonRow(name, one.build_attack(), attacked))
+        variant = recipe.replace(attack=with_budget(recipe.comparison, name, recipe.comparison_eps))
+        attacked = craft(variant, example, system=system, backward=recipe.backward, on_progress=on_progress)
+        entries.append(ComparisonRow(name, variant.build_attack(), attacked))
         if attacked.stopped:
             break
     target = domains.get(recipe.domain).class_number(recipe.target) if recipe.target else None
@@ -97,18 +100,18 @@ def transfer(
     Args:
         scenes: the same image in front of each classifier, by the classifier's name; made when its turn comes.
     """
-    made = {name: make() for name, make in scenes.items()}
-    first = next(iter(made.values()))
+    examples = {name: make() for name, make in scenes.items()}
+    first = next(iter(examples.values()))
     rows = []
-    for example in made.values():
+    for example in examples.values():
         # Toward a target, the first classifier's word counts where the true class is unknown; else each one's own prediction.
         attacked = craft(
             recipe, replace(example, label=first.label) if recipe.target else example, on_progress=on_progress
         )
         if attacked.stopped:
             break
-        rows.append(tuple(_shown(other, attacked.adversarial) for other in made.values()))
-    return TransferMatrix(tuple(made), first.known_label, tuple(rows))
+        rows.append(tuple(_shown(other, attacked.adversarial) for other in examples.values()))
+    return TransferMatrix(tuple(examples), first.known_label, tuple(rows))
 
 
 def _shown(example: Example, pixels: Pixels) -> Prediction:

@@ -47,8 +47,8 @@ def defense_grid(
 
         if stopped():
             return None
-        one = recipe.replace(image=ImageRef(name=item.name), true_class="", attacker="grey")
-        outcome = run(one, device=device, classifier=classifier, classifiers=classifiers, on_progress=stopped)
+        variant = recipe.replace(image=ImageRef(name=item.name), true_class="", attacker="grey")
+        outcome = run(variant, device=device, classifier=classifier, classifiers=classifiers, on_progress=stopped)
         if outcome.attacked.stopped or len(outcome.columns) < len(recipe.defenses):
             return None
         outcomes.append(outcome)

@@ -120,7 +120,7 @@ def _values(image: torch.Tensor) -> Values:
     return values
 
 
-def _correlation(one: Values, other: Values) -> float | None:
-    if one.std() == 0 or other.std() == 0:
+def _correlation(first: Values, second: Values) -> float | None:
+    if first.std() == 0 or second.std() == 0:
         return None
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])

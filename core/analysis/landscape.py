@@ -64,35 +64,35 @@ def decision_regions(
     """
     adversarial = images.to_tensor(attacked.adversarial)
     third, title = _anchor_image(recipe, example, attacked)
-    found = plane(example.images, adversarial, third)
-    across = steps_around(tuple(place[0] for place in found.places), STEPS)
-    down = steps_around(tuple(place[1] for place in found.places), STEPS)
+    image_plane = plane(example.images, adversarial, third)
+    across = steps_around(tuple(place[0] for place in image_plane.places), STEPS)
+    down = steps_around(tuple(place[1] for place in image_plane.places), STEPS)
     grid = surface(
         example.classifier,
         example.images,
         example.label,
-        found.first,
-        found.second,
+        image_plane.first,
+        image_plane.second,
         across,
         down,
         text="Decision regions",
         on_progress=on_progress,
     )
-    return None if grid is None else Regions(grid, found, images.to_pixels(third)[0], title)
+    return None if grid is None else Regions(grid, image_plane, images.to_pixels(third)[0], title)
 
 
 def _anchor_image(recipe: Recipe, example: Example, attacked: AttackOutcome) -> tuple[Tensor, str]:
     """An image of the target, or of the class that the attacked image is taken for."""
     domain, classifier = domains.get(recipe.domain), example.classifier
-    wanted = attacked.target if attacked.target is not None else attacked.prediction.label
-    name = classifier.classes[wanted]
-    if wanted != example.label:
+    class_number = attacked.target if attacked.target is not None else attacked.prediction.label
+    name = classifier.classes[class_number]
+    if class_number != example.label:
         for item in domain.gallery():
-            if item.label == wanted:
+            if item.label == class_number:
                 pixels = domain.gallery_pixels(item.name)
                 return images.to_tensor(images.fit(pixels, classifier.size, classifier.channels, "crop")), name
         for split in domain.splits():
-            places = np.flatnonzero(domain.labels(split) == wanted)
+            places = np.flatnonzero(domain.labels(split) == class_number)
             if len(places):
                 pixels = domain.pixels(split, int(places[0]))
                 return images.to_tensor(images.fit(pixels, classifier.size, classifier.channels, "crop")), name

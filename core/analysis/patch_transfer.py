@@ -51,7 +51,7 @@ def extract_patch(outcome: Outcome) -> PrintedPatch | None:
 
 
 def apply_patch(
-    kept: PrintedPatch,
+    printed: PrintedPatch,
     example: Example,
     *,
     row: float = 0.5,
@@ -69,7 +69,7 @@ def apply_patch(
     Raises:
         InvalidInput: a value is out of range, or the patch and the image are not both grey or both in color.
     """
-    side, channels = kept.patch.shape[0], kept.patch.shape[2]
+    side, channels = printed.patch.shape[0], printed.patch.shape[2]
     height, width, colors = example.clean.shape
     if channels != colors:
         kinds = {1: "grey", 3: "in color"}
@@ -85,11 +85,11 @@ def apply_patch(
     corner = [torch.tensor([share * (free - side * scale)]).round() for share, free in ((row, height), (column, width))]
     middle = [value + (side * scale - 1) / 2 for value in corner]
     how = Placing.at(middle[0], middle[1], angle=angle * pi / 180, scale=scale)
-    image, cover = stick(example.images, images.to_tensor(kept.patch)[0], stencil(side, kept.shape), how)
+    image, cover = stick(example.images, images.to_tensor(printed.patch)[0], stencil(side, printed.shape), how)
     with torch.no_grad():
         prediction = predict(example.classifier, quantise(image).to(example.classifier.device), example.label)
-    if example.classifier.domain == kept.domain:
-        reached = prediction.label == kept.target_number
+    if example.classifier.domain == printed.domain:
+        reached = prediction.label == printed.target_number
     else:  # a class of the same name is all that two domains may share
-        reached = example.classifier.classes[prediction.label] == kept.target
+        reached = example.classifier.classes[prediction.label] == printed.target
     return PatchedImage(images.to_pixels(image)[0], float(cover.mean()), prediction, reached)

@@ -32,9 +32,9 @@ class _APGD(Attack):
         False, help="Stop an image at its first success, 8-bit rounding included: faster, and at the decision boundary."
     )
 
-    def check(self, given: Mapping[str, Any]) -> None:
+    def check(self, written: Mapping[str, Any]) -> None:
         if self.norm == "linf" and self.eps > 1:
-            raise InvalidInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
+            raise InvalidInput(outside(self.title, "eps", written.get("eps", self.eps), "most", 1, "in L∞ "))
 
     def run(
         self,

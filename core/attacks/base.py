@@ -226,8 +226,8 @@ class Attack(Configurable, ABC):
                 logits = classifier(quantise(last.images))
             success = goal.reached(logits, labels)
             if self.minimal_norm and not bool(success.all()):
-                kept = success.view(-1, 1, 1, 1)
-                last = replace(last, images=torch.where(kept, last.images, clean))
+                succeeded = success.view(-1, 1, 1, 1)
+                last = replace(last, images=torch.where(succeeded, last.images, clean))
                 logits = classifier(quantise(last.images))
         first[first < 0] = last.number
         return AttackResult(

@@ -78,7 +78,7 @@ class CW(Attack):
         """Searches, iterations of each, learning rate and first c: the preset's where they are not chosen."""
         chosen = (self.binary_search_steps, self.iterations, self.learning_rate, self.initial_c)
         searches, iterations, rate, first = (
-            given if given is not None else preset for given, preset in zip(chosen, PRESETS[self.preset], strict=True)
+            value if value is not None else preset for value, preset in zip(chosen, PRESETS[self.preset], strict=True)
         )
         return int(searches), int(iterations), float(rate), float(first)
 
@@ -97,7 +97,7 @@ class CW(Attack):
         batch.best = replace(batch.best, extras={"distance": torch.where(batch.best.fooled, 0.0, torch.inf)})
         yield batch.step(0, total)
         for search in range(searches):
-            found = torch.zeros_like(everything)
+            succeeded = torch.zeros_like(everything)
             # An image whose loss stands still leaves the search: from then on it costs nothing.
             batch.activate(everything)
             x, x_adv, adam = images, reached, Adam(reached)
@@ -109,15 +109,15 @@ class CW(Attack):
                 longer = fooled & ~better
                 if self.rounding:
                     better = batch.is_adversarial(x_adv, better)
-                found[batch.active] |= better | longer  # c was large enough
+                succeeded[batch.active] |= better | longer  # c was large enough
                 batch.merge(replace(points, fooled=fooled, extras={"distance": distance}), better)
                 yield batch.step(search * iterations + k, total)
                 if k == iterations:
                     break
                 # The gradient of ‖x' - x‖² - c·loss where the loss is below the confidence
                 weight = batch.rows(c)
-                wanted = (points.loss < self.confidence) | ~fooled
-                slope = 2 * (x_adv - x) - per_image(weight * wanted) * gradient
+                unsatisfied = (points.loss < self.confidence) | ~fooled
+                slope = 2 * (x_adv - x) - per_image(weight * unsatisfied) * gradient
                 x_adv = (x_adv - adam.step(slope, batch.rows(rates))).clamp(0, 1)
                 if k % CHECK_INTERVAL == 0:
                     loss = distance + weight * (self.confidence - points.loss).clamp(min=0)
@@ -131,8 +131,8 @@ class CW(Attack):
                         yield batch.step((search + 1) * iterations, total)
                         break
             reached = reached.index_copy(0, batch.active, x_adv)
-            high = torch.where(found, torch.minimum(high, c), high)
-            low = torch.where(found, low, torch.maximum(low, c))
+            high = torch.where(succeeded, torch.minimum(high, c), high)
+            low = torch.where(succeeded, low, torch.maximum(low, c))
             bisected = high.isfinite()
             c = torch.where(bisected, (low + high) / 2, c * 10)
             rates = torch.where(per_image(bisected), rates / 2, (rates * STEP_GROWTH).clamp(max=longest))

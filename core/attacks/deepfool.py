@@ -38,13 +38,13 @@ class DeepFool(Attack):
         self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
     ) -> Iterator[Step]:
         n = len(images)
-        now, total = images, torch.zeros_like(images)
+        x_adv, total = images, torch.zeros_like(images)
         stretch = torch.full((n,), 1 + self.overshoot, device=images.device)
         moving = torch.ones(n, dtype=torch.bool, device=images.device)
         rivals: Tensor | None = None
         for step_index in range(self.iterations + 1):
             with torch.enable_grad():
-                leaf = now.detach().requires_grad_(True)
+                leaf = x_adv.detach().requires_grad_(True)
                 graph = classifier(leaf)
             logits = graph.detach()
             source = logits.gather(1, labels[:, None])
@@ -56,19 +56,19 @@ class DeepFool(Attack):
                     rivals = order[:, : min(self.candidates, logits.shape[1]) - 1]
             fooled = goal.reached(logits, labels)
             gain = (logits.gather(1, rivals) - source).amax(1)
-            yield Step(step_index, self.iterations, now, logits, gain, fooled, goal.targets)
+            yield Step(step_index, self.iterations, x_adv, logits, gain, fooled, goal.targets)
             crossed = fooled & moving
             if bool(crossed.any()):
-                held = is_adversarial(classifier, now, labels, goal) if self.rounding else crossed
-                moving = moving & ~(crossed & held)
+                still_adversarial = is_adversarial(classifier, x_adv, labels, goal) if self.rounding else crossed
+                moving = moving & ~(crossed & still_adversarial)
                 # Over the boundary but not as a file: the same way, a little farther.
-                stretch = torch.where(crossed & ~held, 1 + (stretch - 1).clamp(min=0.01) * 1.5, stretch)
+                stretch = torch.where(crossed & ~still_adversarial, 1 + (stretch - 1).clamp(min=0.01) * 1.5, stretch)
             if step_index == self.iterations or not bool(moving.any()):
                 return
             step = self._step(graph, leaf, labels, rivals)
             total = torch.where(per_image(moving & ~fooled), total + step, total)
             moved = (images + per_image(stretch) * total).clamp(0, 1)
-            now = torch.where(per_image(moving), moved, now)
+            x_adv = torch.where(per_image(moving), moved, x_adv)
 
     def _step(self, logits: Tensor, leaf: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
         """The shortest step N×C×H×W over the nearest of the linearised boundaries to `rivals` (N×R)."""

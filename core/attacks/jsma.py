@@ -113,10 +113,10 @@ def best_pair(a: Tensor, b: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     lesser = torch.minimum(sorted_b[:, 1:], largest[:, :-1])
     second = torch.cat([torch.full_like(sorted_b[:, :1], -torch.inf), lesser], 1).cummax(1).values
     before = torch.cat([torch.full_like(second[:, :1], -torch.inf), second[:, :-1]], 1)
-    kept = (sorted_b > before) & sorted_b.isfinite()
-    count = int(kept.sum(1).max().clamp(2, min(MOST, a.shape[1])))
-    # The kept ones first, in the order of a.
-    places = torch.where(kept, torch.arange(a.shape[1], device=a.device), a.shape[1])
+    candidates = (sorted_b > before) & sorted_b.isfinite()
+    count = int(candidates.sum(1).max().clamp(2, min(MOST, a.shape[1])))
+    # The candidates first, in the order of a.
+    places = torch.where(candidates, torch.arange(a.shape[1], device=a.device), a.shape[1])
     chosen = places.topk(count, dim=1, largest=False).values
     real = chosen < a.shape[1]
     index = order.gather(1, chosen.clamp(max=a.shape[1] - 1))

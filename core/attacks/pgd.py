@@ -61,9 +61,9 @@ class PGD(Attack):
         "best", help="What is returned: the best point met (fooled first, then by the loss), or the last."
     )
 
-    def check(self, given: Mapping[str, Any]) -> None:
+    def check(self, written: Mapping[str, Any]) -> None:
         if self.norm == "linf" and self.eps > 1:
-            raise InvalidInput(outside(self.title, "eps", given.get("eps", self.eps), "most", 1, "in L∞ "))
+            raise InvalidInput(outside(self.title, "eps", written.get("eps", self.eps), "most", 1, "in L∞ "))
 
     @property
     def effective_step_size(self) -> float:

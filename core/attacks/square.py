@@ -79,10 +79,10 @@ class Square(Attack):
         if batch.restore_survivors():
             yield batch.step(self.queries, self.queries)
 
-    def _squares(self, now: Tensor, clean: Tensor, side: int, streams: RandomStreams) -> Tensor:
-        """`now` with a square of clean ± eps in each image, each at its own place."""
-        _, channels, height, width = now.shape
-        device = now.device
+    def _squares(self, x_adv: Tensor, clean: Tensor, side: int, streams: RandomStreams) -> Tensor:
+        """`x_adv` with a square of clean ± eps in each image, each at its own place."""
+        _, channels, height, width = x_adv.shape
+        device = x_adv.device
         drawn = streams.rand(2 + channels).to(device)  # one draw an image and query: the place, then a sign a channel
         free = torch.tensor([height - side, width - side], device=device)
         spot = (drawn[:, :2] * (free + 1)).long().minimum(free)
@@ -91,6 +91,6 @@ class Square(Attack):
         down = (rows >= top) & (rows < top + side)
         across = (columns >= left) & (columns < left + side)
         inside = (down[:, :, None] & across[:, None, :])[:, None]
-        signs = (drawn[:, 2:, None, None] < 0.5).to(now) * 2 - 1
+        signs = (drawn[:, 2:, None, None] < 0.5).to(x_adv) * 2 - 1
         # The published step adds 2·eps and cuts at the ball, which is the ball's face on that side.
-        return torch.where(inside, (clean + self.eps * signs).clamp(0, 1), now)
+        return torch.where(inside, (clean + self.eps * signs).clamp(0, 1), x_adv)

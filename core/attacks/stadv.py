@@ -72,7 +72,7 @@ class StAdv(Attack):
         yield _step(batch, 0, total, batch.best.loss)
         for search in range(self.binary_search_steps):
             flow, adam = still, Adam(still)
-            found = torch.zeros(n, dtype=torch.bool, device=images.device)
+            succeeded = torch.zeros(n, dtype=torch.bool, device=images.device)
             for k in range(1, self.iterations + 1):
                 with torch.enable_grad():
                     leaf = flow.detach().requires_grad_(True)
@@ -85,7 +85,7 @@ class StAdv(Attack):
                     gradient = gradient_of(loss, leaf)
                 moved, logits, gain, roughness = (t.detach() for t in (moved, logits, gain, roughness))
                 points = batch.points(moved, logits, gain, flow=flow, roughness=roughness)
-                found = found | points.fooled
+                succeeded = succeeded | points.fooled
                 better = points.fooled & (roughness < batch.best.extras["roughness"])
                 if bounded:
                     better = better & (roughness <= self.max_tv)
@@ -96,11 +96,11 @@ class StAdv(Attack):
                 if bounded and bool(batch.best.fooled.all()):
                     return
                 flow = flow - adam.step(gradient, self.step_size * 0.5 * (1 + cos(pi * k / self.iterations)))
-            low, high = torch.where(found, weight, low), torch.where(found, high, weight)
+            low, high = torch.where(succeeded, weight, low), torch.where(succeeded, high, weight)
             # Between what worked and what did not, on a scale of magnitudes.
             upward = torch.where(high < 1000, (low * high).sqrt(), (weight * 10).clamp(max=1000))
             downward = torch.where(low > 0, (low * high).sqrt(), weight / 10)
-            weight = torch.where(found, upward, downward)
+            weight = torch.where(succeeded, upward, downward)
 
 
 def _step(batch: ActiveBatch, step_index: int, total: int, loss: Tensor) -> Step:

@@ -48,8 +48,8 @@ def chain_of(classifier: Classifier) -> Chain:
         if recorder.current is not logits or not isinstance(recorder.layers[-1], Linear):
             raise InvalidInput(_refusal(classifier.title, "an end other than a fully connected layer"))
         layers = (normalization, *recorder.layers)
-        found = run(layers, images)
-    if not bool(((found - logits).abs() <= AGREEMENT * (1 + logits.abs().max())).all()):
+        recomputed = run(layers, images)
+    if not bool(((recomputed - logits).abs() <= AGREEMENT * (1 + logits.abs().max())).all()):
         raise InvalidInput(_refusal(classifier.title, "something that its layers do not show"))
     return layers
 
@@ -87,7 +87,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         inputs = [arg for arg in (*args, *(kwargs or {}).values()) if isinstance(arg, Tensor | list | tuple)]
         tensors = [part for arg in inputs for part in (arg if isinstance(arg, list | tuple) else [arg])]
-        depends = [part for part in tensors if any(part is one for one in self.seen)]
+        depends = [part for part in tensors if any(part is earlier for earlier in self.seen)]
         result = func(*args, **(kwargs or {}))
         if not depends:
             return result

@@ -30,11 +30,11 @@ def crown_margins(layers: Sequence[Layer], box: Box, labels: Tensor) -> Tensor:
     """
     boxes = [box]
     for number, layer in enumerate(layers[:-1], start=1):
-        found = through(layer, boxes[-1])
-        curved = any(not isinstance(one, Affine) for one in layers[:number])
+        output_box = through(layer, boxes[-1])
+        curved = any(not isinstance(earlier, Affine) for earlier in layers[:number])
         if curved and isinstance(layer, Affine) and not isinstance(layers[number], Affine):
-            found = _refined(layers[:number], boxes, found, layers[number])
-        boxes.append(found)
+            output_box = _refined(layers[:number], boxes, output_box, layers[number])
+        boxes.append(output_box)
     last = boxes[-1].center
     rows = differences(labels, layers[-1](last).shape[1])
     return lower_bounds(layers, boxes, rows)

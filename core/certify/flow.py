@@ -93,8 +93,8 @@ class FlowCertificate(Certificate):
             clean = logits.gather(1, classes[:, None]) - logits.gather(1, others)
             return (clean - eps[:, None] * change[classes[:, None], others]).amin(1)
         sets = self._sets(images, eps)
-        found = [lower_margins(network, images, classes, others, changes).amin(1) for changes in sets]
-        return torch.stack(found).amax(0)
+        margins = [lower_margins(network, images, classes, others, changes).amin(1) for changes in sets]
+        return torch.stack(margins).amax(0)
 
     def _sets(self, images: Tensor, eps: Tensor) -> list[ChangeSet]:
         sets: list[ChangeSet] = []

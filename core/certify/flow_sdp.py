@@ -108,13 +108,13 @@ def change_per_unit(network: TwoLayer) -> Tensor:
     The last few networks are remembered by their weights.
     """
     key = _key(network)
-    found = _changes.pop(key, None)
-    if found is None:
-        found = _change_per_unit(network).cpu()
-    _changes[key] = found  # the newest is the last
+    changes = _changes.pop(key, None)
+    if changes is None:
+        changes = _change_per_unit(network).cpu()
+    _changes[key] = changes  # the newest is the last
     while len(_changes) > REMEMBERED:
         _changes.pop(next(iter(_changes)), None)
-    return found.to(network.first.device)
+    return changes.to(network.first.device)
 
 
 def _key(network: TwoLayer) -> str:
@@ -124,11 +124,13 @@ def _key(network: TwoLayer) -> str:
 
 def _change_per_unit(network: TwoLayer) -> Tensor:
     classes, (_, height, width) = len(network.second), network.shape
-    one, other = torch.triu_indices(classes, classes, 1)
+    rows, columns = torch.triu_indices(classes, classes, 1)
     box = sqrt(2) * lambdas(height, width).flatten().to(network.first.device)
-    found = network.second.new_zeros(classes, classes)
-    found[one, other] = solve_program(network.first, network.second[one] - network.second[other], box).bound.to(found)
-    return found + found.T
+    changes = network.second.new_zeros(classes, classes)
+    changes[rows, columns] = solve_program(network.first, network.second[rows] - network.second[columns], box).bound.to(
+        changes
+    )
+    return changes + changes.T
 
 
 def exact_changes(network: TwoLayer, classes: Tensor) -> Tensor:
@@ -145,17 +147,17 @@ def exact_changes(network: TwoLayer, classes: Tensor) -> Tensor:
         )
     box = sqrt(2) * lambdas(*network.shape[1:]).flatten().to(network.first.device)
     key, count = _key(network), len(network.second)
-    found = network.second.new_full((count, count), torch.nan)
-    for one in set(classes.tolist()):
-        for other in (number for number in range(count) if number != one):
+    changes = network.second.new_full((count, count), torch.nan)
+    for label in set(classes.tolist()):
+        for other in (number for number in range(count) if number != label):
             check()
-            pair = key, min(one, other), max(one, other)
+            pair = key, min(label, other), max(label, other)
             if pair not in _exact:
                 _exact[pair] = exact_bound(network.first, network.second[pair[1]] - network.second[pair[2]], box)
-            found[one, other] = _exact[pair]
+            changes[label, other] = _exact[pair]
     while len(_exact) > REMEMBERED_PAIRS:
         _exact.pop(next(iter(_exact)), None)
-    return found
+    return changes
 
 
 def exact_bound(first: Tensor, second: Tensor, box: Tensor) -> float:
@@ -178,11 +180,11 @@ def exact_bound(first: Tensor, second: Tensor, box: Tensor) -> float:
     program = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(weights)), [cvxpy.diag(weights) - whole.numpy() >> 0])
     try:
         program.solve(solver="CLARABEL")  # type: ignore[no-untyped-call]
-        found = None if weights.value is None else torch.tensor(weights.value, dtype=torch.float64)
+        solution = None if weights.value is None else torch.tensor(weights.value, dtype=torch.float64)
     except cvxpy.error.SolverError:
-        found = None
-    if found is None or not bool(found.isfinite().all()):
+        solution = None
+    if solution is None or not bool(solution.isfinite().all()):
         raise InvalidInput("The convex solver failed on this program; choose the bound 'paper', which holds as well.")
-    alpha, beta = found.clamp(min=1e-12).split([rows, columns])  # type: ignore[no-untyped-call]
+    alpha, beta = solution.clamp(min=1e-12).split([rows, columns])  # type: ignore[no-untyped-call]
     sigma = torch.linalg.matrix_norm(inner * alpha.rsqrt()[:, None] * beta.rsqrt(), ord=2)
     return float(sigma.clamp(min=0) * (alpha.sum() + beta.sum()) * (1 + ROUNDING))

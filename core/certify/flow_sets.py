@@ -145,11 +145,11 @@ class JointSet(ChangeSet):
 def _by_reach(flat: Tensor, reach: Tensor, measure: Callable[[Tensor, float], Tensor]) -> Tensor:
     """What `measure` says of images N×H×W, those together whose reach N takes in as many cells."""
     cells = reach.ceil().clamp(1, max(flat.shape[1:]))
-    found = None
+    measured = None
     for number in set(cells.tolist()):
         chosen = cells == number
         part = measure(flat[chosen], number)
-        found = part.new_zeros(len(flat), *part.shape[1:]) if found is None else found
-        found[chosen] = part
-    assert found is not None
-    return found
+        measured = part.new_zeros(len(flat), *part.shape[1:]) if measured is None else measured
+        measured[chosen] = part
+    assert measured is not None
+    return measured

@@ -63,8 +63,8 @@ def differences(labels: Tensor, classes: int) -> Tensor:
 def backward(layer: Affine, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Rows N×S×shape of the output as rows of the input, and what the bias adds to them, N×S."""
     flat = rows.flatten(0, 1)
-    found, (n, s) = layer.transpose(flat), rows.shape[:2]
-    return found.view(n, s, *found.shape[1:]), layer.offset(flat).view(n, s)
+    transposed, (n, s) = layer.transpose(flat), rows.shape[:2]
+    return transposed.view(n, s, *transposed.shape[1:]), layer.offset(flat).view(n, s)
 
 
 def lowest(rows: Tensor, box: Box) -> Tensor:

@@ -62,10 +62,10 @@ class Convolution(Affine):
 
     def transpose(self, rows: Tensor) -> Tensor:
         size = (len(rows), *self.inputs)
-        found: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
+        transposed: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
             size, self.weight, rows, self.stride, self.padding, self.dilation, self.groups
         )
-        return found
+        return transposed
 
     def offset(self, rows: Tensor) -> Tensor:
         return rows.new_zeros(len(rows)) if self.bias is None else rows.sum((2, 3)) @ self.bias
@@ -141,8 +141,8 @@ class MaxPool(Layer):
     window: tuple[Any, ...]  # kernel, stride, padding, dilation, ceil mode
 
     def __call__(self, x: Tensor) -> Tensor:
-        found: Tensor = F.max_pool2d(x, *self.window)
-        return found
+        pooled: Tensor = F.max_pool2d(x, *self.window)
+        return pooled
 
     def windows(self, x: Tensor) -> Tensor:
         """The values of each window, N×C×values×windows, with -inf for those outside the map."""
@@ -153,5 +153,5 @@ class MaxPool(Layer):
             end = (count - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1 - padding[axis]
             border += [padding[axis], end - x.shape[2 + axis]]
         padded = F.pad(x, border, value=-torch.inf)
-        found: Tensor = F.unfold(padded.flatten(0, 1)[:, None], kernel, dilation, 0, stride)
-        return found.view(*x.shape[:2], *found.shape[1:])
+        unfolded: Tensor = F.unfold(padded.flatten(0, 1)[:, None], kernel, dilation, 0, stride)
+        return unfolded.view(*x.shape[:2], *unfolded.shape[1:])

@@ -69,8 +69,8 @@ class LinfCertificate(Certificate):
 
             @torch.no_grad()
             def bound(eps: Tensor, part: Tensor = part, seen: Tensor = seen) -> Tensor:
-                found = bounded(chain, image_box(part, eps), seen)
-                return found.scatter(1, seen[:, None], torch.inf).amin(1)
+                class_margins = bounded(chain, image_box(part, eps), seen)
+                return class_margins.scatter(1, seen[:, None], torch.inf).amin(1)
 
             if report(0.0):
                 return None
@@ -78,10 +78,10 @@ class LinfCertificate(Certificate):
             margin = bound(eps)
             radius = torch.full_like(margin, torch.nan)
             if self.find_radius:
-                found = _radius(bound, eps, margin > 0, STEPS[self.bound], report)
-                if found is None:
+                certified_radius = _radius(bound, eps, margin > 0, STEPS[self.bound], report)
+                if certified_radius is None:
                     return None
-                radius = found
+                radius = certified_radius
             predicted.append(seen)
             margins.append(margin)
             radii.append(radius)

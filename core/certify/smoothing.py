@@ -113,5 +113,5 @@ def clopper_pearson(successes: Tensor, count: int, alpha: float) -> Tensor:
     from scipy.stats import beta  # here: scipy.stats takes half a second to import
 
     hits = successes.double().numpy()
-    found = beta.ppf(alpha, hits, count - hits + 1)
-    return torch.where(successes > 0, torch.from_numpy(found), 0.0)
+    bounds = beta.ppf(alpha, hits, count - hits + 1)
+    return torch.where(successes > 0, torch.from_numpy(bounds), 0.0)

@@ -28,8 +28,8 @@ N_IMAGES = 100
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found, for the report: lines about the images, the attacks' titles, the table, and one sentence."""
+class ReportContent:
+    """What the report shows: lines about the images, the attacks' titles, the table, and one sentence."""
 
     images: tuple[str, ...]
     attacks: str
@@ -87,24 +87,24 @@ def act(options: argparse.Namespace, rest: list[str]) -> int:
     unit = next((p.unit for p in domain.attack_parameters(method) if p.name == "eps"), "")
     with ProgressBar() as bar:
         if options.image is None:
-            found = _certify_set(certificate, recipe, unit, options, bar.show)
+            content = _certify_set(certificate, recipe, unit, options, bar.show)
         else:
-            found = _certify_image(certificate, recipe, uploads, unit, options, bar.show)
+            content = _certify_image(certificate, recipe, uploads, unit, options, bar.show)
     title, parameters = domain.classifier_title(recipe.classifier), domain.attack_parameters(method)
-    text = report(certificate, parameters, title, found.images, found.attacks, found.rows, found.sentence)
+    text = report(certificate, parameters, title, content.images, content.attacks, content.rows, content.sentence)
     text += f"\n{made_by(_command(options, recipe, rest))}"
     print(text, end="")
     if options.out is not None:
         kind = [] if options.image is None else ["image"]
         name = "-".join(["certify", method.name, domain.name, recipe.classifier, *kind])
-        save_tables(options.out, name, text, found.rows)
+        save_tables(options.out, name, text, content.rows)
         print(f"\nSaved in {files.display_path(options.out)}.")
     return 0
 
 
 def _certify_set(
     certificate: certify.Certificate, recipe: Recipe, unit: str, options: argparse.Namespace, on_progress: OnProgress
-) -> Found:
+) -> ReportContent:
     domain = domains.get(recipe.domain)
     numbers = domain.sample_indices(options.images, options.split, recipe.seed)
     classifier = domain.classifier(recipe.classifier, device=str(pick(options.device)))
@@ -116,7 +116,7 @@ def _certify_set(
         f"Images: {len(labels)} {options.split} images of {domain.title}, seed {recipe.seed}; 95 % intervals (Wilson)."
     )
     missing = domain.missing_reason()
-    return Found(
+    return ReportContent(
         images=(*([] if missing is None else [missing]), said, _device_line(classifier)),
         attacks=result.attacks,
         rows=set_rows(result, unit),
@@ -131,7 +131,7 @@ def _certify_image(
     unit: str,
     options: argparse.Namespace,
     on_progress: OnProgress,
-) -> Found:
+) -> ReportContent:
     example = load_example(recipe, device=options.device, uploads=uploads)
     classifier = example.classifier
     _check_fits(certificate, classifier)
@@ -144,7 +144,7 @@ def _certify_image(
         credit = domain.gallery_item(name).credit
         name = f"{name} of {domain.title}{f' ({credit})' if credit else ''}"
     truth = f"true class {classifier.classes[example.label]!r}" if example.label_known else "true class unknown"
-    return Found(
+    return ReportContent(
         images=(f"Image: {name}, {truth}, seed {recipe.seed}.", _device_line(classifier)),
         attacks=result.attacks,
         rows=image_rows(result, unit, classifier.classes),

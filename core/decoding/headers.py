@@ -101,14 +101,14 @@ def _pixels(width: int, height: int) -> int:
 def _png(data: bytes, smallest: int = MIN_SIDE, most: int = MAX_WORK) -> Claim:
     width, height = struct.unpack_from(">II", data, 16)
     claim = Claim(_pixels(width, height))
-    kept, at, orientation, texts, plain = [data[:8]], 8, 1, MAX_TEXT, True
+    chunks, at, orientation, texts, plain = [data[:8]], 8, 1, MAX_TEXT, True
     for _ in range(MAX_PARTS):
         (length,) = struct.unpack_from(">I", data, at)
         kind, start, end = data[at + 4 : at + 8], at + 8, at + 12 + length
         if end > len(data):
             return claim
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            kept.append(data[at:end])
+            chunks.append(data[at:end])
         elif kind == b"eXIf":
             orientation = _exif_orientation(data[start : end - 4])
         elif kind in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
@@ -119,7 +119,7 @@ def _png(data: bytes, smallest: int = MIN_SIDE, most: int = MAX_WORK) -> Claim:
         at = end
         if kind == b"IEND":
             plain &= min(width, height) >= smallest and claim.pixels <= most
-            return Claim(claim.pixels, b"".join(kept), orientation) if plain else claim
+            return Claim(claim.pixels, b"".join(chunks), orientation) if plain else claim
     return claim
 
 
@@ -148,19 +148,19 @@ def _unpacked(kind: bytes, body: bytes, most: int) -> int:
 
 def _jpeg(data: bytes) -> Claim:
     """Walk the segments as libjpeg does; what is odd about them is no reason to stop counting scans."""
-    kept, at, orientation, scans, exifs, plain = [b"\xff\xd8"], 2, 1, 0, 0, True
+    segments, at, orientation, scans, exifs, plain = [b"\xff\xd8"], 2, 1, 0, 0, True
     claim = Claim(0)
     for _ in range(MAX_PARTS):
-        found = _MARKER.match(data, at)
-        if found is None:
-            plain, found = False, _MARKER.search(data, at)
-        if found is None:
+        match = _MARKER.match(data, at)
+        if match is None:
+            plain, match = False, _MARKER.search(data, at)
+        if match is None:
             return claim
-        at, marker = found.end() - 2, data[found.end() - 1]
+        at, marker = match.end() - 2, data[match.end() - 1]
         if marker == 0xD9:
-            kept.append(b"\xff\xd9")
+            segments.append(b"\xff\xd9")
             plain &= 0 < scans * claim.pixels <= MAX_WORK
-            return Claim(claim.pixels, b"".join(kept), orientation) if plain else claim
+            return Claim(claim.pixels, b"".join(segments), orientation) if plain else claim
         if marker == 1 or 0xD0 <= marker <= 0xD8:
             plain, at = False, at + 2
             continue
@@ -189,7 +189,7 @@ def _jpeg(data: bytes) -> Claim:
         elif marker in (0xC8, 0xCC, 0xDC, 0xDE, 0xDF):  # arithmetic coding, hierarchical, a height that comes later
             plain = False
         if marker not in _JPEG_METADATA:
-            kept.append(data[at:end])
+            segments.append(data[at:end])
         at = end
     return claim
 
@@ -250,8 +250,8 @@ def _bmp(data: bytes) -> Claim:
 
 
 def _avif(data: bytes) -> Claim:
-    found = re.finditer(b"ispe\0\0\0\0", data[:1_000_000])  # of the image, of its tiles, of its transparency
-    return Claim(max((_pixels(*struct.unpack_from(">II", data, each.end())) for each in found), default=0))
+    boxes = re.finditer(b"ispe\0\0\0\0", data[:1_000_000])  # of the image, of its tiles, of its transparency
+    return Claim(max((_pixels(*struct.unpack_from(">II", data, each.end())) for each in boxes), default=0))
 
 
 def _webp(data: bytes) -> Claim:

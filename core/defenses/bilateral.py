@@ -171,7 +171,7 @@ def _differentiated(part: tuple[Tensor, ...], reach: int, sigma_spatial: float) 
     of_total = gradient / weights
     of_weights = -(of_total * smooth).sum(1, keepdim=True)
     totals, sums = F.pad(of_total, around), F.pad(of_weights, around)
-    found = torch.zeros_like(padded)
+    by_padded = torch.zeros_like(padded)
     for pairs in _pairs(images.shape[2], images.shape[3], reach, sigma_spatial):
         upper, lower = _at(padded, pairs.upper), _at(padded, pairs.lower)
         difference = upper - lower
@@ -182,6 +182,6 @@ def _differentiated(part: tuple[Tensor, ...], reach: int, sigma_spatial: float) 
         of_weight.add_(_at(sums, pairs.upper)).add_(_at(sums, pairs.lower)).mul_(weight)
         by_scale.add_((of_weight * distance).sum((1, 2, 3), keepdim=True))
         apart = difference.mul_(of_weight.mul_(2 * scale))
-        _at(found, pairs.upper).add_(weight * below).add_(apart)
-        _at(found, pairs.lower).add_(weight * above).sub_(apart)
-    by_image.copy_(torch.ops.aten.reflection_pad2d_backward(found, images, around)).add_(of_total)
+        _at(by_padded, pairs.upper).add_(weight * below).add_(apart)
+        _at(by_padded, pairs.lower).add_(weight * above).sub_(apart)
+    by_image.copy_(torch.ops.aten.reflection_pad2d_backward(by_padded, images, around)).add_(of_total)

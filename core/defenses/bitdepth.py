@@ -32,10 +32,10 @@ class BitDepth(Defense):
             return (images * levels).round_().div_(levels)
         # NumPy on one thread: a wait for the other threads costs more than the arithmetic, and its fresh memory comes in
         # large pages. An image at a time stays in the cache.
-        given = images.detach().numpy()
-        result = np.empty(given.shape, np.float32)
+        values = images.detach().numpy()
+        result = np.empty(values.shape, np.float32)
         scale = np.float32(levels)
-        for part, place in zip(given, result, strict=True):
+        for part, place in zip(values, result, strict=True):
             np.multiply(part, scale, out=place)
             np.rint(place, out=place)
             np.divide(place, scale, out=place)

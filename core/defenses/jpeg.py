@@ -33,26 +33,26 @@ class JPEG(Defense):
     quality: int = number(60, 1, 100, step=1, help="JPEG quality; lower compresses harder and removes more.")
 
     def apply(self, images: Tensor) -> Tensor:
-        given = images.detach().cpu()
-        result = torch.empty_like(given, memory_format=torch.contiguous_format)
-        few = max(1, len(given) // (4 * torch.get_num_threads()))
-        parts = [range(len(given))[start : start + few] for start in range(0, len(given), few)]
+        values = images.detach().cpu()
+        result = torch.empty_like(values, memory_format=torch.contiguous_format)
+        few = max(1, len(values) // (4 * torch.get_num_threads()))
+        parts = [range(len(values))[start : start + few] for start in range(0, len(values), few)]
         # The codec takes one image at a time and lets go of the interpreter; so each core takes some.
-        parallel_map(lambda indices: _through_files(given.numpy(), result.numpy(), indices, self.quality), parts)
+        parallel_map(lambda indices: _through_files(values.numpy(), result.numpy(), indices, self.quality), parts)
         return result.to(images.device)
 
 
-def _through_files(given: Floats, result: Floats, indices: range, quality: int) -> None:
-    """Write the images `indices` of `given` (N×C×H×W) as files and read them into `result`."""
-    channels, height, width = given.shape[1:]
+def _through_files(values: Floats, result: Floats, indices: range, quality: int) -> None:
+    """Write the images `indices` of `values` (N×C×H×W) as files and read them into `result`."""
+    channels, height, width = values.shape[1:]
     # Half of the time goes to memory, not to the codec; so it is touched as rarely as can be, and laid out as the codec wants.
     planes = np.empty((channels, height, width), np.uint8)
     pixels = np.empty((height, width, channels), np.uint8)
     image = torch.from_numpy(pixels).permute(2, 0, 1)
-    top = given.dtype.type(255)
+    top = values.dtype.type(255)
     for index in indices:
         scratch = result[index]
-        np.rint(np.multiply(given[index], top, out=scratch), out=scratch)
+        np.rint(np.multiply(values[index], top, out=scratch), out=scratch)
         np.copyto(planes, scratch, casting="unsafe")
         for channel in range(channels):
             pixels[..., channel] = planes[channel]

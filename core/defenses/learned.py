@@ -67,15 +67,15 @@ class LearnedDefense(Defense):
     def fits(cls, domain: Domain) -> bool:
         return bool(cls.available(domain))
 
-    def check(self, given: Mapping[str, Any]) -> None:
+    def check(self, written: Mapping[str, Any]) -> None:
         if self.weights:
             self.artifact()
 
     def check_domain(self, domain: Domain) -> None:
-        found = self.available()
+        available = self.available()
         if self.weights in self.available(domain):
             return
-        known = found.values() if self.weights not in found else (found[self.weights],)
+        known = available.values() if self.weights not in available else (available[self.weights],)
         belongs = " and ".join(dict.fromkeys(_belongs(artifact) for artifact in known))
         raise InvalidInput(
             f"{self.title}{f' with the weights {self.weights!r}' if self.weights else ''} is for "
@@ -89,13 +89,13 @@ class LearnedDefense(Defense):
         Raises:
             InvalidInput: there are none of that name.
         """
-        found = self.available()
-        if self.weights in found:
-            return found[self.weights]
+        available = self.available()
+        if self.weights in available:
+            return available[self.weights]
         if self.weights:
             artifacts.find_artifact("denoiser", f"{self.name}_{self.weights}")  # says what is wrong with its card
-        wanted = f"no weights called {quoted(self.weights)}" if self.weights else "several weights to choose from"
-        raise InvalidInput(f"{self.title} has {wanted}; name one of: {', '.join(found) or 'none yet'}.")
+        problem = f"no weights called {quoted(self.weights)}" if self.weights else "several weights to choose from"
+        raise InvalidInput(f"{self.title} has {problem}; name one of: {', '.join(available) or 'none yet'}.")
 
     def network(self, images: Tensor) -> nn.Module:
         """The network with these weights, on the device of the images N×C×H×W.
@@ -126,17 +126,17 @@ class _Networks:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.held: OrderedDict[tuple[str, Path, str, str], nn.Module] = OrderedDict()
+        self.cached: OrderedDict[tuple[str, Path, str, str], nn.Module] = OrderedDict()
 
     def get(self, artifact: Artifact, device: torch.device) -> nn.Module:
         key = (artifact.name, artifact.folder, artifact.card.sha256, str(device))
         with self.lock:
-            if key not in self.held:
-                self.held[key] = _load(artifact, device)
-            self.held.move_to_end(key)
-            while len(self.held) > KEPT:
-                self.held.popitem(last=False)
-            return self.held[key]
+            if key not in self.cached:
+                self.cached[key] = _load(artifact, device)
+            self.cached.move_to_end(key)
+            while len(self.cached) > KEPT:
+                self.cached.popitem(last=False)
+            return self.cached[key]
 
 
 def _load(artifact: Artifact, device: torch.device) -> nn.Module:

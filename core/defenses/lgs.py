@@ -137,14 +137,14 @@ class LGS(Defense):
         tops, lefts = self._starts(height), self._starts(width)
         with torch.no_grad():
             means = self._window_means(normalized.mean(1, keepdim=True) if normalized.shape[1] > 1 else normalized)
-            kept = means > self.threshold
+            selected = means > self.threshold
             # A pixel row is covered by a window row or not: two small matrices spread the kept windows over the image.
             rows = self._cover(tops, height, images)  # H×R
             columns = self._cover(lefts, width, images)  # W×C
-            region = ((rows @ kept.to(images.dtype) @ columns.T) > 0).unsqueeze(1)
+            region = ((rows @ selected.to(images.dtype) @ columns.T) > 0).unsqueeze(1)
         suppression = (normalized * region * self.strength).clamp(0, 1)
         result = images * (1 - suppression)
-        return LGSTrace(magnitude, normalized, tops, lefts, self.window, means, kept, region, suppression, result)
+        return LGSTrace(magnitude, normalized, tops, lefts, self.window, means, selected, region, suppression, result)
 
     def _kernels(self, images: Tensor) -> Any:
         """The compiled loops, where they can take these images: without a graph, too."""
@@ -157,26 +157,26 @@ class LGS(Defense):
         whether the images lie in [0, 1]."""
         height, width = images.shape[2:]
         tops, lefts = self._starts(height), self._starts(width)
-        given = images.numpy()
+        values = images.numpy()
         # NumPy's, which cost a tenth of torch's: threads that prepare their work wait for each other.
-        room, rows = (len(given), height) if whole else (1, 1)
-        magnitude = np.empty((room, height, width), given.dtype)
-        normalized, suppression = np.empty((2, room, rows, width), given.dtype)
-        means = np.empty((room, len(tops), len(lefts)), given.dtype)
-        kept, region = np.empty(means.shape, np.bool_), np.zeros(suppression.shape, np.bool_)
+        room, rows = (len(values), height) if whole else (1, 1)
+        magnitude = np.empty((room, height, width), values.dtype)
+        normalized, suppression = np.empty((2, room, rows, width), values.dtype)
+        means = np.empty((room, len(tops), len(lefts)), values.dtype)
+        selected, region = np.empty(means.shape, np.bool_), np.zeros(suppression.shape, np.bool_)
         fine = kernels.smooth(
-            *(given, given.view(f"i{given.itemsize}")),
-            tuple(map(given.dtype.type, LUMA)),
+            *(values, values.view(f"i{values.itemsize}")),
+            tuple(map(values.dtype.type, LUMA)),
             *(np.array(tops), np.array(lefts), self.window, self.threshold, float(self.strength)),
-            *(magnitude, magnitude.view(f"i{given.itemsize}")),
-            *(normalized, means, kept, region, suppression, result.numpy()),
+            *(magnitude, magnitude.view(f"i{values.itemsize}")),
+            *(normalized, means, selected, region, suppression, result.numpy()),
         )
         if not whole:
             return None, fine
         steep, even, union, taken = (
             torch.from_numpy(part[:, None]) for part in (magnitude, normalized, region, suppression)
         )
-        shares, strong = torch.from_numpy(means), torch.from_numpy(kept)
+        shares, strong = torch.from_numpy(means), torch.from_numpy(selected)
         return LGSTrace(steep, even, tops, lefts, self.window, shares, strong, union, taken, result), fine
 
     def _starts(self, side: int) -> tuple[int, ...]:

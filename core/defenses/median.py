@@ -69,8 +69,8 @@ class _Median(torch.autograd.Function):
         planes = [tensor.contiguous().flatten(0, 1).numpy() for tensor in (padded, middle, gradients[0], result)]
 
         def alone(number: int) -> None:
-            given, found, slope, out = (plane[number] for plane in planes)
-            medians.backward(given, found, ctx.window, slope, out)
+            padded_plane, middle_plane, slope, out = (plane[number] for plane in planes)
+            medians.backward(padded_plane, middle_plane, ctx.window, slope, out)
 
         parallel_map(alone, range(len(planes[0])))
         return result, None

@@ -74,12 +74,12 @@ class SelectionNetwork:
         return self._lists[count]
 
     def _comparator(self, larger: bool, a: Value, b: Value) -> Value:
-        base = min(a[1], b[1])  # the same operation further right is the same plane, read further right
-        operation = (larger, (a[0], a[1] - base), (b[0], b[1] - base))
+        shift = min(a[1], b[1])  # the same operation further right is the same plane, read further right
+        operation = (larger, (a[0], a[1] - shift), (b[0], b[1] - shift))
         if operation not in self._known:
             self._known[operation] = self.window + len(self.operations)
             self.operations.append(operation)
-        return self._known[operation], base
+        return self._known[operation], shift
 
     def _sorted(self, values: Values) -> Values:
         half = len(values) // 2
@@ -106,18 +106,18 @@ class SelectionNetwork:
                 for plane, shift in self.operations[number - self.window][1:]:
                     needed[plane] = max(needed.get(plane, 0), needed[number] + shift)
         numbers = {row: row for row in range(self.window)}
-        kept: list[Operation] = []
+        operations: list[Operation] = []
         self.reach: list[int] = []
         for number, (larger, a, b) in enumerate(self.operations, self.window):
             if number in needed:
-                numbers[number] = self.window + len(kept)
-                kept.append((larger, (numbers[a[0]], a[1]), (numbers[b[0]], b[1])))
+                numbers[number] = self.window + len(operations)
+                operations.append((larger, (numbers[a[0]], a[1]), (numbers[b[0]], b[1])))
                 self.reach.append(needed[number])
-        self.operations, self.median = kept, (numbers[self.median[0]], self.median[1])
+        self.operations, self.median = operations, (numbers[self.median[0]], self.median[1])
         last: dict[int, int] = {}
-        for number, (_, a, b) in enumerate(kept):
+        for number, (_, a, b) in enumerate(operations):
             last[a[0]] = last[b[0]] = number
-        self.freed: list[list[int]] = [[] for _ in kept]
+        self.freed: list[list[int]] = [[] for _ in operations]
         for plane, number in last.items():
             if plane >= self.window:
                 self.freed[number].append(plane)
@@ -135,8 +135,8 @@ class SelectionNetwork:
             size = count + reach
             buffer = spare.pop() if spare else flat.new_empty(count + self.window - 1)
             out = buffer[:size]
-            one, other = planes[a[0]][a[1] : a[1] + size], planes[b[0]][b[1] : b[1] + size]
-            (torch.maximum if larger else torch.minimum)(one, other, out=out)
+            first, second = planes[a[0]][a[1] : a[1] + size], planes[b[0]][b[1] : b[1] + size]
+            (torch.maximum if larger else torch.minimum)(first, second, out=out)
             planes[self.window + number], buffers[self.window + number] = out, buffer
             for plane in freed:
                 spare.append(buffers.pop(plane))
@@ -189,11 +189,11 @@ def median_of_windows(padded: Tensor, window: int) -> Tensor:
         result = _together(flat, width, window, total)
     else:
         result = torch.empty_like(flat)
-        given, found, program = flat.numpy(), result.numpy(), _program(window)
+        source, target, program = flat.numpy(), result.numpy(), _program(window)
 
         def share(start: int) -> None:
-            part = found[start : min(start + SHARE, total)]
-            medians.run(given[start:], width, window, *program, BLOCK, part)
+            part = target[start : min(start + SHARE, total)]
+            medians.run(source[start:], width, window, *program, BLOCK, part)
 
         parallel_map(share, range(0, total, SHARE))
     return result.view_as(padded)[:, :, : height - window + 1, : width - window + 1].contiguous()

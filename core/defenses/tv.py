@@ -93,8 +93,8 @@ class _Smoothed(torch.autograd.Function):
         chambolle = compiled("chambolle", planes)
 
         def alone(number: int) -> None:
-            image, given = planes[number].contiguous().numpy(), slope[number].contiguous().numpy()
-            chambolle.backward(image, ctx.weight, ctx.taken[number], TAU, given, result[number].numpy())
+            image, gradient = planes[number].contiguous().numpy(), slope[number].contiguous().numpy()
+            chambolle.backward(image, ctx.weight, ctx.taken[number], TAU, gradient, result[number].numpy())
 
         parallel_map(alone, range(len(planes)))
         return result, None

@@ -50,7 +50,7 @@ class MaskDisagreement(Detector):
     def fits(cls, domain: Domain) -> bool:
         return bool(cls.available(domain.name))
 
-    def check(self, given: Mapping[str, Any]) -> None:
+    def check(self, written: Mapping[str, Any]) -> None:
         if self.weights and self.weights not in self.available():
             names = ", ".join(self.available())
             raise InvalidInput(f"{self.title} has no weights called {quoted(self.weights)}; there are {names}.")

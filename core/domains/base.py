@@ -105,23 +105,23 @@ class Domain(ABC):
 
     def _artifacts(self) -> dict[str, Artifact]:
         """The artifacts that are classifiers of this domain, by the classifier's name, the default first."""
-        found = {
+        by_name = {
             artifact.name.removeprefix(f"{self.name}_"): artifact
             for artifact in artifacts.list_artifacts("classifier", self.name)
             if self.takes(artifact.card.channels, artifact.card.size)
         }
 
         def place(name: str) -> tuple[bool, int, str]:
-            return not found[name].shipped, _ORDER.index(name) if name in _ORDER else len(_ORDER), name
+            return not by_name[name].shipped, _ORDER.index(name) if name in _ORDER else len(_ORDER), name
 
-        return {name: found[name] for name in sorted(found, key=place)}
+        return {name: by_name[name] for name in sorted(by_name, key=place)}
 
     def _artifact(self, name: str) -> Artifact:
-        found = self._artifacts()
-        if name not in found:
+        by_name = self._artifacts()
+        if name not in by_name:
             names = ", ".join(self.classifier_names())
             raise InvalidInput(f"{self.title} has no classifier called {quoted(name)}; it has {names}.")
-        return found[name]
+        return by_name[name]
 
     # Attacks
 

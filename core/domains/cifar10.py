@@ -65,8 +65,8 @@ class Cifar10(Domain):
 
     def missing_reason(self) -> str | None:
         if (data_root() / FOLDER / "test_batch").exists():
-            found = self._read("test")
-            return found if isinstance(found, str) else None
+            content = self._read("test")
+            return content if isinstance(content, str) else None
         return "CIFAR-10 is not on this machine yet; download it once (170 MB), or take another domain."
 
     def fetch(self, on_progress: OnProgress | None = None) -> None:

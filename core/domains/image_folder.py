@@ -74,18 +74,18 @@ def _read(folder: Path, class_number: ClassNumber) -> ImageFolder:
         return ImageFolder()
     began = time.time_ns()
     walk = _Walk(folder)
-    found = sorted(walk.images())
+    paths = sorted(walk.images())
     stamp = files.stamp([*walk.folders, *walk.tables])
     if began - max(changed for _, changed, _ in stamp) < _TICK:
         stamp = ()  # what is written right after this might get the same time; look again next time
     table = Table()
     if walk.tables:
-        table = read_table(Path(walk.tables[0]), Names(folder, found), class_number)
-    by_folder = _class_folders({path.parent for path in found}, folder, class_number)
-    labels = {path: table.labels.get(path, by_folder[path.parent]) for path in found}
+        table = read_table(Path(walk.tables[0]), Names(folder, paths), class_number)
+    by_folder = _class_folders({path.parent for path in paths}, folder, class_number)
+    labels = {path: table.labels.get(path, by_folder[path.parent]) for path in paths}
     labeled = tuple((path, label) for path, label in labels.items() if label is not None)
     unlabeled = tuple(path for path, label in labels.items() if label is None)
-    notices = tuple(_notices(folder, walk, table, len(labeled), len(found)))
+    notices = tuple(_notices(folder, walk, table, len(labeled), len(paths)))
     return ImageFolder(labeled, unlabeled, notices, stamp)
 
 

@@ -78,7 +78,7 @@ class ImageNet(Domain):
     def splits(self) -> tuple[str, ...]:
         """The user's folder: the images with a known class first, as 'test'; the others as 'unlabeled'."""
         folder = self._folder()
-        return tuple(name for name, found in (("test", folder.labeled), ("unlabeled", folder.unlabeled)) if found)
+        return tuple(name for name, entries in (("test", folder.labeled), ("unlabeled", folder.unlabeled)) if entries)
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
         folder = self._folder()
@@ -114,5 +114,5 @@ class ImageNet(Domain):
 
     def _folder(self) -> ImageFolder:
         path = data_root() / "imagenet"
-        _opened[path] = found = open_folder(path, self.class_number, _opened.get(path))
-        return found
+        _opened[path] = folder = open_folder(path, self.class_number, _opened.get(path))
+        return folder

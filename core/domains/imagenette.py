@@ -76,8 +76,8 @@ class Imagenette(Domain):
 
     def missing_reason(self) -> str | None:
         if os.path.isdir(data_root() / FOLDER / "val"):
-            found = self._read("test")
-            return found if isinstance(found, str) else None
+            content = self._read("test")
+            return content if isinstance(content, str) else None
         return "Imagenette is not on this machine yet; download it once (99 MB), or take another domain."
 
     def fetch(self, on_progress: OnProgress | None = None) -> None:

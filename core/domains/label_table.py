@@ -105,13 +105,13 @@ class Names:
             return self.exact[name]
         parts = name.casefold().split("/")
         for start in range(len(parts)):
-            found = self.loose.get("/".join(parts[start:]), [])
-            same = [path for path in found if unicodedata.normalize("NFC", path.name) == name.rpartition("/")[2]]
-            found = same or found
-            if len(found) == 1:
-                return found[0]
-            if found:
-                return f"{word[:60]!r} may be any of {len(found)} images"
+            matches = self.loose.get("/".join(parts[start:]), [])
+            same = [path for path in matches if unicodedata.normalize("NFC", path.name) == name.rpartition("/")[2]]
+            matches = same or matches
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                return f"{word[:60]!r} may be any of {len(matches)} images"
         return f"there is no image {word[:60]!r}"
 
 

@@ -41,7 +41,7 @@ def fallback_digits(train: bool) -> stored.Arrays:
     digits, labels = load_digits(return_X_y=True)
     chosen = (np.arange(len(labels)) % HELD_OUT != 0) == train
     small = np.round(digits[chosen].reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
-    large = [np.asarray(Image.fromarray(one).resize((28, 28), Image.Resampling.BILINEAR)) for one in small]
+    large = [np.asarray(Image.fromarray(digit).resize((28, 28), Image.Resampling.BILINEAR)) for digit in small]
     return stored.arrays(np.stack(large)[..., None], labels[chosen], (28, 28, 1), 10)
 
 
@@ -90,8 +90,8 @@ class Mnist(Domain):
 
     def missing_reason(self) -> str | None:
         if self._here():
-            found = self._read("test")
-            return found if isinstance(found, str) else None
+            content = self._read("test")
+            return content if isinstance(content, str) else None
         return "MNIST is not on this machine yet; scikit-learn's digits stand in. Download it once (12 MB) for the real ones."
 
     def fetch(self, on_progress: OnProgress | None = None) -> None:

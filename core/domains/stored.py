@@ -40,15 +40,15 @@ def read(load: Callable[[], T], what: str, folder: Path) -> T | str:
         return f"The files of {what} in {files.display_path(folder)} are damaged or incomplete ({why}); delete them and download it again."
 
 
-def checked(found: T | str) -> T:
+def checked(content: T | str) -> T:
     """What was read.
 
     Raises:
         InvalidInput: nothing was.
     """
-    if isinstance(found, str):
-        raise InvalidInput(found)
-    return found
+    if isinstance(content, str):
+        raise InvalidInput(content)
+    return content
 
 
 def arrays(images: object, labels: object, shape: tuple[int, ...], classes: int) -> Arrays:

@@ -86,7 +86,7 @@ class CertifiedSet:
         """
         if self.attacked:
             return len(self.budgets) - 1
-        half = min(float(one.budgets[-1]) for one in (self, *beside)) / 2
+        half = min(float(certified_set.budgets[-1]) for certified_set in (self, *beside)) / 2
         return int(np.flatnonzero(self.budgets <= half + 1e-9)[-1])
 
 
@@ -135,14 +135,14 @@ def certify_image(
     if has_budget and 0 < radius < budgets[-1]:
         budgets = np.unique([*budgets, radius])
     bounds: dict[str, Values] = {}
-    for name, one in curves.items():
+    for name, variant in curves.items():
         margins = []
         for eps in budgets:
-            part = at(one, eps=float(eps), find_radius=False)
-            found = steps.run(part, classifier, image, labels, seed)
-            if found is None:
+            part = at(variant, eps=float(eps), find_radius=False)
+            result = steps.run(part, classifier, image, labels, seed)
+            if result is None:
                 return None
-            margins.append(float(found.margin[0]))
+            margins.append(float(result.margin[0]))
         if np.isfinite(margins).all():
             bounds[name] = np.array(margins)
     reached = _attacked(classifier, image, promise.predicted, promise.unit, budgets, seed, steps)
@@ -189,24 +189,24 @@ def certify_set(
         return CertifiedSet(promise.unit, budgets, certified, (), "", int((promise.predicted < 0).sum()))
     budgets = np.linspace(0, certificate.values()["eps"], SET_POINTS)
     steps = _Steps(2 * len(budgets), on_progress)
-    found: list[Certified] = []
+    results: list[Certified] = []
     for eps in budgets:
         part = at(certificate, eps=float(eps), find_radius=False)
-        one = steps.run(part, classifier, images, labels, seed)
-        if one is None:
+        result = steps.run(part, classifier, images, labels, seed)
+        if result is None:
             return None
-        found.append(one)
-    reached = _attacked(classifier, images, labels, found[0].unit, budgets, seed, steps)
+        results.append(result)
+    reached = _attacked(classifier, images, labels, results[0].unit, budgets, seed, steps)
     if reached is None:
         return None
     attacked = reached.margins
     return CertifiedSet(
-        unit=found[0].unit,
+        unit=results[0].unit,
         budgets=budgets,
-        certified=tuple(Proportion(int(one.certified.sum()), len(labels)) for one in found),
+        certified=tuple(Proportion(int(result.certified.sum()), len(labels)) for result in results),
         attacked=tuple(Proportion(int(count), len(labels)) for count in (attacked > 0).sum(0)) if len(attacked) else (),
-        attacks=_titles(found[0].unit) if len(attacked) else "",
-        abstained=int((found[0].predicted < 0).sum()),
+        attacks=_titles(results[0].unit) if len(attacked) else "",
+        abstained=int((results[0].predicted < 0).sum()),
     )
 
 
@@ -289,9 +289,9 @@ class _Steps:
         def on_part(part: Progress) -> bool:
             return self.report(part.text, part.done / max(1, part.total))
 
-        found = certificate(classifier, images, labels, generator=_seeded(seed), on_progress=on_part)
+        result = certificate(classifier, images, labels, generator=_seeded(seed), on_progress=on_part)
         self.done += 1
-        return found
+        return result
 
     def report(self, text: str, share: float = 0.0) -> bool:
         """Say how far all of it is; True where it shall stop."""

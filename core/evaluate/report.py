@@ -192,15 +192,15 @@ def compare_runs(first: Metrics, second: Metrics) -> list[Row]:
         second_key = keys[1].get((attack, column))
         if second_key is None:
             continue
-        one, other = first.proportion(first_key), second.proportion(second_key)
-        if one is not None and other is not None and one.count and other.count:
+        first_share, second_share = first.proportion(first_key), second.proportion(second_key)
+        if first_share is not None and second_share is not None and first_share.count and second_share.count:
             rows.append(
                 {
                     "Attack": attack,
                     "Defense": column,
-                    "this run": _formatted(first, first_key, one),
-                    "other run": _formatted(second, second_key, other),
-                    "difference": f"{100 * (other.value - one.value):+.1f} points",
+                    "this run": _formatted(first, first_key, first_share),
+                    "other run": _formatted(second, second_key, second_share),
+                    "difference": f"{100 * (second_share.value - first_share.value):+.1f} points",
                 }
             )
     return rows

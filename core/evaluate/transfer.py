@@ -51,8 +51,8 @@ class TransferAccuracy:
     def predicted(self, judge: str, crafted_on: str | None) -> Classes:
         """The classes that `judge` predicts, N, for the images crafted on that classifier; for the clean ones without it."""
         column = self.names.index(judge)
-        found = self.clean if crafted_on is None else self.attacked[self.names.index(crafted_on)]
-        classes: Classes = found[column]
+        predictions = self.clean if crafted_on is None else self.attacked[self.names.index(crafted_on)]
+        classes: Classes = predictions[column]
         return classes
 
     def accuracy(self, judge: str, crafted_on: str | None = None) -> Proportion:

@@ -137,17 +137,17 @@ def class_maps(
     with torch.inference_mode(False), torch.enable_grad():
         batch = owned(images, classifier.device, torch.float32).clone()
         if METHODS[method].anywhere:
-            found = _guided(classifier, batch, classes)
+            maps = _guided(classifier, batch, classes)
         elif METHODS[method].passes:
             steps = len(batch) * (2 + -(-layer.channels // BATCH))
             network = ProgressModel(twin(classifier.one_draw()), on_progress, steps)
             one_by_one = [
                 _library(network, batch[n : n + 1], classes[n : n + 1], method, layer) for n in range(len(batch))
             ]
-            found = np.concatenate(one_by_one)
+            maps = np.concatenate(one_by_one)
         else:
-            found = _library(ProgressModel(twin(classifier.one_draw()), on_progress, 1), batch, classes, method, layer)
-    return np.nan_to_num(found.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
+            maps = _library(ProgressModel(twin(classifier.one_draw()), on_progress, 1), batch, classes, method, layer)
+    return np.nan_to_num(maps.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
 
 
 class ProgressModel(nn.Module):
@@ -181,7 +181,7 @@ def _library(network: ProgressModel, batch: Tensor, classes: Sequence[int], meth
             f"Score-CAM on the {layer.channels} channels of {layer.name} needs too much memory; take another layer."
         )
     further = {"ablation_layer": library.Zeroed(), "batch_size": BATCH} if method == "ablationcam" else {}
-    cam = library.by_name[method](network, [module], reshape_transform=_kept, **further)
+    cam = library.by_name[method](network, [module], reshape_transform=_copied_maps, **further)
     cam.batch_size = BATCH
     try:
         maps: Maps = cam(batch.requires_grad_(True), [ClassifierOutputTarget(number) for number in classes])
@@ -190,7 +190,7 @@ def _library(network: ProgressModel, batch: Tensor, classes: Sequence[int], meth
     return maps
 
 
-def _kept(output: Tensor) -> Tensor:
+def _copied_maps(output: Tensor) -> Tensor:
     """A layer's maps as they are now: what follows may write into the same memory (DenseNet's last ReLU does)."""
     return as_maps(output).clone()
 
@@ -224,15 +224,15 @@ def _methods() -> Any:
         """Sets channels to zero, as the paper does; the library sets them far below the others where any is negative."""
 
         def set_next_batch(self, input_batch_index: int, activations: Tensor, num_channels_to_ablate: int) -> None:
-            one = activations[input_batch_index : input_batch_index + 1]
-            self.activations = one.repeat(num_channels_to_ablate, *[1] * (one.dim() - 1))
+            activation = activations[input_batch_index : input_batch_index + 1]
+            self.activations = activation.repeat(num_channels_to_ablate, *[1] * (activation.dim() - 1))
 
         def __call__(self, _x: Tensor) -> Tensor:
             output: Tensor = self.activations
             axis = output.dim() - 1 if channels_last(output) else 1
             numbers = torch.as_tensor(self.indices[: len(output)], device=output.device).long()
-            kept = torch.ones(len(output), output.shape[axis], device=output.device).scatter_(1, numbers[:, None], 0)
-            return output * kept.view(len(output), *(-1 if d == axis else 1 for d in range(1, output.dim())))
+            mask = torch.ones(len(output), output.shape[axis], device=output.device).scatter_(1, numbers[:, None], 0)
+            return output * mask.view(len(output), *(-1 if d == axis else 1 for d in range(1, output.dim())))
 
     class Ablation(library.AblationCAM):  # type: ignore[misc]
         """The paper divides by the score, which is positive there; below zero the library's map would be its negative."""

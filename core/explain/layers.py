@@ -61,7 +61,7 @@ def layers(classifier: Classifier) -> tuple[Layer, ...]:
     They make maps of at least 2×2, and the logits depend on these maps. In a vision transformer's last block the logits depend on the
     class token alone, so every class map there would be zero.
     """
-    found: dict[str, Layer] = {}
+    candidates: dict[str, Layer] = {}
     reached: set[str] = set()  # the layers whose maps get a gradient from the logits
     network = twin(classifier.one_draw())
     _fill_zero_weights(network)
@@ -77,7 +77,7 @@ def layers(classifier: Classifier) -> tuple[Layer, ...]:
             return
         _, channels, height, width = maps.shape
         if min(height, width) >= 2 and height == width:
-            found.setdefault(name, Layer(name, type(module).__name__, channels, height, width))
+            candidates.setdefault(name, Layer(name, type(module).__name__, channels, height, width))
             if output.requires_grad:
                 output.register_hook(lambda gradient: reach(name, gradient))  # type: ignore[no-untyped-call]
 
@@ -97,7 +97,7 @@ def layers(classifier: Classifier) -> tuple[Layer, ...]:
             # The sum of all logits may be constant; a random sum is not.
             (logits * torch.randn(logits.shape, generator=generator).to(logits)).sum().backward()
     # A network without a gradient says nothing of its layers; then all are offered.
-    return tuple(layer for name, layer in found.items() if name in reached or not reached)
+    return tuple(layer for name, layer in candidates.items() if name in reached or not reached)
 
 
 def _fill_zero_weights(network: nn.Module) -> None:
@@ -109,25 +109,25 @@ def _fill_zero_weights(network: nn.Module) -> None:
             module.weight = nn.Parameter(weight, requires_grad=False)
 
 
-def by_depth(found: Sequence[Layer]) -> tuple[Layer, ...]:
+def by_depth(available: Sequence[Layer]) -> tuple[Layer, ...]:
     """The layers from the image to the logits, shortcuts left out: convolutions, or a transformer's norms."""
     convolutions = tuple(
         layer
-        for layer in found
+        for layer in available
         if layer.kind == "Conv2d" and not {"shortcut", "downsample"} & set(layer.name.split("."))
     )
-    return convolutions if len(convolutions) > 2 else tuple(layer for layer in found if layer.kind == "LayerNorm")
+    return convolutions if len(convolutions) > 2 else tuple(layer for layer in available if layer.kind == "LayerNorm")
 
 
-def layer(found: Sequence[Layer], name: str) -> Layer:
+def layer(available: Sequence[Layer], name: str) -> Layer:
     """The layer of that name.
 
     Raises:
         InvalidInput: the classifier has none.
     """
-    for one in found:
-        if one.name == name:
-            return one
+    for candidate in available:
+        if candidate.name == name:
+            return candidate
     raise InvalidInput(f"This classifier has no layer called {name[:60]!r} that makes maps.")
 
 
@@ -139,14 +139,14 @@ def feature_maps(classifier: Classifier, names: Sequence[str], images: Tensor) -
         InvalidInput: a layer makes no maps.
     """
     network = twin(classifier.one_draw())
-    kept: dict[str, Tensor] = {}
+    maps: dict[str, Tensor] = {}
 
     def keep(name: str, output: Tensor) -> None:
-        kept.setdefault(name, as_maps(output).float().cpu().clone())  # a function behind may write in place
+        maps.setdefault(name, as_maps(output).float().cpu().clone())  # a function behind may write in place
 
     for name in names:
         network.network.get_submodule(name).register_forward_hook(
             lambda _module, _inputs, output, name=name: keep(name, output)
         )
     network(images)
-    return {name: kept[name] for name in names}
+    return {name: maps[name] for name in names}

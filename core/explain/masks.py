@@ -181,13 +181,13 @@ def attention_loss(
 
 def names(domain: str | None = None) -> tuple[str, ...]:
     """The mask generators of a domain, or of all, by name: the paper's before ours, by β."""
-    found = artifacts.list_artifacts("mask_generator", domain)
+    generators = artifacts.list_artifacts("mask_generator", domain)
     return tuple(
-        a.name for a in sorted(found, key=lambda a: (not a.shipped, a.card.architecture != "fc", beta(a.card)))
+        a.name for a in sorted(generators, key=lambda a: (not a.shipped, a.card.architecture != "fc", beta(a.card)))
     )
 
 
-def find(domain: str, form: Kind, wanted: float) -> str:
+def find(domain: str, form: Kind, beta_value: float) -> str:
     """The name of a domain's generator of that kind and β.
 
     Raises:
@@ -195,9 +195,9 @@ def find(domain: str, form: Kind, wanted: float) -> str:
     """
     for name in names(domain):
         about = card(name)
-        if about.architecture == form and beta(about) == wanted:
+        if about.architecture == form and beta(about) == beta_value:
             return name
-    raise InvalidInput(f"There are no attention masks of kind {form!r} with β {wanted:g} for {domain!r}.")
+    raise InvalidInput(f"There are no attention masks of kind {form!r} with β {beta_value:g} for {domain!r}.")
 
 
 def card(name: str) -> Card:
@@ -221,8 +221,8 @@ def beta(about: Card) -> float:
 
 def build_generator(form: Kind, classifier: Classifier) -> nn.Module:
     """An untrained generator of masks for that classifier, on its device."""
-    made = FullyConnected(classifier.channels, classifier.size) if form == "fc" else Convolutional(classifier)
-    return made.to(classifier.device)
+    generator = FullyConnected(classifier.channels, classifier.size) if form == "fc" else Convolutional(classifier)
+    return generator.to(classifier.device)
 
 
 def load(name: str, device: str = "cpu") -> Attention:
@@ -253,8 +253,8 @@ def load_attention(artifact: Artifact, device: str = "cpu") -> Attention:
             f"their classifier takes {classifier.size}×{classifier.size} and {classifier.channels}."
         )
     with torch.inference_mode(False):
-        found = Attention(
+        attention = Attention(
             build_generator(kind(about), classifier), LeNet(about.channels, len(classifier.classes)), about=about
         )
-        artifacts.load_weights(artifact, found)
-    return found.to(device)
+        artifacts.load_weights(artifact, attention)
+    return attention.to(device)

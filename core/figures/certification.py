@@ -72,20 +72,20 @@ class Curve(NamedTuple):
     marker: str
 
 
-def accuracy_curves(found: Mapping[str, CertifiedSet]) -> Iterator[Curve]:
+def accuracy_curves(certified_sets: Mapping[str, CertifiedSet]) -> Iterator[Curve]:
     """The curves of classifiers by their titles: color and line tell what is counted, and the marker tells whose it is."""
-    for (title, result), marker in zip(found.items(), cycle(MARKERS)):
-        whose = f"{title}: " if len(found) > 1 else ""
+    for (title, result), marker in zip(certified_sets.items(), cycle(MARKERS)):
+        whose = f"{title}: " if len(certified_sets) > 1 else ""
         yield Curve(f"{whose}certified", result.budgets, result.certified, CLEAN, "solid", marker)
         if result.attacked:
             yield Curve(f"{whose}under {result.attacks}", result.budgets, result.attacked, ADVERSARIAL, "dash", marker)
 
 
-def certified_accuracy_figure(found: Mapping[str, CertifiedSet], unit: str) -> Figure:
+def certified_accuracy_figure(certified_sets: Mapping[str, CertifiedSet], unit: str) -> Figure:
     """Certified and attacked accuracy against the budget with their 95 % intervals, of classifiers by their titles."""
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     axes = figure.subplots()
-    for curve in accuracy_curves(found):
+    for curve in accuracy_curves(certified_sets):
         budgets = curve.budgets * budget_scale(unit)
         spans = np.array([wilson(share.successes, share.count) for share in curve.shares])
         axes.plot(
@@ -98,7 +98,7 @@ def certified_accuracy_figure(found: Mapping[str, CertifiedSet], unit: str) -> F
             markersize=4,
         )
         axes.fill_between(budgets, spans[:, 0], spans[:, 1], color=curve.color, alpha=0.15, linewidth=0)
-    first = next(iter(found.values()))
+    first = next(iter(certified_sets.values()))
     axes.set(xlabel=budget_title(first.unit, unit), ylabel="accuracy", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=8)
     return figure

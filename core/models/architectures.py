@@ -44,8 +44,8 @@ class Architectures:
         """
 
         def add(builder: Builder) -> Builder:
-            held = self.entries.get(name)
-            if held is not None and _origin(held[1]) != _origin(builder):
+            existing = self.entries.get(name)
+            if existing is not None and _origin(existing[1]) != _origin(builder):
                 raise InvalidInput(f"There is an architecture called {quoted(name)} already; choose another name.")
             self.entries[name] = (kind, builder)
             return builder

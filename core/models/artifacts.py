@@ -276,18 +276,21 @@ def _digest(path: Path, _stamp: files.Stamp) -> str:
         raise InvalidInput(f"{files.display_path(path)} cannot be read: {files.reason(error)}.") from None
 
 
-def _check_tensors(state: dict[str, Tensor], wanted: dict[str, Tensor], sentence: str) -> None:
+def _check_tensors(state: dict[str, Tensor], expected: dict[str, Tensor], sentence: str) -> None:
     """Refuse tensors of other names or shapes than the network's, and values that are no numbers.
 
     Raises:
         InvalidInput: the first thing that is wrong.
     """
-    for words, names in (("lack", wanted.keys() - state.keys()), ("have the unknown", state.keys() - wanted.keys())):
+    for words, names in (
+        ("lack", expected.keys() - state.keys()),
+        ("have the unknown", state.keys() - expected.keys()),
+    ):
         if names:
             raise InvalidInput(f"{sentence}: they {words} {', '.join(map(quoted, sorted(names)[:3]))}.")
     for name, tensor in state.items():
-        if tensor.shape != wanted[name].shape:
-            raise InvalidInput(f"{sentence}: {name} is {_shape(tensor)} there and must be {_shape(wanted[name])}.")
+        if tensor.shape != expected[name].shape:
+            raise InvalidInput(f"{sentence}: {name} is {_shape(tensor)} there and must be {_shape(expected[name])}.")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
             raise InvalidInput(f"{sentence}: {name} holds NaN or infinite values.")
 

@@ -42,5 +42,5 @@ def file_size(artifact: Artifact) -> int | None:
 
 def seed_of(card: Card) -> int | None:
     """The seed of the command that trained it; None where the command names none."""
-    found = re.search(r"--seed[ =](\d+)", card.command)
-    return int(found.group(1)) if found else None
+    match = re.search(r"--seed[ =](\d+)", card.command)
+    return int(match.group(1)) if match else None

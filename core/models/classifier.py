@@ -51,8 +51,8 @@ class Classifier(nn.Module):
             raise InvalidInput(f"The network must be a torch.nn.Module; this is a {type(network).__name__}.")
         self.name, self.title, self.domain, self.classes = name, title, domain, tuple(classes)
         self.size, self.channels, self.cam_layer = size, channels, cam_layer
-        held = next(chain(network.parameters(), network.buffers()), None)
-        device = torch.device("cpu") if held is None else held.device
+        first_tensor = next(chain(network.parameters(), network.buffers()), None)
+        device = torch.device("cpu") if first_tensor is None else first_tensor.device
         with torch.inference_mode(False):
             self.network = copied(network).float()
             self.register_buffer("mean", _by_channel(mean, channels, "mean").to(device))
@@ -234,14 +234,14 @@ def _by_channel(values: Sequence[float], channels: int, word: str) -> Tensor:
     Raises:
         InvalidInput: not finite, or neither one nor as many as there are channels.
     """
-    found = torch.tensor(tuple(values), dtype=torch.float32)
-    if found.numel() not in (1, channels):
+    tensor = torch.tensor(tuple(values), dtype=torch.float32)
+    if tensor.numel() not in (1, channels):
         raise InvalidInput(
-            f"{word} has {found.numel()} values, and the images have {channels} channels; give one a channel."
+            f"{word} has {tensor.numel()} values, and the images have {channels} channels; give one a channel."
         )
-    if not bool(found.isfinite().all()):
+    if not bool(tensor.isfinite().all()):
         raise InvalidInput(f"{word} must hold finite numbers.")
-    return found.expand(channels).clone().view(1, -1, 1, 1)
+    return tensor.expand(channels).clone().view(1, -1, 1, 1)
 
 
 class Wrapper(Classifier):

@@ -24,8 +24,8 @@ def fuse_conv_bn(network: nn.Module, example: Tensor) -> nn.Module:
     with torch.no_grad():
         before = folded(example)
         for convolution, norm in pairs:
-            one = fuse_conv_bn_eval(folded.get_submodule(convolution), folded.get_submodule(norm))  # type: ignore[arg-type, type-var]
-            folded.set_submodule(convolution, one)
+            fused = fuse_conv_bn_eval(folded.get_submodule(convolution), folded.get_submodule(norm))  # type: ignore[arg-type, type-var]
+            folded.set_submodule(convolution, fused)
             folded.set_submodule(norm, nn.Identity())
         after = folded(example)
     return folded if bool(((after - before).abs() <= 1e-4 * before.abs().max()).all()) else copied(network)

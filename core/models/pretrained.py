@@ -55,13 +55,13 @@ def categories() -> tuple[str, ...]:
 
 def user_weights(root: Path) -> dict[str, Path]:
     """The weight files that the user put into `root`/weights, by the classifier's name."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted((root / "weights").glob("imagenet_*")):
         ending = next((end for end in ENDINGS if path.name.endswith(end)), "")
         architecture = path.name.removeprefix("imagenet_").removesuffix(ending)
         if ending and architecture in _TITLES:
-            found.setdefault(architecture + OWN, path)
-    return found
+            paths.setdefault(architecture + OWN, path)
+    return paths
 
 
 def names(root: Path) -> tuple[str, ...]:

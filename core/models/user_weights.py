@@ -74,10 +74,10 @@ def fill(network: nn.Module, path: Path, architecture: str, classes: int) -> Non
     Raises:
         InvalidInput: it holds none, those of another architecture or number of classes, or values that are no numbers.
     """
-    wanted = network.state_dict()
-    state = _fitting(_state(path, architecture), wanted)
+    expected_state = network.state_dict()
+    state = _fitting(_state(path, architecture), expected_state)
     for name, tensor in state.items():
-        expected = wanted.get(name)
+        expected = expected_state.get(name)
         if expected is not None and tensor.shape != expected.shape:
             if (
                 tensor.dim() == expected.dim()
@@ -93,15 +93,15 @@ def fill(network: nn.Module, path: Path, architecture: str, classes: int) -> Non
             raise InvalidInput(
                 f"{path.name} holds NaN or infinite values in {name}; save the weights of an earlier epoch."
             )
-    missing = [name for name in wanted if name not in state and not _dispensable(name)]
-    unknown = [name for name in state if name not in wanted and not _EXTRA.match(name)]
+    missing = [name for name in expected_state if name not in state and not _dispensable(name)]
+    unknown = [name for name in state if name not in expected_state and not _EXTRA.match(name)]
     for words, names in (("lacks", missing), ("has the unknown", unknown)):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise InvalidInput(
                 f"{path.name} does not hold weights of torchvision's {architecture}: it {words} {', '.join(names[:3])}{more}."
             )
-    network.load_state_dict({name: tensor for name, tensor in state.items() if name in wanted}, strict=False)
+    network.load_state_dict({name: tensor for name, tensor in state.items() if name in expected_state}, strict=False)
 
 
 def _dispensable(name: str) -> bool:
@@ -115,9 +115,9 @@ def _state(path: Path, architecture: str) -> dict[str, Tensor]:
     none = f"{path.name} does not hold weights of torchvision's {architecture}"
     try:
         if path.suffix == ".safetensors":
-            found: Any = load_file(path)
+            content: Any = load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a stranger's file fails in as many ways as there are
         text = str(error)
         if "GLOBAL torchvision." in text or "GLOBAL torch.nn." in text:
@@ -128,29 +128,32 @@ def _state(path: Path, architecture: str) -> dict[str, Tensor]:
             ) from None
         raise InvalidInput(f"{none}: the file is damaged, or of another kind.") from None
     for _ in range(5):
-        inner = found if isinstance(found, Mapping) else {}
-        found = next((inner[key] for key in _CONTAINERS if isinstance(inner.get(key), Mapping)), found)
-    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
-        kind = "no tensors" if isinstance(found, Mapping) else f"a {type(found).__name__}"
+        inner = content if isinstance(content, Mapping) else {}
+        content = next((inner[key] for key in _CONTAINERS if isinstance(inner.get(key), Mapping)), content)
+    if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
+        kind = "no tensors" if isinstance(content, Mapping) else f"a {type(content).__name__}"
         raise InvalidInput(f"{none}: it holds {kind}; save model.state_dict().")
     return {
         str(name): tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in found.items()
+        for name, tensor in content.items()
         if isinstance(tensor, Tensor)
     }
 
 
-def _fitting(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _fitting(state: dict[str, Tensor], expected_state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under the network's names: without the prefixes that wrappers put before all of them, and old names renewed."""
     for _ in range(5):
-        if any(name in wanted for name in state):
+        if any(name in expected_state for name in state):
             break
         prefix = next((p for p in _PREFIXES if sum(name.startswith(p) for name in state) * 2 > len(state)), None)
         if prefix is None:
             break
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     state = {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
-    return {_OLD_DENSENET.sub(r"\1\2", name) if name not in wanted else name: tensor for name, tensor in state.items()}
+    return {
+        _OLD_DENSENET.sub(r"\1\2", name) if name not in expected_state else name: tensor
+        for name, tensor in state.items()
+    }
 
 
 def _shape(tensor: Tensor) -> str:

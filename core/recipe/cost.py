@@ -59,8 +59,8 @@ def looks(attack: Attack, classes: int) -> Looks:
     values = attack.values()
 
     def value(name: str, usual: float = 1.0) -> float:
-        given = values.get(name)
-        return float(given) if isinstance(given, int | float) else usual
+        setting = values.get(name)
+        return float(setting) if isinstance(setting, int | float) else usual
 
     steps = value("steps")
     if isinstance(attack, WorstCase):
@@ -121,7 +121,7 @@ def comparison_seconds(recipe: Recipe) -> float:
     """Every attack of the recipe's comparison."""
     system = recipe.build_known_system()
     attacks = (recipe.replace(attack=with_budget(recipe.comparison, name)) for name in recipe.comparison.attacks)
-    return sum(attack_seconds(one, system) for one in attacks)
+    return sum(attack_seconds(variant, system) for variant in attacks)
 
 
 def on_device(seconds: float, device: str) -> float:

@@ -145,8 +145,8 @@ def craft_batch(
     result = attack(classifier, images[~own], labels[~own], goal, generator, on_progress=clock.beside(on_progress))
     _finish(images)
     seconds = clock.seconds
-    made, targets = images.clone(), torch.full_like(labels, -1)
-    made[~own] = result.images.to(images)
+    adversarial, targets = images.clone(), torch.full_like(labels, -1)
+    adversarial[~own] = result.images.to(images)
     if result.targets is not None:
         targets[~own] = result.targets.to(labels)
-    return Crafted(made, targets, seconds, result)
+    return Crafted(adversarial, targets, seconds, result)

@@ -117,7 +117,7 @@ def with_budget(comparison: ComparisonSpec, name: str, eps: float | None = None)
         eps: the budget where the comparison names none.
     """
     known = {parameter.name: parameter for parameter in attacks.get(name).parameters()}
-    given: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for word, value in (
         ("eps", comparison.eps if eps is None else eps),
         ("steps", comparison.steps),
@@ -126,8 +126,8 @@ def with_budget(comparison: ComparisonSpec, name: str, eps: float | None = None)
         parameter = known.get(word)
         if value is not None and parameter is not None and parameter.default is not None:
             low, high = parameter.low or 0, parameter.high or value
-            given[word] = type(parameter.default)(min(max(value, low), high))
-    return Method(name=name, params=given)
+            params[word] = type(parameter.default)(min(max(value, low), high))
+    return Method(name=name, params=params)
 
 
 class Recipe(JsonSpec):

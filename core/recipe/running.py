@@ -230,9 +230,9 @@ def sweep(
         InvalidInput: no such defense or parameter, or a value out of range.
     """
     points = []
-    base = next((m.params for m in methods_of(recipe.defenses) if m.name == method), {})
+    params = next((m.params for m in methods_of(recipe.defenses) if m.name == method), {})
     for number, value in enumerate(values):
-        defense = defenses.build_for(domains.get(recipe.domain), method, {**base, parameter: value})
+        defense = defenses.build_for(domains.get(recipe.domain), method, {**params, parameter: value})
         if on_progress is not None and on_progress(Progress(f"{defense.title} over {parameter}", number, len(values))):
             return None
         system = System.of(defense)
@@ -260,15 +260,15 @@ def _column(
 
 def _guard(recipe: Recipe, example: Example, system: System, batch: Tensor) -> tuple[DefendedPrediction, float]:
     """What the system makes of a batch of one, and the seconds that its defenses took."""
-    found = judge_batch(system, example.load, batch.to(example.classifier.device), seed=recipe.seed)
-    prediction = prediction_of(found.logits[0].float().softmax(0).cpu(), example.label)
+    judged = judge_batch(system, example.load, batch.to(example.classifier.device), seed=recipe.seed)
+    prediction = prediction_of(judged.logits[0].float().softmax(0).cpu(), example.label)
     guard = DefendedPrediction(
-        defended=images.to_pixels(found.defended)[0],
+        defended=images.to_pixels(judged.defended)[0],
         prediction=prediction,
         recovered=prediction.label == example.label,
-        votes=_votes(system, found.members, prediction.label, example.label),
+        votes=_votes(system, judged.members, prediction.label, example.label),
     )
-    return guard, found.seconds
+    return guard, judged.seconds
 
 
 def _votes(system: System, logits: tuple[Tensor, ...], winner: int, label: int) -> tuple[MemberVote, ...]:

@@ -125,7 +125,7 @@ def patched(
 def apply_universal(
     attack: Attack,
     classifier: Classifier,
-    made: Universal,
+    universal: Universal,
     images: Tensor,
     labels: Tensor,
     target: int | None,
@@ -135,11 +135,11 @@ def apply_universal(
     assert isinstance(attack, UniversalPatch)
     if target is None:
         raise InvalidInput(f"{attack.title} needs a target in an evaluation; choose a class.")
-    if made.stopped and not made.extras:  # it was stopped before it began: the image is as it was
+    if universal.stopped and not universal.extras:  # it was stopped before it began: the image is as it was
         patch = stencil = torch.zeros(0)
         shown, cover = images, torch.zeros_like(images[:, :1])
     else:
-        patch, stencil = _checked_patch(made, images)
+        patch, stencil = _checked_patch(universal, images)
         shown, cover = patched(attack, patch, stencil, images, seed=seed)
     targets = torch.full_like(labels, target)
     with torch.no_grad(), uncancellable():  # what a stopped training found is judged all the same
@@ -148,28 +148,28 @@ def apply_universal(
     return AttackResult(
         images=shown,
         success=success.to(images.device),
-        steps=torch.full_like(labels, made.iterations),
+        steps=torch.full_like(labels, universal.iterations),
         logits=logits,
         targets=targets,
         mask=cover > 0,
-        extras={"patch": patch, "stencil": stencil} if made.extras else {},
-        iterations=made.iterations,
-        seconds=made.seconds,
-        stopped=made.stopped,
+        extras={"patch": patch, "stencil": stencil} if universal.extras else {},
+        iterations=universal.iterations,
+        seconds=universal.seconds,
+        stopped=universal.stopped,
     )
 
 
-def _checked_patch(made: Universal, images: Tensor) -> tuple[Tensor, Tensor]:
+def _checked_patch(universal: Universal, images: Tensor) -> tuple[Tensor, Tensor]:
     """The patch and its stencil.
 
     Raises:
         InvalidInput: they are missing or do not fit the images.
     """
-    shapes = [made.extras[name].shape if name in made.extras else () for name in ("patch", "stencil")]
+    shapes = [universal.extras[name].shape if name in universal.extras else () for name in ("patch", "stencil")]
     side = shapes[0][-1] if shapes[0] else 0
     if shapes != [(images.shape[1], side, side), (1, side, side)] or side > 2 * min(images.shape[2:]):
         raise InvalidInput("The patch of this run is damaged or missing; delete the run and start it again.")
-    patch, stencil = (torch.from_numpy(made.extras[name]) for name in ("patch", "stencil"))
+    patch, stencil = (torch.from_numpy(universal.extras[name]) for name in ("patch", "stencil"))
     return patch, stencil
 
 

@@ -122,7 +122,7 @@ def measure_card(
 def _metrics(metrics: Metrics, names: Sequence[str]) -> dict[str, Metric]:
     """The accuracy under each attack; of a denoiser without it and in the grey box, or under the adaptive attack."""
     plan = metrics.plan
-    found = {}
+    measured = {}
     for number, name in enumerate(names):
         if not plan.defenses:
             asked: tuple[tuple[str, int, Any], ...] = ((name, NO_DEFENSE, "none"),)
@@ -132,14 +132,14 @@ def _metrics(metrics: Metrics, names: Sequence[str]) -> dict[str, Metric]:
             asked = ((f"{name}, adaptive", 0, "adaptive"),)
         for words, defense, attacker in asked:
             share = _accuracy(metrics, number, defense, attacker)
-            found[words] = Metric(
+            measured[words] = Metric(
                 what=words,
                 value=share.value,
                 correct=share.successes,
                 count=share.count,
                 eps=plan.attacks[number].params.get("eps"),
             )
-    return found
+    return measured
 
 
 def _accuracy(metrics: Metrics, attack: int, defense: int, attacker: Any) -> Proportion:

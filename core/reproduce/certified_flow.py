@@ -48,7 +48,7 @@ class CertFigure6(PaperTable):
         n = self.n_images if settings.n_images is None else settings.n_images
         images, labels = domain.sample(n, seed=settings.seed)
         targets = random_targets(labels, settings.seed)
-        found: dict[str, dict[str, list[int]]] = {}
+        counts_by_title: dict[str, dict[str, list[int]]] = {}
         soft: dict[str, Soft] = {}
         for number, (name, title) in enumerate(NETWORKS.items()):
             classifier = domain.classifier(name, settings.device)
@@ -67,24 +67,24 @@ class CertFigure6(PaperTable):
                     promise = FlowCertificate(eps=eps, bound=bound, find_radius=False)(classifier, x, y)
                     assert promise is not None
                     counts[word].append(int(promise.certified.sum()))
-            found[title] = counts
+            counts_by_title[title] = counts
             soft[title] = softly_attacked(classifier, x, y, t, settings.seed)
-        rows_ = [*self.rows(found, n), soft_row(soft, n)]
-        return MeasuredTable(as_table(rows_), self.report(rows_, found, n, settings.seed), n)
+        rows_ = [*self.rows(counts_by_title, n), soft_row(soft, n)]
+        return MeasuredTable(as_table(rows_), self.report(rows_, counts_by_title, n, settings.seed), n)
 
-    def rows(self, found: dict[str, dict[str, list[int]]], n: int) -> list[Row]:
+    def rows(self, counts_by_title: dict[str, dict[str, list[int]]], n: int) -> list[Row]:
         """A row for each bound: successes and certified images of both networks."""
         rows = []
         for place, eps in enumerate(self.budgets):
             cells = {}
-            for title, counts in found.items():
+            for title, counts in counts_by_title.items():
                 cells[f"{title}: targeted success"] = Cell(Proportion(counts["fooled"][place], n))
                 for word in BOUNDS:
                     cells[f"{title}: {word}"] = Cell(Proportion(counts[word][place], n))
             rows.append(Row({"total variation, pixels": f"{eps:g}"}, cells))
         return rows
 
-    def report(self, rows: list[Row], found: dict[str, dict[str, list[int]]], n: int, seed: int) -> str:
+    def report(self, rows: list[Row], counts_by_title: dict[str, dict[str, list[int]]], n: int, seed: int) -> str:
         """The table as Markdown, below what it was measured on."""
         domain = domains.get("mnist")
         names = " and ".join(domain.classifier_title(name) for name in NETWORKS)
@@ -94,7 +94,7 @@ class CertFigure6(PaperTable):
             "border included.\nCertified: the class is right, and no flow within the bound changes it. 95 % intervals (Wilson).\n"
             "The last row is the paper's attack as printed (equation 14): what exceeds 7.0 is punished and counts all the same, the "
             "border's pairs are left out, and τ is searched for each image.\n"
-            f"Published: {self.published}\n\n{markdown(as_table(rows))}\n{conclusion(found, self.budgets, n)}\n"
+            f"Published: {self.published}\n\n{markdown(as_table(rows))}\n{conclusion(counts_by_title, self.budgets, n)}\n"
         )
 
 
@@ -114,26 +114,26 @@ def softly_attacked(classifier: Classifier, images: Tensor, labels: Tensor, targ
         result = StAdv(**SOFT)(classifier, images[rows], labels[rows], Goal.toward(targets[rows]), generator)  # type: ignore[arg-type]
         fooled += int(result.success.sum())
         lengths.append(variation(result.extras["flow"][result.success]))
-    found = torch.cat(lengths)
-    return Soft(fooled, float(found.median()) if len(found) else 0.0)
+    variations = torch.cat(lengths)
+    return Soft(fooled, float(variations.median()) if len(variations) else 0.0)
 
 
 def soft_row(soft: dict[str, Soft], n: int) -> Row:
     """The row of the paper's attack, which keeps no bound."""
     cells = {}
-    for title, one in soft.items():
-        cells[f"{title}: targeted success"] = Cell(Proportion(one.successes, n), PUBLISHED[title])
+    for title, result in soft.items():
+        cells[f"{title}: targeted success"] = Cell(Proportion(result.successes, n), PUBLISHED[title])
         cells.update({f"{title}: {word}": Cell("–") for word in BOUNDS})
-    lengths = ", ".join(f"{title} {one.variation:.1f}" for title, one in soft.items())
+    lengths = ", ".join(f"{title} {result.variation:.1f}" for title, result in soft.items())
     return Row({"total variation, pixels": f"penalty above 7.0 (median: {lengths})"}, cells)
 
 
-def conclusion(found: dict[str, dict[str, list[int]]], budgets: tuple[float, ...], n: int) -> str:
+def conclusion(counts_by_title: dict[str, dict[str, list[int]]], budgets: tuple[float, ...], n: int) -> str:
     """The certified network's success where the plain one's first reaches the published share."""
-    place = next((p for p, count in enumerate(found["plain"]["fooled"]) if count >= REACHED * n), None)
+    place = next((p for p, count in enumerate(counts_by_title["plain"]["fooled"]) if count >= REACHED * n), None)
     if place is None:
         return f"The plain network's success stays below the published {REACHED:.0%}."
-    plain, certified = (found[title]["fooled"][place] for title in ("plain", "certified"))
+    plain, certified = (counts_by_title[title]["fooled"][place] for title in ("plain", "certified"))
     ratio = plain / certified if certified else float("inf")
     return (
         f"At {budgets[place]:g} pixels the attack succeeds on {plain / n:.1%} with the plain network (published 38 %) and on "

@@ -94,8 +94,8 @@ class KernelTable(PaperTable):
                     ),
                 }
                 if name == "DKN":
-                    found = accuracy(adaptive, known[title], 0, "adaptive") if title in known else "–"
-                    cells["knows DKN"] = Cell(found)
+                    adaptive_accuracy = accuracy(adaptive, known[title], 0, "adaptive") if title in known else "–"
+                    cells["knows DKN"] = Cell(adaptive_accuracy)
                 else:
                     cells["knows DKN"] = Cell("–")
                 rows.append(Row({"Attack": title, "Defense": name}, cells))
@@ -279,10 +279,10 @@ class LossAblation(PlanTable):
     def conclusion(self, metrics: Metrics) -> str:
         sentences = []
         for box, first in (("white", 0), ("black", len(self.losses))):
-            found = {name: accuracy(metrics, 0, first + n).value for n, name in enumerate(self.losses)}
-            best = max(found, key=found.__getitem__)
+            accuracies = {name: accuracy(metrics, 0, first + n).value for n, name in enumerate(self.losses)}
+            best = max(accuracies, key=accuracies.__getitem__)
             sentences.append(
-                f"FGSM, {box} box: first is {best} ({found[best]:.1%}), all losses give {found['all losses']:.1%}."
+                f"FGSM, {box} box: first is {best} ({accuracies[best]:.1%}), all losses give {accuracies['all losses']:.1%}."
             )
         return " ".join(sentences)
 

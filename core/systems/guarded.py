@@ -118,13 +118,13 @@ class Guarded(Wrapper):
 
     def _mean_with_gradient(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
         """The same with a graph that holds about `GRAPH_BYTES` at most, or that of two draws: the others are computed again backward."""
-        held = _GraphSize()
-        with held:
+        graph_size = _GraphSize()
+        with graph_size:
             total = self._draw(images, keys, (*seed, 0))
-        kept = _room(images.device) // max(1, held.size)
+        n_stored = _room(images.device) // max(1, graph_size.size)
         for number in range(1, self.samples):
             draw = partial(self._draw, keys=keys, seed=(*seed, number))
-            total = total + (draw(images) if number < kept else _computed_again(draw, images))
+            total = total + (draw(images) if number < n_stored else _computed_again(draw, images))
         return total / self.samples
 
     def _draw(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
@@ -151,11 +151,11 @@ class _GraphSize(torch.autograd.graph.saved_tensors_hooks):
 
     def __init__(self) -> None:
         self.size = 0
-        super().__init__(self._count, lambda held: held)
+        super().__init__(self._count, lambda tensor: tensor)
 
-    def _count(self, held: Tensor) -> Tensor:
-        self.size += held.numel() * held.element_size()
-        return held
+    def _count(self, tensor: Tensor) -> Tensor:
+        self.size += tensor.numel() * tensor.element_size()
+        return tensor
 
 
 def _room(device: torch.device) -> int:

@@ -88,18 +88,18 @@ class Curves:
 
     def keep_until(self, stage: int, epoch: int) -> None:
         """Drop what is not before that epoch of that stage: the run computes it again."""
-        kept = []
+        lines = []
         try:
             for line in self.path.read_text(encoding="utf-8").splitlines():
                 value = json.loads(line)
                 if (value["stage"], value["epoch"]) < (stage, epoch):
-                    kept.append(line + "\n")
+                    lines.append(line + "\n")
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError):
             pass  # a line that was cut off: it and what follows is computed again
         part = self.path.with_suffix(".part")
-        part.write_text("".join(kept), encoding="utf-8")
+        part.write_text("".join(lines), encoding="utf-8")
         part.replace(self.path)
 
     def add(self, line: Mapping[str, Any]) -> None:

@@ -86,9 +86,9 @@ def _part(
     text = f"{plan.domain} {plan.trained_against} {_weights(classifier)} {method.model_dump_json()} {plan.seed} {start} {content}"
     path = folder / f"crafted_{method.name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
     try:
-        kept = load_file(path)["images"]
-        if kept.shape == images.shape and kept.dtype == torch.uint8:
-            return kept
+        stored = load_file(path)["images"]
+        if stored.shape == images.shape and stored.dtype == torch.uint8:
+            return stored
     except (OSError, KeyError, SafetensorError):  # none yet, or damaged: it holds nothing that cannot be made anew
         pass
     crafted: list[Tensor] = []

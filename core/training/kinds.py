@@ -122,19 +122,23 @@ def _export_masks(plan: TrainingPlan, networks: Networks, test: Data, folder: Pa
     beta = next(s.objective.params["beta"] for s in plan.stages if s.trains == "generator")
     parameters = sum(p.numel() for p in networks["generator"].parameters())
     artifact = save(both, plan.artifact, folder, **fields, parameters=parameters, hyperparameters={"beta": beta})
-    found = masks.load_attention(artifact)
+    attention = masks.load_attention(artifact)
     classifier = domains.get(plan.domain).classifier(plan.trained_against, "cpu")
     draw = torch.Generator().manual_seed(0)
-    right = kept = 0
+    right = same_class = 0
     corrupted = 0.0
     for images, labels in _batches(test):
-        right += int((found.read(images).argmax(1) == labels).sum())
-        kept += int((classifier(found.corrupted(images, draw)).argmax(1) == classifier(images).argmax(1)).sum())
-        corrupted += float(found.noise_mask(images).mean()) * len(images)
+        right += int((attention.read(images).argmax(1) == labels).sum())
+        same_class += int(
+            (classifier(attention.corrupted(images, draw)).argmax(1) == classifier(images).argmax(1)).sum()
+        )
+        corrupted += float(attention.noise_mask(images).mean()) * len(images)
     count = len(test[1])
     metrics = (
         Metric(what="masks of test images that f2 reads right", value=right / count, correct=right, count=count),
-        Metric(what="corrupted test images that keep f1's class", value=kept / count, correct=kept, count=count),
+        Metric(
+            what="corrupted test images that keep f1's class", value=same_class / count, correct=same_class, count=count
+        ),
         Metric(what="values that may be noise, the mean of A", value=corrupted / count, count=count),
     )
     return write_card(artifact, metrics=metrics)

@@ -32,7 +32,7 @@ class LearningCurve:
 
 def learning_curves(run: TrainingRun) -> list[LearningCurve]:
     """The losses and metrics of a run by stage, the losses first; what is damaged is left out."""
-    found: dict[tuple[int, bool, str], list[tuple[float, float]]] = {}
+    curves: dict[tuple[int, bool, str], list[tuple[float, float]]] = {}
     lines = [line for line in runs.curves(run) if all(_is_whole(line.get(word)) for word in ("stage", "epoch", "step"))]
     lengths = _epoch_lengths(run, lines)
     for line in lines:
@@ -41,10 +41,10 @@ def learning_curves(run: TrainingRun) -> list[LearningCurve]:
             for name, value in values.items():
                 if isinstance(value, int | float) and abs(value) < 1e30:  # false for NaN, too
                     epoch = line["step"] / lengths[line["stage"]]
-                    found.setdefault((line["stage"], not is_loss, name[:80]), []).append((epoch, float(value)))
+                    curves.setdefault((line["stage"], not is_loss, name[:80]), []).append((epoch, float(value)))
     return [
         LearningCurve(stage, name, not is_metric, *_thin(points))
-        for (stage, is_metric, name), points in sorted(found.items(), key=lambda item: item[0][:2])[:MAX_LINES]
+        for (stage, is_metric, name), points in sorted(curves.items(), key=lambda item: item[0][:2])[:MAX_LINES]
     ]
 
 

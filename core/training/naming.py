@@ -63,11 +63,11 @@ def defense_of(name: str) -> str:
 
 
 def _check_defense(plan: TrainingPlan, name: str) -> None:
-    wanted, found = defense_of(plan.name), defense_of(name)
-    if found and wanted in (found, ""):
+    plan_defense, name_defense = defense_of(plan.name), defense_of(name)
+    if name_defense and plan_defense in (name_defense, ""):
         return
     learned = sorted(d.name for d in REGISTRY.classes.values() if issubclass(d, LearnedDefense))
-    begins = " or ".join(f"{defense}_" for defense in ([wanted] if wanted else learned))
+    begins = " or ".join(f"{defense}_" for defense in ([plan_defense] if plan_defense else learned))
     raise InvalidInput(
         f"The name of this denoiser begins with {begins}, because its defense finds its weights by that."
     )

@@ -63,8 +63,8 @@ def start(plan: TrainingPlan, owner: str = "") -> TrainingRun:
     running = next((run for run in list_runs() if run.status.state == "running"), None)
     if running is not None:
         raise InvalidInput(f"The training {quoted(running.name)} is running; wait until it ends, or stop it.")
-    held = _read(folder) if folder.exists() else None
-    if held is not None and held.plan != plan:
+    existing = _read(folder) if folder.exists() else None
+    if existing is not None and existing.plan != plan:
         raise InvalidInput(
             f"There is a training called {quoted(plan.name)} with other parameters; choose another name, or delete that one."
         )
@@ -72,7 +72,7 @@ def start(plan: TrainingPlan, owner: str = "") -> TrainingRun:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "stop").unlink(missing_ok=True)
         disk.write_whole(folder / "plan.json", (plan.to_json() + "\n").encode())
-        if held is None:
+        if existing is None:
             disk.write_whole(folder / "owner", owner.encode())
         now = time.time()
         write_status(folder, Status("running", "starting", 0, 0, now, now))
@@ -184,12 +184,12 @@ def samples(run: TrainingRun) -> dict[str, Tensor]:
     path = run.folder / "samples.safetensors"
     try:
         files.check_regular(path, MAX_CURVES)
-        found = load_file(path)
+        tensors = load_file(path)
     except (InvalidInput, OSError, ValueError, SafetensorError):
         return {}
     return {
         name: value
-        for name, value in found.items()
+        for name, value in tensors.items()
         if value.dtype == torch.uint8 and value.dim() == 4 and value.shape[1] in (1, 3) and value.numel()
     }
 

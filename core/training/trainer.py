@@ -158,12 +158,12 @@ class Trainer:
         network = self.average or self.trained[self.plan.stages[number].trains]
         training = network.training
         network.eval()
-        found = judge(self.plan, network, self.held_out, self.device)
+        metrics = judge(self.plan, network, self.held_out, self.device)
         network.train(training)
-        self.best.add(epoch + 1, found[ATTACKED], network)
+        self.best.add(epoch + 1, metrics[ATTACKED], network)
         if curves is not None:
             place = {"stage": number, "epoch": epoch + 1, "step": (epoch + 1) * self.steps[number]}
-            curves.add({**place, "losses": {}, "metrics": found})
+            curves.add({**place, "losses": {}, "metrics": metrics})
 
     def _epoch(
         self,

@@ -48,10 +48,10 @@ def trades(
     """
     network = classifier_of(networks)
     with torch.no_grad(), fixed_statistics(network):
-        wanted = network(batch.images).float().softmax(1)
+        clean_probabilities = network(batch.images).float().softmax(1)
 
     def loss(logits: Tensor) -> Tensor:
-        return F.kl_div(logits.log_softmax(1), wanted, reduction="sum")
+        return F.kl_div(logits.log_softmax(1), clean_probabilities, reduction="sum")
 
     attacked = attack_batch(networks, batch, loss, eps=eps, steps=int(steps), step_size=step_size, noise=0.001)
     clean, adversarial = _logits(networks, batch.images, attacked)
@@ -74,19 +74,19 @@ def both_losses(
         logits = classifier_of(networks)(attacked).float()
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
         return Terms({"adversarial": loss}, {"adversarial accuracy": _share(logits, batch.labels)}), (logits, logits)
-    one, other = _logits(networks, batch.images, attacked)
+    clean_logits, adversarial_logits = _logits(networks, batch.images, attacked)
     losses = {
-        "clean": clean * F.cross_entropy(one, batch.labels, label_smoothing=label_smoothing),
-        "adversarial": (1 - clean) * F.cross_entropy(other, batch.labels, label_smoothing=label_smoothing),
+        "clean": clean * F.cross_entropy(clean_logits, batch.labels, label_smoothing=label_smoothing),
+        "adversarial": (1 - clean) * F.cross_entropy(adversarial_logits, batch.labels, label_smoothing=label_smoothing),
     }
-    return Terms(losses, _accuracies(batch, one, other)), (one, other)
+    return Terms(losses, _accuracies(batch, clean_logits, adversarial_logits)), (clean_logits, adversarial_logits)
 
 
 def _logits(networks: Networks, clean: Tensor, attacked: Tensor) -> tuple[Tensor, Tensor]:
     """The logits of clean and attacked images in one pass, so that batch norms see both."""
     both = torch.cat([clean, attacked]).contiguous(memory_format=torch.channels_last)
-    one, other = classifier_of(networks)(both).float().chunk(2)
-    return one, other
+    clean_logits, adversarial_logits = classifier_of(networks)(both).float().chunk(2)
+    return clean_logits, adversarial_logits
 
 
 def _accuracies(batch: Batch, clean: Tensor, attacked: Tensor) -> dict[str, Tensor]:

@@ -56,8 +56,11 @@ def defense_kernels(
     losses = {"l1": l1 * (denoised - images).abs().mean()}
     features, logits = networks["loss_network"](denoised)
     with torch.no_grad():
-        wanted, _ = networks["loss_network"](images)
-    distances = [F.mse_loss(one.float(), other.float()) for one, other in zip(features, wanted, strict=True)]
+        clean_features, _ = networks["loss_network"](images)
+    distances = [
+        F.mse_loss(feature.float(), clean_feature.float())
+        for feature, clean_feature in zip(features, clean_features, strict=True)
+    ]
     losses["perceptual"] = perceptual * torch.stack(distances).mean()
     if not networks["loss_network"].observes(networks["classifier"]):  # type: ignore[attr-defined]
         logits = networks["classifier"](denoised)
@@ -75,9 +78,9 @@ def guided_denoiser(
     is the size of the noise.
     """
     with torch.no_grad():
-        wanted = networks["classifier"](batch.images).float()
+        clean_logits = networks["classifier"](batch.images).float()
     logits = networks["classifier"](networks["denoiser"](mixture(batch, clean, noise, eps))).float()
-    loss = (logits - wanted).abs().mean()
+    loss = (logits - clean_logits).abs().mean()
     return Terms({"logits": loss}, {"accuracy": (logits.argmax(1) == batch.labels).float().mean()})
 
 
@@ -100,10 +103,12 @@ def feature_losses(
     denoised = networks["denoiser"](mixture(batch, 0.0, 0.0, 0.0)).float()
     features, _ = networks["loss_network"](denoised)
     with torch.no_grad():
-        wanted, _ = networks["loss_network"](images)
+        clean_features, _ = networks["loss_network"](images)
     losses = {
-        name: weight * F.mse_loss(one.float(), other.float())
-        for name, weight, one, other in zip(("F3", "F7", "F10"), (alpha, beta, gamma), features, wanted, strict=True)
+        name: weight * F.mse_loss(feature.float(), clean_feature.float())
+        for name, weight, feature, clean_feature in zip(
+            ("F3", "F7", "F10"), (alpha, beta, gamma), features, clean_features, strict=True
+        )
     }
     losses["pixels"] = delta * F.mse_loss(denoised, images)
     return Terms(losses)

@@ -18,14 +18,19 @@ IMAGENETTE_TUNED: dict[str, Any] = {
 
 
 def robust(
-    name: str, title: str, base: str, description: str, objective: tuple[str, dict[str, Any]], settings: dict[str, Any]
+    name: str,
+    title: str,
+    base_name: str,
+    description: str,
+    objective: tuple[str, dict[str, Any]],
+    settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """The plan of a classifier with the network of another one, whose plan is `base`, and an objective of its own.
+    """The plan of a classifier with the network of another one, whose plan is `base_name`, and an objective of its own.
 
     `settings` are those of the stage, and `starts_from`, `held_out` and `judged_by` of the plan. `ramp` names smaller budgets, each
     of a stage of two epochs before: an attack at the full budget from the start can leave a network at one answer for all images.
     """
-    plan = BASES[base]
+    plan = BASES[base_name]
     stage = {**plan["stages"][0], **{key: value for key, value in settings.items() if key in Stage.model_fields}}
     stage["objective"] = {"name": objective[0], "params": objective[1]}
     before = []
@@ -116,24 +121,26 @@ _SHIPPED = (
 
 def table_4_classifiers(domain: str, std: float) -> tuple[dict[str, Any], ...]:
     """The classifiers of Defendr's table 4: trained on one attack at one ε, which is on normalized images with that standard deviation."""
-    base, tuned = f"{domain}_resnet", CIFAR10_TUNED if domain == "cifar10" else IMAGENETTE_TUNED
+    base_name, tuned = f"{domain}_resnet", CIFAR10_TUNED if domain == "cifar10" else IMAGENETTE_TUNED
     plans = []
     eps = 0.12 * std
-    one, several = adversarial(eps, 1, 1.25 * eps, clean=0.5), adversarial(eps, 3, eps / 2, clean=0.5)
+    one_step, several_steps = adversarial(eps, 1, 1.25 * eps, clean=0.5), adversarial(eps, 3, eps / 2, clean=0.5)
     for name, title, objective, params in (
-        ("resnet_robust_fgsm_12", "adversarially trained on FGSM", "adversarial_training", one),
-        ("resnet_robust_pgd_12", "adversarially trained on PGD", "adversarial_training", several),
+        ("resnet_robust_fgsm_12", "adversarially trained on FGSM", "adversarial_training", one_step),
+        ("resnet_robust_pgd_12", "adversarially trained on PGD", "adversarial_training", several_steps),
         (
             "resnet_alp_fgsm_12",
             "adversarial logit pairing on FGSM",
             "adversarial_logit_pairing",
-            {**one, "weight": 0.5},
+            {**one_step, "weight": 0.5},
         ),
     ):
-        network = BASES[base]["title"]
+        network = BASES[base_name]["title"]
         settings = {**tuned, "epochs": 4}
         plans.append(
-            robust(f"{domain}_{name}", f"{network}, {title}", base, "Defendr, table 4.", (objective, params), settings)
+            robust(
+                f"{domain}_{name}", f"{network}, {title}", base_name, "Defendr, table 4.", (objective, params), settings
+            )
         )
     return tuple(plans)
 
