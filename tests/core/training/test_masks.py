@@ -16,27 +16,27 @@ from core.progress import Progress
 from core.training import TrainingPlan, TrainingProgress, data, find_plan, train
 from core.training.data import load_data
 
-NAME = "mnist_digits_fc_2"
+NAME = "mnist_mlp_fc_2"
 
 
 def plan(epochs: int = 3, reader_epochs: int = 2, seed: int = 0) -> TrainingPlan:
     values = find_plan("masks_mnist_a_fc_1").model_dump()
     for stage, count in zip(values["stages"], (epochs, reader_epochs), strict=True):
-        stage.update(epochs=count, batch=64)
+        stage.update(epochs=count, batch=32)
     values["stages"][0]["objective"]["params"]["beta"] = 2.0
     return TrainingPlan(
-        **{**values, "name": f"masks_{NAME}", "dataset": "digits", "trained_against": "digits", "seed": seed}
+        **{**values, "name": f"masks_{NAME}", "dataset": "digits", "trained_against": "mlp", "seed": seed}
     )
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """scikit-learn's digits, which are always there, and few of them."""
-    digits = data.DATASETS["digits"]
+def few(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """scikit-learn's digits, which are always there, and few of them: 96 to train on, or as many as the test says."""
+    digits, count = data.DATASETS["digits"], getattr(request, "param", 96)
 
     def load(train: bool) -> tuple[Tensor, Tensor]:
         images, labels = digits.load(train)
-        return (images[:320], labels[:320]) if train else (images[:250], labels[:250])
+        return (images[:count], labels[:count]) if train else (images[:250], labels[:250])
 
     monkeypatch.setitem(data.DATASETS, "digits", replace(digits, load=load))
 
@@ -63,10 +63,11 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(tmp_path: Path, cut: tu
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.parametrize("few", [320], indirect=True)
 def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
     losses: list[float] = []
     about = train(
-        plan(epochs=12, reader_epochs=25),
+        plan(epochs=12, reader_epochs=40),
         tmp_path,
         "cpu",
         lambda p: losses.extend(p.losses.values()) if at(p)[0] == "generator" else None,
@@ -75,7 +76,7 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
     found = masks.load_attention(read_artifact(tmp_path, NAME))
     images, labels = load_data("digits", False, tmp_path)
     images = images.float() / 255
-    classifier = domains.get("mnist").classifier("digits", "cpu")
+    classifier = domains.get("mnist").classifier("mlp", "cpu")
     with torch.no_grad():
         right = int((found.read(images).argmax(1) == labels).sum())
         left = found.corrupted(images, torch.Generator().manual_seed(0))
@@ -84,7 +85,7 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
     assert about.metrics[1].correct == kept
     assert right > 100, "f2 learnt to read these masks: 25 would be chance"
     assert about.metrics[2].value == pytest.approx(float(found.noise_mask(images).mean()), abs=1e-4)
-    assert about.hyperparameters == {"beta": 2.0} and about.trained_against == "digits"
+    assert about.hyperparameters == {"beta": 2.0} and about.trained_against == "mlp"
     assert about.command.endswith(f"train masks_{NAME}/plan.json")
     different = train(plan(seed=1), tmp_path / "other", "cpu")
     assert different is not None and different.metrics[2] != about.metrics[2]
