@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from tests.core.evaluate.test_running import content
 
 PLAN = Plan(
     domain="mnist",
+    classifiers=("cnn",),
     n_images=24,
     batch=4,
     attacks=(
@@ -32,6 +35,15 @@ PLAN = Plan(
     defenses=((Method(name="median"),),),
     detectors=(Method(name="feature_squeezing"),),
 )
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time() -> Iterator[None]:
+    """The address "auto" is any cluster on this machine, another test's too."""
+    fcntl = pytest.importorskip("fcntl")
+    with (Path(tempfile.gettempdir()) / "mirage-tests-ray.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="module")

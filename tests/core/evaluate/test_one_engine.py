@@ -54,7 +54,7 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
     attack, target, column, backward = TEN[name]
     plan = Plan(
         domain="mnist",
-        classifiers=("a",),
+        classifiers=("cnn",),
         n_images=COUNT,
         batch=3,
         seed=4,
@@ -72,7 +72,7 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
                 continue  # the recipe refuses the image's own class; the evaluation leaves the image alone
             recipe = Recipe(
                 domain="mnist",
-                classifier="a",
+                classifier="cnn",
                 image=ImageRef(kind="dataset", split="test", index=number),
                 attack=attack,
                 target=target,
@@ -109,7 +109,7 @@ def test_a_recipe_and_an_evaluation_give_the_same(name: str, tmp_path: Path) -> 
 def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> None:
     plan = Plan(
         domain="mnist",
-        classifiers=("a",),
+        classifiers=("cnn",),
         crafted_on="b",
         n_images=6,
         attacks=(Method(name="fgsm", params={"eps": 0.3}),),
@@ -137,7 +137,7 @@ def test_black_box_attacks_are_crafted_on_another_classifier(tmp_path: Path) -> 
             stored = kept.image(0, 0, NO_DEFENSE, position)
             assert stored is not None and float((stored != crafted).mean()) <= 0.01
             with torch.no_grad():
-                judged = domains.get("mnist").classifier("a", device="cpu")(quantise(to_tensor(crafted)))
+                judged = domains.get("mnist").classifier("cnn", device="cpu")(quantise(to_tensor(crafted)))
             assert kept.cell(0, 0, NO_DEFENSE, NO_DEFENSE).predicted[position] == int(judged.argmax())
 
 

@@ -36,6 +36,7 @@ from core.systems.guarded import Guarded
 ROOT = Path(__file__).resolve().parents[3]
 PLAN = Plan(
     domain="mnist",
+    classifiers=("cnn",),
     n_images=13,
     batch=5,
     attacks=(Method(name="pgd", params={"eps": "40/255", "steps": 3}), Method(name="square", params={"queries": 20})),
@@ -146,7 +147,7 @@ def test_the_eta_follows_the_steps_of_the_first_task_and_then_what_tasks_took(tm
 
 def test_a_task_is_the_attack_and_the_defenses_themselves(whole: RunStore) -> None:
     domain = domains.get("mnist")
-    classifier = domain.classifier(None, "cpu")
+    classifier = domain.classifier("cnn", "cpu")
     images, labels = domain.sample(PLAN.n_images, seed=0)
     assert torch.equal(labels, torch.from_numpy(whole.labels.copy()))
     x, y = images[5:10], labels[5:10]
