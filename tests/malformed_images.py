@@ -16,7 +16,7 @@ from PIL import Image
 SIDE = (48, 40)  # width, height of the images that are meant to work
 
 
-def example() -> np.ndarray:
+def scene() -> np.ndarray:
     """An image without any symmetry: uint8 40×48×3."""
     width, height = SIDE
     y, x = np.mgrid[:height, :width]
@@ -25,9 +25,9 @@ def example() -> np.ndarray:
 
 def works() -> dict[str, bytes]:
     """Odd files that are images all the same, by file name."""
-    rgb = Image.fromarray(example())
+    rgb = Image.fromarray(scene())
     ramp = np.linspace(0, 65535, 48 * 40).reshape(40, 48).astype(np.uint16)
-    alpha = Image.fromarray(np.dstack([example(), np.where(np.mgrid[:40, :48][1] < 24, 0, 255).astype(np.uint8)]))
+    alpha = Image.fromarray(np.dstack([scene(), np.where(np.mgrid[:40, :48][1] < 24, 0, 255).astype(np.uint8)]))
     frames = [rgb, rgb.rotate(180), rgb.rotate(90)]
     palette = rgb.quantize(16)
     exif = Image.Exif()
@@ -49,14 +49,14 @@ def works() -> dict[str, bytes]:
         "deep grey.png": _save(Image.fromarray(np.full((40, 48), 32768, np.uint16)), "PNG"),
         "deep ramp.png": _save(Image.fromarray(ramp), "PNG"),
         "deep ramp.tiff": _save(Image.fromarray(ramp), "TIFF"),
-        "deep colors.png": _deep_png(example()),
-        "float.tiff": _save(Image.fromarray((example()[..., 0] / 255).astype(np.float32)), "TIFF"),
+        "deep colors.png": _deep_png(scene()),
+        "float.tiff": _save(Image.fromarray((scene()[..., 0] / 255).astype(np.float32)), "TIFF"),
         "rgba.png": _save(alpha, "PNG"),
         "la.png": _save(alpha.convert("LA"), "PNG"),
         "rgba.webp": _save(alpha, "WEBP", lossless=True, exact=True),
         "palette.png": _save(palette, "PNG"),
         "palette with a hole.png": _save(palette, "PNG", transparency=0),
-        "key color.png": _save(rgb, "PNG", transparency=tuple(int(v) for v in example()[0, 0])),
+        "key color.png": _save(rgb, "PNG", transparency=tuple(int(v) for v in scene()[0, 0])),
         "turned.jpg": _save(rgb, "JPEG", quality=95, exif=exif),
         "turned.png": _save(rgb, "PNG", exif=exif),
         "turned.webp": _save(rgb, "WEBP", lossless=True, exif=exif),
@@ -72,7 +72,7 @@ def works() -> dict[str, bytes]:
 
 def refused() -> dict[str, bytes]:
     """Files that are no usable image, by file name; most bear the name of one."""
-    rgb = Image.fromarray(example())
+    rgb = Image.fromarray(scene())
     whole = {kind: _save(rgb, kind) for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")}
     noise = np.random.default_rng(0).integers(0, 256, 4096, dtype=np.uint8).tobytes()
     wrong_sum = bytearray(whole["PNG"])
@@ -94,7 +94,7 @@ def refused() -> dict[str, bytes]:
         "drawing.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 40\n(/etc/passwd) (r) file\nshowpage\n",
         "drawing.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 40\nshowpage\n",
         "array.npy": _numpy(),
-        "pickled.png": pickle.dumps({"image": example()}),
+        "pickled.png": pickle.dumps({"image": scene()}),
         "archive.png": b"PK\x03\x04" + noise,
         "phone.heic": struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + noise,
         "plain.ppm": _save(rgb, "PPM"),
@@ -112,7 +112,7 @@ def refused() -> dict[str, bytes]:
 
 def bombs() -> dict[str, bytes]:
     """Small files that would take minutes or gigabytes, by file name: refused, or decoded within the limits."""
-    rgb = Image.fromarray(example())
+    rgb = Image.fromarray(scene())
     gif, jpeg = _save(rgb, "GIF"), _save(rgb, "JPEG")
     frame = gif[gif.index(b"\x2c\0\0\0\0") : -1]
     body = gif[: -1 - len(frame)]
@@ -203,7 +203,7 @@ def _text_bomb(kind: bytes = b"zTXt", megabytes: int = 200) -> bytes:
     """A small image with a comment or profile that unpacks to so much."""
     packer = zlib.compressobj(9)
     text = b"".join(packer.compress(bytes(1_000_000)) for _ in range(megabytes)) + packer.flush()
-    plain = _save(Image.fromarray(example()), "PNG")
+    plain = _save(Image.fromarray(scene()), "PNG")
     return plain[:33] + _chunk(kind, b"Comment\0\0" + text) + plain[33:]
 
 

@@ -63,7 +63,7 @@ def surface_plot(grid: Grid, classes: Sequence[str], label: int, *, unit: str = 
         dragmode="turntable",
         showlegend=False,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        example={
+        scene={
             "xaxis": {**axis, "title": axis_title("gradient sign", unit)},
             "yaxis": {**axis, "title": axis_title("random signs", unit)},
             "zaxis": {**axis, "title": "loss"},

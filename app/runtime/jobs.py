@@ -40,6 +40,7 @@ class Job:
     done: int = 0
     total: int = 1
     started_at: float = field(default_factory=time.monotonic)
+    done_at_start: int = 0  # what was done when this part of the work began
     frame: npt.NDArray[np.uint8] | None = None  # the newest image
     loss: float | None = None  # the attacker's objective at the newest step
     predicted: tuple[int, float] | None = None  # the class that the classifier sees there, and its confidence
@@ -56,14 +57,14 @@ class Job:
 
     @property
     def eta(self) -> float | None:
-        """Seconds still to go at the pace so far; None where nobody can tell."""
-        spent = time.monotonic() - self.started_at
-        return spent / self.done * (self.total - self.done) if self.done and self.state == "running" else None
+        """Seconds still to go at the pace of the part at hand; None where nobody can tell."""
+        spent, done = time.monotonic() - self.started_at, self.done - self.done_at_start
+        return spent / done * (self.total - self.done) if done and self.state == "running" else None
 
     def report(self, progress: Progress) -> bool:
         """Take note of the progress; True once somebody pressed Stop."""
         if progress.text != self.text or progress.done < self.done:
-            self.started_at, self.first_success = time.monotonic(), None
+            self.started_at, self.done_at_start, self.first_success = time.monotonic(), progress.done, None
         self.text, self.done, self.total = progress.text, progress.done, progress.total
         if progress.step is not None:
             confidence, number = progress.step.logits[0].detach().float().softmax(0).max(0)

@@ -166,3 +166,17 @@ def test_a_step_leaves_its_image_and_numbers() -> None:
         and job.predicted[1] == pytest.approx(float(logits.softmax(1).max()))
     )
     assert job.frame is not None and (job.frame == 51).all()
+
+
+@pytest.mark.usefixtures("queues")
+def test_the_time_left_is_at_the_pace_of_the_part_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+    job = jobs.Job(data_set("a"), "first part", state="running")
+    for seconds, text, done in ((0, "first part", 0), (1, "first part", 50), (0, "second part", 50)):
+        now[0] += seconds
+        job.report(Progress(text, done, 100))
+    assert job.eta is None, "nothing of the second part is done"
+    now[0] += 20
+    job.report(Progress("second part", 60, 100))
+    assert job.eta == pytest.approx(20 / 10 * 40)

@@ -41,7 +41,7 @@ def test_a_costly_claim_is_refused_before_any_decoder_runs(name: str, monkeypatc
 def test_what_only_looks_costly_is_decoded(name: str) -> None:
     pixels = images.decode(BOMBS[name])
     assert pixels.shape == (40, 48, 3)
-    assert np.abs(pixels.astype(int) - malformed_images.example()).mean() < 12
+    assert np.abs(pixels.astype(int) - malformed_images.scene()).mean() < 12
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_where_no_process_can_be_started_there_is_a_sentence(monkeypatch: pytest
 def test_an_xmp_orientation_is_left_to_pillow() -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     buffer = io.BytesIO()
-    Image.fromarray(malformed_images.example()).save(buffer, "JPEG", quality=95, xmp=xmp)
+    Image.fromarray(malformed_images.scene()).save(buffer, "JPEG", quality=95, xmp=xmp)
     assert headers.check(buffer.getvalue(), "JPEG").plain is None
     assert images.decode(buffer.getvalue()).shape == (48, 40, 3)
 

@@ -17,7 +17,7 @@ from core.inputs import InvalidInput
 from tests import malformed_images
 
 WORKS, REFUSED = malformed_images.works(), malformed_images.refused()
-SCENE = malformed_images.example()
+SCENE = malformed_images.scene()
 LOSSY = {"plain.jpg", "plain.avif", "cmyk.jpg", "progressive.jpg", "broken exif.jpg", "turned.jpg"}
 TURNED = {"turned.jpg", "turned.png", "turned.webp", "turned.tiff"}
 RECOLORED = {"plain.gif", "grey.png", "bilevel.png", "palette.png", "palette with a hole.png", "key color.png"}
