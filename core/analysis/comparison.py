@@ -84,7 +84,7 @@ def compare_attacks(recipe: Recipe, example: Example, *, on_progress: OnProgress
 class TransferMatrix:
     """One attack crafted on each of some classifiers and shown to all of them (black-box transfer).
 
-    `said[i][j]` is what classifier j says of the image crafted on classifier i, as an 8-bit file.
+    `predictions[i][j]` is what classifier j says of the image crafted on classifier i, as an 8-bit file.
     """
 
     names: tuple[str, ...]
@@ -93,14 +93,14 @@ class TransferMatrix:
 
 
 def transfer(
-    recipe: Recipe, scenes: Mapping[str, Callable[[], Example]], *, on_progress: OnProgress | None = None
+    recipe: Recipe, examples_by_name: Mapping[str, Callable[[], Example]], *, on_progress: OnProgress | None = None
 ) -> TransferMatrix:
     """The recipe's attack crafted on the classifier of every example and tried on all others.
 
     Args:
-        scenes: the same image in front of each classifier, by the classifier's name; made when its turn comes.
+        examples_by_name: the same image in front of each classifier, by the classifier's name; made when its turn comes.
     """
-    examples = {name: make() for name, make in scenes.items()}
+    examples = {name: make() for name, make in examples_by_name.items()}
     first = next(iter(examples.values()))
     rows = []
     for example in examples.values():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from core.attacks.base import REGISTRY, Attack, AttackResult, Goal, Step
+from core.attacks.base import REGISTRY, Attack, Goal, Step
+from core.attacks.result import AttackResult
 from core.registry import load_package
 
 load_package(sys.modules[__name__])

@@ -118,8 +118,8 @@ def test_the_default_image_is_one_that_the_classifier_gets_right(name: str) -> N
         if not right_by_default(name, classifier):
             image_refs = [ImageRef(name=item.name) for item in domain.gallery() if item.label is not None]
             recipes = [Recipe(domain=name, classifier=classifier, image=image_ref) for image_ref in image_refs]
-            scenes = [load_example(recipe, device="cpu") for recipe in recipes]
-            assert not any(example.clean_prediction.label == example.label for example in scenes), classifier
+            examples = [load_example(recipe, device="cpu") for recipe in recipes]
+            assert not any(example.clean_prediction.label == example.label for example in examples), classifier
             assert "robust" in classifier or "alp" in classifier
 
 

@@ -194,11 +194,11 @@ def test_an_unlabeled_image_transfers_from_what_each_classifier_sees() -> None:
     five = domains.get("mnist").gallery_pixels("1")  # a 5 that two of the classifiers take for other digits
     uploads = {"0" * 64: five.repeat(3, 2)}
     recipe = Recipe(domain="mnist", attack=Method(name="fgsm"), image=ImageRef(kind="upload", digest="0" * 64))
-    scenes = {
+    examples = {
         n: load_example(recipe.replace(classifier=n), device="cpu", uploads=uploads) for n in ("a", "b", "digits")
     }
-    assert len({example.label for example in scenes.values()}) > 1
-    found = transfer(recipe, {name: partial(scenes.get, name) for name in scenes})  # type: ignore[arg-type]
+    assert len({example.label for example in examples.values()}) > 1
+    found = transfer(recipe, {name: partial(examples.get, name) for name in examples})  # type: ignore[arg-type]
     assert found.label is None and len(found.predictions) == 3
 
 
