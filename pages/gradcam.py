@@ -53,16 +53,16 @@ def choose(recipe: Recipe, example: Example, attack_outcome: AttackOutcome) -> t
             key=key,
             on_change=lambda: session.update_view(layer=st.session_state[key]),
             help="Deep layers know what, early layers know where.",
-            disabled=METHODS[method].anywhere,
+            disabled=METHODS[method].ignores_layer,
         )
     with columns[2]:
         about = explained(recipe, example)
-    said = METHODS[method]
+    chosen = METHODS[method]
     if view.layer and view.layer not in names:
         st.caption(
             f"{theme.plain(example.classifier.title)} has no layer {theme.plain(view.layer, 60)} that makes maps; its usual one is shown."
         )
-    st.caption(f"{said.summary} {said.paper}." + (" The layer plays no part." if said.anywhere else ""))
+    st.caption(f"{chosen.summary} {chosen.paper}." + (" The layer plays no part." if chosen.ignores_layer else ""))
     return method, layer(result, chosen), about
 
 

@@ -35,8 +35,8 @@ class Method:
     title: str
     summary: str
     paper: str
-    passes: bool = False  # one pass through the network for each channel of the layer: slow
-    anywhere: bool = False  # looks at the image itself, whatever layer is chosen
+    needs_forward_per_channel: bool = False  # one pass through the network for each channel of the layer: slow
+    ignores_layer: bool = False  # looks at the image itself, whatever layer is chosen
 
 
 METHODS = {
@@ -83,21 +83,21 @@ METHODS = {
             "Score-CAM",
             "Weighs each channel by the score of the image seen through it; slow.",
             "Wang et al. 2020",
-            passes=True,
+            needs_forward_per_channel=True,
         ),
         Method(
             "ablationcam",
             "Ablation-CAM",
             "Weighs each channel by how far the score falls without it; slow.",
             "Desai and Ramaswamy 2020, equation 5",
-            passes=True,
+            needs_forward_per_channel=True,
         ),
         Method(
             "guided",
             "Guided backprop",
             "The gradient at the image, of which only what is positive passes each ReLU.",
             "Springenberg et al. 2015",
-            anywhere=True,
+            ignores_layer=True,
         ),
     )
 }
@@ -136,9 +136,9 @@ def class_maps(
         )
     with torch.inference_mode(False), torch.enable_grad():
         batch = owned(images, classifier.device, torch.float32).clone()
-        if METHODS[method].anywhere:
+        if METHODS[method].ignores_layer:
             maps = _guided(classifier, batch, classes)
-        elif METHODS[method].passes:
+        elif METHODS[method].needs_forward_per_channel:
             steps = len(batch) * (2 + -(-layer.channels // BATCH))
             network = ProgressModel(twin(classifier.one_draw()), on_progress, steps)
             one_by_one = [

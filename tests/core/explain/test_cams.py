@@ -18,7 +18,7 @@ from core.models.copying import twin
 from core.progress import Progress
 
 SIZE, CHANNELS, CLASSES = 6, 5, 3
-LAYERED = [name for name, method in METHODS.items() if not method.anywhere]
+LAYERED = [name for name, method in METHODS.items() if not method.ignores_layer]
 
 
 class TwoLayers(nn.Module):
@@ -217,7 +217,7 @@ def test_maps_of_constant_images_are_finite(name: str, value: float) -> None:
     image = torch.full((1, classifier.channels, classifier.size, classifier.size), value)
     where = layer(layers(classifier), classifier.cam_layer)
     for method in METHODS:
-        if METHODS[method].passes and name == "photos":
+        if METHODS[method].needs_forward_per_channel and name == "photos":
             continue  # a pass a channel: the digits' network tells as much
         found = class_maps(classifier, image, [0], method=method, layer=where)
         assert np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
