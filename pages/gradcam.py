@@ -57,12 +57,14 @@ def choose(recipe: Recipe, example: Example, attack_outcome: AttackOutcome) -> t
         )
     with columns[2]:
         about = explained(recipe, example)
-    chosen = METHODS[method]
+    map_method = METHODS[method]
     if view.layer and view.layer not in names:
         st.caption(
             f"{theme.plain(example.classifier.title)} has no layer {theme.plain(view.layer, 60)} that makes maps; its usual one is shown."
         )
-    st.caption(f"{chosen.summary} {chosen.paper}." + (" The layer plays no part." if chosen.ignores_layer else ""))
+    st.caption(
+        f"{map_method.summary} {map_method.paper}." + (" The layer plays no part." if map_method.ignores_layer else "")
+    )
     return method, layer(result, chosen), about
 
 
