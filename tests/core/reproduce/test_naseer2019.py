@@ -33,7 +33,7 @@ def plan_table(name: str) -> PlanTable:
 @pytest.fixture
 def labels(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set that is not on this machine, as far as a plan needs it."""
-    monkeypatch.setattr("core.domains.imagenette.Imagenette.missing", lambda self: None)
+    monkeypatch.setattr("core.domains.imagenette.Imagenette.missing_reason", lambda self: None)
     monkeypatch.setattr("core.domains.imagenette.Imagenette.labels", lambda self, split: np.arange(100) % 10)
 
 
