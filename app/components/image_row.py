@@ -81,6 +81,9 @@ border-bottom:0;width:100%;display:block;box-sizing:border-box}
 .head{display:flex;gap:8px;align-items:last baseline;align-self:end;justify-content:space-between;margin:0 0 4px;
 color:var(--st-text-color);font-size:.95rem}
 .head b{font-weight:600;overflow-wrap:anywhere}
+/* In a small tile a link that does not fit beside its title stands under it, and no word of the title is broken. */
+#row.narrow .head{flex-wrap:wrap;gap:0 8px}
+#row.narrow .head b{overflow-wrap:break-word}
 .sign{font-size:1.5rem;line-height:1;font-weight:400;margin-right:6px}
 /* Where a word and its link have no room beside each other, they stand under each other in every tile, so that the images stay level. */
 @container (max-width:180px){.head{flex-direction:column;align-items:flex-start;gap:0}.sign{font-size:1.05rem;margin-right:3px}}
@@ -102,7 +105,7 @@ export default function ({ data, parentElement }) {
   for (const item of data.items) if (!item.src.startsWith('http')) item.src = (program ? program[0] : '') + item.src;
   const put = (node, name, value) => { if (node.getAttribute(name) !== value) node.setAttribute(name, value); };
   if (row.style.getPropertyValue('--tile') !== data.tile + 'px') row.style.setProperty('--tile', data.tile + 'px');
-  put(row, 'class', data.signs ? 'signs' : ''); put(row, 'aria-label', data.label);
+  put(row, 'class', data.signs ? 'signs' : data.tile <= 120 ? 'narrow' : ''); put(row, 'aria-label', data.label);
   if (row.token !== data.token) { row.token = data.token; row.fresh = false; }
   // Where only images and words differ, the page is laid out already: a tile stays, and they change in it.
   const shapes = data.items.map((item) => JSON.stringify({ ...item, src: '', caption: '', alt: '' }));
