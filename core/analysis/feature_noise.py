@@ -28,11 +28,11 @@ def feature_noise(
     """
     titles = list(attacked)
     others = {title: images.to_tensor(attacked[title]) for title in titles}
-    place = example.classifier.device
+    device = example.classifier.device
     with torch.no_grad():
         behind = {
             f"{title} + {system.describe()}": images.to_tensor(
-                images.to_pixels(system.defense(others[title].to(place)))[0]
+                images.to_pixels(system.defense(others[title].to(device)))[0]
             )
             for title in titles
             for system in recipe.build_systems()

@@ -61,14 +61,15 @@ def surface(
     Images are cut to [0, 1], as every image is that a classifier gets to see; a plane through given images is not (`clip`).
     `on_progress` is called before each batch with `text` and how many images are done, of all. None where it stopped the work.
     """
-    place = classifier.device
+    device = classifier.device
     # All batches come from these three, so they come in the layout in which the network works.
-    image, first, second = (t.to(place, memory_format=torch.channels_last) for t in (image, first, second))
+    image, first, second = (t.to(device, memory_format=torch.channels_last) for t in (image, first, second))
     columns, rows = np.meshgrid(across, down)
     a, d = (
-        torch.from_numpy(values.ravel().astype(np.float32)).to(place)[:, None, None, None] for values in (columns, rows)
+        torch.from_numpy(values.ravel().astype(np.float32)).to(device)[:, None, None, None]
+        for values in (columns, rows)
     )
-    size = BATCH.get(place.type, LARGE)
+    size = BATCH.get(device.type, LARGE)
     starts = range(0, len(a), size)
     logits: dict[int, Tensor] = {}
 
@@ -85,7 +86,7 @@ def surface(
         if not parallel_map(look, starts, on_progress=count_images):
             return None
     everything = torch.cat([logits[start] for start in starts])
-    loss = F.cross_entropy(everything, torch.full((len(everything),), label, device=place), reduction="none")
+    loss = F.cross_entropy(everything, torch.full((len(everything),), label, device=device), reduction="none")
     confidence, predicted = everything.softmax(1).max(1)
     shape = rows.shape
     return Grid(

@@ -49,11 +49,11 @@ def train(
     if out is None:
         runs.check_name(plan)
     folder = (runs.runs_folder() if out is None else out) / plan.name
-    group, place = join(device)
+    group, chosen_device = join(device)
     try:
         files.check_writable(folder)
         if not group.leads:
-            _fit(plan, folder, place, group, None)
+            _fit(plan, folder, chosen_device, group, None)
             return None
         with Recorder(folder) as recorder:
             (folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
@@ -62,7 +62,7 @@ def train(
                 stopped = recorder.progress(progress.text, progress.done, progress.total)
                 return bool(on_progress is not None and on_progress(progress)) or stopped
 
-            trained = _fit(plan, folder, place, group, report, recorder.show)
+            trained = _fit(plan, folder, chosen_device, group, report, recorder.show)
             if trained is None:
                 return None
             networks, seconds = trained
@@ -71,7 +71,7 @@ def train(
                 network.cpu()
             test = load_data(plan.dataset, False, folder)
             weights = artifacts.user_folder() if out is None else out
-            fields = card_fields(plan, command(plan), seconds, describe(str(place)))
+            fields = card_fields(plan, command(plan), seconds, describe(str(chosen_device)))
             card = KINDS[plan.kind].export(plan, networks, test, weights, fields).card
             recorder.finish(card.figures())
             return card

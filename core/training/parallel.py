@@ -55,15 +55,15 @@ def join(device: str | None) -> tuple[Group, torch.device]:
     Raises:
         InvalidInput: this machine has no such device.
     """
-    place = pick(device)
+    chosen = pick(device)
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return Group(), place
-    if place.type == "cuda":
-        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        torch.cuda.set_device(place)
-    distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
-    return Group(distributed.get_rank(), distributed.get_world_size()), place
+        return Group(), chosen
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(chosen)
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return Group(distributed.get_rank(), distributed.get_world_size()), chosen
 
 
 def leave(group: Group) -> None:
