@@ -25,7 +25,7 @@ from core.recipe import Example, Recipe
 MOST = 1000
 
 
-def many(
+def benchmark_section(
     recipe: Recipe, example: Example, detector: Detector, threshold: float
 ) -> tuple[DetectorBenchmark, float] | None:
     """The trial on many images, and the threshold as the user moved it."""
@@ -180,7 +180,7 @@ for half, (name, tiles) in zip(st.columns(2, gap="large"), lines.items(), strict
 table(rows, key="detect_image", name="detector")
 st.caption(source)
 st.subheader("On many images", anchor=False)
-trial = many(recipe, example, detector, threshold)
+trial = benchmark_section(recipe, example, detector, threshold)
 with head:
     flags = [entry["verdict"] == "flagged" for entry in rows]
     if trial is None:

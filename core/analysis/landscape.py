@@ -21,15 +21,15 @@ STEPS = 41
 
 
 def loss_surface(
-    recipe: Recipe, example: Example, reach: float, *, on_progress: OnProgress | None = None
+    recipe: Recipe, example: Example, radius: float, *, on_progress: OnProgress | None = None
 ) -> Grid | None:
-    """The loss up to `reach` (in [0, 1] a value) from the clean image, toward the gradient's sign and random signs.
+    """The loss up to `radius` (in [0, 1] a value) from the clean image, toward the gradient's sign and random signs.
 
     None where `on_progress` stopped it.
     """
     generator = torch.Generator().manual_seed(recipe.seed)
     uphill, random = directions(example.classifier, example.images, example.label, generator)
-    steps = np.linspace(-reach, reach, STEPS, dtype=np.float32)
+    steps = np.linspace(-radius, radius, STEPS, dtype=np.float32)
     return surface(
         example.classifier,
         example.images,

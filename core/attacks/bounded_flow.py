@@ -17,7 +17,7 @@ from core.attacks.losses import gradient_of, margin
 from core.declaration import FractionFloat, flag, number
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
-from core.sampling import scaled_to, variation, warp
+from core.warp import scaled_to, variation, warp
 
 WEIGHTS = (0.05, 0.01, 0.2, 0.02, 0.1, 0.005)  # of what exceeds the bound, in logits a pixel; one a run, over again
 START = 0.01  # pixels: the standard deviation of the random start of a later run

@@ -17,7 +17,7 @@ from core.declaration import FractionFloat, choice, number
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.random_streams import RandomStreams
-from core.sampling import bilinear
+from core.warp import bilinear
 
 Shape = Literal["disc", "square"]
 

@@ -16,7 +16,7 @@ from core.attacks.base import Attack, Goal, Step
 from core.attacks.losses import gradient_of, margin
 from core.declaration import FractionFloat, choice, flag, number
 from core.models.classifier import Classifier
-from core.sampling import variation, warp
+from core.warp import variation, warp
 
 
 class StAdv(Attack):

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.declaration import FractionFloat, number
 from core.defenses.base import Defense
 from core.random_streams import RandomStreams
-from core.sampling import bilinear
+from core.warp import bilinear
 
 
 class RandomResizePad(Defense):

@@ -87,14 +87,14 @@ class MaskDisagreement(Detector):
     def score(self, images: Tensor) -> Tensor:
         images = self.classifier.accepted(images)
         predicted = self.classifier(images).argmax(1, keepdim=True)
-        read = self.attention.read(images).log_softmax(1)
+        read = self.attention.classify_mask(images).log_softmax(1)
         rival = read.scatter(1, predicted, -torch.inf).amax(1)
         return rival - read.gather(1, predicted)[:, 0]
 
     @torch.no_grad()
     def corrected_label(self, images: Tensor) -> Tensor:
         """The class that f2 predicts from the masks."""
-        return self.attention.read(self.classifier.accepted(images)).argmax(1)
+        return self.attention.classify_mask(self.classifier.accepted(images)).argmax(1)
 
 
 class ConvolutionalMasks(MaskDisagreement):

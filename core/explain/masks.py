@@ -142,7 +142,7 @@ class Attention(nn.Module):
         """The attention mask 1 − A(x), N×C×H×W: bright where the classifier needs the image."""
         return 1 - self.noise_mask(images)
 
-    def read(self, images: Tensor) -> Tensor:
+    def classify_mask(self, images: Tensor) -> Tensor:
         """f2's logits N×K on the masks of images N×C×H×W."""
         logits: Tensor = self.reader(self.mask(images))
         return logits

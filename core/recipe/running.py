@@ -97,7 +97,7 @@ def craft(
         gradient=_gradient_stats(attacked, example) if attack.threat == "white_box" else None,
         trace=recorder.trace(),
         flow=result.extras["flow"][0].cpu().numpy() if "flow" in result.extras else None,
-        patch=_printed(result.extras),
+        patch=_render_patch(result.extras),
         mask=None if result.mask is None else images.to_pixels(result.mask.float())[0],
         universal_success=None if universal is None else universal.fooled,
     )
@@ -135,7 +135,7 @@ def _gradient_stats(classifier: Classifier, example: Example) -> GradientStats |
         return None
 
 
-def _printed(extras: Mapping[str, Tensor]) -> Pixels | None:
+def _render_patch(extras: Mapping[str, Tensor]) -> Pixels | None:
     """The patch on white, as it comes out of a printer."""
     if "patch" not in extras:
         return None

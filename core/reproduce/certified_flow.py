@@ -18,7 +18,7 @@ from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.reproduce.base import Cell, MeasuredTable, PaperTable, Row, Settings, as_table
-from core.sampling import variation
+from core.warp import variation
 
 BATCH = 250
 BUDGETS = (0.0, 2.0, 4.0, 7.0, 14.0, 28.0, 42.0, 56.0, 70.0, 84.0)

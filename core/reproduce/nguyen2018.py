@@ -19,7 +19,7 @@ from core.images import quantise
 from core.models.classifier import Classifier
 from core.reproduce.base import Cell, Row, as_table
 from core.reproduce.count_table import CountedRow, CountFunction, CountTable
-from core.sampling import variation
+from core.warp import variation
 
 EPS = 8 / 255
 BETA = 3.0

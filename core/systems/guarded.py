@@ -100,23 +100,25 @@ class Guarded(Wrapper):
         with_gradient = torch.is_grad_enabled() and images.requires_grad
         if not self.defense.is_randomized():
             backward = "best" if self.backward == "average" else self.backward
-            return self._once(images, backward, None)
+            return self._forward_once(images, backward, None)
         if not with_gradient:
-            return self._mean(images, image_keys(images), ("judge", self.seed))
+            return self._forward_mean(images, image_keys(images), ("judge", self.seed))
         if self.backward != "average":
-            return self._once(images, self.backward, None)
+            return self._forward_once(images, self.backward, None)
         if self.looks is None:
-            return self._mean_with_gradient(images, image_keys(images), ("attacker", self.seed))
-        return self._mean_with_gradient(images, (b"",) * len(images), ("attacker", self.seed, *self.looks.next_seed()))
+            return self._forward_mean_with_gradient(images, image_keys(images), ("attacker", self.seed))
+        return self._forward_mean_with_gradient(
+            images, (b"",) * len(images), ("attacker", self.seed, *self.looks.next_seed())
+        )
 
-    def _mean(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
+    def _forward_mean(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
         """The mean logits over the draws that the keys and the seed name."""
         total = self._draw(images, keys, (*seed, 0))
         for number in range(1, self.samples):
             total = total + self._draw(images, keys, (*seed, number))
         return total / self.samples
 
-    def _mean_with_gradient(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
+    def _forward_mean_with_gradient(self, images: Tensor, keys: tuple[bytes, ...], seed: Seed) -> Tensor:
         """The same with a graph that holds about `GRAPH_BYTES` at most, or that of two draws: the others are computed again backward."""
         graph_size = _GraphSize()
         with graph_size:
@@ -133,9 +135,9 @@ class Guarded(Wrapper):
         classifier = self.classifier
         if self.looks is not None:  # random defenses inside draw anew for each draw of this one
             classifier = classifier.in_attack(AttackLooks(*seed))
-        return self._once(images, "best", RandomStreams.keyed(keys, *seed), classifier)
+        return self._forward_once(images, "best", RandomStreams.keyed(keys, *seed), classifier)
 
-    def _once(
+    def _forward_once(
         self, images: Tensor, backward: str, streams: RandomStreams | None, classifier: Classifier | None = None
     ) -> Tensor:
         """Logits behind one draw of the defense; without streams, the draw that the defense itself names."""

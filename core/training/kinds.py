@@ -128,7 +128,7 @@ def _export_masks(plan: TrainingPlan, networks: Networks, test: Data, folder: Pa
     right = same_class = 0
     corrupted = 0.0
     for images, labels in _batches(test):
-        right += int((attention.read(images).argmax(1) == labels).sum())
+        right += int((attention.classify_mask(images).argmax(1) == labels).sum())
         same_class += int(
             (classifier(attention.corrupted(images, draw)).argmax(1) == classifier(images).argmax(1)).sum()
         )

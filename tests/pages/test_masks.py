@@ -22,14 +22,14 @@ def test_it_shows_what_the_mask_leaves_and_what_is_read() -> None:
         shown = tiles(app, f"The {name} image, its mask, and what the mask leaves")
         x = images.to_tensor(pixels)
         with torch.no_grad():
-            read = classes[int(attention.read(x).argmax())]
+            read = classes[int(attention.classify_mask(x).argmax())]
             left = attention.corrupted(x, torch.Generator().manual_seed(1))
             said = classes[int(example.classifier(left).argmax())]
         assert [tile["title"] for tile in shown] == [name, f"{name}, mask", f"{name}, corrupted"]
         assert shown[1]["caption"].startswith(f"f2 reads {read} ")
         assert f" {said} " in shown[2]["caption"]
     with torch.no_grad():
-        read = classes[int(attention.read(images.to_tensor(attacked.adversarial)).argmax())]
+        read = classes[int(attention.classify_mask(images.to_tensor(attacked.adversarial)).argmax())]
     assert verdict(app).startswith(
         f"The classifier sees a{'n' if attacked.prediction.label == 8 else ''} "
     ) or read in verdict(app)

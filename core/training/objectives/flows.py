@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from core.certify.flow_geometry import solve
 from core.certify.two_layer import TwoLayer
-from core.sampling import scaled_to, variation, warp
+from core.warp import scaled_to, variation, warp
 
 REACH = 1.5  # times the bound: how far all steps together would lead, were no flow shrunk
 TINY = 1e-12  # keeps a root differentiable at 0

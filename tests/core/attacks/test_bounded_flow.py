@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from core.attacks import BoundedFlow
-from core.sampling import variation, warp
+from core.warp import variation, warp
 from tests.core.attacks.networks import curved, random_images
 
 

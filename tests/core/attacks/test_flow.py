@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks import StAdv
-from core.sampling import bilinear, variation, warp
+from core.warp import bilinear, variation, warp
 from tests.core.attacks.networks import curved, random_images
 
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from core.certify import flow_geometry as geometry
 from core.domains.mnist import fallback_digits
 from core.models.classifier import Classifier
-from core.sampling import variation
 from core.training.kinds import Normalized
 from core.training.objectives import OBJECTIVES, Batch
+from core.warp import variation
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -14,7 +14,7 @@ from core.certify.base import Certified
 from core.certify.flow import FlowCertificate
 from core.certify.two_layer import two_layer
 from core.models.classifier import Classifier
-from core.sampling import variation, warp
+from core.warp import variation, warp
 from tests.core.certify.flow_samples import digits, sample_flows, small_network
 
 EPS = 12.0

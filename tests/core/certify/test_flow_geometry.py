@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.certify import flow_geometry as geometry
-from core.sampling import scaled_to, variation
+from core.warp import scaled_to, variation
 
 SIDES = [(5, 7), (6, 6), (1, 4)]
 

@@ -12,7 +12,7 @@ from core.certify import flow_sets, pixel_change
 from core.certify.flow_sets import ChangeSet, JointSet, NearSet, PixelBox, local_box, paper_box
 from core.certify.relaxation import lower_margins, other_classes
 from core.certify.two_layer import TwoLayer
-from core.sampling import warp
+from core.warp import warp
 from tests.core.certify.flow_samples import noise, sample_flows
 
 SETS = {"joint": JointSet, "near": NearSet, "local box": local_box, "paper box": paper_box}

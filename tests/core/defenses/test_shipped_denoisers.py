@@ -55,8 +55,8 @@ def test_a_card_is_reproduced_on_a_sample(data: Path, artifact: Artifact) -> Non
     domain = domains.get(card.domain)
     small = domain.size <= 32
     counts = {
-        "grey box": 50 if small else 6,
-        "adaptive": 8 if small else 3,
+        "grey box": 100 if small else 8,
+        "adaptive": 16 if small else 4,
     }  # an attack through a denoiser takes long
     classifier = domain.classifier(card.trained_against, "cpu")
     behind = Guarded(classifier, defenses.build(name, {"weights": weights}), backward="true")

@@ -36,7 +36,7 @@ def test_masks_disagree_exactly_above_zero(digits: tuple[torch.Tensor, torch.Ten
     attacked = FGSM(eps=0.25)(classifier, images, labels).images
     for batch in (images, attacked):
         with torch.no_grad():
-            seen, read = classifier(batch).argmax(1), attention.read(batch).argmax(1)
+            seen, read = classifier(batch).argmax(1), attention.classify_mask(batch).argmax(1)
             assert torch.equal(detector.score(batch) > 0, seen != read)
             assert torch.equal(detector.corrected_label(batch), read)
     assert detector.threshold(images) == 0, "the paper's rule, whatever the clean images are"

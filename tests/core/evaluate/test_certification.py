@@ -14,7 +14,7 @@ from core.evaluate.certification import certify_image, certify_set, variants
 from core.figures.certification import GAP, certified_accuracy_figure, margin_figure
 from core.models.classifier import Classifier
 from core.progress import Progress
-from core.sampling import variation, warp
+from core.warp import variation, warp
 
 
 @pytest.fixture(scope="module")

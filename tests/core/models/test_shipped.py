@@ -125,7 +125,11 @@ def test_what_runs_says_what_the_network_in_the_file_says(key: str) -> None:
         "three of its norms follow a max-pool, not a convolution"
     )
     x = torch.rand(3, card.channels, card.size, card.size, generator=torch.Generator().manual_seed(0))
-    for part in (x, x[:1]):
+    for part in (
+        x,
+        x[:1],
+        0.4 + 0.2 * x,
+    ):  # noise of the whole range has no gradient on a network that answers it with equal scores
         ours, theirs = part.clone().requires_grad_(), part.clone().requires_grad_()
         said, wanted = model(ours), in_file((theirs - model.mean) / model.std)
         torch.testing.assert_close(said, wanted, rtol=1e-4, atol=1e-4)
@@ -134,6 +138,7 @@ def test_what_runs_says_what_the_network_in_the_file_says(key: str) -> None:
             for logits, pixels in ((said, ours), (wanted, theirs))
         )
         assert float((slope - reference).norm()) <= 1e-3 * float(reference.norm())
+    assert float(reference.norm()) > 0
 
 
 @pytest.mark.parametrize("key", SHIPPED)
@@ -162,7 +167,7 @@ def test_photonet_knows_all_its_photographs_and_says_that_it_knows_nothing_else(
 def test_photonet_shows_the_papers_phenomena() -> None:
     images, labels = domains.get("photos").sample(17)
     model, smoothing = shipped("photos_photonet"), defenses.LGS()
-    assert int(attack_methods.PGD(eps=8 / 255, steps=20)(model, images, labels).success.sum()) >= 0.9 * 17
+    assert int(attack_methods.PGD(eps=8 / 255, steps=40)(model, images, labels).success.sum()) >= 0.9 * 17
     patched = attack_methods.LaVAN(area=0.09)(model, images, labels)  # seed 0, the hardest of 0 to 4
     fooled = patched.success
     assert int(fooled.sum()) >= 0.7 * 17

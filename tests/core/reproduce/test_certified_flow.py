@@ -11,7 +11,7 @@ from core import domains
 from core.attacks import BoundedFlow, Goal, StAdv
 from core.certify.flow import FlowCertificate
 from core.reproduce import Settings, certified_flow
-from core.sampling import variation
+from core.warp import variation
 
 
 @pytest.mark.data

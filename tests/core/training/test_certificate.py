@@ -13,11 +13,11 @@ from core import InvalidInput
 from core.certify.flow import FlowCertificate
 from core.certify.flow_geometry import differences, solve
 from core.certify.two_layer import two_layer
-from core.sampling import warp
 from core.training import find_plan
 from core.training.kinds import Normalized
 from core.training.objectives import OBJECTIVES, Batch
 from core.training.objectives.flows import first_order_change, moved_batch
+from core.warp import warp
 from tests.core.certify.flow_samples import digits, small_network
 
 

@@ -78,7 +78,7 @@ def test_it_learns_and_its_card_says_what_was_measured(tmp_path: Path) -> None:
     images = images.float() / 255
     classifier = domains.get("mnist").classifier("mlp", "cpu")
     with torch.no_grad():
-        right = int((found.read(images).argmax(1) == labels).sum())
+        right = int((found.classify_mask(images).argmax(1) == labels).sum())
         left = found.corrupted(images, torch.Generator().manual_seed(0))
         kept = int((classifier(left).argmax(1) == classifier(images).argmax(1)).sum())
     assert (about.metrics[0].correct, about.metrics[0].count) == (right, len(labels))
