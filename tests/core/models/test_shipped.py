@@ -125,11 +125,11 @@ def test_what_runs_says_what_the_network_in_the_file_says(key: str) -> None:
         "three of its norms follow a max-pool, not a convolution"
     )
     x = torch.rand(3, card.channels, card.size, card.size, generator=torch.Generator().manual_seed(0))
-    for part in (
-        x,
-        x[:1],
-        0.4 + 0.2 * x,
-    ):  # noise of the whole range has no gradient on a network that answers it with equal scores
+    if (
+        key == "cifar10_gray_cnn_robust"
+    ):  # it answers noise of the whole range with equal scores, and without a gradient
+        x = 0.4 + 0.2 * x
+    for part in (x, x[:1]):
         ours, theirs = part.clone().requires_grad_(), part.clone().requires_grad_()
         said, wanted = model(ours), in_file((theirs - model.mean) / model.std)
         torch.testing.assert_close(said, wanted, rtol=1e-4, atol=1e-4)
@@ -137,8 +137,7 @@ def test_what_runs_says_what_the_network_in_the_file_says(key: str) -> None:
             torch.autograd.grad(logits.logsumexp(1).sum(), pixels)[0]
             for logits, pixels in ((said, ours), (wanted, theirs))
         )
-        assert float((slope - reference).norm()) <= 1e-3 * float(reference.norm())
-    assert float(reference.norm()) > 0
+        assert float((slope - reference).norm() / reference.norm()) < 1e-3
 
 
 @pytest.mark.parametrize("key", SHIPPED)
