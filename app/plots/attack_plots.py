@@ -51,19 +51,18 @@ def trace_plot(trace: Trace, label: str, rival: str, *, targeted: bool, first: i
     )
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", row=1, col=1)
     if first is not None:
-        figure.add_vline(x=first, line={"color": GRAY, "dash": "dot", "width": 2}, row=1, col="all")
-        figure.add_annotation(
-            x=first,
-            y=1,
-            yref="y domain",
-            text=first_success_text(first),
-            showarrow=False,
-            yanchor="bottom",
-            row=1,
-            col=1,
+        line = {"color": GRAY, "dash": "dot", "width": 2}
+        figure.add_trace(
+            go.Scatter(
+                x=[first] * 2, y=[0, 1.02], name=first_success_text(first), line=line, mode="lines", hoverinfo="skip"
+            ),
+            1,
+            1,
         )
+        figure.add_vline(x=first, line=line, row=1, col=2)
     figure.update_xaxes(title="step")
-    style(figure, height=280)
+    style(figure, height=300)
+    figure.update_layout(legend_y=-0.4)  # below the title of the axis, also where the entries need two lines
     st.plotly_chart(
         figure,
         key=key,

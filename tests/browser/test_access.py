@@ -52,8 +52,8 @@ def name(where: str) -> str:
 
 
 def broken_words(page: Any) -> list[str]:
-    """The words of images' titles that stand on more than one line; a hyphen may end a line."""
-    return page.locator(".head b").evaluate_all(  # type: ignore[no-any-return]
+    """The words of images' titles and captions that stand on more than one line; a hyphen may end a line."""
+    return page.locator(".head b, figcaption").evaluate_all(  # type: ignore[no-any-return]
         """titles => titles.flatMap(title => {
             const broken = [], walker = document.createTreeWalker(title, NodeFilter.SHOW_TEXT);
             while (walker.nextNode()) {
@@ -67,6 +67,25 @@ def broken_words(page: Any) -> list[str]:
             return broken;
         })"""
     )
+
+
+def overlapping_labels(page: Any) -> list[list[str]]:
+    """Pairs of a plot's titles, notes and legend entries that lie over each other."""
+    return page.locator(".js-plotly-plot").evaluate_all(  # type: ignore[no-any-return]
+        """plots => plots.flatMap(plot => {
+            const labels = [...plot.querySelectorAll('.annotation-text, .gtitle, .legendtext, .xtitle, .ytitle')]
+                .map(label => [label.textContent, label.getBoundingClientRect()]).filter(([, box]) => box.width);
+            const apart = (a, b) => a.right < b.left + 2 || b.right < a.left + 2 || a.bottom < b.top + 2 || b.bottom < a.top + 2;
+            return labels.flatMap(([text, box], n) => labels.slice(n + 1)
+                .filter(([, other]) => !apart(box, other)).map(([other]) => [text, other]));
+        })"""
+    )
+
+
+def check_labels(page: Any) -> None:
+    """No word of a title is broken, and no label of a plot lies over another."""
+    assert not broken_words(page)
+    assert not overlapping_labels(page)
 
 
 def check_phone_and_laptop(page: Any) -> None:
@@ -87,7 +106,7 @@ def check_phone_and_laptop(page: Any) -> None:
             .map(e => e.outerHTML.slice(0, 120))"""
     )
     assert not beyond, beyond
-    assert not broken_words(page)
+    check_labels(page)
     page.set_viewport_size({"width": 1280, "height": 800})
     finished(page)
     cut = page.evaluate(
@@ -98,14 +117,14 @@ def check_phone_and_laptop(page: Any) -> None:
             .map(e => e.innerText + ' ' + e.clientWidth + ' of ' + e.scrollWidth)"""
     )
     assert not cut
-    assert not broken_words(page)
+    check_labels(page)
 
 
 def check_themes(page: Any, where: str) -> None:
     """Nothing serious for axe in either theme."""
     page.set_viewport_size(TALL)
     finished(page)
-    assert not broken_words(page)
+    check_labels(page)
     found = []
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")

@@ -35,7 +35,7 @@ def noise(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Ten
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def example(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def scene(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """A smooth image with a noisy square in it, so that some windows are kept and others not."""
     rows, columns = torch.meshgrid(torch.arange(shape[2]), torch.arange(shape[3]), indexing="ij")
     images = (0.5 + 0.3 * torch.sin(rows / 9) * torch.cos(columns / 7)).to(dtype).expand(shape).clone()
@@ -48,7 +48,7 @@ def example(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("quality", [1, 60, 100])
 def test_jpeg_gives_pillows_bytes(size: tuple[int, int], channels: int, quality: int) -> None:
-    images = example(2, channels, *size) if min(size) > 1 else noise(2, channels, *size)
+    images = scene(2, channels, *size) if min(size) > 1 else noise(2, channels, *size)
     ours = (JPEG(quality=quality)(images) * 255).round().to(torch.uint8)
     for image, back in zip(images, ours, strict=True):
         pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
@@ -163,7 +163,7 @@ def test_bilateral_is_the_naive_loop(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_bilateral_on_a_large_image_is_the_sum_over_all_offsets(channels: int, dtype: torch.dtype) -> None:
-    image = example(1, channels, 513, 300, dtype=dtype)
+    image = scene(1, channels, 513, 300, dtype=dtype)
     given, reach = image[0].double().numpy(), 2
     padded = np.pad(given, ((0, 0), (reach, reach), (reach, reach)), mode="reflect")
     total, weights = np.zeros_like(given), np.zeros(given.shape[1:])
@@ -207,7 +207,7 @@ def energy(result: np.ndarray, image: np.ndarray, weight: float) -> float:
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (31, 17), (160, 120)])
 @pytest.mark.parametrize("weight", [0.05, 0.3])
 def test_total_variation_is_scikit_images(size: tuple[int, int], weight: float) -> None:
-    images = example(3, 3, *size, dtype=torch.float64) if min(size) > 1 else noise(3, 3, *size, dtype=torch.float64)
+    images = scene(3, 3, *size, dtype=torch.float64) if min(size) > 1 else noise(3, 3, *size, dtype=torch.float64)
     images[1] *= 0.3  # an image that settles at another time
     ours = TotalVariation(weight=weight)(images).numpy()
     for image, result in zip(images.numpy(), ours, strict=True):
@@ -233,7 +233,7 @@ def test_compiled_total_variation_is_that_of_tensors(size: tuple[int, int]) -> N
 
 
 def test_total_variation_without_a_compiler_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = example(2, 3, 40, 30, dtype=torch.float64)
+    images = scene(2, 3, 40, 30, dtype=torch.float64)
     compiled = TotalVariation()(images)
     monkeypatch.setattr(tv, "compiled", lambda *_: None)
     torch.testing.assert_close(TotalVariation()(images), compiled, rtol=0, atol=1e-12)
@@ -261,7 +261,7 @@ def test_total_variations_compiled_gradient_is_autograds(
 @pytest.mark.parametrize("weight", [10, 20, 30])
 def test_tvm_lowers_the_energy_of_scikit_images_bregman_form_no_less(weight: int) -> None:
     for shape in ((1, 3, 96, 80), (1, 1, 31, 17), (1, 3, 513, 300)):
-        images = example(*shape, dtype=torch.float64)
+        images = scene(*shape, dtype=torch.float64)
         ours = TVM(weight=weight)(images)[0].numpy()
         theirs = skimage.restoration.denoise_tv_bregman(images[0].numpy(), weight=weight, channel_axis=0)
         theirs = theirs.reshape(ours.shape)  # it drops a single channel
@@ -272,7 +272,7 @@ def test_tvm_lowers_the_energy_of_scikit_images_bregman_form_no_less(weight: int
 
 
 def test_total_variation_in_single_precision_is_close_to_scikit_images() -> None:
-    images = example(1, 3, 96, 80)
+    images = scene(1, 3, 96, 80)
     theirs = skimage.restoration.denoise_tv_chambolle(images[0].numpy(), weight=0.1, channel_axis=0)
     np.testing.assert_allclose(TotalVariation()(images)[0].numpy(), theirs, atol=1e-3)
 
@@ -319,7 +319,7 @@ def naive_lgs(image: np.ndarray, lam: float, gamma: float, tau: int, overlap: in
     "values", [{}, {"lambda": 1.5, "threshold": 0.02}, {"window": 8, "overlap": 0}, {"window": 7, "overlap": 6}]
 )
 def test_lgs_equals_the_naive_loop_in_every_array_it_shows(shape: tuple[int, ...], values: dict[str, float]) -> None:
-    images = example(*shape, dtype=torch.float64)
+    images = scene(*shape, dtype=torch.float64)
     defense = LGS(**values)
     trace = defense.trace(images)
     assert torch.equal(trace.result, defense(images))
@@ -339,7 +339,7 @@ def test_compiled_lgs_is_that_of_tensors(
     dtype: torch.dtype, most: float, channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a gradient on a processor, and everywhere else: every array; and the result alone is that of the whole trace."""
-    images = torch.cat([example(9, channels, 97, 80, dtype=dtype), torch.full((1, channels, 97, 80), 0.3, dtype=dtype)])
+    images = torch.cat([scene(9, channels, 97, 80, dtype=dtype), torch.full((1, channels, 97, 80), 0.3, dtype=dtype)])
     images *= torch.linspace(0.5, 1, 10, dtype=dtype).view(-1, 1, 1, 1)
     assert lgs.compiled("gradients", images) is not None
     trace = LGS()(images), LGS().trace(images)
@@ -354,7 +354,7 @@ def test_compiled_lgs_is_that_of_tensors(
 
 
 def test_lgs_per_channel_smooths_each_channel_by_its_own_gradient() -> None:
-    images = example(2, 3, 40, 40)
+    images = scene(2, 3, 40, 40)
     images[:, 1] = 0.5  # a flat channel keeps its values
     trace = LGS(per_channel=True).trace(images)
     assert trace.suppression.shape == images.shape and trace.region.shape == (2, 1, 40, 40)
