@@ -104,7 +104,7 @@ def model_table(items: Sequence[Artifact], *, key: str) -> None:
         width="stretch",
         placeholder=MISSING,
         column_config={
-            "Model": st.column_config.TextColumn(width=300),
+            "Model": st.column_config.TextColumn(width=240),
             "Kind": st.column_config.TextColumn(width=85),
             "Clean (%)": st.column_config.NumberColumn(width=75, format="%.1f"),
             "Robust (%)": st.column_config.NumberColumn(width=95, format="%.1f"),

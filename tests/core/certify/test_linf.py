@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from core import attacks, certify, domains
 from core.certify.chain import Chain, chain_of
-from core.certify.crown import MARGINS, _through_max_pool, _through_relu, crown_margins
-from core.certify.interval import Box, image_box, interval_margins
+from core.certify.crown import MARGINS, crown_margins
+from core.certify.interval import image_box, interval_margins
 from core.certify.layers import MaxPool
-from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import Progress
 
@@ -76,15 +74,6 @@ def naive_interval(layers: Chain, low: Tensor, high: Tensor) -> tuple[Tensor, Te
                 top[out] += max(weight * least, weight * most)
         low, high = bottom.view(shape), top.view(shape)
     return low, high
-
-
-def test_the_chain_is_the_network() -> None:
-    for seed in range(3):
-        model = small(seed)
-        batch, labels = images(5), torch.zeros(5, dtype=torch.int64)
-        expected = true_margins(model, batch, labels)
-        found = interval_margins(chain_of(model), image_box(batch, torch.zeros(5)), labels)
-        assert torch.allclose(found, expected, atol=1e-9)
 
 
 def test_intervals_are_those_of_a_loop_over_neurons() -> None:
@@ -231,52 +220,6 @@ def test_a_wrong_class_is_never_certified() -> None:
     assert bool(promise.radius.isnan().all())
 
 
-class Shortcut(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Linear(SIZE * SIZE, SIZE * SIZE)
-        self.head = nn.Linear(SIZE * SIZE, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.flatten(1)
-        return self.head(x + F.relu(self.inner(x)))  # type: ignore[no-any-return]
-
-
-class Decides(nn.Module):
-    """A network whose own code looks at the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(SIZE * SIZE, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(x.flatten(1)) if float(x.mean()) < 10 else self.head(-x.flatten(1))  # type: ignore[no-any-return]
-
-
-def test_what_does_not_fit_is_refused_with_a_sentence() -> None:
-    for network, word in (
-        (nn.Sequential(nn.Flatten(), nn.Linear(SIZE * SIZE, 8), nn.GELU(), nn.Linear(8, CLASSES)), "gelu"),
-        (Shortcut(), "shortcut"),
-        (Decides(), "operation"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(SIZE * SIZE, CLASSES), nn.ReLU()), "end"),
-    ):
-        model = Classifier.wrap(network, classes=CLASSES, size=SIZE, channels=1)
-        why = certify.LinfCertificate.fits(model)
-        assert why is not None and word in why and "Randomized smoothing takes any" in why
-        with pytest.raises(InvalidInput, match=word):
-            certify.LinfCertificate()(model, images(1), torch.tensor([0]))
-    assert certify.LinfCertificate.fits(small()) is None
-    with pytest.raises(InvalidInput, match="at most 1"):
-        certify.LinfCertificate(eps=1.5)
-
-
-def test_the_classifiers_that_ship() -> None:
-    domain = domains.get("mnist")
-    for name in ("cnn", "cnn_robust", "a", "b", "vgg", "digits"):
-        assert certify.LinfCertificate.fits(domain.classifier(name)) is None, name
-    assert certify.LinfCertificate.fits(domains.get("photos").classifier()) is not None
-
-
 def test_it_stops_and_says_how_far_it_is() -> None:
     model, batch = small(), images(9)
     heard: list[Progress] = []
@@ -303,29 +246,3 @@ def test_a_layer_with_many_neurons_keeps_its_intervals(monkeypatch: pytest.Monke
     assert torch.allclose(wrong_margins(crown_margins(chain, box, labels), labels), full, atol=1e-9), (
         "in small parts, the same"
     )
-
-
-def test_the_line_of_a_relu_is_below_it_and_touches_it() -> None:
-    low = torch.tensor([-1.0, -0.3, -2.0, 0.2, 0.0, -1.0], dtype=torch.float64)
-    high = torch.tensor([0.5, 2.0, -0.5, 0.9, 0.0, 1.0], dtype=torch.float64)
-    grid = low + (high - low) * torch.linspace(0, 1, 101, dtype=torch.float64)[:, None]
-    for sign in (1.0, -1.0):
-        for neuron in range(len(low)):
-            rows = torch.zeros(1, 1, len(low), dtype=torch.float64)
-            rows[0, 0, neuron] = sign
-            found, offset = _through_relu(rows, Box(low[None], high[None]))
-            room = sign * grid[:, neuron].clamp(min=0) - (grid * found[0, 0]).sum(1) - offset[0, 0]
-            assert float(room.min()) == pytest.approx(0, abs=1e-12)
-
-
-def test_the_plane_of_a_max_pool_is_below_it_and_touches_it() -> None:
-    layer = MaxPool((1, 2, 2), ((2, 2), (2, 2), (0, 0), (1, 1), False))
-    low = torch.tensor([[0.0, 0.1], [-1.0, 0.3]], dtype=torch.float64).view(1, 1, 2, 2)
-    for widths in ([0.5, 0.5, 1.4, 0.9], [0.1, 0.1, 0.1, 0.1]):  # any may be the largest, and the last one always is
-        high = low + torch.tensor(widths, dtype=torch.float64).view(1, 1, 2, 2)
-        corners = torch.cartesian_prod(*torch.stack([low.flatten(), high.flatten()], 1)).view(-1, 1, 2, 2)
-        for sign in (1.0, -1.0):
-            rows = torch.full((1, 1, 1, 1, 1), sign, dtype=torch.float64)
-            found, offset = _through_max_pool(layer, rows, Box(low, high))
-            room = sign * layer(corners).flatten() - (corners * found[0, 0]).flatten(1).sum(1) - offset[0, 0]
-            assert float(room.min()) == pytest.approx(0, abs=1e-12)

@@ -20,7 +20,7 @@ from core.evaluate.store import RunStore
 from core.evaluate.tasks import tasks
 from core.inputs import InvalidInput
 from core.recipe import Method
-from tests.core.evaluate.test_running import content
+from tests.core.evaluate.stored_runs import content
 
 PLAN = Plan(
     domain="mnist",
