@@ -35,7 +35,7 @@ def test_the_tables_count_what_their_words_say(data: Path, tmp_path: Path, monke
     attacked = quantise(nguyen2018.ATTACKS["FGSM"](classifier, images, labels).images)
     with torch.no_grad():
         before, after = classifier(images).argmax(1), classifier(attacked).argmax(1)
-        read, reread = attention.read(images).argmax(1), attention.read(attacked).argmax(1)
+        read, reread = attention.classify_mask(images).argmax(1), attention.classify_mask(attacked).argmax(1)
     fooled = (before == labels) & (after != labels)
     count = int(fooled.sum())
     for key, hits in (
