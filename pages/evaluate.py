@@ -115,8 +115,8 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
     with st.container(horizontal=True, key="ev_saves"):
         for title, content, file in files:
             st.download_button(title, content, file, key=f"ev_{file}", on_click="ignore")
-    cell, curve, back, times = st.tabs(
-        ["Cell", "Accuracy by eps", "Recovered and broken", "Time"], key="ev_tabs", on_change="rerun"
+    cell, curve, back, certified, times = st.tabs(
+        ["Cell", "Accuracy by eps", "Recovered and broken", "Certified", "Time"], key="ev_tabs", on_change="rerun"
     )
     if cell.open:
         with cell:
@@ -138,6 +138,13 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
                 table(reports.recovery(findings, classifier), key="ev_recovery", name="recovery")
             else:
                 st.caption("Recovery needs an attack and a defense.")
+    if certified.open:
+        with certified:
+            if plan.certificates:
+                st.caption(f"{reports.CERTIFIED} {theme.plain(reports.threat_models(plan))}")
+                table(reports.certificates(findings, classifier), key="ev_certified", name="certified")
+            else:
+                st.caption("This run has no certificates; choose them in a new evaluation.")
     if times.open:
         with times:
             times_plot(findings, classifier, key=f"ev_times_{plan.name}_{classifier}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.theme import plain
-from core import attacks, defenses, detectors, domains
+from core import attacks, certify, defenses, detectors, domains
 from core.evaluate import Plan
 from core.evaluate.eps_grid import at_each_eps
 from core.images import rounding_note
@@ -91,7 +91,18 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
             wrap=True,
             help="How many images the detector calls attacked, at 5 % false positives on clean ones.",
         )
-    needed = {"a classifier": bool(classifiers), "an attack or a defense": bool(chosen_attacks or chosen_defenses)}
+        chosen_certificates = st.multiselect(
+            "Certificates",
+            certify.names(),
+            [],
+            format_func=lambda name: certify.get(name).title,
+            key=f"ev_certificates_{recipe.domain}",
+            wrap=True,
+            help="For how many images it is proven that no attack of a threat model changes the class. Where a certificate does not "
+            "fit a classifier or a defense, the table says why.",
+        )
+    chosen = bool(chosen_attacks or chosen_defenses or chosen_certificates)
+    needed = {"a classifier": bool(classifiers), "an attack, a defense or a certificate": chosen}
     missing = [word for word, there in needed.items() if not there]
     if missing:
         st.caption(f"Choose {' and '.join(missing)}.")
@@ -112,10 +123,17 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
             defenses=tuple(chosen_defenses),
             attacker=attacker,
             detectors=tuple(Method(name=name) for name in chosen_detectors),
+            certificates=tuple(_certificate(recipe, name) for name in chosen_certificates),
         )
     except InvalidInput as error:
         st.error(plain(str(error)))
         return None
+
+
+def _certificate(recipe: Recipe, name: str) -> Method:
+    """The certificate as the Certify page has it; with its usual settings where that page has another one."""
+    own = recipe.view.certificate
+    return own if own is not None and own.name == name else Method(name=name)
 
 
 def eps_values(text: str, unit: str) -> list[str] | None:

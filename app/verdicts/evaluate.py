@@ -35,6 +35,7 @@ def evaluate_verdict(findings: Metrics, classifier: int = 0, busy: bool = False)
     for number in seen:
         among &= findings.cell(_bare(classifier, number)).evaluated
     words = _attacked(findings, classifier, seen, among) if seen else _unattacked(findings, classifier, among)
+    words += _certified(findings, classifier)
     if done == total:
         return f"{whose}{words}."
     state = "At work" if busy else "Unfinished"
@@ -120,6 +121,19 @@ def _attacked(findings: Metrics, classifier: int, seen: list[int], among: Bools)
         )
     under = f" under {plan.attack_title(first)}" if several else ""
     return words + _defended(findings, classifier, first, among, under)
+
+
+def _certified(findings: Metrics, classifier: int) -> str:
+    """For how many images the first certificate holds: of the system that it certifies most of."""
+    plan = findings.plan
+    for number, certificate in enumerate(plan.built_certificates):
+        cells = {n: findings.certified(number, n, classifier) for n in (NO_DEFENSE, *range(len(plan.defenses)))}
+        counts = {n: int(cell.certified.sum()) for n, cell in cells.items() if cell.evaluated.any()}
+        if counts:
+            best = max(counts, key=counts.__getitem__)
+            behind = "" if best == NO_DEFENSE else f" ({plan.defense_title(best)})"
+            return f". {certificate.title} certifies {counts[best]} of {int(cells[best].evaluated.sum())}{behind}"
+    return ""
 
 
 def _defended(findings: Metrics, classifier: int, attack: int, among: Bools, under: str) -> str:

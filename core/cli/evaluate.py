@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from core import detectors, files
+from core import certify, detectors, files
 from core.cli.options import Commands
 from core.cli.progress_bar import ProgressBar
 from core.cli.tables import made_by, save_tables
@@ -62,6 +62,13 @@ def add_command(commands: Commands) -> None:
         default=[],
         metavar="NAME[:p=v,...]",
         help=f"score the images with it too ({', '.join(detectors.names())}); repeat it for several",
+    )
+    parser.add_argument(
+        "--certificate",
+        action="append",
+        default=[],
+        metavar="NAME[:p=v,...]",
+        help=f"certify the images too ({', '.join(certify.names())}), where it fits; repeat it for several",
     )
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1, mps; the fastest without it")
     parser.add_argument("--ray", default="", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
@@ -145,6 +152,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         batch=options.batch,
         save_images=options.save_images,
         detectors=tuple(method for text in options.detector for method in parse_chain(text)),
+        certificates=tuple(method for text in options.certificate for method in parse_chain(text)),
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core import domains
 from core import images as image_files
+from core.certify import Certified
 from core.domains import Domain
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, judged_defenses
@@ -54,6 +55,8 @@ class TaskResult:
         scores: by the number of the detector, N each; empty where the attacker knows a defense.
         images: the attacked images that are saved, uint8 H×W×C, the first ones of the batch.
         extras: what a universal attack learned, by name.
+        certified: what a certificate promises of the batch; None for every other task, and where it does not fit the system.
+        refusal: why the certificate does not fit, as a sentence.
     """
 
     predictions: dict[int, Predictions] = field(default_factory=dict)
@@ -62,6 +65,8 @@ class TaskResult:
     scores: dict[int, Floats] = field(default_factory=dict)
     images: tuple[image_files.Pixels, ...] = ()
     extras: dict[str, Floats] = field(default_factory=dict)
+    certified: Certified | None = None
+    refusal: str = ""
 
 
 def sample_indices(plan: Plan, split: str | None = None, count: int | None = None) -> npt.NDArray[np.int64]:
@@ -121,7 +126,7 @@ def compute_task(
     extras: dict[str, Floats] | None = None,
     on_progress: OnProgress | None = None,
 ) -> TaskResult:
-    """Attack a batch and judge it, rounded to 8 bits, behind every defense of the task.
+    """Attack a batch and judge it, rounded to 8 bits, behind every defense of the task; or work out a certificate of it.
 
     An image has the same random numbers in every batch, attack and defense, and in a recipe of the same seed: LaVAN has the same
     locations and targets in all.
@@ -139,6 +144,8 @@ def compute_task(
     assert task.batch is not None
     classifier = load("")
     x, y = x.to(classifier.device), y.to(classifier.device)
+    if task.certificate is not None:
+        return _certify(plan, task, load, x, y, on_progress)
     seconds, attacked, targets = 0.0, x, torch.full_like(y, -1)
     if task.attack != NO_ATTACK:
         crafted = craft_batch(
@@ -171,6 +178,20 @@ def compute_task(
     first = task.batch * plan.batch
     saved = image_files.to_pixels(attacked[: max(0, plan.save_images - first)]) if task.attack != NO_ATTACK else ()
     return TaskResult(predictions, targets.cpu().numpy().astype(np.int32), seconds, scores, tuple(saved))
+
+
+def _certify(plan: Plan, task: Task, load: Loader, x: Tensor, y: Tensor, on_progress: OnProgress | None) -> TaskResult:
+    """What the task's certificate promises of a batch of clean images, for the bare classifier or a whole system."""
+    assert task.certificate is not None
+    certificate = plan.built_certificates[task.certificate]
+    system = attacked_classifier(plan.system(task.known_defense), load, plan.backward, seed=plan.seed)
+    refusal = certificate.fits(system)
+    if refusal:
+        return TaskResult(refusal=refusal)
+    certified = certificate(system, x, y, generator=torch.Generator().manual_seed(plan.seed), on_progress=on_progress)
+    if certified is None:
+        raise Stopped
+    return TaskResult(seconds=certified.seconds, certified=certified)
 
 
 def _announce(on_progress: OnProgress | None, title: str, done: int, total: int) -> None:

@@ -27,6 +27,10 @@ CREATE TABLE images (classifier INT, attack INT, known_defense INT, position INT
                      PRIMARY KEY (classifier, attack, known_defense, position));
 CREATE TABLE extras (task TEXT, name TEXT, shape TEXT, data BLOB, PRIMARY KEY (task, name));
 """
+# Only a run with certificates has it, so that files from before there were any are read unchanged.
+CERTIFICATES = """
+CREATE TABLE certified (task TEXT PRIMARY KEY, predicted BLOB, certified BLOB, radius BLOB, unit TEXT, refusal TEXT);
+"""
 ENDING = ".sqlite"
 LARGEST = 64_000_000  # bytes of one value; the largest honest one (the labels of a million images) has 8 million
 QUERY_TIMEOUT = 10.0  # seconds that one query may take
@@ -64,7 +68,8 @@ class Database:
             with self.translate_errors():
                 for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON"):
                     self.connection.execute(f"PRAGMA {pragma}")
-            if {tuple(row) for row in self.query(_TABLES, most=len(_expected()))} != _expected():
+            schemas = _expected(False), _expected(True)
+            if {tuple(row) for row in self.query(_TABLES, most=len(schemas[1]))} not in schemas:
                 raise InvalidInput(damaged(path))
         except InvalidInput:
             self.close()
@@ -153,16 +158,19 @@ class Database:
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
 
 
-@lru_cache(maxsize=1)
-def _expected() -> set[tuple[Any, ...]]:
+@lru_cache(maxsize=2)
+def _expected(with_certificates: bool) -> set[tuple[Any, ...]]:
     """The schema of a run as SQLite writes it down: no view, trigger or generated column of anybody else's."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(SCHEMA)
+        connection.executescript(SCHEMA + (CERTIFICATES if with_certificates else ""))
         return set(connection.execute(_TABLES).fetchall())
 
 
-def create(path: Path, meta: dict[str, Any]) -> None:
+def create(path: Path, meta: dict[str, Any], with_certificates: bool = False) -> None:
     """Write a run's file with nothing done, whole or not at all; whoever was first keeps theirs.
+
+    Args:
+        with_certificates: whether it has room for what certificates promise.
 
     Raises:
         InvalidInput: it cannot be written there.
@@ -172,7 +180,7 @@ def create(path: Path, meta: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(partial)
         with closing(sqlite3.connect(partial)) as connection, connection:
-            connection.executescript(SCHEMA)
+            connection.executescript(SCHEMA + (CERTIFICATES if with_certificates else ""))
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         if not os.path.lexists(path):  # else they belong to it
             for left in _leftovers(path):

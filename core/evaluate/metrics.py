@@ -14,7 +14,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from core.detectors import flagged
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion
-from core.evaluate.run_reader import Cell
+from core.evaluate.run_reader import Cell, CertifiedCell
 from core.evaluate.store import RunStore
 
 Bools = npt.NDArray[np.bool_]
@@ -88,6 +88,10 @@ class Metrics:
         if key not in self._cells:
             self._cells[key] = self.run.cell(key.classifier, key.attack, key.known_defense, key.defense)
         return self._cells[key]
+
+    def certified(self, certificate: int, defense: int = NO_DEFENSE, classifier: int = 0) -> CertifiedCell:
+        """What a certificate promises for one system, each by its number in the plan."""
+        return self.run.certified(classifier, certificate, defense)
 
     def is_correct(self, key: CellKey) -> Bools:
         """Which images of a cell are classified correctly, N; those not evaluated yet are not."""

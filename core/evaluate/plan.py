@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from core import attacks, detectors, domains
+from core import attacks, certify, detectors, domains
 from core.attacks.base import Attack
+from core.certify import Certificate
 from core.detectors import Detector
 from core.inputs import InvalidInput, quoted
 from core.recipe.columns import (
@@ -28,6 +29,7 @@ from core.systems import Backward, System
 
 NO_DEFENSE = -1  # in place of a defense's number: none
 NO_ATTACK = -1  # in place of an attack's number: none
+FIRST_CERTIFICATE = -2  # in place of an attack's number: the first certificate; the second one is -3
 
 
 class Plan(JsonSpec):
@@ -38,7 +40,8 @@ class Plan(JsonSpec):
         crafted_on: another classifier that all attacks are crafted on: the plan's classifiers are attacked as a black box, by an
             attacker who knows no defense. '' crafts on each of them.
         split, n_images, seed: which images.
-        attacks, defenses, detectors: with their parameters. Detectors score what is crafted on the bare classifier.
+        attacks, defenses, detectors, certificates: with their parameters. Detectors score what is crafted on the bare classifier.
+            Certificates are worked out for the bare classifier and for every column, where they fit.
         target: a class by name or number; '' for untargeted.
         attacker: 'grey' judges the attack on the bare classifier behind each defense, 'adaptive' crafts one attack per defense,
             'both' does both.
@@ -65,6 +68,7 @@ class Plan(JsonSpec):
     batch: Annotated[int, Field(ge=1, le=1000)] = 25
     save_images: Annotated[int, Field(ge=0, le=100_000)] = 100
     detectors: Annotated[tuple[Method, ...], Field(max_length=8)] = ()
+    certificates: Annotated[tuple[Method, ...], Field(max_length=8)] = ()
 
     @field_validator("attacks")
     @classmethod
@@ -78,6 +82,13 @@ class Plan(JsonSpec):
     def _known_detectors(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
         for method in methods:
             detectors.build(method.name, method.params)
+        return _once(methods)
+
+    @field_validator("certificates")
+    @classmethod
+    def _known_certificates(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
+        for method in methods:
+            certify.build(method.name, method.params)
         return _once(methods)
 
     @field_validator("defenses")
@@ -101,7 +112,7 @@ class Plan(JsonSpec):
             domain.class_number(self.target)
         check_classifiers(self.domain, self.defenses)
         check_backward(self.backward, self.attacker, self.systems)
-        _ = self.built_detectors
+        _ = self.built_detectors, self.built_certificates
         return self
 
     @cached_property
@@ -113,6 +124,10 @@ class Plan(JsonSpec):
         """The detectors with the domain's defaults, without a classifier."""
         domain = domains.get(self.domain)
         return tuple(detectors.build(method.name, method.params).resolved(domain) for method in self.detectors)
+
+    @cached_property
+    def built_certificates(self) -> tuple[Certificate, ...]:
+        return tuple(build_certificate(self.domain, method) for method in self.certificates)
 
     @cached_property
     def systems(self) -> tuple[System, ...]:
@@ -141,10 +156,18 @@ class Plan(JsonSpec):
     def detector_title(self, number: int) -> str:
         return self.built_detectors[number].describe()
 
+    def certificate_title(self, number: int) -> str:
+        method = self.certificates[number]
+        parameters = domains.get(self.domain).attack_parameters(certify.get(method.name), method.params)
+        return self.built_certificates[number].describe(parameters)
+
     @property
     def name(self) -> str:
         """The same plan is the same run: its name comes from what it says."""
-        text = json.dumps(self.resolved().model_dump(mode="json"), sort_keys=True)
+        fields = self.resolved().model_dump(mode="json")
+        if not self.certificates:
+            del fields["certificates"]  # so that runs from before there were any are found again
+        text = json.dumps(fields, sort_keys=True)
         return f"{self.domain}-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
 
     def resolved(self) -> Plan:
@@ -153,6 +176,15 @@ class Plan(JsonSpec):
         resolved = tuple(Method(name=detector.name, params=detector.values()) for detector in self.built_detectors)
         names = self.classifier_names()
         return self.model_copy(update={"classifiers": names, "defenses": columns, "detectors": resolved})
+
+
+def build_certificate(domain: str, method: Method) -> Certificate:
+    """The certificate with its parameters, and the domain's defaults for the others.
+
+    Raises:
+        InvalidInput: there is no such certificate, or it does not take these parameters.
+    """
+    return certify.build(method.name, domains.get(domain).attack_values(certify.get(method.name), method.params))
 
 
 def _once(items: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -14,6 +14,8 @@ from core.evaluate.proportion import Proportion
 from core.evaluate.tables import Row, csv, latex, markdown
 
 __all__ = [
+    "CERTIFIED",
+    "certificates",
     "classes_table",
     "column_title",
     "compare_runs",
@@ -26,6 +28,7 @@ __all__ = [
     "recovery",
     "report",
     "state",
+    "threat_models",
 ]
 
 Against = Literal["true", "clean"]
@@ -103,6 +106,44 @@ def recovery(metrics: Metrics, classifier: int = 0) -> list[Row]:
     return rows
 
 
+CERTIFIED = "Certified: of all images, those whose class is right and that no attack inside the certificate's threat model can change."
+
+
+def certificates(metrics: Metrics, classifier: int = 0) -> list[Row]:
+    """A row per certificate and system: certified accuracy beside the accuracy without an attack, the radius, and time per image."""
+    plan = metrics.plan
+    rows: list[Row] = []
+    for number in range(len(plan.certificates)):
+        for defense in (NO_DEFENSE, *range(len(plan.defenses))):
+            cell = metrics.certified(number, defense, classifier)
+            count = int(cell.evaluated.sum())
+            clean = metrics.proportion(CellKey(classifier, NO_ATTACK, defense, "none"))
+            radii = cell.radius[cell.certified & ~np.isnan(cell.radius)]
+            certified = str(Proportion(int(cell.certified.sum()), count)) if count else "–"
+            if 0 < count < plan.n_images:
+                certified += f"; {count:,} of {plan.n_images:,} images so far"
+            rows.append(
+                {
+                    "Certificate": plan.certificate_title(number),
+                    "System": plan.defense_title(defense),
+                    "right without an attack": "–" if clean is None or not clean.count else str(clean),
+                    "certified": certified,
+                    "median radius of these": f"{np.median(radii):.4g} ({cell.unit})" if len(radii) else "–",
+                    "ms per image": "–" if math.isnan(cell.seconds) else round(1000 * cell.seconds, 3),
+                    "why not": cell.refusal,
+                }
+            )
+    if not any(row["why not"] for row in rows):
+        rows = [{head: value for head, value in row.items() if head != "why not"} for row in rows]
+    return rows
+
+
+def threat_models(plan: Plan) -> str:
+    """What the promises of a plan's certificates cover, a sentence each."""
+    titles = dict.fromkeys(f"{built.title}: {built.threat_model}" for built in plan.built_certificates)
+    return " ".join(titles)
+
+
 def classes_table(metrics: Metrics, key: CellKey, count: int = 10) -> list[Row]:
     """The classes that a cell gets right most and least often."""
     names = domains.get(metrics.plan.domain).classes
@@ -176,6 +217,8 @@ def report(metrics: Metrics) -> str:
                 for keys in cell_keys(plan, number)
             ]
             parts.append(f"\n{MEASURES['flagged']}\n\n{markdown(rows)}")
+        if plan.certificates:
+            parts.append(f"\n{CERTIFIED} {threat_models(plan)}\n\n{markdown(certificates(metrics, number))}")
         if plan.defenses and plan.attacks:
             parts.append(f"\n{MEASURES['recovered']}\n\n{markdown(recovery(metrics, number))}")
     return "".join(parts)

@@ -17,7 +17,7 @@ from core import domains, images
 from core.evaluate import database
 from core.evaluate.compute import Ints
 from core.evaluate.database import Database, damaged, quoted
-from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.plan import FIRST_CERTIFICATE, NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, TaskKind, task_count, task_kinds, tasks
 from core.inputs import InvalidInput
 from core.recipe.universal import Floats
@@ -47,6 +47,29 @@ class Cell:
     def evaluated(self) -> npt.NDArray[np.bool_]:
         """Which images were evaluated already, N."""
         return self.predicted >= 0
+
+
+@dataclass(frozen=True)
+class CertifiedCell:
+    """What a certificate promises of every image, for one system; −1, False and NaN where it is not worked out yet.
+
+    Attributes:
+        predicted: the class that it speaks of, int32 N; −1 also where it abstains.
+        certified: whether the true class is certified, bool N.
+        radius: the largest certified budget, in `unit`, N; NaN also where the certificate works none out.
+        evaluated: which images were worked out, bool N.
+        unit: of the radius.
+        seconds: for one image, the median over the batches; NaN where nothing was measured.
+        refusal: why the certificate does not fit the system; '' where it does.
+    """
+
+    predicted: Ints
+    certified: npt.NDArray[np.bool_]
+    radius: Floats
+    evaluated: npt.NDArray[np.bool_]
+    unit: str
+    seconds: float
+    refusal: str
 
 
 class RunReader:
@@ -179,6 +202,34 @@ class RunReader:
             where = self._batch_slice(batch)
             result[where] = self._values(data, "<f4", where.stop - where.start)
         return result
+
+    def certified(self, classifier: int, certificate: int, defense: int) -> CertifiedCell:
+        """What is stored so far of a certificate, by its number in the plan, for a column or NO_DEFENSE."""
+        count, classes = len(self.labels), len(domains.get(self.plan.domain).classes)
+        predicted, certified = np.full(count, -1, np.int32), np.zeros(count, np.bool_)
+        radius, evaluated = np.full(count, np.nan, np.float32), np.zeros(count, np.bool_)
+        rows = self.database.query(
+            "SELECT batch, tasks.seconds, predicted, certified, radius, unit, refusal FROM tasks JOIN certified ON task = key "
+            "WHERE classifier = ? AND attack = ? AND known_defense = ?",
+            (classifier, FIRST_CERTIFICATE - certificate, defense),
+            most=self._n_batches,
+        )
+        unit = refusal = ""
+        seconds = []
+        for batch, batch_seconds, predicted_bytes, certified_bytes, radius_bytes, unit, refusal in rows:
+            where = self._batch_slice(batch)
+            if not all(isinstance(text, str) and len(text) < 2000 for text in (unit, refusal)):
+                raise self._damaged()
+            if refusal:
+                continue
+            size = where.stop - where.start
+            predicted[where] = self._values(predicted_bytes, "<i4", size, low=-1, high=classes - 1)
+            certified[where] = self._values(certified_bytes, "<i4", size, low=0, high=1) > 0
+            radius[where] = self._values(radius_bytes, "<f4", size, low=0)
+            evaluated[where] = True
+            seconds.append(self._seconds(batch_seconds) / size)
+        median = float(np.median(seconds)) if seconds else float("nan")
+        return CertifiedCell(predicted, certified, radius, evaluated, unit, median, refusal)
 
     def attack_seconds(self) -> dict[TaskKind, tuple[float, int]]:
         """Seconds that the stored tasks of each kind took together, and how many there are.

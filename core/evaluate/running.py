@@ -28,7 +28,10 @@ DeviceLock = Callable[[Compute], TaskResult]  # computes a task when the device 
 
 def describe_task(plan: Plan, task: Task) -> str:
     """What a task does, in a few words."""
-    name = plan.built_attacks[task.attack].title if task.attack >= 0 else "no attack"
+    if task.certificate is not None:
+        name = plan.built_certificates[task.certificate].title
+    else:
+        name = plan.built_attacks[task.attack].title if task.attack >= 0 else "no attack"
     defended = "" if task.known_defense == NO_DEFENSE else f" on {plan.systems[task.known_defense].title}"
     part = "training" if task.batch is None else f"batch {task.batch + 1} of {-(-plan.n_images // plan.batch)}"
     return f"{name}{defended}, {part}"
@@ -47,8 +50,8 @@ def evaluate(
 
     Args:
         classifiers: gives the classifier of a name, where the caller has them loaded.
-        on_progress: is called before each task, at every step of an attack and before each defense. It may take its time, so that
-            others can use the device meanwhile: no lock or transaction is held, and its time does not count as the attack's.
+        on_progress: is called before each task, at every step of an attack or certificate and before each defense. It may take its
+            time, so that others can use the device meanwhile: no lock or transaction is held, and its time does not count as the attack's.
         device_lock: computes a task when the device is free, where others use it too.
         should_stop: is called within a step too; it must be cheap.
 

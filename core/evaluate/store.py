@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from core import domains, images
+from core.certify import Certified
 from core.evaluate import database
 from core.evaluate.compute import TaskResult, fingerprint, sample_indices
 from core.evaluate.database import ENDING, quoted
@@ -56,7 +57,7 @@ class RunStore(RunReader):
                 "device": device,
                 "owner": owner,
             }
-            database.create(path, meta)
+            database.create(path, meta, with_certificates=bool(plan.certificates))
         run = cls(path)
         if run.plan != plan:
             run.close()
@@ -115,6 +116,11 @@ class RunStore(RunReader):
                     for name, values in result.extras.items()
                 ],
             )
+            if task.certificate is not None:
+                connection.execute(
+                    "INSERT OR REPLACE INTO certified VALUES (?, ?, ?, ?, ?, ?)",
+                    (task.key, *_certified_values(result.certified), result.refusal),
+                )
 
     def check_images(self) -> None:
         """Make sure that the images of this run are those that are here now.
@@ -154,3 +160,15 @@ class RunStore(RunReader):
                 f"{classifier.title} is not the classifier here that {quoted(self.path.stem)} began with: its weights are others now. "
                 "Delete the run to begin anew."
             )
+
+
+def _certified_values(certified: Certified | None) -> tuple[bytes, bytes, bytes, str]:
+    """A batch's classes, whether each is certified, and radii as bytes, and the unit; empty where the certificate does not fit."""
+    if certified is None:
+        return b"", b"", b"", ""
+    return (
+        certified.predicted.cpu().numpy().astype("<i4").tobytes(),
+        certified.certified.cpu().numpy().astype("<i4").tobytes(),
+        certified.radius.cpu().numpy().astype("<f4").tobytes(),
+        certified.unit,
+    )

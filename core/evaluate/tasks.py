@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
+from core.evaluate.plan import FIRST_CERTIFICATE, NO_ATTACK, NO_DEFENSE, Plan
 
 TaskKind = tuple[int, int, int, bool]  # classifier, attack, known defense, whether it trains a universal attack
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is computed in one go and stored whole or not at all: one attack on one classifier, on one batch of images.
+    """What is computed in one go and stored whole or not at all: one attack or certificate on one classifier and batch of images.
 
     Attributes:
-        classifier, attack: by their number in the plan; NO_ATTACK for clean images.
-        known_defense: the defense that the attacker knows, or NO_DEFENSE.
+        classifier, attack: by their number in the plan; NO_ATTACK for clean images, FIRST_CERTIFICATE and below for certificates.
+        known_defense: the defense that the attacker knows, or that is certified, or NO_DEFENSE.
         batch: None where a universal attack is trained for all images.
     """
 
@@ -37,6 +37,11 @@ class Task:
         return self.classifier, self.attack, self.known_defense, self.batch is None
 
     @property
+    def certificate(self) -> int | None:
+        """The certificate that it works out, by its number in the plan; None for an attack and for clean images."""
+        return FIRST_CERTIFICATE - self.attack if self.attack <= FIRST_CERTIFICATE else None
+
+    @property
     def training(self) -> Task:
         """The task that trains the universal attack which this one applies."""
         return Task(self.classifier, self.attack, self.known_defense, None)
@@ -45,6 +50,13 @@ class Task:
 def _known_defenses(plan: Plan) -> list[int]:
     """The defenses that an attacker of the plan knows, and NO_DEFENSE."""
     return [NO_DEFENSE, *(range(len(plan.defenses)) if plan.attacker != "grey" else ())]
+
+
+def certifying(plan: Plan) -> Iterator[tuple[int, int]]:
+    """The plan's certificates, as the numbers of attacks that stand for them, each with every column and NO_DEFENSE."""
+    for number in range(len(plan.certificates)):
+        for defense in (NO_DEFENSE, *range(len(plan.defenses))):
+            yield FIRST_CERTIFICATE - number, defense
 
 
 def tasks(plan: Plan) -> Iterator[Task]:
@@ -58,6 +70,7 @@ def tasks(plan: Plan) -> Iterator[Task]:
             yield Task(classifier, NO_ATTACK, NO_DEFENSE, batch)
             for number in range(len(plan.attacks)):
                 yield from (Task(classifier, number, defense, batch) for defense in known)
+            yield from (Task(classifier, number, defense, batch) for number, defense in certifying(plan))
 
 
 def task_kinds(plan: Plan) -> Iterator[TaskKind]:
@@ -69,6 +82,7 @@ def task_kinds(plan: Plan) -> Iterator[TaskKind]:
                 yield classifier, number, defense, False
                 if attack.universal:
                     yield classifier, number, defense, True
+        yield from ((classifier, number, defense, False) for number, defense in certifying(plan))
 
 
 def task_count(plan: Plan) -> int:
@@ -78,7 +92,9 @@ def task_count(plan: Plan) -> int:
 
 
 def judged_defenses(plan: Plan, task: Task) -> tuple[int, ...]:
-    """The defenses (and NO_DEFENSE) that judge the images of a task."""
+    """The defenses (and NO_DEFENSE) that judge the images of a task; none judges what a certificate promises."""
+    if task.certificate is not None:
+        return ()
     if task.known_defense != NO_DEFENSE:
         return (task.known_defense,)
     everyone = task.attack == NO_ATTACK or plan.attacker != "adaptive"

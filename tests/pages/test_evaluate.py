@@ -16,6 +16,7 @@ from app.runtime import evaluation_jobs
 from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Plan, RunStore, run_index
 from core.evaluate.running import evaluate
 from core.recipe import Method, Recipe
+from core.recipe.view import View
 from tests.core.evaluate.filled import fill
 from tests.pages.visits import tiles, verdict, visit
 
@@ -78,6 +79,29 @@ def test_the_first_visit_says_what_to_do_and_a_run_fills_it() -> None:
     assert f"{left} of 17" in frame["no defense"][1]
 
 
+def test_certificates_are_chosen_and_their_promises_are_shown() -> None:
+    recipe = Recipe(domain="mnist", classifier="mlp")
+    recipe = recipe.replace(view=View(certificate=Method(name="flow", params={"eps": 1.0})))
+    app = visit("evaluate", recipe.to_link())
+    keys = {str(widget.key): widget for widget in app.multiselect}
+    for key, value in (("ev_attacks", []), ("ev_defenses", ["Median filter"]), ("ev_certificates", ["flow"])):
+        next(widget for name, widget in keys.items() if name.startswith(key)).set_value(value)
+    app.number_input(key="ev_count_mnist_test").set_value(6)
+    app.run()
+    app.button(key="ev_run").click().run()
+    waited(app)
+    with run_index.open_run(run_index.list_runs()[0].name) as run:
+        assert run.plan.certificates == (Method(name="flow", params={"eps": 1.0}),)  # as the Certify page has it
+        count = int(run.certified(0, 0, NO_DEFENSE).certified.sum())
+    assert verdict(app).endswith(f"Flow certificate certifies {count} of 6.")
+    app.session_state["ev_tabs"] = "Certified"
+    app.run()
+    rows = next(frame.value for frame in app.dataframe if "Certificate" in frame.value)
+    assert list(rows["System"]) == ["no defense", "Median filter"]
+    assert rows["certified"][0].startswith(f"{100 * count / 6:.1f}% ({count} of 6;") and rows["certified"][1] == "–"
+    assert rows["why not"][1].endswith(".") and any("total variation" in str(c.value) for c in app.caption)
+
+
 def test_a_cell_opens_its_confusions_and_its_images(done: Plan) -> None:
     app = visit("evaluate", LINK)
     name = done.name
@@ -121,14 +145,18 @@ def test_a_cell_opens_its_confusions_and_its_images(done: Plan) -> None:
     ]
 
 
-@pytest.mark.parametrize("tab", ["Accuracy by eps", "Recovered and broken", "Time"])
+@pytest.mark.parametrize("tab", ["Accuracy by eps", "Recovered and broken", "Certified", "Time"])
 def test_every_view_is_drawn(tab: str, done: Plan) -> None:
     app = visit("evaluate", LINK)
     app.session_state["ev_tabs"] = tab
     app.run()
     assert not app.exception
-    charts = len(app.get("plotly_chart"))
-    assert charts == 1 if tab != "Recovered and broken" else any("breaks" in d.value.columns for d in app.dataframe)
+    if tab == "Recovered and broken":
+        assert any("breaks" in d.value.columns for d in app.dataframe)
+    elif tab == "Certified":
+        assert any("This run has no certificates" in str(c.value) for c in app.caption)
+    else:
+        assert len(app.get("plotly_chart")) == 1
 
 
 @pytest.mark.parametrize("measure", ["success", "recovered", "flagged"])
@@ -310,7 +338,7 @@ def test_nothing_chosen_and_nonsense_get_a_sentence() -> None:
             widget.set_value([])
     app.run()
     assert app.button(key="ev_run").disabled
-    assert any("Choose an attack or a defense" in str(c.value) for c in app.caption)
+    assert any("Choose an attack, a defense or a certificate" in str(c.value) for c in app.caption)
     app.text_input(key="ev_eps").set_value("many").run()
     app.multiselect(key=next(w.key for w in app.multiselect if str(w.key).startswith("ev_attacks"))).set_value(
         ["FGSM"]

@@ -1,0 +1,170 @@
+"""Certificates in a plan: worked out for every system that they fit, stored, counted, and true of the plan's attacks."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from app.verdicts.evaluate import evaluate_verdict
+from core import certify, domains
+from core.cli import main
+from core.domains.loading import load_images
+from core.evaluate import Metrics, Plan, RunStore, evaluate, run_index
+from core.evaluate import report as reports
+from core.evaluate.metrics import CellKey
+from core.evaluate.plan import FIRST_CERTIFICATE, NO_ATTACK, NO_DEFENSE
+from core.evaluate.running import describe_task
+from core.evaluate.tasks import judged_defenses, task_count, task_kinds, tasks
+from core.inputs import InvalidInput
+from core.progress import Progress
+from core.recipe import Method
+from core.recipe.columns import MemberSpec, column_of
+
+FLOW = Method(name="flow", params={"eps": 2.0, "bound": "joint"})
+PLAN = Plan(
+    domain="mnist",
+    classifiers=("mlp",),
+    n_images=12,
+    batch=5,
+    attacks=(Method(name="bounded_flow", params={"max_tv": 2.0, "steps": 10, "restarts": 1}),),
+    defenses=(column_of((MemberSpec(classifier="mlp_certified"),)), (Method(name="median"),)),
+    attacker="grey",
+    certificates=(FLOW, Method(name="smoothing", params={"samples": 60, "selection": 10})),
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+    """The plan run from end to end."""
+    run = RunStore.create(PLAN, "cpu", tmp_path_factory.mktemp("certified") / "whole.sqlite")
+    assert evaluate(run, device="cpu")
+    return run
+
+
+def test_each_batch_of_each_system_is_a_task_that_no_defense_judges() -> None:
+    done = [task for task in tasks(PLAN) if task.certificate is not None]
+    assert len(done) == 2 * 3 * 3 and {task.certificate for task in done} == {0, 1}
+    assert {task.attack for task in done} == {FIRST_CERTIFICATE, FIRST_CERTIFICATE - 1}
+    assert task_count(PLAN) == len(list(tasks(PLAN))) == len({task.key for task in tasks(PLAN)})
+    assert {task.kind for task in tasks(PLAN)} == set(task_kinds(PLAN))
+    assert all(judged_defenses(PLAN, task) == () for task in done)
+    assert describe_task(PLAN, done[0]) == "Flow certificate, batch 1 of 3"
+    assert next(task for task in tasks(PLAN) if task.attack == NO_ATTACK).certificate is None
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [(Method(name="nothing"), "nothing"), (Method(name="linf", params={"eps": -1}), "eps")],
+)
+def test_an_unknown_certificate_or_value_gets_a_sentence(method: Method, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        Plan(domain="mnist", certificates=(method,))
+
+
+def test_a_plan_without_certificates_is_still_the_run_that_it_was() -> None:
+    plain = Plan(domain="mnist", n_images=5, attacks=(Method(name="fgsm"),), defenses=())
+    assert plain.name == "mnist-d9e626dfcf"
+    assert plain.name != plain.model_copy(update={"certificates": (FLOW,)}).name
+    assert Plan.from_json(PLAN.to_json()) == PLAN
+
+
+@pytest.mark.parametrize(("defense", "name"), [(NO_DEFENSE, "mlp"), (0, "mlp_certified")])
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_is_stored_is_what_the_certificate_says_of_all_images_at_once(
+    whole: RunStore, defense: int, name: str, number: int
+) -> None:
+    domain = domains.get("mnist")
+    classifier = domain.classifier(name, "cpu")
+    images, labels = load_images(domain, "test", whole.indices.tolist(), classifier)
+    method = PLAN.certificates[number]
+    direct = certify.build(method.name, method.params)(classifier, images, labels)
+    assert direct is not None
+    cell = whole.certified(0, number, defense)
+    assert cell.evaluated.all() and cell.unit == direct.unit and cell.seconds > 0 and not cell.refusal
+    assert np.array_equal(cell.predicted, direct.predicted.numpy())
+    assert np.array_equal(cell.certified, direct.certified.numpy())
+    assert torch.equal(torch.from_numpy(cell.radius), direct.radius.float())
+    assert cell.certified.sum() > 0
+
+
+def test_no_attack_of_the_threat_model_fools_what_is_certified(whole: RunStore) -> None:
+    metrics = Metrics(whole)
+    certified = metrics.certified(0).certified
+    attacked = metrics.is_correct(CellKey(0, 0, NO_DEFENSE, "none"))
+    assert certified.any() and attacked[certified].all()
+
+
+def test_a_system_that_a_certificate_does_not_fit_is_told_with_the_reason(whole: RunStore) -> None:
+    rows = reports.certificates(Metrics(whole))
+    assert [row["System"] for row in rows[:3]] == ["no defense", PLAN.defense_title(0), PLAN.defense_title(1)]
+    assert rows[2]["certified"] == "–" and "two" in str(rows[2]["why not"]) and rows[0]["why not"] == ""
+    count = int(whole.certified(0, 0, 0).certified.sum())
+    assert f"({count} of 12;" in str(rows[1]["certified"]) and "total variation" in str(
+        rows[1]["median radius of these"]
+    )
+    assert rows[5]["certified"] != "–", "smoothing takes any system"
+    text = reports.report(Metrics(whole))
+    assert reports.CERTIFIED in text and "Flows that move pixels" in text
+    best = max(int(whole.certified(0, 0, n).certified.sum()) for n in (NO_DEFENSE, 0))
+    assert f"Flow certificate certifies {best} of 12" in evaluate_verdict(Metrics(whole))
+
+
+def test_a_stop_within_a_certificate_leaves_nothing_of_it(tmp_path: Path) -> None:
+    slow = PLAN.model_copy(
+        update={"attacks": (), "certificates": (Method(name="smoothing", params={"samples": 100_000}),)}
+    )
+    with RunStore.create(slow, "cpu", tmp_path / "slow.sqlite") as run:
+
+        def stop(progress: Progress) -> bool:
+            return "smoothing, batch" in progress.text and progress.text.count(",") > 1
+
+        assert not evaluate(run, device="cpu", on_progress=stop)
+        assert len(run.done()) == 1
+        cell = run.certified(0, 0, NO_DEFENSE)
+        assert not cell.evaluated.any() and not cell.certified.any() and np.isnan(cell.seconds)
+        assert [row["certified"] for row in reports.certificates(Metrics(run))] == ["–", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("predicted", b"\x00"),
+        ("predicted", np.full(5, 99, "<i4").tobytes()),
+        ("certified", np.full(5, 7, "<i4").tobytes()),
+        ("radius", np.full(5, -1, "<f4").tobytes()),
+        ("radius", None),
+        ("unit", b"px"),
+        ("refusal", "x" * 5000),
+    ],
+)
+def test_damaged_promises_get_a_sentence(whole: RunStore, folder: Path, column: str, value: Any) -> None:
+    path = folder / "damaged.sqlite"
+    path.write_bytes(whole.database.content())
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute(f"UPDATE certified SET {column} = ?", (value,))
+    with run_index.open_run("damaged") as run, pytest.raises(InvalidInput, match="damaged"):
+        reports.report(Metrics(run))
+
+
+def test_a_plan_with_certificates_in_a_file_without_their_table_is_damaged(whole: RunStore, folder: Path) -> None:
+    path = folder / "cut.sqlite"
+    path.write_bytes(whole.database.content())
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("DROP TABLE certified")
+    with run_index.open_run("cut") as run, pytest.raises(InvalidInput, match="damaged"):
+        reports.report(Metrics(run))
+
+
+def test_the_command_line_takes_certificates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "--domain", "mnist", "--classifier", "mlp", "--images", "4", "--attack", "fgsm"]
+    words += ["--certificate", "flow:eps=1,bound=local box", "--certificate", "linf:find_radius=false"]
+    words += ["--store", str(tmp_path / "r.sqlite"), "--out", str(tmp_path)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "Flow certificate" in printed and "L∞ bounds" in printed and reports.CERTIFIED in printed
