@@ -14,7 +14,7 @@ from math import nan
 import torch
 from torch import Tensor
 
-from core.attacks.base import Attack, Goal
+from core.attacks.base import Attack, Criterion
 from core.attacks.losses import loss_and_grad
 from core.defenses.base import Defense
 from core.inputs import InvalidInput, owned
@@ -82,7 +82,7 @@ def gradient_stats(classifier: Classifier, images: Tensor, labels: Tensor) -> Gr
     device = classifier.device
     images, labels = owned(images, device, torch.float32), owned(labels, device, torch.int64)
     with torch.inference_mode(False):
-        _, gradient, _ = loss_and_grad(classifier.surrogate, images, labels, Goal())
+        _, gradient, _ = loss_and_grad(classifier.surrogate, images, labels, Criterion())
     lengths = gradient.flatten(1).square().mean(1).sqrt()
     return GradientStats(float((gradient == 0).float().mean()), float(lengths.min()))
 

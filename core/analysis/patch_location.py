@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from core.attacks import Goal, LaVAN
+from core.attacks import Criterion, LaVAN
 from core.attacks.lavan import Place
 from core.images import quantise
 from core.inputs import InvalidInput
@@ -53,7 +53,7 @@ def location_map(
     place = Place(lines.repeat_interleave(grid), lines.repeat(grid), side)
     batch = example.images.expand(count, -1, -1, -1).to(classifier.device)
     labels = torch.full((count,), example.label, device=classifier.device)
-    goal = Goal(torch.full_like(labels, target))
+    goal = Criterion(torch.full_like(labels, target))
     generator = torch.Generator().manual_seed(recipe.seed)
     draw_seed(generator)  # as in `Attack.steps`: the patch begins at every place as it does in the attack itself
     streams = RandomStreams.of(batch, generator)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from core.attacks.base import REGISTRY, Attack, Goal, Step
+from core.attacks.base import REGISTRY, Attack, Criterion, Step
 from core.attacks.result import AttackResult
 from core.registry import load_package
 
@@ -39,9 +39,9 @@ __all__ = [
     "Attack",
     "AttackResult",
     "BoundedFlow",
+    "Criterion",
     "DeepFool",
     "GaussianNoise",
-    "Goal",
     "LaVAN",
     "Square",
     "StAdv",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from core.attacks.base import Goal, Step
+from core.attacks.base import Criterion, Step
 from core.attacks.losses import Loss, is_adversarial, loss_and_grad
 from core.models.classifier import Classifier
 
@@ -63,7 +63,7 @@ class ActiveBatch:
         targets: the class that each image is pushed toward, as the steps tell it.
     """
 
-    def __init__(self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> None:
+    def __init__(self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion) -> None:
         self.classifier, self.images, self.labels, self.goal = classifier, images, labels, goal
         self.targets = goal.targets
         self.active = torch.arange(len(images), device=images.device)
@@ -74,7 +74,7 @@ class ActiveBatch:
         self.survivors: Points | None = None
 
     @staticmethod
-    def start(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, loss: Loss) -> ActiveBatch:
+    def start(classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, loss: Loss) -> ActiveBatch:
         """A batch whose best points are the clean images."""
         batch = ActiveBatch(classifier, images, labels, goal)
         batch.best = batch.evaluate(images, loss)
@@ -89,12 +89,12 @@ class ActiveBatch:
         return values if len(self.active) == len(values) else values[self.active]
 
     @property
-    def active_goal(self) -> Goal:
-        return self.goal if len(self.active) == len(self.labels) else self.goal.at(self.active)
+    def active_goal(self) -> Criterion:
+        return self.goal if len(self.active) == len(self.labels) else self.goal.select(self.active)
 
     def points(self, x_adv: Tensor, logits: Tensor, loss: Tensor, **extras: Tensor) -> Points:
         """Points of the active images."""
-        return Points(x_adv, logits, loss, self.active_goal.reached(logits, self.rows(self.labels)), extras)
+        return Points(x_adv, logits, loss, self.active_goal.satisfied(logits, self.rows(self.labels)), extras)
 
     def evaluate(self, x_adv: Tensor, loss: Loss) -> Points:
         """The points `x_adv` of the active images, with the classifier's logits; without a gradient."""
@@ -102,17 +102,17 @@ class ActiveBatch:
             logits = self.classifier(x_adv)
             return self.points(x_adv, logits, loss(logits, self.rows(self.labels), self.active_goal))
 
-    def loss_and_grad(self, x_adv: Tensor, loss: Loss, goal: Goal | None = None) -> tuple[Points, Tensor]:
+    def loss_and_grad(self, x_adv: Tensor, loss: Loss, goal: Criterion | None = None) -> tuple[Points, Tensor]:
         """The points `x_adv` of the active images and the loss's gradient there; the loss is for `goal`, where one is given."""
         goal = self.active_goal if goal is None else goal
         value, gradient, logits = loss_and_grad(self.classifier, x_adv, self.rows(self.labels), goal, loss)
         return self.points(x_adv, logits, value), gradient
 
-    def is_adversarial(self, x_adv: Tensor, candidates: Tensor, goal: Goal | None = None) -> Tensor:
+    def is_adversarial(self, x_adv: Tensor, candidates: Tensor, goal: Criterion | None = None) -> Tensor:
         """Which `candidates` (bool) among the active images' points serve the goal as 8-bit files: bool."""
         result = torch.zeros_like(candidates)
         if bool(candidates.any()):
-            goal = (self.active_goal if goal is None else goal).at(candidates)
+            goal = (self.active_goal if goal is None else goal).select(candidates)
             labels = self.rows(self.labels)[candidates]
             result[candidates] = is_adversarial(self.classifier, x_adv[candidates], labels, goal)
         return result

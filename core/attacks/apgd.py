@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.active import ActiveBatch
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import Loss, cross_entropy, dlr, per_image
 from core.attacks.threat import project, steepest_direction, steepest_step
 from core.declaration import FractionFloat, choice, flag, number, outside
@@ -54,7 +54,7 @@ class _APGD(Attack):
         steps, eps, norm = self.iterations, self.eps, self.norm
         interval, shortest, less = max(int(0.22 * steps), 1), max(int(0.06 * steps), 1), max(int(0.03 * steps), 1)
         x = batch.rows(batch.images)
-        goal = Goal() if targets is None else Goal(batch.rows(targets))
+        goal = Criterion() if targets is None else Criterion(batch.rows(targets))
         x_adv = _start(x, eps, norm, streams.at(batch.active))
         previous, step_size = x_adv, x.new_full((len(x),), 2 * eps)
         best, best_gradient = x_adv, torch.zeros_like(x_adv)
@@ -83,7 +83,7 @@ class _APGD(Attack):
                 gradient = torch.where(per_image(halve), best_gradient, gradient)
                 interval = max(interval - less, shortest)
             if not bool(going.all()):
-                goal = goal.at(going)
+                goal = goal.select(going)
                 x, x_adv, previous, best = (rows[going] for rows in (x, x_adv, previous, best))
                 gradient, best_gradient = gradient[going], best_gradient[going]
                 best_loss, last_loss, checkpoint_loss = best_loss[going], last_loss[going], checkpoint_loss[going]
@@ -107,7 +107,7 @@ class APGDCE(_APGD):
     paper: ClassVar[str] = "Croce and Hein 2020, algorithm 1"
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         batch = ActiveBatch.start(classifier, images, labels, goal, cross_entropy)
         streams = RandomStreams.of(images, generator)
@@ -127,7 +127,7 @@ class APGDT(_APGD):
     classes: int = number(9, 1, 100, help="How many of the likeliest other classes are tried.", step=1, slider_max=20)
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         if len(classifier.classes) < 4:
             raise InvalidInput("APGD-T needs a classifier with at least 4 classes; use APGD-CE here.")

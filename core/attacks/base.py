@@ -24,7 +24,7 @@ from core.registry import Registry
 
 
 @dataclass(frozen=True)
-class Goal:
+class Criterion:
     """What the attacker wants: any other class, or (with targets, int64 N) these classes."""
 
     targets: Tensor | None = None
@@ -34,18 +34,18 @@ class Goal:
         return self.targets is not None
 
     @staticmethod
-    def toward(targets: Tensor) -> Goal:
-        return Goal(targets)
+    def toward(targets: Tensor) -> Criterion:
+        return Criterion(targets)
 
-    def reached(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def satisfied(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Which of the predictions (logits N×K) serve the attacker: bool N. NaN and infinite logits name no class and never do."""
         predicted = logits.argmax(1)
         served = predicted == self.targets if self.targets is not None else predicted != labels
         return served & logits.isfinite().all(1)
 
-    def at(self, index: Tensor) -> Goal:
+    def select(self, index: Tensor) -> Criterion:
         """The same goal for a part of the batch."""
-        return Goal(self.targets[index]) if self.targets is not None else self
+        return Criterion(self.targets[index]) if self.targets is not None else self
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Attack(Configurable, ABC):
 
     @abstractmethod
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         """Yield the starting point and then every iteration; the last step yielded holds the images returned.
 
@@ -112,7 +112,7 @@ class Attack(Configurable, ABC):
         classifier: Classifier,
         images: Tensor,
         labels: Tensor,
-        goal: Goal | None = None,
+        goal: Criterion | None = None,
         generator: torch.Generator | None = None,
     ) -> Iterator[Step]:
         """Run the attack one iteration at a time.
@@ -142,7 +142,7 @@ class Attack(Configurable, ABC):
         classifier: Classifier,
         images: Tensor,
         labels: Tensor,
-        goal: Goal | None = None,
+        goal: Criterion | None = None,
         generator: torch.Generator | None = None,
         on_progress: OnProgress | None = None,
     ) -> AttackResult:
@@ -189,7 +189,7 @@ class Attack(Configurable, ABC):
             else:
                 assert last is not None, "an attack yields at least its starting point"
                 logits = classifier(quantise(last.images))
-            success = goal.reached(logits, labels)
+            success = goal.satisfied(logits, labels)
             if self.minimal_norm and not bool(success.all()):
                 succeeded = success.view(-1, 1, 1, 1)
                 last = replace(last, images=torch.where(succeeded, last.images, clean))
@@ -209,13 +209,15 @@ class Attack(Configurable, ABC):
         )
 
 
-def _unattacked(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Step:
+def _unattacked(classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion) -> Step:
     """The clean images as a step of an attack that did not begin."""
     logits = classifier(quantise(images))
-    return Step(0, 0, images, logits, torch.zeros_like(logits[:, 0]), goal.reached(logits, labels), goal.targets)
+    return Step(0, 0, images, logits, torch.zeros_like(logits[:, 0]), goal.satisfied(logits, labels), goal.targets)
 
 
-def _inputs(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal | None) -> tuple[Tensor, Tensor, Goal]:
+def _inputs(
+    classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion | None
+) -> tuple[Tensor, Tensor, Criterion]:
     """Images (float32, cut to [0, 1]), labels (int64) and goal on the classifier's device, checked.
 
     Raises:
@@ -234,9 +236,11 @@ def _inputs(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal |
     check_images(images)
     check_fits(images, classifier.channels, classifier.size)
     check_labels(labels, len(images), classes)
-    goal = Goal() if goal is None else goal
-    if not isinstance(goal, Goal):
-        raise InvalidInput("The goal must be an attacks.Goal; Goal.toward(targets) makes one of target classes.")
+    goal = Criterion() if goal is None else goal
+    if not isinstance(goal, Criterion):
+        raise InvalidInput(
+            "The goal must be an attacks.Criterion; Criterion.toward(targets) makes one of target classes."
+        )
     device = classifier.device
     labels = owned(labels, device, torch.int64)
     if goal.targets is not None:
@@ -244,7 +248,7 @@ def _inputs(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal |
         targets = owned(goal.targets, device, torch.int64)
         if bool((targets == labels).any()):
             raise InvalidInput("A target equals the true class of its image; choose another class as the target.")
-        goal = Goal(targets)
+        goal = Criterion(targets)
     with torch.inference_mode(False):
         return owned(images, device, torch.float32).clamp(0, 1), labels, goal
 

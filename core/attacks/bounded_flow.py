@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.attacks.active import ActiveBatch
 from core.attacks.adam import Adam
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import gradient_of, margin
 from core.declaration import FractionFloat, flag, number
 from core.models.classifier import Classifier
@@ -52,7 +52,7 @@ class BoundedFlow(Attack):
     early_stop: bool = flag(True, help="Stop an image at its first success, 8-bit rounding included.")
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         n, _, height, width = images.shape
         total, streams = self.restarts * self.iterations, RandomStreams.of(images, generator)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.attacks.active import ActiveBatch, Points
 from core.attacks.adam import Adam
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import margin, per_image
 from core.declaration import FractionFloat, choice, flag, number
 from core.models.classifier import Classifier
@@ -83,7 +83,7 @@ class CW(Attack):
         return int(searches), int(iterations), float(rate), float(first)
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         searches, iterations, rate, first = self.plan()
         n, total = len(images), searches * iterations + 1

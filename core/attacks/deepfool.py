@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import gradient_of, is_adversarial, per_image
 from core.declaration import FractionFloat, flag, number
 from core.models.classifier import Classifier
@@ -35,7 +35,7 @@ class DeepFool(Attack):
     rounding: bool = flag(True, help="Go on until the image fools as an 8-bit file too.")
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         n = len(images)
         x_adv, total = images, torch.zeros_like(images)
@@ -54,7 +54,7 @@ class DeepFool(Attack):
                 else:
                     order = logits.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)
                     rivals = order[:, : min(self.candidates, logits.shape[1]) - 1]
-            fooled = goal.reached(logits, labels)
+            fooled = goal.satisfied(logits, labels)
             gain = (logits.gather(1, rivals) - source).amax(1)
             yield Step(step_index, self.iterations, x_adv, logits, gain, fooled, goal.targets)
             crossed = fooled & moving

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.active import ActiveBatch
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import cross_entropy, loss_and_grad
 from core.attacks.threat import steepest_step
 from core.declaration import FractionFloat, choice, number
@@ -37,7 +37,7 @@ class FGSM(Attack):
     )
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         source = labels
         if self.away_from == "predicted label" and not goal.targeted:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.active import ActiveBatch
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import gradient_of, margin
 from core.declaration import FractionFloat, choice, flag, number
 from core.models.classifier import Classifier
@@ -43,7 +43,7 @@ class JSMA(Attack):
     rounding: bool = flag(True, help="Go on until the image fools as an 8-bit file too.")
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         n, size = len(images), images[0].numel()
         with torch.no_grad():
@@ -61,7 +61,7 @@ class JSMA(Attack):
         for step_index in range(total + 1):
             aims = batch.rows(targets)
             toward, away, logits = _derivatives(classifier, x_adv, aims, self.saliency)
-            points = batch.points(x_adv, logits, margin(logits, batch.rows(labels), Goal(aims)))
+            points = batch.points(x_adv, logits, margin(logits, batch.rows(labels), Criterion(aims)))
             batch.merge(points)
             yield batch.step(step_index, total)
             going = ~(batch.is_adversarial(x_adv, points.fooled) if self.rounding else points.fooled)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.attacks.active import ActiveBatch
 from core.attacks.adam import Adam
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.declaration import FractionFloat, choice, number
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
@@ -85,7 +85,7 @@ class LaVAN(Attack):
         return Place(top, left, side)
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         streams = RandomStreams.of(images, generator)
         place = self.place_on(images.shape[2], images.shape[3], streams)
@@ -97,7 +97,7 @@ class LaVAN(Attack):
         classifier: Classifier,
         images: Tensor,
         labels: Tensor,
-        goal: Goal,
+        goal: Criterion,
         streams: RandomStreams,
     ) -> Iterator[Step]:
         """The attack with each image's patch at its own place; the rest as in `iterate`."""
@@ -117,11 +117,11 @@ class LaVAN(Attack):
         adam = Adam(x_adv)
         for step_index in range(self.iterations + 1):
             aims = batch.rows(targets)
-            points, gradient = batch.loss_and_grad(x_adv, _lead, Goal(aims))
+            points, gradient = batch.loss_and_grad(x_adv, _lead, Criterion(aims))
             batch.merge(points)
             yield replace(batch.step(step_index, self.iterations), mask=mask)
             sure = points.logits.softmax(1).gather(1, aims[:, None])[:, 0] >= self.confidence
-            going = ~batch.is_adversarial(x_adv, sure, Goal(aims))
+            going = ~batch.is_adversarial(x_adv, sure, Criterion(aims))
             batch.finish(going)
             if step_index == self.iterations or batch.finished:
                 return
@@ -133,7 +133,7 @@ class LaVAN(Attack):
             x_adv = torch.where(covered, moved, x_adv)
 
 
-def _lead(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+def _lead(logits: Tensor, labels: Tensor, goal: Criterion) -> Tensor:
     """The target's logit minus the source's (LGS, section 2), N."""
     assert goal.targets is not None
     return (logits.gather(1, goal.targets[:, None]) - logits.gather(1, labels[:, None]))[:, 0]

@@ -8,21 +8,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.attacks.base import Goal
+from core.attacks.base import Criterion
 from core.images import quantise
 from core.models.classifier import Classifier
 
-Loss = Callable[[Tensor, Tensor, Goal], Tensor]  # logits N×K, labels N and the goal, to the attacker's loss N
+Loss = Callable[[Tensor, Tensor, Criterion], Tensor]  # logits N×K, labels N and the goal, to the attacker's loss N
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, goal: Criterion) -> Tensor:
     """-log p of the label, or log p of the goal's target; minus infinity where the logits are NaN."""
     if goal.targets is not None:
         return worst_if_nan(-F.cross_entropy(logits, goal.targets, reduction="none"))
     return worst_if_nan(F.cross_entropy(logits, labels, reduction="none"))
 
 
-def margin(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+def margin(logits: Tensor, labels: Tensor, goal: Criterion) -> Tensor:
     """The difference of logits (Carlini and Wagner 2017, equation f6), which keeps a gradient where the softmax is saturated.
 
     It is the lead of the likeliest other class over the label, or of the goal's target over the likeliest other class; minus
@@ -33,7 +33,7 @@ def margin(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
     return worst_if_nan(lead if goal.targets is None else -lead)
 
 
-def dlr(logits: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+def dlr(logits: Tensor, labels: Tensor, goal: Criterion) -> Tensor:
     """The difference of logits ratio (Croce and Hein 2020, equations 6 and 7), which no scaling of the logits changes."""
     ordered = logits.sort(1, descending=True).values
     own = logits.gather(1, labels[:, None])[:, 0]
@@ -64,7 +64,7 @@ def gradient_of(value: Tensor, leaf: Tensor, *, retain_graph: bool = False) -> T
 
 
 def loss_and_grad(
-    classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, loss: Loss = cross_entropy
+    classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, loss: Loss = cross_entropy
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The attacker's loss at images N×C×H×W (N), its gradient (N×C×H×W) and the logits (N×K), detached.
 
@@ -78,10 +78,10 @@ def loss_and_grad(
     return value.detach(), gradient, logits.detach()
 
 
-def is_adversarial(classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+def is_adversarial(classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion) -> Tensor:
     """Which images (N×C×H×W) serve the goal as 8-bit files: bool N."""
     with torch.no_grad():
-        return goal.reached(classifier(quantise(images)), labels)
+        return goal.satisfied(classifier(quantise(images)), labels)
 
 
 def per_image(values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.active import ActiveBatch
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import cross_entropy, is_adversarial, per_image
 from core.attacks.pgd import PGD
 from core.attacks.threat import steepest_step
@@ -37,7 +37,7 @@ class BIM(Attack):
     )
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         search = PGD(
             eps=self.eps,
@@ -72,7 +72,7 @@ class MIFGSM(Attack):
     )
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         batch = ActiveBatch(classifier, images, labels, goal)
         x_adv, velocity, step_size = images, torch.zeros_like(images), self.eps / self.iterations

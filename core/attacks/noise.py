@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.active import ActiveBatch
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import margin
 from core.declaration import FractionFloat, number
 from core.models.classifier import Classifier
@@ -30,7 +30,7 @@ class _Noise(Attack):
         """One draw of noise for each image, N×shape."""
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         streams = RandomStreams.of(images, generator)
         batch = ActiveBatch.start(classifier, images, labels, goal, margin)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.adam import Adam
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import gradient_of
 from core.declaration import FractionFloat, choice, number
 from core.inputs import InvalidInput
@@ -144,7 +144,7 @@ class UniversalPatch(Attack):
         return Placing.at(spot[:, 0] + (side - 1) / 2, spot[:, 1] + (side - 1) / 2)
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         count, channels, height, width = images.shape
         device = images.device
@@ -179,7 +179,7 @@ class UniversalPatch(Attack):
         classifier: Classifier,
         images: Tensor,
         labels: Tensor,
-        goal: Goal,
+        goal: Criterion,
         patch: Tensor,
         mask: Tensor,
         where: Placing,
@@ -195,14 +195,14 @@ class UniversalPatch(Attack):
             shown,
             logits,
             logits.log_softmax(1)[:, target],
-            goal.reached(logits, labels),
+            goal.satisfied(logits, labels),
             targets=torch.full_like(labels, target),
             mask=cover > 0,
             extras={"patch": patch, "stencil": mask},
         )
 
 
-def _one_target(goal: Goal, labels: Tensor, classes: int, generator: torch.Generator) -> int:
+def _one_target(goal: Criterion, labels: Tensor, classes: int, generator: torch.Generator) -> int:
     if goal.targets is not None:
         if bool((goal.targets != goal.targets[0]).any()):
             raise InvalidInput("A universal patch has one target for all images; hand in the same class for each.")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.active import ActiveBatch, Points
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import LOSSES
 from core.attacks.threat import random_start, steepest_step
 from core.declaration import FractionFloat, choice, flag, number, outside
@@ -71,7 +71,7 @@ class PGD(Attack):
         return 2.5 * self.eps / self.iterations if self.step_size is None else self.step_size
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         run = PGDRun(self, classifier, images, labels, goal, generator)
         total = self.iterations * self.restarts
@@ -91,7 +91,7 @@ class PGDRun:
         classifier: Classifier,
         images: Tensor,
         labels: Tensor,
-        goal: Goal,
+        goal: Criterion,
         generator: torch.Generator,
     ) -> None:
         self.attack, self.loss = attack, LOSSES[attack.loss]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks.active import ActiveBatch
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import margin, per_image
 from core.declaration import FractionFloat, flag, number
 from core.models.classifier import Classifier
@@ -56,7 +56,7 @@ class Square(Attack):
         return max(1, min(height, width, round(sqrt(self.p_init / 2**halvings * height * width))))
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         n, channels, height, width = images.shape
         batch = ActiveBatch.start(classifier, images, labels, goal, margin)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.attacks.active import ActiveBatch
 from core.attacks.adam import Adam
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import gradient_of, margin
 from core.declaration import FractionFloat, choice, flag, number
 from core.models.classifier import Classifier
@@ -58,7 +58,7 @@ class StAdv(Attack):
     rounding: bool = flag(True, help="Count a flow only if the image fools as an 8-bit file too.")
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         n, _, height, width = images.shape
         bounded = self.constraint == "bounded"

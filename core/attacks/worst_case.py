@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.attacks.active import ActiveBatch, Points
 from core.attacks.apgd import APGDCE, APGDT
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.attacks.losses import cross_entropy
 from core.attacks.square import Square
 from core.declaration import FractionFloat, number
@@ -38,7 +38,7 @@ class WorstCase(Attack):
     queries: int = number(1000, 1, 20_000, help="Queries of Square; the paper's are 5,000.", step=100, slider_max=5000)
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         many = len(classifier.classes) >= 4
         parts: tuple[Attack, ...] = (

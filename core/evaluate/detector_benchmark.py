@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.attacks import Attack, AttackResult, Goal
+from core.attacks import Attack, AttackResult, Criterion
 from core.detectors import Detector, DetectorAwareClassifier
 from core.evaluate.proportion import Proportion
 from core.images import quantise
@@ -115,7 +115,7 @@ def adaptive_attack(
     targets = logits.scatter(1, labels.cpu().long()[:, None], -torch.inf).argmax(1)
     generator = torch.Generator().manual_seed(seed)
     classifier = DetectorAwareClassifier(detector, threshold)
-    return attack(classifier, images, labels, Goal(targets), generator, on_progress=on_progress)
+    return attack(classifier, images, labels, Criterion(targets), generator, on_progress=on_progress)
 
 
 def benchmark_detector(

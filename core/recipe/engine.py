@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.attacks import Attack, AttackResult, Goal
+from core.attacks import Attack, AttackResult, Criterion
 from core.defenses import Defense
 from core.inputs import check_logits
 from core.models.classifier import Classifier
@@ -140,7 +140,7 @@ def craft_batch(
     own = torch.zeros_like(labels, dtype=torch.bool) if target is None else labels == target
     if bool(own.all()):
         return Crafted(images, torch.full_like(labels, -1), clock.seconds, None)
-    goal = Goal() if target is None else Goal(torch.full_like(labels[~own], target))
+    goal = Criterion() if target is None else Criterion(torch.full_like(labels[~own], target))
     generator = torch.Generator().manual_seed(seed)
     result = attack(classifier, images[~own], labels[~own], goal, generator, on_progress=clock.beside(on_progress))
     _finish(images)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core import images as image_files
-from core.attacks import Attack, AttackResult, Goal, Step
+from core.attacks import Attack, AttackResult, Criterion, Step
 from core.attacks.patch import Placing, UniversalPatch, stick
 from core.cancellation import uncancellable
 from core.domains import Domain
@@ -93,7 +93,7 @@ def train_universal(
         classifier,
         images,
         labels,
-        Goal(torch.full_like(labels, target)),
+        Criterion(torch.full_like(labels, target)),
         torch.Generator().manual_seed(seed),
         on_progress=clock.beside(on_progress),
     )
@@ -144,7 +144,7 @@ def apply_universal(
     targets = torch.full_like(labels, target)
     with torch.no_grad(), uncancellable():  # what a stopped training found is judged all the same
         logits = classifier(image_files.quantise(shown))
-    success = Goal(targets.to(logits.device)).reached(logits, labels.to(logits.device))
+    success = Criterion(targets.to(logits.device)).satisfied(logits, labels.to(logits.device))
     return AttackResult(
         images=shown,
         success=success.to(images.device),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core import domains
-from core.attacks import BoundedFlow, Goal, StAdv
+from core.attacks import BoundedFlow, Criterion, StAdv
 from core.certify.flow import FlowCertificate
 from core.evaluate.proportion import Proportion
 from core.evaluate.tables import markdown
@@ -111,7 +111,7 @@ def softly_attacked(classifier: Classifier, images: Tensor, labels: Tensor, targ
     fooled, lengths = 0, []
     for rows in torch.split(torch.arange(len(images), device=images.device), BATCH):
         generator = torch.Generator().manual_seed(seed)
-        result = StAdv(**SOFT)(classifier, images[rows], labels[rows], Goal.toward(targets[rows]), generator)  # type: ignore[arg-type]
+        result = StAdv(**SOFT)(classifier, images[rows], labels[rows], Criterion.toward(targets[rows]), generator)  # type: ignore[arg-type]
         fooled += int(result.success.sum())
         lengths.append(variation(result.extras["flow"][result.success]))
     variations = torch.cat(lengths)
@@ -154,7 +154,7 @@ def attacked(classifier: Classifier, images: Tensor, labels: Tensor, targets: Te
             logits: Tensor = classifier(quantise(images))
         return logits.argmax(1) == targets
     generator = torch.Generator().manual_seed(seed)
-    return BoundedFlow(max_tv=eps)(classifier, images, labels, Goal.toward(targets), generator).success
+    return BoundedFlow(max_tv=eps)(classifier, images, labels, Criterion.toward(targets), generator).success
 
 
 TABLES: tuple[PaperTable, ...] = (CertFigure6(),)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.attacks import PGD
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.cancellation import Cancelled, cancellable, check, uncancellable
 from core.defenses import Bilateral, BitDepth, Chain, Defense, Gaussian
 from core.models.classifier import Classifier
@@ -81,12 +81,12 @@ class Twice(Attack):
     title: ClassVar[str] = "Twice"
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         for number in range(3):
             classifier(images)
             logits = classifier(images)
-            yield Step(number, 2, images, logits, logits.sum(1), goal.reached(logits, labels))
+            yield Step(number, 2, images, logits, logits.sum(1), goal.satisfied(logits, labels))
             images = (images + 0.125).clamp(0, 1)
 
 

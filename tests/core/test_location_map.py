@@ -7,7 +7,7 @@ import torch
 
 from core import InvalidInput, Recipe
 from core.analysis.patch_location import location_map
-from core.attacks import Goal
+from core.attacks import Criterion
 from core.recipe import Method, load_example
 
 
@@ -23,7 +23,7 @@ def test_each_cell_is_the_attack_at_that_place() -> None:
         params = {**recipe.attack.params, "place": "given", "row": found.rows[i], "column": found.columns[j]}
         attack = recipe.replace(attack={"name": "lavan", "params": params}).build_attack()
         generator = torch.Generator().manual_seed(recipe.seed)
-        alone = attack(example.classifier, example.images, example.labels, Goal(torch.tensor([target])), generator)
+        alone = attack(example.classifier, example.images, example.labels, Criterion(torch.tensor([target])), generator)
         assert found.confidence[i][j] == pytest.approx(float(alone.logits.softmax(1)[0, target]), rel=0.01)
         assert found.reached[i][j] == bool(alone.success[0])
 

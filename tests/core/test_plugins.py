@@ -27,7 +27,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.declaration import FractionFloat, number
 from core.defenses.base import Defense
 from core.models.classifier import Classifier
@@ -44,11 +44,11 @@ class Darken(Attack):
     amount: FractionFloat = number(0.5, 0, 1, help="How much is taken.", unit="/255")
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         for number_, darker in enumerate((images, (images - self.amount).clamp(0, 1))):
             logits = classifier(darker)
-            yield Step(number_, 1, darker, logits, -logits.gather(1, labels[:, None])[:, 0], goal.reached(logits, labels))
+            yield Step(number_, 1, darker, logits, -logits.gather(1, labels[:, None])[:, 0], goal.satisfied(logits, labels))
 
 
 class Lighten(Defense):

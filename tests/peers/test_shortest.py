@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.pgd import art_estimator
 from core import domains
-from core.attacks import CW, JSMA, Attack, DeepFool, Goal, Step
+from core.attacks import CW, JSMA, Attack, Criterion, DeepFool, Step
 from core.models.classifier import Classifier
 from tests.peers.test_gradient_attacks import WHY
 
@@ -48,7 +48,7 @@ def recognized(name: str, classifier: str, count: int) -> tuple[Classifier, Tens
     return model, images[right], labels[right]
 
 
-def last(attack: Attack, model: Classifier, images: Tensor, labels: Tensor, goal: Goal | None = None) -> Step:
+def last(attack: Attack, model: Classifier, images: Tensor, labels: Tensor, goal: Criterion | None = None) -> Step:
     """The attack's last word before anything is rounded to 8 bits, which no peer does."""
     *_, step = attack.steps(model, images, labels, *([goal] if goal else []))
     return step
@@ -149,7 +149,7 @@ def test_jsma_needs_no_more_pixels_than_arts(digits: tuple[Classifier, Tensor, T
     theirs = torch.from_numpy(peer.generate(x=x.numpy(), y=torch.eye(10)[targets].numpy()))
     with torch.no_grad():
         hit = model(theirs).argmax(1) == targets
-    step = last(JSMA(theta=1.0, gamma=0.2, rounding=False), model, x, y, Goal(targets))
+    step = last(JSMA(theta=1.0, gamma=0.2, rounding=False), model, x, y, Criterion(targets))
     both = step.fooled & hit
     mine, other = (float(((z - x).abs() > 1e-6).flatten(1).sum(1)[both].float().mean()) for z in (step.images, theirs))
     print(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.attacks import Goal
+from core.attacks import Criterion
 from core.attacks.active import ActiveBatch, Points
 from core.attacks.adam import Adam
 from core.attacks.losses import margin
@@ -31,7 +31,7 @@ def gray(*levels: float) -> Tensor:
 def batch_of(*levels: float) -> tuple[Classifier, ActiveBatch]:
     model = classifier(FirstValue(), 3)
     labels = torch.zeros(len(levels), dtype=torch.int64)
-    return model, ActiveBatch.start(model, gray(*levels), labels, Goal(), margin)
+    return model, ActiveBatch.start(model, gray(*levels), labels, Criterion(), margin)
 
 
 def first_values(points: Points) -> list[float]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core import Guarded, InvalidInput, attacks, defenses
-from core.attacks import PGD, Attack, Goal
+from core.attacks import PGD, Attack, Criterion
 from core.images import quantise
 from core.models.classifier import Classifier
 from core.progress import Progress
@@ -116,10 +116,10 @@ def test_targets_are_kept_and_one_equal_to_the_source_is_refused(attack: Attack)
         chosen = y != 0
         x, y, aim = x[chosen], y[chosen], 0
     targets = torch.full_like(y, aim)
-    result = attack(model, x, y, Goal(targets))
+    result = attack(model, x, y, Criterion(targets))
     assert torch.equal(result.success, predicted(model, result.rounded) == targets)
     with pytest.raises(InvalidInput, match="target equals the true class"):
-        attack(model, x, y, Goal(y))
+        attack(model, x, y, Criterion(y))
 
 
 @pytest.mark.parametrize("backward", ["none", "identity", "true", "best"])

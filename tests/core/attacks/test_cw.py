@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core import domains
-from core.attacks import CW, Goal
+from core.attacks import CW, Criterion
 from core.attacks.active import ActiveBatch
 from core.attacks.cw import BISECTIONS
 from core.attacks.losses import margin
@@ -104,7 +104,7 @@ def test_cw_draws_what_it_found_back_as_far_as_it_still_fools() -> None:
     y = torch.zeros(4, dtype=torch.int64)
     crossing = torch.tensor([0.91, 0.95, 0.99, 0.5])  # the share of each change at which the class changes
     found = x + (lead / crossing * normal[:, None]).T.view(4, 3, 8, 8)
-    batch = ActiveBatch(model, x, y, Goal())
+    batch = ActiveBatch(model, x, y, Criterion())
     batch.best = replace(batch.evaluate(found, margin), extras={"distance": lengths(found, x) ** 2})
     assert bool(batch.best.fooled.all())
     CW(rounding=False)._draw_back(batch)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core import domains
-from core.attacks import APGDCE, APGDT, BIM, FGSM, MIFGSM, PGD, Attack, Goal, Square
+from core.attacks import APGDCE, APGDT, BIM, FGSM, MIFGSM, PGD, Attack, Criterion, Square
 from core.images import quantise
 from tests.core.attacks.networks import classifier, curved, random_images
 from tests.core.attacks.test_gradient_attacks import predicted
@@ -67,7 +67,9 @@ def test_a_point_that_fools_only_before_rounding_does_not_displace_one_that_surv
     model = classifier(Grid(), 2)
     x = torch.full((1, 3, 8, 8), 128 / 255)
     y = torch.zeros(1, dtype=torch.int64)
-    met = [step for step in attack.steps(model, x, y) if bool(Goal().reached(model(quantise(step.images)), y).all())]
+    met = [
+        step for step in attack.steps(model, x, y) if bool(Criterion().satisfied(model(quantise(step.images)), y).all())
+    ]
     result = attack(model, x, y)
     assert bool(result.success[0]) == bool(met)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core import Guarded, InvalidInput, defenses
-from core.attacks import FGSM, PGD, Attack, Goal
+from core.attacks import FGSM, PGD, Attack, Criterion
 from core.attacks.losses import cross_entropy, margin
 from core.attacks.threat import project, random_start, steepest_direction
 from core.images import quantise
@@ -54,7 +54,7 @@ def test_fgsm_is_one_step_by_hand() -> None:
     targets = (y + 1) % 4
     (gradient,) = torch.autograd.grad(F.cross_entropy(model(leaf), targets, reduction="sum"), leaf)
     wanted = (x - EPS * gradient.sign()).clamp(0, 1)
-    assert torch.equal(FGSM(eps=EPS)(model, x, y, Goal(targets)).images, wanted)
+    assert torch.equal(FGSM(eps=EPS)(model, x, y, Criterion(targets)).images, wanted)
 
 
 def test_fgsm_from_the_predicted_label_needs_no_true_one() -> None:
@@ -162,7 +162,7 @@ def test_targets_are_reached() -> None:
     model, x = curved(), random_images(8)
     y = predicted(model, x)
     targets = (y + 2) % 4
-    result = PGD(eps=0.3, steps=60)(model, x, y, Goal(targets))
+    result = PGD(eps=0.3, steps=60)(model, x, y, Criterion(targets))
     assert bool(result.success.all())
     assert torch.equal(predicted(model, result.rounded), targets)
 
@@ -196,7 +196,7 @@ def test_bad_input_gets_one_sentence(x: Tensor | None, y: Tensor | None, goal: o
     model = curved()
     x = random_images() if x is None else x
     y = predicted(model, random_images()) if y is None else y
-    wanted = None if goal is None else Goal(y if goal == "same" else goal)  # type: ignore[arg-type]
+    wanted = None if goal is None else Criterion(y if goal == "same" else goal)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match=words) as refusal:
         PGD(steps=1)(model, x, y, wanted)
     assert "\n" not in str(refusal.value)
@@ -214,8 +214,8 @@ def test_parameters_out_of_range_get_one_sentence(params: dict[str, object], wor
 def test_margin_has_a_gradient_where_the_softmax_is_saturated() -> None:
     logits = torch.tensor([[200.0, 0.0, 1.0]], requires_grad=True)
     label = torch.tensor([0])
-    (flat,) = torch.autograd.grad(cross_entropy(logits, label, Goal()).sum(), logits)
-    (steep,) = torch.autograd.grad(margin(logits, label, Goal()).sum(), logits)
+    (flat,) = torch.autograd.grad(cross_entropy(logits, label, Criterion()).sum(), logits)
+    (steep,) = torch.autograd.grad(margin(logits, label, Criterion()).sum(), logits)
     assert float(flat.abs().max()) == 0
     assert steep.tolist() == [[-1, 0, 1]]
 

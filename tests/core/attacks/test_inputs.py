@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core import Guarded, InvalidInput, attacks, defenses
-from core.attacks import Attack, Goal
+from core.attacks import Attack, Criterion
 from core.models.classifier import Classifier
 from tests.core.attacks.networks import classifier, curved, random_images
 from tests.core.attacks.test_contract import ATTACKS, predicted
@@ -90,10 +90,10 @@ def test_labels_and_targets_of_any_integer_type_are_taken(attack: Attack) -> Non
     y = predicted(model, x)
     chosen = y != 3
     aims = torch.full_like(y[chosen], 3)
-    plain, toward = attack(model, x, y), attack(model, x[chosen], y[chosen], Goal(aims))
+    plain, toward = attack(model, x, y), attack(model, x[chosen], y[chosen], Criterion(aims))
     for dtype in INTEGERS:
         assert torch.equal(attack(model, x, y.to(dtype)).images, plain.images), dtype
-        found = attack(model, x[chosen], y[chosen].to(dtype), Goal.toward(aims.to(dtype)))
+        found = attack(model, x[chosen], y[chosen].to(dtype), Criterion.toward(aims.to(dtype)))
         assert torch.equal(found.images, toward.images), dtype
 
 
@@ -121,9 +121,9 @@ def test_what_cannot_be_attacked_gets_a_sentence(attack: Attack) -> None:
         (model, x, y[:2], None, "6 images and 2 labels"),
         (model, x, y - 5, None, "is no class"),
         (model, x, y.to(torch.uint8) + 250, None, "is no class"),
-        (model, x, y, Goal((y + 1).float()), "targets must be"),
-        (model, x, y, Goal(y + 4), "is no class"),
-        (model, x, y, (y + 1) % 4, "Goal.toward"),
+        (model, x, y, Criterion((y + 1).float()), "targets must be"),
+        (model, x, y, Criterion(y + 4), "is no class"),
+        (model, x, y, (y + 1) % 4, "Criterion.toward"),
         (one_class(), x, torch.zeros_like(y), None, "one class"),
         (nn.Flatten(), x, y, None, "Classifier.wrap"),
     ]
@@ -154,7 +154,7 @@ def test_a_classifier_without_an_answer_is_refused_not_fooled(attack: Attack, va
         attack(model, x, torch.arange(6) % 4)
     behind = Guarded(curved(), defenses.BitDepth(bits=1), "none")
     behind.classifier = model
-    assert not bool(Goal().reached(behind(x), torch.ones(6, dtype=torch.int64)).any())
+    assert not bool(Criterion().satisfied(behind(x), torch.ones(6, dtype=torch.int64)).any())
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -174,9 +174,9 @@ def test_a_change_that_breaks_the_classifier_is_no_success(attack: Attack, value
 def test_nan_names_no_class() -> None:
     logits = torch.tensor([[torch.nan, 1.0], [0.0, torch.nan], [torch.inf, 0.0], [0.0, -torch.inf], [0.0, 1.0]])
     labels = torch.zeros(5, dtype=torch.int64)
-    assert Goal().reached(logits, labels).tolist() == [False, False, False, False, True]
-    assert Goal(1 - labels).reached(logits, labels).tolist() == [False, False, False, False, True]
-    assert not bool(Goal().reached(logits[:4], 1 - labels[:4]).any())
+    assert Criterion().satisfied(logits, labels).tolist() == [False, False, False, False, True]
+    assert Criterion(1 - labels).satisfied(logits, labels).tolist() == [False, False, False, False, True]
+    assert not bool(Criterion().satisfied(logits[:4], 1 - labels[:4]).any())
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.attacks import JSMA, Goal
+from core.attacks import JSMA, Criterion
 from core.attacks.jsma import best_pair
 from tests.core.attacks.networks import curved, random_images
 
@@ -39,7 +39,7 @@ def test_jsma_moves_first_the_two_values_that_its_map_names(saliency: str) -> No
         y = model(x).argmax(1)
     targets = (y + 1) % 4
     attack = JSMA(theta=0.25, gamma=1.0, rounding=False, saliency=saliency)  # type: ignore[arg-type]
-    steps = attack.steps(model, x, y, Goal(targets))
+    steps = attack.steps(model, x, y, Criterion(targets))
     next(steps)
     moved = next(steps).images
     leaf = x.clone().requires_grad_(True)

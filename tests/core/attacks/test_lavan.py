@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core import InvalidInput, attacks
-from core.attacks import Goal, LaVAN
+from core.attacks import Criterion, LaVAN
 from core.random_streams import RandomStreams
 from tests.core.attacks.networks import curved, linear, random_images
 
@@ -44,7 +44,7 @@ def test_a_linear_classifier_gets_the_best_patch_there_is() -> None:
     y = model(x).argmax(1)
     targets = (y + 1) % 3
     attack = LaVAN(area=0.25, steps=300, confidence=1.0, step_size=0.1)
-    result = attack(model, x, y, Goal(targets))
+    result = attack(model, x, y, Criterion(targets))
     assert result.mask is not None
     weights = model.network[1].weight.view(3, 3, 8, 8)
     best = torch.where(result.mask, ((weights[targets] - weights[y]) > 0).float(), x)
@@ -64,8 +64,8 @@ def test_it_stops_where_the_target_is_sure() -> None:
     model, x = linear(), random_images(4)
     y = model(x).argmax(1)
     targets = (y + 1) % 3
-    patient = LaVAN(area=0.5, steps=200, confidence=1.0)(model, x, y, Goal(targets))
-    sure = LaVAN(area=0.5, steps=200, confidence=0.5)(model, x, y, Goal(targets))
+    patient = LaVAN(area=0.5, steps=200, confidence=1.0)(model, x, y, Criterion(targets))
+    sure = LaVAN(area=0.5, steps=200, confidence=0.5)(model, x, y, Criterion(targets))
     assert bool(sure.success.all())
     assert sure.iterations < patient.iterations == 200
     reached = sure.logits.softmax(1).gather(1, targets[:, None])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from core import InvalidInput
-from core.attacks import Goal, UniversalPatch
+from core.attacks import Criterion, UniversalPatch
 from core.attacks.patch import Placing, stencil, stick
 from core.progress import Progress
 from core.random_streams import RandomStreams
@@ -83,7 +83,7 @@ def test_one_patch_moves_every_image_toward_the_target() -> None:
     target = next(c for c in range(4) if c not in y.tolist() or c == 3)
     chosen = y != target
     x, y, before = x[chosen], y[chosen], before[chosen]
-    goal = Goal(torch.full_like(y, target))
+    goal = Criterion(torch.full_like(y, target))
     attack = UniversalPatch(area=0.3, iterations=60, batch=16, shape="square")
     result = attack(model, x, y, goal, torch.Generator().manual_seed(6))
     patch, mask = result.extras["patch"], result.mask
@@ -118,7 +118,7 @@ def test_nonsense_is_refused_in_a_sentence() -> None:
     with torch.no_grad():
         y = model(x).argmax(1)
     with pytest.raises(InvalidInput, match="one target for all"):
-        UniversalPatch(iterations=1)(model, x, y, Goal((y + torch.tensor([1, 2, 3])) % 4))
+        UniversalPatch(iterations=1)(model, x, y, Criterion((y + torch.tensor([1, 2, 3])) % 4))
     with pytest.raises(InvalidInput, match="does not fit an image of 20×4"):
         UniversalPatch(area=0.5).side(4, 20)
 
@@ -136,7 +136,7 @@ def test_training_reports_every_step_and_can_be_stopped_there() -> None:
         return progress.done == 8
 
     result = UniversalPatch(area=0.2, iterations=30, batch=2)(
-        curved(), x, y, Goal(torch.full_like(y, target)), on_progress=on_progress
+        curved(), x, y, Criterion(torch.full_like(y, target)), on_progress=on_progress
     )
     assert result.stopped and result.iterations == 8 and [step.number for step in seen] == list(range(9))
     assert len({id(step.logits) for step in seen}) == 2  # judged at 0 and at 6 = 24 // 4

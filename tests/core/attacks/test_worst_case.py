@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core import InvalidInput
-from core.attacks import APGDCE, APGDT, BIM, MIFGSM, PGD, Goal, Square, WorstCase
+from core.attacks import APGDCE, APGDT, BIM, MIFGSM, PGD, Criterion, Square, WorstCase
 from core.attacks.losses import dlr
 from core.images import quantise
 from core.models.classifier import Classifier
@@ -161,11 +161,13 @@ def test_apgd_stays_in_the_ball_and_beats_pgd_of_the_same_length(norm: str) -> N
 def test_the_ratio_does_not_change_when_logits_are_scaled() -> None:
     z = torch.randn(6, 10)
     y, t = torch.arange(6), torch.arange(6) + 1
-    for goal in (Goal(), Goal(t)):
+    for goal in (Criterion(), Criterion(t)):
         assert torch.allclose(dlr(z, y, goal), dlr(17 * z + 3, y, goal), atol=1e-5)
     one = torch.tensor([[4.0, 3.0, 1.0, 0.0]])
-    assert float(dlr(one, torch.tensor([0]), Goal())) == pytest.approx((3 - 4) / (4 - 1))
-    assert float(dlr(one, torch.tensor([0]), Goal(torch.tensor([2])))) == pytest.approx((1 - 4) / (4 - (1 + 0) / 2))
+    assert float(dlr(one, torch.tensor([0]), Criterion())) == pytest.approx((3 - 4) / (4 - 1))
+    assert float(dlr(one, torch.tensor([0]), Criterion(torch.tensor([2])))) == pytest.approx(
+        (1 - 4) / (4 - (1 + 0) / 2)
+    )
 
 
 def test_apgd_t_wants_four_classes() -> None:
@@ -244,7 +246,7 @@ def test_the_worst_case_serves_a_goal_too() -> None:
     model, x = curved(seed=5), random_images(8)
     y = labels_of(model, x)
     targets = (y + 1) % 4
-    worst = WorstCase(eps=0.2, iterations=20, queries=20)(model, x, y, Goal(targets))
+    worst = WorstCase(eps=0.2, iterations=20, queries=20)(model, x, y, Criterion(targets))
     assert bool(worst.success.any())
     with torch.no_grad():
         assert torch.equal(worst.success, model(quantise(worst.images)).argmax(1) == targets)

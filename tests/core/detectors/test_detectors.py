@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core import InvalidInput, detectors, domains
-from core.attacks import FGSM, PGD, Goal
+from core.attacks import FGSM, PGD, Criterion
 from core.defenses import BitDepth, SpatialSmoothing
 from core.detectors import Detector, DetectorAwareClassifier, FeatureSqueezing, MaskDisagreement
 from core.evaluate.detector_benchmark import adaptive_attack
@@ -99,7 +99,7 @@ def test_an_adaptive_attacker_fools_both(detector: Detector, digits: tuple[torch
     assert unnoticed["both"] > unnoticed["plain"] + 0.2, unnoticed
     assert torch.equal(
         both.success,
-        Goal(both.targets).reached(DetectorAwareClassifier(detector, threshold)(quantise(both.images)), labels),
+        Criterion(both.targets).satisfied(DetectorAwareClassifier(detector, threshold)(quantise(both.images)), labels),
     )
 
 

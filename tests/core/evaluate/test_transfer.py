@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core import domains
-from core.attacks import FGSM, PGD, Attack, Goal, UniversalPatch
+from core.attacks import FGSM, PGD, Attack, Criterion, UniversalPatch
 from core.evaluate.eps_curves import accuracy_by_eps
 from core.evaluate.transfer import TransferAccuracy, transfer_accuracy
 from core.images import quantise
@@ -32,7 +32,7 @@ def digits() -> tuple[Tensor, Tensor]:
     return DIGITS.sample(N, seed=1)
 
 
-def naive(attack: Attack, on: Classifier, x: Tensor, y: Tensor, goal: Goal | None = None) -> Tensor:
+def naive(attack: Attack, on: Classifier, x: Tensor, y: Tensor, goal: Criterion | None = None) -> Tensor:
     """One image, attacked alone."""
     return attack(on, x, y, goal, torch.Generator().manual_seed(SEED)).rounded
 
@@ -76,7 +76,7 @@ def test_images_of_the_target_are_left_as_they_are(
     for judge in classifiers:
         for crafted_on in classifiers:
             assert (found.predicted(judge, crafted_on) == found.predicted(judge, None))[own.numpy()].all()
-    goal = Goal(torch.full_like(labels[~own], int(labels[0])))
+    goal = Criterion(torch.full_like(labels[~own], int(labels[0])))
     adversarial = naive(ATTACK, classifiers["a"], images[~own], labels[~own], goal)
     with torch.no_grad():
         expected = classifiers["b"](adversarial).argmax(1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core import domains
-from core.attacks import BoundedFlow, Goal, StAdv
+from core.attacks import BoundedFlow, Criterion, StAdv
 from core.certify.flow import FlowCertificate
 from core.reproduce import Settings, certified_flow
 from core.warp import variation
@@ -31,7 +31,7 @@ def test_figure_6_counts_successes_and_certified_images(data: Path, monkeypatch:
         successes = torch.zeros(30, dtype=torch.bool)
         for row, eps in zip(measured.rows[1:3], (7.0, 80.0), strict=True):
             attack = BoundedFlow(max_tv=eps, iterations=15, restarts=1)
-            successes |= attack(classifier, images, labels, Goal.toward(targets)).success
+            successes |= attack(classifier, images, labels, Criterion.toward(targets)).success
             assert f"({int(successes.sum())} of 30;" in str(row[f"{title}: targeted success"])
         promise = FlowCertificate(eps=7, find_radius=False)(classifier, images, labels)
         assert promise is not None
@@ -42,7 +42,7 @@ def test_figure_6_counts_successes_and_certified_images(data: Path, monkeypatch:
             measured.rows[0][f"{title}: certified by the paper's bound"]
         )
         generator = torch.Generator().manual_seed(0)
-        penalized = StAdv(**soft)(classifier, images, labels, Goal.toward(targets), generator)  # type: ignore[arg-type]
+        penalized = StAdv(**soft)(classifier, images, labels, Criterion.toward(targets), generator)  # type: ignore[arg-type]
         last = measured.rows[3]
         assert f"({int(penalized.success.sum())} of 30;" in str(last[f"{title}: targeted success"])
         assert penalized.success.any()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core import Classifier, Ensemble, Guarded, InvalidInput
-from core.attacks import PGD, Goal
+from core.attacks import PGD, Criterion
 from core.defenses import JPEG, BitDepth, Chain, RandomResizePad
 from core.explain.cams import class_maps
 from core.explain.layers import layers
@@ -95,7 +95,7 @@ def test_random_members_answer_the_same_in_any_batch() -> None:
     assert torch.allclose(whole, alone, atol=1e-5)
     y = whole.argmax(1)
     attack = PGD(eps=0.1, steps=3)
-    first, second = (attack(vote, x, y, Goal(), torch.Generator().manual_seed(1)).images for _ in range(2))
+    first, second = (attack(vote, x, y, Criterion(), torch.Generator().manual_seed(1)).images for _ in range(2))
     assert torch.equal(first, second)
 
 

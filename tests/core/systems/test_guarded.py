@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.attacks import PGD
-from core.attacks.base import Attack, Goal, Step
+from core.attacks.base import Attack, Criterion, Step
 from core.defenses import (
     JPEG,
     LGS,
@@ -155,11 +155,11 @@ class Whiten(Attack):
     title: ClassVar[str] = "Whiten"
 
     def iterate(
-        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Goal, generator: torch.Generator
+        self, classifier: Classifier, images: Tensor, labels: Tensor, goal: Criterion, generator: torch.Generator
     ) -> Iterator[Step]:
         seen.append(classifier)
         logits = classifier(images)
-        yield Step(0, 0, images, logits, logits.sum(1), goal.reached(logits, labels))
+        yield Step(0, 0, images, logits, logits.sum(1), goal.satisfied(logits, labels))
 
 
 seen: list[Classifier] = []
