@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import Recipe, attacks, defenses, detectors, domains, run
+from core import Recipe, attacks, certify, defenses, detectors, domains, run
 from core.cli import main
-from core.evaluate import NO_ATTACK, Metrics, Plan, RunStore, evaluate
+from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Metrics, Plan, RunStore, evaluate
 from core.evaluate.report import report
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems
@@ -135,6 +135,34 @@ class Brightness(Detector):
 '''
 
 
+CERTIFICATE = '''
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from core.certify import Certificate, Certified, Run
+from core.models.classifier import Classifier
+
+
+class Untouched(Certificate):
+    """The margin of the image as it is."""
+
+    name: ClassVar[str] = "untouched"
+    title: ClassVar[str] = "No change"
+    summary: ClassVar[str] = "The margin of the image as it is."
+    paper: ClassVar[str] = "Example 2026"
+    threat_model: ClassVar[str] = "The image stays as it is."
+
+    def certify(self, classifier: Classifier, images: Tensor, labels: Tensor, run: Run) -> Certified | None:
+        with torch.no_grad():
+            top = classifier(images.to(classifier.device)).double().cpu().topk(2)
+        predicted, margin = top.indices[:, 0], top.values[:, 0] - top.values[:, 1]
+        certified = (predicted == labels.cpu()) & (margin > 0)
+        return Certified(predicted, certified, margin, torch.zeros_like(margin), "L∞")
+'''
+
+
 def defense(name: str, title: str = "Nothing") -> str:
     return DEFENSE.replace("NAME", name).replace("TITLE", title)
 
@@ -208,6 +236,29 @@ def test_a_detector_is_one_file_too(load: Callable[..., tuple[str, ...]], tmp_pa
         np.testing.assert_allclose(run.scores(0, NO_ATTACK), images.mean((1, 2, 3)), atol=1e-6)
         assert "flagged by Brightness" in report(Metrics(run))
     assert View(detector="brightness").detector == "brightness"
+
+
+def test_a_certificate_is_one_file_too(
+    load: Callable[..., tuple[str, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load({"untouched.py": CERTIFICATE}) == () and "untouched" in certify.names()
+    plan = Plan(
+        domain="mnist",
+        n_images=6,
+        batch=4,
+        attacks=(),
+        defenses=((Method(name="median"),),),
+        certificates=(Method(name="untouched"),),
+    )
+    with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as run:
+        assert evaluate(run, device="cpu")
+        for defense_number in (NO_DEFENSE, 0):
+            right = Metrics(run).is_correct(CellKey(0, NO_ATTACK, defense_number, "none"))
+            assert run.certified(0, 0, defense_number).certified.tolist() == right.tolist()
+        assert "No change: The image stays as it is." in report(Metrics(run))
+    assert main(["certify", "untouched", "--domain", "mnist", "--images", "5"]) == 0
+    assert "No change" in capsys.readouterr().out
+    assert View(certificate=Method(name="untouched")).certificate is not None
 
 
 def test_two_folders_with_a_file_of_the_same_name(load: Callable[..., tuple[str, ...]]) -> None:
