@@ -12,10 +12,11 @@ import streamlit as st
 
 from app.plots.attack_plots import CONFIG, save_menu, style
 from app.text import duration
+from app.theme import plain
 from core.evaluate.metrics import CellKey, Counts, Curve, Measure, Metrics, cell_keys, curves
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion, wilson
-from core.evaluate.report import column_title, partial_note
+from core.evaluate.report import ATTACKERS, column_title, partial_note
 from core.figures.colormaps import CIVIDIS
 from core.figures.evaluation import (
     MAX_CELLS,
@@ -28,6 +29,7 @@ from core.figures.evaluation import (
 )
 
 DASHES = {"none": "dot", "grey": "solid", "adaptive": "dash"}
+MAX_LABEL = 25  # characters of a column's title that are surely seen
 MAX_TICKS = 30  # names at a side of a larger one on the screen, until it is zoomed
 
 
@@ -66,7 +68,10 @@ def results_matrix(
         frame.style.apply(lambda _: colors, axis=None),
         hide_index=True,
         width="stretch",
-        column_config=dict.fromkeys(heads, st.column_config.TextColumn(width=width)),
+        column_config={
+            head: st.column_config.TextColumn(column_label(plan, place), width=width, help=plain(head))
+            for head, place in zip(heads, columns, strict=True)
+        },
         key=key,
         on_select="rerun",
         selection_mode="single-cell",
@@ -76,6 +81,14 @@ def results_matrix(
         return None
     row, head = cells[0]
     return _cell_key(columns[heads.index(head)], row - 1)
+
+
+def column_label(plan: Plan, place: CellKey) -> str:
+    """The title of a column; a long one is cut on the screen, so what the attacker knows stands first."""
+    title = column_title(plan, place)
+    if len(title) <= MAX_LABEL or place.attacker == "none":
+        return title
+    return f"{ATTACKERS[place.attacker]}: {plan.defense_title(place.defense)}"
 
 
 def _cell_key(place: CellKey, attack: int) -> CellKey:

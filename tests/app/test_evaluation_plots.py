@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.plots.evaluation_plots import MAX_TICKS, cell_style
+from app.plots.evaluation_plots import MAX_TICKS, cell_style, column_label
+from core.evaluate import NO_ATTACK, CellKey, Plan
 from core.figures.evaluation import MAX_NAME
+from core.recipe import Method
+from core.recipe.columns import MemberSpec, column_of
 
 
 def luminance(color: str) -> float:
@@ -23,6 +26,20 @@ def test_a_shares_words_can_be_read_on_its_color(value: float) -> None:
     words = dict(part.split(": ") for part in cell_style(value).split("; "))
     light, dark = sorted((luminance(words["color"]), luminance(words["background-color"])), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_a_long_columns_title_begins_with_what_the_attacker_knows() -> None:
+    certified = column_of((MemberSpec(classifier="mlp_certified"),))
+    plan = Plan(domain="mnist", defenses=((Method(name="median"),), certified))
+    labels = [column_label(plan, CellKey(0, 0, n, who)) for n in (0, 1) for who in ("grey", "adaptive")]
+    title = plan.defense_title(1)
+    assert labels == [
+        "Median filter (not known)",
+        "Median filter (known)",
+        f"not known: {title}",
+        f"known: {title}",
+    ]
+    assert column_label(plan, CellKey(0, NO_ATTACK, 1, "none")) == title
 
 
 def screen(classes: int) -> None:
