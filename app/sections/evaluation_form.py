@@ -26,7 +26,8 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
         return None
     names = domain.classifier_names()
     here = recipe.classifier or names[0]
-    whom, what, against = st.columns([1, 1, 1.3], gap="medium")
+    with st.container(key="ev_form"):  # the style sheet stacks its columns where they would be too narrow for a name
+        whom, what, against = st.columns([1, 1, 1.3], gap="medium")
     with whom:
         classifiers = st.multiselect(
             "Classifiers",

@@ -82,10 +82,20 @@ def overlapping_labels(page: Any) -> list[list[str]]:
     )
 
 
+def cut_choices(page: Any) -> list[str]:
+    """The choices of a field that are cut although they are short."""
+    return page.locator("[data-testid=stMultiSelect] [data-tag-index], [data-baseweb=tag]").evaluate_all(  # type: ignore[no-any-return]
+        """tags => tags.flatMap(tag => [tag, ...tag.querySelectorAll('*')])
+            .filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).textOverflow === 'ellipsis')
+            .map(e => e.textContent).filter(text => text.length < 20)"""
+    )
+
+
 def check_labels(page: Any) -> None:
-    """No word of a title is broken, and no label of a plot lies over another."""
+    """No word of a title is broken, no label of a plot lies over another, and no short choice is cut."""
     assert not broken_words(page)
     assert not overlapping_labels(page)
+    assert not cut_choices(page)
 
 
 def check_phone_and_laptop(page: Any) -> None:
