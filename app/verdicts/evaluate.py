@@ -124,15 +124,26 @@ def _attacked(findings: Metrics, classifier: int, seen: list[int], among: Bools)
 
 
 def _certified(findings: Metrics, classifier: int) -> str:
-    """For how many images the first certificate holds: of the system that it certifies most of."""
+    """For how many images the first certificate that fits holds, of the system with the largest share; or that none fits."""
     plan = findings.plan
+    refused = 0
     for number, certificate in enumerate(plan.built_certificates):
         cells = {n: findings.certified(number, n, classifier) for n in (NO_DEFENSE, *range(len(plan.defenses)))}
-        counts = {n: int(cell.certified.sum()) for n, cell in cells.items() if cell.evaluated.any()}
-        if counts:
-            best = max(counts, key=counts.__getitem__)
-            behind = "" if best == NO_DEFENSE else f" ({plan.defense_title(best)})"
-            return f". {certificate.title} certifies {counts[best]} of {int(cells[best].evaluated.sum())}{behind}"
+        shares = {
+            n: Proportion(int(cell.certified.sum()), int(cell.evaluated.sum()))
+            for n, cell in cells.items()
+            if cell.evaluated.any()
+        }
+        if shares:
+            best = max(shares, key=lambda n: shares[n].value)
+            whose = [plan.defense_title(best)] if best != NO_DEFENSE else []
+            whose += [certificate.subject_name()] if certificate.subject else []
+            words = f" ({', '.join(whose)})" if whose else ""
+            title = plan.certificate_title(number)
+            return f". By {title}, {shares[best].successes} of {shares[best].count} are certified{words}"
+        refused += all(cell.refusal for cell in cells.values())
+    if plan.certificates and refused == len(plan.certificates):
+        return "; " + ("the certificate does not fit" if refused == 1 else "no certificate fits")
     return ""
 
 

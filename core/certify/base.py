@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -11,10 +10,11 @@ import torch
 from torch import Tensor
 
 from core.declaration import Configurable
-from core.inputs import check_fits, check_images, check_labels
+from core.inputs import InvalidInput, check_fits, check_images, check_labels
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.registry import Registry
+from core.stopwatch import Stopwatch
 
 REGISTRY: Registry[Certificate] = Registry("certificate")
 
@@ -31,7 +31,7 @@ class Certified:
         radius: the largest budget of the threat model for which the class is certified, float64 N, in `unit`; 0 where it is not
             certified at any, NaN where the certificate does not work one out.
         unit: of the budget and the radius, such as "total variation in pixels", "L∞" or "L2".
-        seconds: how long it took; `Certificate.__call__` fills it in.
+        seconds: how long it took, without the time of `on_progress`; `Certificate.__call__` fills it in.
     """
 
     predicted: Tensor
@@ -69,10 +69,17 @@ class Certificate(Configurable, ABC):
 
     Attributes:
         threat_model: one sentence: which changes the promise covers.
+        subject: what the promise is about where it is not the classifier itself: a name, then a comma and what that is.
     """
 
     registry: ClassVar[Registry[Any] | None] = REGISTRY
     threat_model: ClassVar[str] = ""
+    subject: ClassVar[str] = ""
+
+    @classmethod
+    def subject_name(cls) -> str:
+        """The subject in a few words, without its explanation."""
+        return cls.subject.partition(",")[0]
 
     @classmethod
     def fits(cls, classifier: Classifier) -> str | None:
@@ -102,12 +109,34 @@ class Certificate(Configurable, ABC):
             generator: of the random numbers; seeded with 0 without it.
 
         Raises:
-            InvalidInput: the images or labels do not fit, the certificate is not for that classifier, or its solver failed.
+            InvalidInput: the images or labels do not fit, the certificate is not for that classifier, its solver failed, or what it
+                gives is not N values within their ranges.
         """
-        began = time.perf_counter()
+        clock = Stopwatch()
         check_images(images)
         check_fits(images, classifier.channels, classifier.size)
         check_labels(labels, len(images), len(classifier.classes))
-        run = Run(self.title, generator or torch.Generator().manual_seed(0), on_progress)
+        run = Run(self.title, generator or torch.Generator().manual_seed(0), clock.beside(on_progress))
         certified = self.certify(classifier, images, labels, run)
-        return None if certified is None else replace(certified, seconds=time.perf_counter() - began)
+        if certified is None:
+            return None
+        problem = _problem(certified, len(images), len(classifier.classes))
+        if problem:
+            raise InvalidInput(f"{self.title} gives no certificate: {problem}.")
+        return replace(certified, seconds=clock.seconds)
+
+
+def _problem(certified: Certified, count: int, classes: int) -> str:
+    """What is wrong with a certificate of `count` images; '' where nothing is."""
+    values = {name: getattr(certified, name) for name in ("predicted", "certified", "margin", "radius")}
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or value.shape != (count,) or value.requires_grad:
+            return f"{name} is not a tensor of {count} values without a gradient"
+    predicted, radius = certified.predicted, certified.radius
+    if predicted.dtype != torch.int64 or bool(((predicted < -1) | (predicted >= classes)).any()):
+        return f"predicted holds something else than the numbers of {classes} classes and -1"
+    if certified.certified.dtype != torch.bool:
+        return "certified does not hold True and False"
+    if not radius.is_floating_point() or bool((radius < 0).any()):
+        return "radius holds something else than numbers of 0 and more and NaN"
+    return "" if isinstance(certified.unit, str) and len(certified.unit) <= 100 else "its unit is no short text"

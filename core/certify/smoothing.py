@@ -32,6 +32,7 @@ class Smoothing(Certificate):
     summary: ClassVar[str] = "The class of most noisy copies, with a radius that holds with high confidence."
     paper: ClassVar[str] = "Cohen et al. 2019, theorem 1 and section 3.2"
     threat_model: ClassVar[str] = "Any change of the image whose L2 length is at most the certified radius."
+    subject: ClassVar[str] = "the smoothed classifier, the likeliest class under noise"
     unit: ClassVar[str] = "L2 on images in [0, 1]"
 
     sigma: FractionFloat = number(
@@ -81,10 +82,10 @@ class Smoothing(Certificate):
     def _votes(self, classifier: Classifier, images: Tensor, streams: RandomStreams, count: int) -> Iterator[Tensor]:
         """How often each class is seen in the next `count` noisy copies of each image, N×K at a time; they add up to N·count."""
         blocks = -(-count // BLOCK)
-        work = [(n, min(BLOCK, count - BLOCK * b)) for n in range(len(images)) for b in range(blocks)]
         step = max(1, self.batch // BLOCK)
-        for start in range(0, len(work), step):
-            items = work[start : start + step]
+        for start in range(0, len(images) * blocks, step):
+            places = (divmod(place, blocks) for place in range(start, min(start + step, len(images) * blocks)))
+            items = [(n, min(BLOCK, count - BLOCK * block)) for n, block in places]
             owner = torch.tensor([n for n, size in items for _ in range(size)])
             noise = torch.cat([self._noise(streams, n, size, images.shape[1:]) for n, size in items])
             votes = torch.zeros(len(images), len(classifier.classes), dtype=torch.int64)

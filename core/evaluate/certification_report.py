@@ -115,7 +115,7 @@ def report(
         *images,
         f"Attacks of the same threat model, white box: {attacks or 'none'}.",
     ]
-    if "sigma" in certificate.values():
-        lines.append("The promise is about the smoothed classifier, the likeliest class under noise.")
+    if certificate.subject:
+        lines.append(f"The promise is about {certificate.subject}.")
     points = "".join(f"- {line}\n" for line in lines)
     return f"# {certificate.title}: {classifier}\n\n{points}\n{markdown(rows)}\n{sentence}\n"

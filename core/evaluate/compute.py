@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -184,14 +184,20 @@ def _certify(plan: Plan, task: Task, load: Loader, x: Tensor, y: Tensor, on_prog
     """What the task's certificate promises of a batch of clean images, for the bare classifier or a whole system."""
     assert task.certificate is not None
     certificate = plan.built_certificates[task.certificate]
-    system = attacked_classifier(plan.system(task.known_defense), load, plan.backward, seed=plan.seed)
+    system = attacked_classifier(plan.system(task.known_defense), load, seed=plan.seed)
     refusal = certificate.fits(system)
     if refusal:
         return TaskResult(refusal=refusal)
-    certified = certificate(system, x, y, generator=torch.Generator().manual_seed(plan.seed), on_progress=on_progress)
+    generator = torch.Generator().manual_seed(plan.seed)
+    try:
+        certified = certificate(system, x, y, generator=generator, on_progress=on_progress)
+    except InvalidInput as error:  # what its parameters or its solver cannot do; the plan's other parts go on
+        return TaskResult(refusal=str(error))
     if certified is None:
         raise Stopped
-    return TaskResult(seconds=certified.seconds, certified=certified)
+    # A worker of a cluster may have a GPU where whoever stores the result has none.
+    values = {name: getattr(certified, name).cpu() for name in ("predicted", "certified", "margin", "radius")}
+    return TaskResult(seconds=certified.seconds, certified=replace(certified, **values))
 
 
 def _announce(on_progress: OnProgress | None, title: str, done: int, total: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from core.attacks import Step
-from core.evaluate.plan import NO_ATTACK
+from statistics import fmean
+
+from core.evaluate.plan import FIRST_CERTIFICATE, NO_ATTACK
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task, TaskKind
 
@@ -27,10 +28,10 @@ class EtaEstimator:
         """How many tasks are left."""
         return sum(self.pending.values())
 
-    def observe_step(self, task: Task, seconds: float, step: Step) -> None:
-        """Take in that a task needed so many seconds up to that step; it counts until a task of its kind is finished."""
-        if step.number:
-            self.guesses[task.kind] = seconds * step.total / step.number
+    def observe(self, task: Task, seconds: float, done: int, total: int) -> None:
+        """Take in that a task needed so many seconds for `done` of `total`; it counts until a task of its kind is finished."""
+        if done:
+            self.guesses[task.kind] = seconds * total / done
 
     def finish(self, task: Task, seconds: float) -> None:
         """Take in what a finished task took."""
@@ -39,11 +40,26 @@ class EtaEstimator:
         self.pending[task.kind] -= 1
 
     def seconds(self) -> float | None:
-        """Seconds that are left; an attack that was not seen yet counts as the mean of the others. None without any."""
+        """Seconds that are left; an attack or certificate that was not seen yet counts as the mean of the others of that sort.
+
+        None without any; one that did not fit its system took no time and says nothing of the others.
+        """
         means = self.guesses | {kind: total / count for kind, (total, count) in self.spent.items()}
-        attacks = [mean for (_, attack, _, _), mean in means.items() if attack != NO_ATTACK]
-        unseen = [kind for kind, count in self.pending.items() if count and kind not in means]
-        if unseen and not attacks:
-            return None
-        typical = sum(attacks) / len(attacks) if attacks else 0.0
-        return sum(count * means.get(kind, typical) for kind, count in self.pending.items())
+        seen: dict[bool, list[float]] = {False: [], True: []}
+        for kind, mean in means.items():
+            if kind[1] != NO_ATTACK and mean > 0:
+                seen[_is_certificate(kind)].append(mean)
+        left = 0.0
+        for kind, count in self.pending.items():
+            if kind in means:
+                left += count * means[kind]
+            elif count:
+                alike = seen[_is_certificate(kind)] or seen[not _is_certificate(kind)]
+                if not alike:
+                    return None
+                left += count * fmean(alike)
+        return left
+
+
+def _is_certificate(kind: TaskKind) -> bool:
+    return kind[1] <= FIRST_CERTIFICATE

@@ -140,8 +140,15 @@ def certificates(metrics: Metrics, classifier: int = 0) -> list[Row]:
 
 def threat_models(plan: Plan) -> str:
     """What the promises of a plan's certificates cover, a sentence each."""
-    titles = dict.fromkeys(f"{built.title}: {built.threat_model}" for built in plan.built_certificates)
-    return " ".join(titles)
+    sentences: dict[str, None] = {}
+    for certificate in plan.built_certificates:
+        words = f"{certificate.title}: {certificate.threat_model}"
+        if certificate.subject:
+            words += f" The promise is about {certificate.subject}"
+            alpha = certificate.values().get("alpha")
+            words += "." if alpha is None else f"; it is wrong for an image with a probability of at most {alpha:g}."
+        sentences[words] = None
+    return " ".join(sentences)
 
 
 def classes_table(metrics: Metrics, key: CellKey, count: int = 10) -> list[Row]:

@@ -23,6 +23,7 @@ from core.inputs import InvalidInput
 from core.recipe.universal import Floats
 
 VERSION = 2
+MAX_REFUSAL = 1000  # characters of the reason why a certificate does not fit
 _LATEST = 250_000_000_000.0  # seconds since 1970 that a calendar still knows
 _MAX_SIDE = 1024  # pixels of a saved image's side; no classifier here takes larger ones
 _META = ("version", "plan", "indices", "labels", "started_at", "versions", "device", "owner")
@@ -60,7 +61,7 @@ class CertifiedCell:
         evaluated: which images were worked out, bool N.
         unit: of the radius.
         seconds: for one image, the median over the batches; NaN where nothing was measured.
-        refusal: why the certificate does not fit the system; '' where it does.
+        refusal: why the certificate cannot be worked out for the system; '' where it can.
     """
 
     predicted: Ints
@@ -216,12 +217,14 @@ class RunReader:
         )
         unit = refusal = ""
         seconds = []
-        for batch, batch_seconds, predicted_bytes, certified_bytes, radius_bytes, unit, refusal in rows:
+        for batch, batch_seconds, predicted_bytes, certified_bytes, radius_bytes, batch_unit, batch_refusal in rows:
             where = self._batch_slice(batch)
-            if not all(isinstance(text, str) and len(text) < 2000 for text in (unit, refusal)):
+            if not all(isinstance(text, str) and len(text) <= MAX_REFUSAL for text in (batch_unit, batch_refusal)):
                 raise self._damaged()
-            if refusal:
+            if batch_refusal:
+                refusal = batch_refusal
                 continue
+            unit = batch_unit
             size = where.stop - where.start
             predicted[where] = self._values(predicted_bytes, "<i4", size, low=-1, high=classes - 1)
             certified[where] = self._values(certified_bytes, "<i4", size, low=0, high=1) > 0

@@ -18,8 +18,8 @@ from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
-from core.recipe.stopwatch import Stopwatch
 from core.recipe.universal import Floats
+from core.stopwatch import Stopwatch
 from core.systems.system import Loader
 
 Compute = Callable[[], TaskResult]
@@ -98,8 +98,11 @@ def evaluate(
             def on_part(part: Progress, text: str = text, task: Task = task, clock: Stopwatch = clock) -> bool:
                 what = part.text
                 if part.step is not None:
-                    eta.observe_step(task, clock.seconds, part.step)
+                    eta.observe(task, clock.seconds, part.step.number, part.step.total)
                     what = f"step {part.done} of {part.total}"
+                elif task.certificate is not None:
+                    eta.observe(task, clock.seconds, part.done, part.total)
+                    what = f"{100 * part.done / max(1, part.total):.0f} %"
                 with clock.waiting():
                     return report(f"{text}, {what}")
 

@@ -18,7 +18,7 @@ from core.evaluate import database
 from core.evaluate.compute import TaskResult, fingerprint, sample_indices
 from core.evaluate.database import ENDING, quoted
 from core.evaluate.plan import Plan
-from core.evaluate.run_reader import VERSION, RunReader
+from core.evaluate.run_reader import MAX_REFUSAL, VERSION, RunReader
 from core.evaluate.tasks import Task
 from core.inputs import InvalidInput
 from core.models.classifier import Classifier
@@ -119,7 +119,7 @@ class RunStore(RunReader):
             if task.certificate is not None:
                 connection.execute(
                     "INSERT OR REPLACE INTO certified VALUES (?, ?, ?, ?, ?, ?)",
-                    (task.key, *_certified_values(result.certified), result.refusal),
+                    (task.key, *_certified_values(result.certified), result.refusal[:MAX_REFUSAL]),
                 )
 
     def check_images(self) -> None:

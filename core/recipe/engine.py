@@ -13,8 +13,8 @@ from core.defenses import Defense
 from core.inputs import check_logits
 from core.models.classifier import Classifier
 from core.progress import OnProgress
-from core.recipe.stopwatch import Stopwatch
 from core.recipe.universal import Universal, apply_universal
+from core.stopwatch import Stopwatch
 from core.systems import Backward, Guarded, System
 from core.systems.ensemble import vote
 from core.systems.system import Loader

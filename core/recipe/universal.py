@@ -19,7 +19,7 @@ from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.progress import OnProgress
 from core.random_streams import RandomStreams
-from core.recipe.stopwatch import Stopwatch
+from core.stopwatch import Stopwatch
 
 UNIVERSAL_IMAGES = 400  # that a universal attack is trained on, at most
 

@@ -93,7 +93,7 @@ def test_certificates_are_chosen_and_their_promises_are_shown() -> None:
     with run_index.open_run(run_index.list_runs()[0].name) as run:
         assert run.plan.certificates == (Method(name="flow", params={"eps": 1.0}),)  # as the Certify page has it
         count = int(run.certified(0, 0, NO_DEFENSE).certified.sum())
-    assert verdict(app).endswith(f"Flow certificate certifies {count} of 6.")
+    assert verdict(app).endswith(f"By Flow certificate (eps 1 px), {count} of 6 are certified.")
     app.session_state["ev_tabs"] = "Certified"
     app.run()
     rows = next(frame.value for frame in app.dataframe if "Certificate" in frame.value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ import torch
 
 from app.verdicts.evaluate import evaluate_verdict
 from core import certify, domains
+from core.certify import Certified, FlowCertificate
 from core.cli import main
 from core.domains.loading import load_images
 from core.evaluate import Metrics, Plan, RunStore, evaluate, run_index
 from core.evaluate import report as reports
+from core.evaluate.eta import EtaEstimator
 from core.evaluate.metrics import CellKey
 from core.evaluate.plan import FIRST_CERTIFICATE, NO_ATTACK, NO_DEFENSE
 from core.evaluate.running import describe_task
@@ -103,7 +107,7 @@ def test_no_attack_of_the_threat_model_fools_what_is_certified(whole: RunStore) 
 def test_a_system_that_a_certificate_does_not_fit_is_told_with_the_reason(whole: RunStore) -> None:
     rows = reports.certificates(Metrics(whole))
     assert [row["System"] for row in rows[:3]] == ["no defense", PLAN.defense_title(0), PLAN.defense_title(1)]
-    assert rows[2]["certified"] == "–" and "two" in str(rows[2]["why not"]) and rows[0]["why not"] == ""
+    assert rows[2]["certified"] == "–" and "two-layer" in str(rows[2]["why not"]) and rows[0]["why not"] == ""
     count = int(whole.certified(0, 0, 0).certified.sum())
     assert f"({count} of 12;" in str(rows[1]["certified"]) and "total variation" in str(
         rows[1]["median radius of these"]
@@ -112,7 +116,9 @@ def test_a_system_that_a_certificate_does_not_fit_is_told_with_the_reason(whole:
     text = reports.report(Metrics(whole))
     assert reports.CERTIFIED in text and "Flows that move pixels" in text
     best = max(int(whole.certified(0, 0, n).certified.sum()) for n in (NO_DEFENSE, 0))
-    assert f"Flow certificate certifies {best} of 12" in evaluate_verdict(Metrics(whole))
+    assert f"By Flow certificate (eps 2 px, bound joint), {best} of 12 are certified" in evaluate_verdict(
+        Metrics(whole)
+    )
 
 
 def test_a_stop_within_a_certificate_leaves_nothing_of_it(tmp_path: Path) -> None:
@@ -168,3 +174,115 @@ def test_the_command_line_takes_certificates(tmp_path: Path, capsys: pytest.Capt
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "Flow certificate" in printed and "L∞ bounds" in printed and reports.CERTIFIED in printed
+
+
+def test_a_defense_without_a_true_gradient_is_certified_all_the_same(tmp_path: Path) -> None:
+    plan = Plan(
+        domain="mnist",
+        classifiers=("mlp",),
+        n_images=4,
+        batch=4,
+        attacks=(),
+        defenses=((Method(name="jpeg"),),),
+        attacker="grey",
+        backward="true",
+        certificates=(Method(name="smoothing", params={"samples": 20, "selection": 5}),),
+    )
+    with RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run:
+        assert evaluate(run, device="cpu")
+        assert run.certified(0, 0, 0).evaluated.all()
+
+
+def test_what_a_certificate_cannot_do_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    exact = Method(name="flow", params={"bound": "exact"})
+    plan = Plan(
+        domain="mnist",
+        classifiers=("mlp",),
+        n_images=6,
+        batch=4,
+        attacks=(),
+        defenses=(),
+        certificates=(exact, Method(name="linf", params={"find_radius": False})),
+    )
+    with RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run:
+        assert evaluate(run, device="cpu")
+        assert "semidefinite program" in run.certified(0, 0, NO_DEFENSE).refusal
+        assert run.certified(0, 1, NO_DEFENSE).evaluated.all()
+        assert "By L∞ bounds (" in evaluate_verdict(Metrics(run))
+    with RunStore.create(plan.model_copy(update={"certificates": (exact,)}), "cpu", tmp_path / "s.sqlite") as run:
+        assert evaluate(run, device="cpu")
+        assert evaluate_verdict(Metrics(run)).endswith("; the certificate does not fit.")
+
+
+def test_the_smoothed_classifier_is_named_where_the_promise_is_about_it(whole: RunStore) -> None:
+    smoothed = PLAN.model_copy(update={"certificates": PLAN.certificates[1:]})
+    sentence = reports.threat_models(smoothed)
+    assert "about the smoothed classifier, the likeliest class under noise; it is wrong" in sentence
+    assert "probability of at most 0.001." in sentence and sentence in reports.report(Metrics(whole))
+
+
+def test_the_time_of_others_does_not_count_and_the_time_left_follows_the_work(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(
+        update={
+            "attacks": (),
+            "defenses": (),
+            "batch": 12,
+            "certificates": (FLOW, Method(name="smoothing", params={"samples": 5000, "selection": 10})),
+        }
+    )
+    seen: list[Progress] = []
+    with RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run:
+
+        def others(progress: Progress) -> None:
+            seen.append(progress)
+            time.sleep(0.02)  # somebody else has the device
+
+        began = time.perf_counter()
+        assert evaluate(run, device="cpu", on_progress=others)
+        elapsed = time.perf_counter() - began
+        waited = 0.02 * sum("smoothing" in progress.text for progress in seen)
+        spent = 12 * run.certified(0, 1, NO_DEFENSE).seconds
+    working = [progress for progress in seen if progress.text.endswith(" %") and "smoothing" in progress.text]
+    assert working[0].text == "Randomized smoothing, batch 1 of 1, 0 %" and waited > 0.5
+    halfway = next(progress for progress in working if progress.text.endswith(("49 %", "50 %", "51 %")))
+    assert halfway.eta is not None and 0.2 * spent < halfway.eta < 2 * spent
+    assert spent <= elapsed - waited
+
+
+def test_a_certificate_that_fits_nothing_says_nothing_of_the_time_of_others(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"attacks": (), "defenses": ((Method(name="median"),),)})
+    with RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run:
+        todo = [task for task in tasks(plan) if task.batch == 0]
+        eta = EtaEstimator(run, todo)
+        refused = next(t for t in todo if t.certificate == 0 and t.known_defense == 0)
+        eta.finish(refused, 0.0)
+        assert eta.seconds() is None
+        eta.finish(next(t for t in todo if t.certificate == 0 and t.known_defense == NO_DEFENSE), 3.0)
+        assert eta.seconds() == pytest.approx(3 * 3.0)  # two of smoothing, and the clean images
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"predicted": torch.zeros(3, dtype=torch.int64)}, "predicted is not a tensor of 4 values"),
+        ({"predicted": torch.full((4,), 10)}, "predicted holds something else"),
+        ({"predicted": torch.zeros(4)}, "predicted holds something else"),
+        ({"certified": torch.ones(4)}, "certified does not hold True and False"),
+        ({"radius": -torch.ones(4)}, "radius holds something else"),
+        ({"radius": torch.ones(4, requires_grad=True)}, "radius is not a tensor of 4 values without a gradient"),
+        ({"margin": 1.0}, "margin is not a tensor"),
+        ({"unit": None}, "its unit is no short text"),
+    ],
+)
+def test_a_certificate_of_ones_own_that_gives_nonsense_gets_a_sentence(
+    changes: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"predicted": torch.zeros(4, dtype=torch.int64), "certified": torch.ones(4, dtype=torch.bool)}
+    good = Certified(**values, margin=torch.ones(4), radius=torch.full((4,), torch.nan), unit="L2")
+    classifier = domains.get("mnist").classifier("mlp", "cpu")
+    images, labels = torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.int64)
+    monkeypatch.setattr(FlowCertificate, "certify", lambda *_: good)
+    assert FlowCertificate()(classifier, images, labels) is not None
+    monkeypatch.setattr(FlowCertificate, "certify", lambda *_: replace(good, **changes))
+    with pytest.raises(InvalidInput, match=f"Flow certificate gives no certificate: {words}"):
+        FlowCertificate()(classifier, images, labels)

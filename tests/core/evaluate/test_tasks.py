@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from core import domains
-from core.attacks import PGD, Step
+from core.attacks import PGD
 from core.domains.loading import load_images
 from core.evaluate import compute
 from core.evaluate.eta import EtaEstimator
@@ -25,7 +25,7 @@ from core.images import quantise, to_pixels
 from core.inputs import InvalidInput
 from core.progress import Progress
 from core.recipe import Method
-from core.recipe.stopwatch import Stopwatch
+from core.stopwatch import Stopwatch
 from core.systems.guarded import Guarded
 from tests.core.evaluate.stored_runs import COMPUTED as PLAN
 
@@ -55,9 +55,7 @@ def test_the_eta_follows_the_steps_of_the_first_task_and_then_what_tasks_took(tm
         clean = Task(0, NO_ATTACK, NO_DEFENSE, 0)
         eta.finish(clean, 0.5)
         assert eta.seconds() is None, "clean images tell nothing of an attack"
-        images = torch.zeros(1, 1, 2, 2)
-        half = Step(5, 10, images, torch.zeros(1, 2), torch.zeros(1), torch.zeros(1, dtype=torch.bool))
-        eta.observe_step(todo[0], 2.0, half)
+        eta.observe(todo[0], 2.0, 5, 10)
         assert eta.seconds() == pytest.approx(2 * 0.5 + 6 * 4.0)  # three batches of each of two attacks, 4 s each
         eta.finish(todo[0], 3.0)
         assert eta.seconds() == pytest.approx(2 * 0.5 + 5 * 3.0)
