@@ -6,7 +6,7 @@ Sliders, command-line flags, JSON, validation and the documentation all read the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
@@ -119,18 +119,19 @@ class Configurable(BaseModel):
         """All parameters by their public names, as JSON takes them."""
         return self.model_dump(mode="json", by_alias=True)
 
-    def describe(self, parameters: tuple[Parameter, ...] | None = None) -> str:
+    def describe(self, parameters: tuple[Parameter, ...] | None = None, always: Collection[str] = ()) -> str:
         """The method with the parameters that differ from the defaults, for captions and tables.
 
         Args:
             parameters: those of `parameters()` with the defaults and units of a domain.
+            always: the names of parameters that are written at their default, too.
         """
         values = self.values()
         plain = parameters is None and values.get("norm") == "l2"  # a length is no number of gray levels
         words = ", ".join(
             f"{p.name} {format_value(values[p.name], '' if plain and p.unit == '/255' else p.unit)}"
             for p in (self.parameters() if parameters is None else parameters)
-            if values[p.name] != p.default
+            if values[p.name] != p.default or p.name in always
         )
         return f"{self.title} ({words})" if words else self.title
 

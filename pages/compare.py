@@ -12,7 +12,7 @@ from app.sections.diagnostics import diagnostics
 from app.state import result_keys, results, session
 from app.state.result_keys import AnyKey, Kind
 from app.text import attacked_title, budget, plural, prediction
-from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_transfer
+from app.verdicts.compare import compare_verdict, ended_at_success, table_of_attacks, table_of_transfer
 from core import attacks, domains
 from core.analysis.comparison import Comparison
 from core.images import rounding_note
@@ -217,11 +217,7 @@ if shown is not None:
         key="comparison",
         name="attacks",
     )
-    stopped = [
-        e.attack.title
-        for e in shown[1].entries
-        if e.attacked.success and not e.attacked.stopped and 1 < e.attacked.iterations <= e.attacked.steps_to_success
-    ]
+    stopped = ended_at_success(shown[1])
     if stopped:
         st.caption(
             f"{', '.join(stopped)} ended at the first success, where the confidence is lowest; the others ran all their steps. "

@@ -125,6 +125,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         default=name,
         required=True,
         key=key,
+        wrap=True,
         on_change=lambda: session.update_view(detector=st.session_state[key], threshold=None),
     )
     detector = available[name]

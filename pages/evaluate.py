@@ -11,7 +11,7 @@ from app.plots.evaluation_plots import curves_plot, matrix_columns, results_matr
 from app.runtime import evaluation_jobs, examples, progress
 from app.runtime.streamlit_adapter import fragment
 from app.sections.evaluation_cell import cell_view
-from app.sections.evaluation_form import evaluation_form
+from app.sections.evaluation_form import eps_example, evaluation_form
 from app.sections.run_list import compare_runs, run_list, selected_run, show_run_progress, start_run
 from app.state import session
 from app.text import plural
@@ -104,10 +104,11 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
     place = results_matrix(findings, classifier, measure, key=f"ev_matrix_{plan.name}_{classifier}_{measure}")
     st.caption("Click a cell for its confusion matrix and its images.")
     rows = reports.matrix(findings, classifier, measure)
+    name = f"{plan.name}-{plan.classifier_names()[classifier]}"  # of the files
     files: list[tuple[str, Any, str]] = [
-        ("CSV", reports.csv(rows), "matrix.csv"),
-        ("LaTeX", reports.latex(rows), "matrix.tex"),
-        ("Markdown", markdown(rows), "matrix.md"),
+        ("CSV", reports.csv(rows), f"{name}-{WORDS[measure]}.csv".replace(" ", "-")),
+        ("LaTeX", reports.latex(rows), f"{name}-{WORDS[measure]}.tex".replace(" ", "-")),
+        ("Markdown", markdown(rows), f"{name}-{WORDS[measure]}.md".replace(" ", "-")),
         ("Whole report", partial(_report, run.path.stem), f"{plan.name}.md"),
         ("Plan (JSON)", plan.to_json(), f"{plan.name}.json"),
         ("Results (SQLite)", partial(_file, run.path.stem), f"{plan.name}.sqlite"),
@@ -128,21 +129,26 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
     if curve.open:
         with curve:
             if not curves_plot(findings, classifier, key=f"ev_curves_{plan.name}_{classifier}"):
-                st.caption("A curve needs an attack at several eps: write them into the field eps, as 2, 4, 8.")
+                st.caption(
+                    "A curve needs an attack at several eps: write them into the field eps of a new evaluation, as "
+                    f"{eps_example(plan.domain)}."
+                )
     if back.open:
         with back:
             if plan.attacks and plan.defenses:
                 st.caption(
                     f"{MEASURES['recovered']} Breaks: of the clean images that were right, those that it makes wrong."
                 )
-                table(reports.recovery(findings, classifier), key="ev_recovery", name="recovery")
+                table(reports.recovery(findings, classifier), key="ev_recovery", name=f"{name}-recovery")
             else:
                 st.caption("Recovery needs an attack and a defense.")
     if certified.open:
         with certified:
             if plan.certificates:
                 st.caption(f"{reports.CERTIFIED} {theme.plain(reports.threat_models(plan))}")
-                table(reports.certificates(findings, classifier), key="ev_certified", name="certified")
+                table(reports.certificates(findings, classifier), key="ev_certified", name=f"{name}-certified")
+                for sentence in reports.refusals(findings, classifier):
+                    st.caption(theme.plain(sentence))
             else:
                 st.caption("This run has no certificates; choose them in a new evaluation.")
     if times.open:

@@ -14,8 +14,15 @@ __all__ = ["Row", "csv", "latex", "markdown", "save_table", "table"]
 
 def table(rows: Sequence[Row], *, key: str, name: str) -> None:
     """The rows as a table, with its CSV, its LaTeX and its Markdown to save."""
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key=f"{key}_table")
+    st.dataframe(_frame(rows), hide_index=True, width="stretch", key=f"{key}_table")
     save_table(rows, key=key, name=name)
+
+
+def _frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """The rows; a column with numbers and words is words, because Arrow takes one type a column."""
+    frame = pd.DataFrame(rows)
+    mixed = [head for head in frame if frame[head].map(type).nunique() > 1 and frame[head].dtype == object]
+    return frame.astype(dict.fromkeys(mixed, str))
 
 
 def save_table(rows: Sequence[Row], *, key: str, name: str) -> None:

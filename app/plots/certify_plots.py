@@ -97,7 +97,8 @@ def certified_accuracy_plot(certified_sets: dict[str, CertifiedSet], unit: str, 
     first = next(iter(certified_sets.values()))
     figure.update_layout(legend={"y": -0.24, "x": 0, "yanchor": "top", "orientation": "v"})
     figure.update_xaxes(title=budget_title(first.unit, unit))
-    figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
+    attacked = any(result.attacked for result in certified_sets.values())
+    figure.update_yaxes(title="accuracy" if attacked else "certified accuracy", range=[0, 1.02], tickformat=".0%")
     alt = "; ".join(
         f"{title}, accuracy up to {budget(float(result.budgets[-1]), unit)}: certified {per_cent(result.certified[-1].value)} there"
         + (f", under attack {per_cent(result.attacked[-1].value)}" if result.attacked else "")

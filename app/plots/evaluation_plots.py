@@ -13,6 +13,7 @@ import streamlit as st
 from app.plots.attack_plots import CONFIG, save_menu, style
 from app.text import duration
 from app.theme import plain
+from core import domains
 from core.evaluate.metrics import CellKey, Counts, Curve, Measure, Metrics, cell_keys, curves
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion, wilson
@@ -61,9 +62,8 @@ def results_matrix(
             if share is not None and share.count:
                 colors.loc[row, head] = cell_style(share.value)
     done, total = findings.run.progress()
-    width = (
-        200 if done == total or plan.n_images <= plan.batch else 290
-    )  # pixels for what its cells will say, so that it keeps its shape while it fills
+    # Pixels for what its cells will say, so that it keeps its shape while it fills.
+    width = 200 if done == total or plan.n_images <= plan.batch else 240
     event = st.dataframe(
         frame.style.apply(lambda _: colors, axis=None),
         hide_index=True,
@@ -98,13 +98,12 @@ def _cell_key(place: CellKey, attack: int) -> CellKey:
 
 
 def _cell_text(findings: Metrics, place: CellKey, share: Proportion | None) -> str:
-    """What a cell says; an unfinished one also on how many of the planned images it was measured."""
+    """What a cell says; an unfinished one says so."""
     if share is None or not share.count:
         return "–"
     low, high = wilson(share.successes, share.count)
-    note = partial_note(findings, place)
     words = f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}) · {share.successes} of {share.count}"
-    return f"{words} · {note}" if note else words
+    return f"{words} so far" if partial_note(findings, place) else words
 
 
 def cell_style(value: float) -> str:
@@ -203,6 +202,8 @@ def confusion_plot(
 def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
     """Accuracy against eps with its intervals, a line a defense and attacker; False where no attack has several eps."""
     plan = findings.plan
+    unit = domains.get(plan.domain).linf.unit
+    scale = 255 if unit == "/255" else 1
     for number, group in enumerate(_by_attack(curves(findings, classifier))):
         figure = go.Figure()
         for curve in group:
@@ -210,7 +211,7 @@ def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
             values = [share.value for share in curve.proportions]
             figure.add_trace(
                 go.Scatter(
-                    x=[255 * eps for eps in curve.eps],
+                    x=[scale * eps for eps in curve.eps],
                     y=values,
                     name=column_title(plan, curve.column),
                     mode="lines+markers",
@@ -222,7 +223,7 @@ def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
                     },
                 )
             )
-        figure.update_xaxes(title="eps (n/255)")
+        figure.update_xaxes(title=f"eps (n{unit})" if unit else "eps")
         figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
         style(figure, height=380)
         st.plotly_chart(

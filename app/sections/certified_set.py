@@ -81,7 +81,7 @@ def show(recipe: Recipe, example: Example, choice: Choice) -> None:
         attacks = next(iter(certified_sets.values())).attacks
         st.caption(
             f"{count} images of the {split} part, seed {recipe.seed}. 95 % intervals (Wilson). "
-            + (f"Attacks: {attacks}." if attacks else "")
+            + (f"Attacks: {attacks}." if attacks else "No attack of this threat model is tried here.")
         )
 
 

@@ -54,7 +54,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
     with what:
         chosen_attacks = _attacks(recipe)
         usual = domain.linf
-        example = "2, 4, 8" if usual.unit == "/255" else "0.1, 0.2, 0.3"
+        example = eps_example(recipe.domain)
         eps = st.text_input(
             f"eps (n{usual.unit})" if usual.unit else "eps",
             placeholder=f"as each attack has it; or {example}",
@@ -135,6 +135,11 @@ def _certificate(recipe: Recipe, name: str) -> Method:
     """The certificate as the Certify page has it; with its usual settings where that page has another one."""
     own = recipe.view.certificate
     return own if own is not None and own.name == name else Method(name=name)
+
+
+def eps_example(domain: str) -> str:
+    """Several values of eps as a user of that domain writes them."""
+    return "2, 4, 8" if domains.get(domain).linf.unit == "/255" else "0.1, 0.2, 0.3"
 
 
 def eps_values(text: str, unit: str) -> list[str] | None:

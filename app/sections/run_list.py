@@ -100,7 +100,7 @@ def compare_runs(name: str, listed: list[run_index.RunSummary]) -> None:
         return
     if rows:
         if several:
-            st.caption("Of each run its first classifier.")
+            st.caption("Each run is shown with its first classifier.")
         table(rows, key="ev_compare", name="comparison")
     else:
         st.caption("The two have no attack and defense in common.")

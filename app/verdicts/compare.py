@@ -42,6 +42,19 @@ def compare_verdict(
     return f"{begin}{words}{_least(winners)}."
 
 
+def ended_at_success(results: Comparison) -> list[str]:
+    """The attacks that ended at their first success although they may take more steps."""
+    titles = []
+    for entry in results.entries:
+        attacked, steps = entry.attacked, entry.attack.values().get("steps")
+        if not attacked.success or attacked.stopped or (isinstance(steps, int) and attacked.iterations >= steps):
+            continue
+        # Some look at the point that fooled once more, in a step of its own.
+        if 1 < attacked.iterations <= attacked.steps_to_success + 1:
+            titles.append(entry.attack.title)
+    return titles
+
+
 def _single(entry: ComparisonRow, classes: tuple[str, ...], before: Prediction, target: int | None, unit: str) -> str:
     """The headline of one attack alone."""
     title, seen = entry.attack.title, entry.attacked.prediction.label

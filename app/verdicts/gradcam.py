@@ -47,7 +47,8 @@ def _returned(
         return ""
     back = clean.prediction.label == label and best.prediction.label == label != attacked.prediction.label
     saved = f", and the {name} is back" if back else ""
-    return f". Behind {best.title} the map shares {per_cent(shift.shared)} with the clean one, not {per_cent(similarity.shared)}{saved}"
+    before = per_cent(similarity.shared)
+    return f". Behind {best.title} the map shares {per_cent(shift.shared)} with the clean one; without a defense it shares {before}{saved}"
 
 
 def _empty(clean: ClassMap, attacked: ClassMap, classes: tuple[str, ...]) -> str:

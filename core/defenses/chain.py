@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 import torch
@@ -56,5 +57,5 @@ class Chain(Defense):
     def nondifferentiable_parts(self) -> tuple[str, ...]:
         return tuple(title for member in self.members for title in member.nondifferentiable_parts())
 
-    def describe(self, parameters: tuple[Parameter, ...] | None = None) -> str:
-        return " → ".join(member.describe() for member in self.members) or "no defense"
+    def describe(self, parameters: tuple[Parameter, ...] | None = None, always: Collection[str] = ()) -> str:
+        return " → ".join(member.describe(always=always) for member in self.members) or "no defense"

@@ -29,6 +29,7 @@ from core.systems import Backward, System
 
 NO_DEFENSE = -1  # in place of a defense's number: none
 NO_ATTACK = -1  # in place of an attack's number: none
+BUDGETS = ("eps", "max_tv", "area", "sigma")  # the parameters that a table names at their default, too
 FIRST_CERTIFICATE = -2  # in place of an attack's number: the first certificate; the second one is -3
 
 
@@ -148,7 +149,8 @@ class Plan(JsonSpec):
         return tuple(name for name in dict.fromkeys(names) if name not in self.classifier_names())
 
     def attack_title(self, number: int) -> str:
-        return "no attack" if number == NO_ATTACK else describe_attack(self.domain, self.attacks[number])
+        """The attack with its budget and the parameters that differ from the domain's defaults."""
+        return "no attack" if number == NO_ATTACK else describe_attack(self.domain, self.attacks[number], BUDGETS)
 
     def defense_title(self, number: int) -> str:
         return "no defense" if number == NO_DEFENSE else self.systems[number].describe()
@@ -157,9 +159,10 @@ class Plan(JsonSpec):
         return self.built_detectors[number].describe()
 
     def certificate_title(self, number: int) -> str:
+        """The certificate with its budget and the parameters that differ from the domain's defaults."""
         method = self.certificates[number]
         parameters = domains.get(self.domain).attack_parameters(certify.get(method.name), method.params)
-        return self.built_certificates[number].describe(parameters)
+        return self.built_certificates[number].describe(parameters, BUDGETS)
 
     @property
     def name(self) -> str:

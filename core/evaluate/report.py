@@ -26,6 +26,7 @@ __all__ = [
     "matrix",
     "partial_note",
     "recovery",
+    "refusals",
     "report",
     "state",
     "threat_models",
@@ -101,7 +102,7 @@ def recovery(metrics: Metrics, classifier: int = 0) -> list[Row]:
         clean = CellKey(classifier, NO_ATTACK, defense, "none")
         row["breaks"] = _formatted(metrics, clean, metrics.clean_loss(clean))
         seconds = metrics.seconds(defense, classifier)
-        row["ms per image"] = "–" if math.isnan(seconds) else round(1000 * seconds, 3)
+        row["ms per image"] = _milliseconds(seconds)
         rows.append(row)
     return rows
 
@@ -110,32 +111,55 @@ CERTIFIED = "Certified: of all images, those whose class is right and that no at
 
 
 def certificates(metrics: Metrics, classifier: int = 0) -> list[Row]:
-    """A row per certificate and system: certified accuracy beside the accuracy without an attack, the radius, and time per image."""
+    """A row per certificate and system: certified accuracy beside the accuracy without an attack, the radius, and time per image.
+
+    Right without an attack is what the certificate speaks of: with randomized smoothing, the smoothed classifier.
+    """
     plan = metrics.plan
     rows: list[Row] = []
     for number in range(len(plan.certificates)):
         for defense in (NO_DEFENSE, *range(len(plan.defenses))):
             cell = metrics.certified(number, defense, classifier)
             count = int(cell.evaluated.sum())
-            clean = metrics.proportion(CellKey(classifier, NO_ATTACK, defense, "none"))
+            right = (cell.predicted == metrics.labels) & cell.evaluated
             radii = cell.radius[cell.certified & ~np.isnan(cell.radius)]
-            certified = str(Proportion(int(cell.certified.sum()), count)) if count else "–"
+            shares = [str(Proportion(int(which.sum()), count)) if count else "–" for which in (right, cell.certified)]
             if 0 < count < plan.n_images:
-                certified += f"; {count:,} of {plan.n_images:,} images so far"
+                shares = [f"{share}; {count:,} of {plan.n_images:,} images so far" for share in shares]
             rows.append(
                 {
                     "Certificate": plan.certificate_title(number),
                     "System": plan.defense_title(defense),
-                    "right without an attack": "–" if clean is None or not clean.count else str(clean),
-                    "certified": certified,
+                    "right without an attack": shares[0],
+                    "certified": shares[1],
                     "median radius of these": f"{np.median(radii):.4g} ({cell.unit})" if len(radii) else "–",
-                    "ms per image": "–" if math.isnan(cell.seconds) else round(1000 * cell.seconds, 3),
-                    "why not": cell.refusal,
+                    "ms per image": _milliseconds(cell.seconds),
                 }
             )
-    if not any(row["why not"] for row in rows):
-        rows = [{head: value for head, value in row.items() if head != "why not"} for row in rows]
     return rows
+
+
+def refusals(metrics: Metrics, classifier: int = 0) -> list[str]:
+    """Why certificates cannot be worked out for systems, a sentence for each reason."""
+    plan = metrics.plan
+    systems: dict[str, list[str]] = {}
+    for number in range(len(plan.certificates)):
+        for defense in (NO_DEFENSE, *range(len(plan.defenses))):
+            refusal = metrics.certified(number, defense, classifier).refusal
+            if refusal:
+                systems.setdefault(f"{plan.certificate_title(number)}\n{refusal}", []).append(
+                    plan.defense_title(defense)
+                )
+    sentences = []
+    for key, titles in systems.items():
+        certificate, refusal = key.split("\n", 1)
+        sentences.append(f"{certificate}, not worked out for {', '.join(titles)}: {refusal}")
+    return sentences
+
+
+def _milliseconds(seconds: float) -> str:
+    """A time in milliseconds with three digits; a dash where nothing was measured."""
+    return "–" if math.isnan(seconds) else f"{1000 * seconds:.3g}"
 
 
 def threat_models(plan: Plan) -> str:
@@ -226,6 +250,7 @@ def report(metrics: Metrics) -> str:
             parts.append(f"\n{MEASURES['flagged']}\n\n{markdown(rows)}")
         if plan.certificates:
             parts.append(f"\n{CERTIFIED} {threat_models(plan)}\n\n{markdown(certificates(metrics, number))}")
+            parts += [f"\n{sentence}\n" for sentence in refusals(metrics, number)]
         if plan.defenses and plan.attacks:
             parts.append(f"\n{MEASURES['recovered']}\n\n{markdown(recovery(metrics, number))}")
     return "".join(parts)

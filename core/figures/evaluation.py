@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from core import domains
 from core.evaluate.metrics import CellKey, Counts, Curve
 from core.evaluate.plan import NO_DEFENSE, Plan
 from core.evaluate.proportion import wilson
@@ -58,12 +59,14 @@ def accuracy_figure(plan: Plan, curves: Sequence[Curve]) -> Figure:
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     line_styles = {"none": ":", "grey": "-", "adaptive": "--"}
+    unit = domains.get(plan.domain).linf.unit
+    scale = 255 if unit == "/255" else 1
     for curve in curves:
         values = [share.value for share in curve.proportions]
         intervals = [wilson(share.successes, share.count) for share in curve.proportions]
         errors = np.abs(np.array(intervals).T - np.array(values))
         axes.errorbar(
-            [255 * eps for eps in curve.eps],
+            [scale * eps for eps in curve.eps],
             values,
             errors,
             linestyle=line_styles[curve.column.attacker],
@@ -74,7 +77,7 @@ def accuracy_figure(plan: Plan, curves: Sequence[Curve]) -> Figure:
             linewidth=1.2,
             label=column_title(plan, curve.column),
         )
-    axes.set(xlabel="eps (n/255)", ylabel="accuracy", ylim=(0, 1.02))
+    axes.set(xlabel=f"eps (n{unit})" if unit else "eps", ylabel="accuracy", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=7)
     return figure
 

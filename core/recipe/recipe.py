@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -42,10 +43,10 @@ def build_attack(domain: str, method: Method) -> attacks.Attack:
     return attacks.build(method.name, domains.get(domain).attack_values(attacks.get(method.name), method.params))
 
 
-def describe_attack(domain: str, method: Method) -> str:
-    """The attack with the parameters that differ from the domain's defaults, in the domain's units."""
+def describe_attack(domain: str, method: Method, always: Collection[str] = ()) -> str:
+    """The attack with the parameters that differ from the domain's defaults, and those of `always`, in the domain's units."""
     parameters = domains.get(domain).attack_parameters(attacks.get(method.name), method.params)
-    return build_attack(domain, method).describe(parameters)
+    return build_attack(domain, method).describe(parameters, always)
 
 
 class ComparisonSpec(Plain):

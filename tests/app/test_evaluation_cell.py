@@ -12,6 +12,7 @@ from core import domains, run
 from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Plan, RunStore
 from core.evaluate.running import evaluate
 from core.recipe import Method, Outcome, Recipe
+from core.recipe.recipe import describe_attack
 
 ATTACKS = (
     Method(name="pgd", params={"eps": "60/255", "steps": 4}),
@@ -59,7 +60,7 @@ def test_the_image_of_every_cell_is_the_one_that_opens(backward: str, target: st
                     guard = outcome.columns[0].adaptive if attacker == "adaptive" else outcome.columns[0].grey
                     assert guard is not None
                     made, verdict = guard.attack or outcome.attacked, guard.prediction
-                assert kept is not None and made.method == plan.attack_title(attack)
+                assert kept is not None and made.method == describe_attack(plan.domain, plan.attacks[attack])
                 change = np.abs(made.adversarial.astype(int) - kept)
                 # A gradient next to zero may have the other sign where the network computes in another batch.
                 assert (change > 0).mean() < 0.01, (attack, defense, attacker)

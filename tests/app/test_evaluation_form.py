@@ -43,4 +43,4 @@ def test_a_plan_keeps_what_differs_from_the_domains_defaults() -> None:
     (kept,) = at_each_eps([Method(name="fgsm")], ["0.3"], "mnist")
     assert kept == Method(name="fgsm")
     plan = Plan(domain="mnist", attacks=tuple(at_each_eps([Method(name="fgsm")], ["0.1", "0.3"], "mnist")))
-    assert [plan.attack_title(n) for n in range(2)] == ["FGSM (eps 0.1)", "FGSM"]
+    assert [plan.attack_title(n) for n in range(2)] == ["FGSM (eps 0.1)", "FGSM (eps 0.3)"]

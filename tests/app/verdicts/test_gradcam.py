@@ -92,25 +92,26 @@ def shown(
             shown(LEFT, RIGHT, BOTH),
             True,
             "The attack moved the classifier's attention: the top fifths of the two maps overlap by 0 %. "
-            "Behind JPEG 1 the map shares 50 % with the clean one, not 0 %, and the cat is back.",
+            "Behind JPEG 1 the map shares 50 % with the clean one; without a defense it shares 0 %, and the cat is back.",
         ),
         (
             shown(LEFT, RIGHT, EMPTY, BOTH, seen=(0, 1, 0, 2)),
             True,
             "The attack moved the classifier's attention: the top fifths of the two maps overlap by 0 %. "
-            "Behind JPEG 2 the map shares 50 % with the clean one, not 0 %.",
+            "Behind JPEG 2 the map shares 50 % with the clean one; without a defense it shares 0 %.",
         ),
         (
             shown(LEFT, RIGHT, LEFT, seen=(1, 2, 0)),
             True,
             "The attack moved the classifier's attention: the top fifths of the two maps overlap by 0 %. "
-            "Behind JPEG 1 the map shares 100 % with the clean one, not 0 %.",
+            "Behind JPEG 1 the map shares 100 % with the clean one; without a defense it shares 0 %.",
         ),
         (
             shown(LEFT, RIGHT, LEFT),
             False,
             "The attack moved the classifier's attention: the top fifths of the two maps overlap by 0 %. "
-            "Behind JPEG 1 the map shares 100 % with the clean one, not 0 %, and the clean prediction (a cat) is back.",
+            "Behind JPEG 1 the map shares 100 % with the clean one; without a defense it shares 0 %, "
+            "and the clean prediction (a cat) is back.",
         ),
     ],
 )

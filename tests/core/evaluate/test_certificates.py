@@ -107,14 +107,17 @@ def test_no_attack_of_the_threat_model_fools_what_is_certified(whole: RunStore) 
 def test_a_system_that_a_certificate_does_not_fit_is_told_with_the_reason(whole: RunStore) -> None:
     rows = reports.certificates(Metrics(whole))
     assert [row["System"] for row in rows[:3]] == ["no defense", PLAN.defense_title(0), PLAN.defense_title(1)]
-    assert rows[2]["certified"] == "–" and "two-layer" in str(rows[2]["why not"]) and rows[0]["why not"] == ""
+    assert rows[2]["certified"] == rows[2]["right without an attack"] == rows[2]["ms per image"] == "–"
+    (refusal,) = reports.refusals(Metrics(whole))
+    begin = f"Flow certificate (eps 2 px, bound joint), not worked out for {PLAN.defense_title(1)}: A classifier behind"
+    assert refusal.startswith(begin) and refusal.endswith("two-layer one.")
     count = int(whole.certified(0, 0, 0).certified.sum())
     assert f"({count} of 12;" in str(rows[1]["certified"]) and "total variation" in str(
         rows[1]["median radius of these"]
     )
     assert rows[5]["certified"] != "–", "smoothing takes any system"
     text = reports.report(Metrics(whole))
-    assert reports.CERTIFIED in text and "Flows that move pixels" in text
+    assert refusal in text and reports.CERTIFIED in text and "Flows that move pixels" in text
     best = max(int(whole.certified(0, 0, n).certified.sum()) for n in (NO_DEFENSE, 0))
     assert f"By Flow certificate (eps 2 px, bound joint), {best} of 12 are certified" in evaluate_verdict(
         Metrics(whole)
@@ -286,3 +289,14 @@ def test_a_certificate_of_ones_own_that_gives_nonsense_gets_a_sentence(
     monkeypatch.setattr(FlowCertificate, "certify", lambda *_: replace(good, **changes))
     with pytest.raises(InvalidInput, match=f"Flow certificate gives no certificate: {words}"):
         FlowCertificate()(classifier, images, labels)
+
+
+def test_right_without_an_attack_is_what_the_certificate_speaks_of(whole: RunStore) -> None:
+    for number in (0, 1):
+        for defense in (NO_DEFENSE, 0):
+            cell = whole.certified(0, number, defense)
+            right = int((cell.predicted == whole.labels).sum())
+            row = reports.certificates(Metrics(whole))[3 * number + defense + 1]
+            assert f"({right} of 12;" in str(row["right without an attack"]) and cell.certified.sum() <= right
+    plain = Metrics(whole).is_correct(CellKey(0, NO_ATTACK, NO_DEFENSE, "none"))
+    assert np.array_equal(plain, whole.certified(0, 0, NO_DEFENSE).predicted == whole.labels)
