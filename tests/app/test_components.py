@@ -8,6 +8,7 @@ import io
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow
 import pytest
 from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
@@ -27,6 +28,13 @@ ROWS: list[tables.Row] = [{"Defense": "LGS_2 & {co}", "Right %": 70.9}, {"Defens
 def test_csv_reads_back() -> None:
     rows = list(csv.DictReader(io.StringIO(tables.csv(ROWS))))
     assert rows == [{"Defense": "LGS_2 & {co}", "Right %": "70.9"}, {"Defense": "✓ 100 $", "Right %": "3"}]
+
+
+def test_a_column_of_numbers_and_words_is_words_for_arrow() -> None:
+    frame = tables._frame([{"a": 1.5, "b": 1, "c": "x"}, {"a": "–", "b": 2, "c": "y"}])
+    assert list(frame["a"]) == ["1.5", "–"] and list(frame["b"]) == [1, 2] and frame["b"].dtype == "int64"
+    pyarrow.Table.from_pandas(frame)
+    assert tables._frame([]).empty
 
 
 def test_latex_escapes_every_command_and_aligns_numbers() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.verdicts.compare import compare_verdict, table_of_attacks, table_of_transfer
+from app.verdicts.compare import compare_verdict, ended_at_success, table_of_attacks, table_of_transfer
 from core import attacks
 from core.analysis.comparison import Comparison, ComparisonRow, TransferMatrix
 from core.recipe import AttackOutcome
@@ -130,3 +130,23 @@ def test_a_stopped_transfer_has_dashes() -> None:
 
 def test_nothing_moved_is_a_change_of_zero() -> None:
     assert table_of_attacks(results(entry("pgd", attacked(0, moved=CLEAN))), CLASSES, None)[0]["SSIM"] == "1.000"
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "iterations", "first", "ended"),
+    [
+        ("deepfool", {}, 8, 7, True),  # it looks at the point that fooled once more
+        ("jsma", {}, 12, 12, True),
+        ("pgd", {"steps": 40}, 40, 40, False),  # the last step fooled
+        ("pgd", {"steps": 40}, 12, 12, True),
+        ("pgd", {"steps": 40}, 40, 3, False),
+        ("fgsm", {}, 1, 1, False),
+    ],
+)
+def test_who_ended_at_the_first_success_is_named(
+    name: str, params: dict[str, object], iterations: int, first: int, ended: bool
+) -> None:
+    row = entry(name, attacked(1, iterations=iterations, steps_to_success=first), **params)
+    assert ended_at_success(results(row)) == ([row.attack.title] if ended else [])
+    failed = attacked(0, iterations=iterations, steps_to_success=first)
+    assert ended_at_success(results(entry(name, failed, **params))) == []

@@ -14,12 +14,13 @@ from core import domains
 from core.defenses import BitDepth, SpatialSmoothing
 from core.detectors import FeatureSqueezing, flagged, threshold_at
 from core.evaluate.compute import Predictions, TaskResult
-from core.evaluate.metrics import CellKey, Metrics, best_worst, cell_keys, cluster_order, confusion, curves
+from core.evaluate.metrics import CellKey, Curve, Metrics, best_worst, cell_keys, cluster_order, confusion, curves
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion
 from core.evaluate.report import classes_table, matrix, recovery, report
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task
+from core.figures.evaluation import accuracy_figure
 from core.inputs import InvalidInput
 from core.recipe import Method
 
@@ -217,3 +218,11 @@ def test_feature_squeezing_is_the_largest_distance_of_the_predictions() -> None:
     assert FeatureSqueezing(classifier).threshold(images, 0.5) >= 0
     with pytest.raises(InvalidInput, match="at least one"):
         FeatureSqueezing(classifier, ())
+
+
+@pytest.mark.parametrize(("domain", "title", "last"), [("mnist", "eps", 0.2), ("cifar10", "eps (n/255)", 51.0)])
+def test_the_curves_axis_is_in_the_unit_in_which_the_domain_writes_eps(domain: str, title: str, last: float) -> None:
+    share = Proportion(1, 2)
+    curve = Curve("PGD", CellKey(0, 0, NO_DEFENSE, "none"), (0.0, 0.2), (share, share))
+    (axes,) = accuracy_figure(PLAN.model_copy(update={"domain": domain}), [curve]).axes
+    assert axes.get_xlabel() == title and axes.lines[0].get_xdata()[-1] == pytest.approx(last)
