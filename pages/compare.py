@@ -122,7 +122,8 @@ def other_classifiers(recipe: Recipe, example: Example) -> None:
     titles = {name: domain.classifier_title(name) for name in names}
     method = recipe.attack_description()
     st.caption(
-        f"{method}, made on one classifier (rows) and shown to the others (columns), which the attacker never saw."
+        f"{method}, the attack of the Attack page, made on one classifier (rows) and shown to the others (columns), which the "
+        "attacker never saw."
     )
     result = results.get(result_keys.transfer(recipe))
     if result is None and progress.show_progress(Kind.TRANSFER, image=False):

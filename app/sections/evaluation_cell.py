@@ -31,6 +31,10 @@ def cell_view(findings: Metrics, place: CellKey, classes: tuple[str, ...]) -> No
     share = findings.proportion(place)
     attack = "Clean images" if place.attack == NO_ATTACK else plan.attack_title(place.attack)
     what = attack if place.defense == NO_DEFENSE else f"{attack}, {reports.column_title(plan, place)}"
+    if not findings.cell(place).evaluated.any():
+        st.subheader(theme.plain(what), anchor=False)
+        st.caption("No image of this cell is evaluated yet.")
+        return
     st.subheader(theme.plain(f"{what}: {share}"), anchor=False)
     views = st.columns([3, 2], gap="large")
     with views[0]:

@@ -93,7 +93,8 @@ def compare_runs(name: str, listed: list[run_index.RunSummary]) -> None:
     other = st.selectbox("Compare with", others, format_func=titles.__getitem__, key="ev_other")
     try:
         with run_index.open_run(name) as first_run, run_index.open_run(other) as second_run:
-            rows = reports.compare_runs(Metrics(first_run), Metrics(second_run))
+            metrics = Metrics(first_run), Metrics(second_run)
+            rows, left_out = reports.compare_runs(*metrics), reports.only_in_one(*metrics)
             several = max(len(run.plan.classifier_names()) for run in (first_run, second_run)) > 1
     except InvalidInput as error:
         st.warning(theme.plain(str(error)))
@@ -102,6 +103,8 @@ def compare_runs(name: str, listed: list[run_index.RunSummary]) -> None:
         if several:
             st.caption("Each run is shown with its first classifier.")
         table(rows, key="ev_compare", name="comparison")
+        if left_out:
+            st.caption(f"Left out, because only one run has it: {theme.plain(', '.join(left_out))}.")
     else:
         st.caption("The two have no attack and defense in common.")
 

@@ -24,6 +24,7 @@ __all__ = [
     "heading",
     "latex",
     "matrix",
+    "only_in_one",
     "partial_note",
     "recovery",
     "refusals",
@@ -258,10 +259,7 @@ def report(metrics: Metrics) -> str:
 
 def compare_runs(first: Metrics, second: Metrics) -> list[Row]:
     """A row for every attack, defense and attacker that both runs have, by their titles: both accuracies and the difference."""
-    keys = [
-        {(m.plan.attack_title(k.attack), column_title(m.plan, k)): k for row in cell_keys(m.plan) for k in row}
-        for m in (first, second)
-    ]
+    keys = [_cells_by_title(metrics) for metrics in (first, second)]
     rows: list[Row] = []
     for (attack, column), first_key in keys[0].items():
         second_key = keys[1].get((attack, column))
@@ -279,3 +277,21 @@ def compare_runs(first: Metrics, second: Metrics) -> list[Row]:
                 }
             )
     return rows
+
+
+def only_in_one(first: Metrics, second: Metrics) -> list[str]:
+    """The attacks and columns that `compare_runs` leaves out, because only one of the runs has them, by their titles."""
+    keys = [_cells_by_title(metrics) for metrics in (first, second)]
+    here, there = ([list(dict.fromkeys(titles)) for titles in zip(*own, strict=True)] for own in keys)
+    return [
+        title
+        for ours, theirs in zip(here, there, strict=True)
+        for title in dict.fromkeys((*ours, *theirs))
+        if (title in ours) != (title in theirs)
+    ]
+
+
+def _cells_by_title(metrics: Metrics) -> dict[tuple[str, str], CellKey]:
+    """The cells of a run's first classifier by the titles of their attack and their column."""
+    plan = metrics.plan
+    return {(plan.attack_title(key.attack), column_title(plan, key)): key for row in cell_keys(plan) for key in row}

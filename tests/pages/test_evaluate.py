@@ -277,6 +277,7 @@ def test_a_run_that_has_just_begun_has_its_matrix_in_its_final_shape(runs: Path)
     frame = app.dataframe[0].value
     assert frame.shape == (3, 6) and set(frame.iloc[:, 1:].to_numpy().ravel()) == {"–"}
     assert verdict(app) == "The evaluation is at work; nothing is known yet."
+    assert any(str(c.value) == "No image of this cell is evaluated yet." for c in app.caption)
     assert not any(button.key == "so_far" for button in app.button)
     fill(PLAN, most=7)
     app.run()

@@ -17,7 +17,7 @@ from core.evaluate.compute import Predictions, TaskResult
 from core.evaluate.metrics import CellKey, Curve, Metrics, best_worst, cell_keys, cluster_order, confusion, curves
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion
-from core.evaluate.report import classes_table, matrix, recovery, report
+from core.evaluate.report import classes_table, matrix, only_in_one, recovery, report
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task
 from core.figures.evaluation import accuracy_figure
@@ -226,3 +226,13 @@ def test_the_curves_axis_is_in_the_unit_in_which_the_domain_writes_eps(domain: s
     curve = Curve("PGD", CellKey(0, 0, NO_DEFENSE, "none"), (0.0, 0.2), (share, share))
     (axes,) = accuracy_figure(PLAN.model_copy(update={"domain": domain}), [curve]).axes
     assert axes.get_xlabel() == title and axes.lines[0].get_xdata()[-1] == pytest.approx(last)
+
+
+def test_what_only_one_run_has_is_named(run: RunStore, tmp_path: Path) -> None:
+    other = PLAN.model_copy(
+        update={"attacks": (*PLAN.attacks[1:], Method(name="fgsm")), "defenses": ((Method(name="median"),),)}
+    )
+    with RunStore.create(other, "cpu", tmp_path / "other.sqlite") as second:
+        names = only_in_one(Metrics(run), Metrics(second))
+        assert names == ["PGD (eps 0.2)", "FGSM (eps 0.3)", "JPEG", "JPEG (not known)", "JPEG (known)"]
+        assert only_in_one(Metrics(run), Metrics(run)) == []
