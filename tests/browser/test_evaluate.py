@@ -33,7 +33,7 @@ def test_from_the_first_run_to_an_image_in_another_screen(alone: str, browse: Op
     )
     assert re.search(r"brings back \d+ of \d+ fooled \(.*Known to the attacker: \d+", verdict(page)), verdict(page)
     grid = page.locator("[data-testid=stDataFrame]").first.bounding_box()
-    page.mouse.click(grid["x"] + 300, grid["y"] + 90)  # the attack's row, the first defense
+    page.mouse.click(grid["x"] + 430, grid["y"] + 90)  # the attack's row, the first defense
     expect(page.get_by_role("heading", level=3).first).to_contain_text("FGSM (eps 8/255), JPEG (not known)")
     finished(page)
     images = page.get_by_role("list", name="Images of the cell").get_by_role("listitem")
