@@ -99,7 +99,7 @@ with right:
         lambda on_progress: certify_image(
             certificate, current.classifier, current.images, current.label, seed=recipe.seed, on_progress=on_progress
         ),
-        seconds=cost.query_seconds(recipe.domain, choice.samples),
+        seconds=cost.query_seconds(recipe.domain, choice.samples, example.classifier),
     )
     if result is not None and result.bounds:
         margin_plot(result, choice.unit, key="certify_margin")

@@ -58,7 +58,7 @@ def show(recipe: Recipe, example: Example, choice: Choice) -> None:
             width=320,
         )
         pressed = st.button(f"Certify {count} images", type="primary", icon=":material/play_arrow:", key="certify_run")
-    seconds = cost.query_seconds(recipe.domain, choice.samples * count)
+    seconds = cost.query_seconds(recipe.domain, choice.samples * count, example.classifier)
     if cost.on_device(seconds, device_name()) > cost.ASK:
         st.caption(f"This takes about {duration(cost.on_device(seconds, device_name()))} for each classifier.")
     recipes = {own: recipe, **({other: recipe.replace(classifier=other)} if other else {})}

@@ -14,7 +14,9 @@ from core.attacks.cw import CW
 from core.attacks.deepfool import DeepFool
 from core.attacks.jsma import JSMA
 from core.attacks.worst_case import WorstCase
+from core.certify import two_layer
 from core.defenses import Bilateral, Chain, Defense, LearnedDefense
+from core.models.classifier import Classifier
 from core.recipe.recipe import Attacker, Recipe, with_budget
 from core.systems import System
 
@@ -35,6 +37,7 @@ _PIXEL = 1e-7  # a filter's work for one pixel
 _WINDOW = 6e-8  # a bilateral filter's, for one pixel and one place of its window
 _NETWORK = 1e-6  # a small denoiser's, for one pixel
 _BACKWARD = 3.0  # a gradient through a filter, as a share of the filter
+_TWO_LAYER = 0.02  # a two-layer network's share of the seconds of its domain's other classifiers
 _GPU = 0.05  # a share of the processor's seconds
 
 
@@ -78,9 +81,10 @@ def looks(attack: Attack, classes: int) -> Looks:
     return Looks(steps * many * (GALLERY if attack.universal else 1))
 
 
-def query_seconds(domain: str, count: int) -> float:
-    """The logits of `count` images of that domain."""
-    return count * _GRADIENT.get(domain, max(_GRADIENT.values())) * _FORWARD
+def query_seconds(domain: str, count: int, classifier: Classifier | None = None) -> float:
+    """The logits of `count` images of that domain, by that classifier; by the domain's usual ones without it."""
+    share = _TWO_LAYER if classifier is not None and two_layer.why_not(classifier) is None else 1.0
+    return share * count * _GRADIENT.get(domain, max(_GRADIENT.values())) * _FORWARD
 
 
 def defense_seconds(defense: Defense, size: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core import Recipe
+from core import Recipe, domains
 from core.recipe import ComparisonSpec, Method, cost
 
 BILATERAL = Method(name="bilateral", params={"window": 15})
@@ -62,3 +62,10 @@ def test_the_limit_is_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_MOST_SECONDS", "much")
     assert cost.most() == cost.MOST
     assert cost.on_device(100, "cuda:0") < cost.on_device(100, "cpu") == 100
+
+
+def test_smoothing_a_two_layer_network_needs_no_question() -> None:
+    mnist = domains.get("mnist")
+    usual = cost.query_seconds("mnist", 200_000)
+    assert cost.query_seconds("mnist", 200_000, mnist.classifier("a", "cpu")) == usual > cost.ASK
+    assert cost.query_seconds("mnist", 200_000, mnist.classifier("mlp", "cpu")) < cost.ASK
