@@ -71,7 +71,8 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
         )
         change, factor = magnified_difference(attack.adversarial, guard.defended)
         whole = "a vote leaves the image as it is · " if guard.votes else ""
-        cost = f"{whole}clean: {prediction(column.clean.prediction, classes, label)} · {duration(column.seconds)}"
+        cost = f"{whole}clean: {prediction(column.clean.prediction, classes, label)}"
+        cost += f" · {duration(column.seconds)}" if column.seconds else ""
         removed.append(
             Tile(change, _times("what it changed", factor), cost, "neutral", file_name=f"changed_{len(tiles) - 1}.png")
         )

@@ -74,6 +74,11 @@ def short_names(columns: Sequence[DefenseOutcome]) -> list[str]:
     return names
 
 
+def defense_time(column: DefenseOutcome) -> str:
+    """What a column's defenses take; a dash where it is a classifier without any."""
+    return duration(column.seconds) if column.seconds else "–"
+
+
 def table_of_columns(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ...], label: int | None) -> list[Row]:
     """One row a defense: the attacker who knows it first, then the one who does not, then what it costs.
 
@@ -87,7 +92,7 @@ def table_of_columns(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ..
         for title, guard in guards.items():
             if some[title]:
                 row[title] = "–" if guard is None else guard_words(guard, classes, label)
-        rows.append({**row, "Time": duration(column.seconds)})
+        rows.append({**row, "Time": defense_time(column)})
     return rows
 
 

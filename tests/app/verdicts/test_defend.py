@@ -6,6 +6,7 @@ import pytest
 
 from app.verdicts.defend import (
     defend_verdict,
+    defense_time,
     short_names,
     sweep_caption,
     table_of_columns,
@@ -132,3 +133,11 @@ def test_a_sweep_says_which_classifier_it_is_about() -> None:
     said = "The classifier is A, behind this defense alone. The attacker does not know the defense here (grey box)."
     assert sweep_caption("A", [column("A", 0)]) == said
     assert sweep_caption("A", [vote("A")]) == said.replace("alone.", "alone. This is not the vote.")
+
+
+def test_a_classifier_without_a_defense_has_no_time() -> None:
+    made = column("JPEG", 0)
+    assert (
+        defense_time(made.model_copy(update={"seconds": 0.0})) == "–"
+        and defense_time(made.model_copy(update={"seconds": 0.02})) == "20 ms"
+    )
