@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from core.detectors import flagged
+from core.evaluate.cells import Cell, CertifiedCell
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion
-from core.evaluate.run_reader import Cell, CertifiedCell
 from core.evaluate.store import RunStore
 
 Bools = npt.NDArray[np.bool_]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from core import domains, images
 from core.evaluate import database
-from core.evaluate.compute import Ints
+from core.evaluate.cells import Cell, CertifiedCell
 from core.evaluate.database import Database, damaged, quoted
 from core.evaluate.plan import FIRST_CERTIFICATE, NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.tasks import Task, TaskKind, task_count, task_kinds, tasks
@@ -27,50 +26,6 @@ MAX_REFUSAL = 1000  # characters of the reason why a certificate does not fit
 _LATEST = 250_000_000_000.0  # seconds since 1970 that a calendar still knows
 _MAX_SIDE = 1024  # pixels of a saved image's side; no classifier here takes larger ones
 _META = ("version", "plan", "indices", "labels", "started_at", "versions", "device", "owner")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one classifier predicts behind one defense for every image under one attack; −1 and NaN where it is not evaluated yet.
-
-    Attributes:
-        predicted: int32 N. confidence: of that class, N. true_confidence: N. targets: −1 for none, N.
-        seconds: that the defense takes for one image, the median over the batches; NaN where nothing was measured.
-    """
-
-    predicted: Ints
-    confidence: Floats
-    true_confidence: Floats
-    targets: Ints
-    seconds: float
-
-    @property
-    def evaluated(self) -> npt.NDArray[np.bool_]:
-        """Which images were evaluated already, N."""
-        return self.predicted >= 0
-
-
-@dataclass(frozen=True)
-class CertifiedCell:
-    """What a certificate promises of every image, for one system; −1, False and NaN where it is not worked out yet.
-
-    Attributes:
-        predicted: the class that it speaks of, int32 N; −1 also where it abstains.
-        certified: whether the true class is certified, bool N.
-        radius: the largest certified budget, in `unit`, N; NaN also where the certificate works none out.
-        evaluated: which images were worked out, bool N.
-        unit: of the radius.
-        seconds: for one image, the median over the batches; NaN where nothing was measured.
-        refusal: why the certificate cannot be worked out for the system; '' where it can.
-    """
-
-    predicted: Ints
-    certified: npt.NDArray[np.bool_]
-    radius: Floats
-    evaluated: npt.NDArray[np.bool_]
-    unit: str
-    seconds: float
-    refusal: str
 
 
 class RunReader:

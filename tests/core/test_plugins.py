@@ -11,14 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import Recipe, attacks, certify, defenses, detectors, domains, run
+from core import Recipe, attacks, defenses, run
 from core.cli import main
-from core.evaluate import NO_ATTACK, NO_DEFENSE, CellKey, Metrics, Plan, RunStore, evaluate
-from core.evaluate.report import report
 from core.models.architectures import ARCHITECTURES
 from core.plugins import load_plugins, problems
-from core.recipe import Method, View
-from core.registry import Registry
 
 SOURCE = '''
 from collections.abc import Iterator
@@ -111,89 +107,8 @@ class Nothing(Defense):
 '''
 
 
-DETECTOR = '''
-from typing import ClassVar
-
-from torch import Tensor
-
-from core.detectors import Detector
-
-
-class Brightness(Detector):
-    """The mean brightness."""
-
-    name: ClassVar[str] = "brightness"
-    title: ClassVar[str] = "Brightness"
-    summary: ClassVar[str] = "The mean brightness."
-    paper: ClassVar[str] = "Example 2026"
-
-    def score(self, images: Tensor) -> Tensor:
-        return images.to(self.classifier.device).mean((1, 2, 3))
-
-    def corrected_label(self, images: Tensor) -> Tensor:
-        return self.classifier(images).argmax(1)
-'''
-
-
-CERTIFICATE = '''
-from typing import ClassVar
-
-import torch
-from torch import Tensor
-
-from core.certify import Certificate, Certified, Run
-from core.models.classifier import Classifier
-
-
-class Untouched(Certificate):
-    """The margin of the image as it is."""
-
-    name: ClassVar[str] = "untouched"
-    title: ClassVar[str] = "No change"
-    summary: ClassVar[str] = "The margin of the image as it is."
-    paper: ClassVar[str] = "Example 2026"
-    threat_model: ClassVar[str] = "The image stays as it is."
-
-    def certify(self, classifier: Classifier, images: Tensor, labels: Tensor, run: Run) -> Certified | None:
-        with torch.no_grad():
-            top = classifier(images.to(classifier.device)).double().cpu().topk(2)
-        predicted, margin = top.indices[:, 0], top.values[:, 0] - top.values[:, 1]
-        certified = (predicted == labels.cpu()) & (margin > 0)
-        return Certified(predicted, certified, margin, torch.zeros_like(margin), "L∞")
-'''
-
-
 def defense(name: str, title: str = "Nothing") -> str:
     return DEFENSE.replace("NAME", name).replace("TITLE", title)
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[str, ...]]]:
-    """Loads plugins from files, given as path=source; what they register is taken out again."""
-    before = [(registry, dict(registry.classes)) for registry in Registry.all]
-    modules = set(sys.modules)
-
-    def loaded(sources: dict[str, str | bytes], *more: str) -> tuple[str, ...]:
-        folders: list[str] = []
-        for name, source in sources.items():
-            file = tmp_path / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(source.encode() if isinstance(source, str) else source)
-            if str(file.parent) not in folders:
-                folders.append(str(file.parent))
-        monkeypatch.setenv("MIRAGE_PLUGINS", os.pathsep.join([*folders, *more]))
-        load_plugins()
-        return problems()
-
-    yield loaded
-    for registry, classes in before:
-        registry.classes.clear()
-        registry.classes.update(classes)
-    for name in set(sys.modules) - modules:
-        if name.startswith("mirage_plugin_"):
-            del sys.modules[name]
-    monkeypatch.undo()
-    load_plugins()
 
 
 BROKEN = {
@@ -225,40 +140,6 @@ def test_a_broken_plugin_is_left_out_whole_and_reported(load: Callable[..., tupl
     assert attacks.REGISTRY.classes == attacks_before and ARCHITECTURES.entries == architectures_before
     assert set(defenses.REGISTRY.classes) == {*defenses_before, "works"}, "the good one works"
     assert all(defenses.REGISTRY.classes[name] is cls for name, cls in defenses_before.items())
-
-
-def test_a_detector_is_one_file_too(load: Callable[..., tuple[str, ...]], tmp_path: Path) -> None:
-    assert load({"brightness.py": DETECTOR}) == () and "brightness" in detectors.names()
-    plan = Plan(domain="mnist", n_images=4, batch=4, attacks=(), defenses=(), detectors=(Method(name="brightness"),))
-    with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as run:
-        assert evaluate(run, device="cpu")
-        images, _ = domains.get("mnist").sample(4, seed=0)
-        np.testing.assert_allclose(run.scores(0, NO_ATTACK), images.mean((1, 2, 3)), atol=1e-6)
-        assert "flagged by Brightness" in report(Metrics(run))
-    assert View(detector="brightness").detector == "brightness"
-
-
-def test_a_certificate_is_one_file_too(
-    load: Callable[..., tuple[str, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert load({"untouched.py": CERTIFICATE}) == () and "untouched" in certify.names()
-    plan = Plan(
-        domain="mnist",
-        n_images=6,
-        batch=4,
-        attacks=(),
-        defenses=((Method(name="median"),),),
-        certificates=(Method(name="untouched"),),
-    )
-    with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as run:
-        assert evaluate(run, device="cpu")
-        for defense_number in (NO_DEFENSE, 0):
-            right = Metrics(run).is_correct(CellKey(0, NO_ATTACK, defense_number, "none"))
-            assert run.certified(0, 0, defense_number).certified.tolist() == right.tolist()
-        assert "No change: The image stays as it is." in report(Metrics(run))
-    assert main(["certify", "untouched", "--domain", "mnist", "--images", "5"]) == 0
-    assert "No change" in capsys.readouterr().out
-    assert View(certificate=Method(name="untouched")).certificate is not None
 
 
 def test_two_folders_with_a_file_of_the_same_name(load: Callable[..., tuple[str, ...]]) -> None:

@@ -136,7 +136,7 @@ def test_every_attack_works_against_a_chain_of_defenses(attack: Attack, backward
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_every_attack_works_against_a_randomised_defense(attack: Attack) -> None:
+def test_every_attack_works_against_a_randomized_defense(attack: Attack) -> None:
     defense = defenses.RandomResizePad(min_scale=0.7)
     x = random_images()
     y = predicted(Guarded(curved(), defense), x)

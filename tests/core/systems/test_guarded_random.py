@@ -59,7 +59,7 @@ def test_nothing_is_remembered_from_one_look_to_the_next() -> None:
     assert not torch.allclose(first, elsewhere, rtol=0.1)
 
 
-def test_behind_a_randomised_defense_an_image_gets_the_same_answer_in_any_batch() -> None:
+def test_behind_a_randomized_defense_an_image_gets_the_same_answer_in_any_batch() -> None:
     guarded = Guarded(
         tiny(torch.float64), Chain(members=(RandomResizePad(min_scale=0.5), BitDepth())), backward="average"
     )
