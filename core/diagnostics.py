@@ -180,7 +180,7 @@ def lost_to_quantization(summaries: Sequence[AttackSummary]) -> Diagnostic | Non
                 "flips-back",
                 "It fooled the classifier only before 8-bit rounding",
                 f"{summary.attack.title}: {summary.flipped} of {summary.count} predictions flip back in the file that is saved.",
-                "The change is smaller than a grey level, so no image file can hold it. Papers that judge before rounding count "
+                "The change is smaller than a gray level, so no image file can hold it. Papers that judge before rounding count "
                 "it as a success; Mirage does not.",
                 "Ask for a margin (confidence), a larger eps, or an attack that rounds on its way.",
             )

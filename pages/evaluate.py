@@ -106,9 +106,9 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
     rows = reports.matrix(findings, classifier, measure)
     name = f"{plan.name}-{plan.classifier_names()[classifier]}"  # of the files
     files: list[tuple[str, Any, str]] = [
-        ("CSV", reports.csv(rows), f"{name}-{WORDS[measure]}.csv".replace(" ", "-")),
-        ("LaTeX", reports.latex(rows), f"{name}-{WORDS[measure]}.tex".replace(" ", "-")),
-        ("Markdown", markdown(rows), f"{name}-{WORDS[measure]}.md".replace(" ", "-")),
+        ("CSV", reports.csv(rows), f"{name}-{measure}.csv"),
+        ("LaTeX", reports.latex(rows), f"{name}-{measure}.tex"),
+        ("Markdown", markdown(rows), f"{name}-{measure}.md"),
         ("Whole report", partial(_report, run.path.stem), f"{plan.name}.md"),
         ("Plan (JSON)", plan.to_json(), f"{plan.name}.json"),
         ("Results (SQLite)", partial(_file, run.path.stem), f"{plan.name}.sqlite"),

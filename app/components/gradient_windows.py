@@ -47,7 +47,7 @@ def patch_overlap(trace: LGSTrace, mask: Pixels) -> Overlap:
 
 
 def highlight_region(pixels: Pixels, region: npt.NDArray[np.bool_]) -> Pixels:
-    """The image, dark and grey outside of the region H×W."""
+    """The image, dark and gray outside the region H×W."""
     shown = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
     result = _darkened(shown.tobytes(), shown.shape).copy()
     result[region] = shown[region]

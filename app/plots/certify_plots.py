@@ -13,12 +13,11 @@ from app.plots.attack_plots import CONFIG, save_menu, style
 from app.text import budget, per_cent
 from core.evaluate.certification import CertifiedImage, CertifiedSet
 from core.evaluate.proportion import wilson
+from core.figures.budget_axis import budget_scale, budget_title
 from core.figures.certification import (
     DASHES,
     GAP,
     accuracy_curves,
-    budget_scale,
-    budget_title,
     certified_accuracy_figure,
     margin_figure,
     margin_range,

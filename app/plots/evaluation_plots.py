@@ -18,6 +18,7 @@ from core.evaluate.metrics import CellKey, Counts, Curve, Measure, Metrics, cell
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
 from core.evaluate.proportion import Proportion, wilson
 from core.evaluate.report import ATTACKERS, column_title, partial_note
+from core.figures.budget_axis import budget_scale, eps_title
 from core.figures.colormaps import CIVIDIS
 from core.figures.evaluation import (
     MAX_CELLS,
@@ -203,7 +204,6 @@ def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
     """Accuracy against eps with its intervals, a line a defense and attacker; False where no attack has several eps."""
     plan = findings.plan
     unit = domains.get(plan.domain).linf.unit
-    scale = 255 if unit == "/255" else 1
     for number, group in enumerate(_by_attack(curves(findings, classifier))):
         figure = go.Figure()
         for curve in group:
@@ -211,7 +211,7 @@ def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
             values = [share.value for share in curve.proportions]
             figure.add_trace(
                 go.Scatter(
-                    x=[scale * eps for eps in curve.eps],
+                    x=[budget_scale(unit) * eps for eps in curve.eps],
                     y=values,
                     name=column_title(plan, curve.column),
                     mode="lines+markers",
@@ -223,7 +223,7 @@ def curves_plot(findings: Metrics, classifier: int, *, key: str) -> bool:
                     },
                 )
             )
-        figure.update_xaxes(title=f"eps (n{unit})" if unit else "eps")
+        figure.update_xaxes(title=eps_title(unit))
         figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
         style(figure, height=380)
         st.plotly_chart(

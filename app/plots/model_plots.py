@@ -13,13 +13,12 @@ from app.text import per_cent
 from core.evaluate.eps_curves import EpsCurves
 from core.evaluate.proportion import wilson
 from core.evaluate.transfer import TransferAccuracy
+from core.figures.budget_axis import budget_scale, eps_title
 from core.figures.evaluation import COLORS
 from core.figures.models import (
     NO_ATTACK,
     accuracies,
     eps_curves_figure,
-    eps_label,
-    scale_of,
     text_color,
     transfer_figure,
 )
@@ -38,7 +37,7 @@ def eps_curves_plot(result: EpsCurves, titles: Mapping[str, str], unit: str, *, 
         spans = [wilson(share.successes, share.count) for share in curve]
         figure.add_trace(
             go.Scatter(
-                x=[eps * scale_of(unit) for eps in result.eps],
+                x=[eps * budget_scale(unit) for eps in result.eps],
                 y=values,
                 name=titles[name],
                 mode="lines+markers",
@@ -51,7 +50,7 @@ def eps_curves_plot(result: EpsCurves, titles: Mapping[str, str], unit: str, *, 
                 hovertemplate="%{y:.1%} at eps %{x:.3g}",
             )
         )
-    figure.update_xaxes(title=eps_label(unit))
+    figure.update_xaxes(title=eps_title(unit))
     figure.update_yaxes(title="accuracy", range=[0, 1.02], tickformat=".0%")
     style(figure, height=360 + 20 * len(result.names))  # on a narrow screen each classifier has a line of the legend
     figure.update_layout(showlegend=True, legend={"y": -0.3, "yanchor": "top", "x": 0})

@@ -55,7 +55,7 @@ def attack_evidence(outcome: Outcome) -> None:
     if attacked.norms.linf == 0 and attacked.iterations:
         failed = "It found no change that fools, so the image stays as it was."
         still = (
-            "Not one pixel of the 8-bit image changed: eps is below half a grey level, or the gradient is zero here."
+            "Not one pixel of the 8-bit image changed: eps is below half a gray level, or the gradient is zero here."
         )
         st.info(failed if outcome.recipe.build_attack().minimal_norm else still, icon=":material/info:")
     rival = rival_of(outcome)

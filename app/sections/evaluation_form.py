@@ -99,7 +99,7 @@ def evaluation_form(recipe: Recipe) -> Plan | None:
             format_func=lambda name: certify.get(name).title,
             key=f"ev_certificates_{recipe.domain}",
             wrap=True,
-            help="For how many images a proof says that no attack of a threat model changes the class. Where a certificate does "
+            help="Counts the images whose class no attack inside the certificate's threat model can change. Where a certificate does "
             "not fit a classifier or a defense, the table says why.",
         )
     chosen = bool(chosen_attacks or chosen_defenses or chosen_certificates)

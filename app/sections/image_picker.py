@@ -203,7 +203,7 @@ def _preview(recipe: Recipe) -> None:
         key="side_fit",
         required=True,
         on_change=_fit_changed,
-        help="Cut the long side, put grey beside the short one, or distort.",
+        help="Cut the long side, put gray beside the short one, or distort.",
     )
     example = examples.current()
     if example is None:

@@ -31,7 +31,7 @@ def gradient_magnitude(
     """
     height, width = magnitude.shape
     kind = image.dtype.type
-    grey = np.empty((2, width), image.dtype)  # this row and the next one
+    gray = np.empty((2, width), image.dtype)  # this row and the next one
     top = np.ones(1, image.dtype).view(magnitude_bits.dtype)[0]
     steepest = brightest = magnitude_bits.dtype.type(0)
     darkest = top
@@ -39,7 +39,7 @@ def gradient_magnitude(
     strip = -1
     for i in range(height + 1):
         if i < height:
-            mixed = grey[i % 2]
+            mixed = gray[i % 2]
             for c in range(len(image)):
                 coded = image_bits[c, i]
                 for j in range(width):
@@ -52,8 +52,8 @@ def gradient_magnitude(
                 mixed[:] = image[0, i]
         if i == 0:
             continue
-        here, out = grey[(i - 1) % 2], magnitude[i - 1]
-        beside, below = here[1:], grey[i % 2] if i < height else here
+        here, out = gray[(i - 1) % 2], magnitude[i - 1]
+        beside, below = here[1:], gray[i % 2] if i < height else here
         for j in range(width - 1):
             across, down = beside[j] - here[j], below[j] - here[j]
             out[j] = np.sqrt(across * across + down * down)

@@ -122,7 +122,7 @@ class Certificate(Configurable, ABC):
             return None
         problem = _problem(certified, len(images), len(classifier.classes))
         if problem:
-            raise InvalidInput(f"{self.title} gives no certificate: {problem}.")
+            raise InvalidInput(f"What {self.title} gives cannot be used: {problem}.")
         return replace(certified, seconds=clock.seconds)
 
 
@@ -131,12 +131,12 @@ def _problem(certified: Certified, count: int, classes: int) -> str:
     values = {name: getattr(certified, name) for name in ("predicted", "certified", "margin", "radius")}
     for name, value in values.items():
         if not isinstance(value, Tensor) or value.shape != (count,) or value.requires_grad:
-            return f"{name} is not a tensor of {count} values without a gradient"
+            return f"{name} must be a tensor of {count} values without a gradient"
     predicted, radius = certified.predicted, certified.radius
     if predicted.dtype != torch.int64 or bool(((predicted < -1) | (predicted >= classes)).any()):
-        return f"predicted holds something else than the numbers of {classes} classes and -1"
+        return f"predicted must hold the numbers of classes, 0 to {classes - 1}, or -1"
     if certified.certified.dtype != torch.bool:
-        return "certified does not hold True and False"
+        return "certified must hold True and False"
     if not radius.is_floating_point() or bool((radius < 0).any()):
-        return "radius holds something else than numbers of 0 and more and NaN"
-    return "" if isinstance(certified.unit, str) and len(certified.unit) <= 100 else "its unit is no short text"
+        return "radius must hold numbers of at least 0, or NaN"
+    return "" if isinstance(certified.unit, str) and len(certified.unit) <= 100 else "its unit must be a short text"

@@ -32,7 +32,7 @@ def chain_of(classifier: Classifier) -> Chain:
     """
     if type(classifier) is not Classifier:
         raise InvalidInput(
-            "A classifier behind a defense, and a vote, is more than one network; bounds go through the layers of a network alone."
+            "A classifier behind a defense, or a vote, is more than one network; these bounds go through the layers of a single network."
         )
     network = copied(classifier.network).double().to(memory_format=torch.contiguous_format)
     scale = 1 / classifier.std.double().flatten()

@@ -68,7 +68,7 @@ def two_layers(network: nn.Module) -> tuple[nn.Linear, nn.Linear] | None:
 def why_not(classifier: Classifier) -> str | None:
     """Why a classifier has no two-layer form, as a sentence; None where it has one."""
     if type(classifier) is not Classifier:
-        return "A classifier behind a defense, and a vote, is more than one network; the flow certificate needs the bare two-layer one."
+        return "A classifier behind a defense, or a vote, is more than one network; the flow certificate takes a single two-layer network."
     if two_layers(classifier.network) is None:
         return (
             f"{classifier.title} is no two-layer network (flatten, linear, ReLU, linear), and the flow certificate is for these alone; "

@@ -1,4 +1,4 @@
-"""Bit-depth reduction: fewer grey levels, so that small changes are rounded away."""
+"""Bit-depth reduction: fewer gray levels, so that small changes are rounded away."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class JPEG(Defense):
     """Write each image as a JPEG file and read it back (Dziugaite, Ghahramani and Roy 2016, section 3).
 
     N×C×H×W in [0, 1] → the same shape and type, values n/255; rounded to 8 bits first, as every file is. The codec is
-    libjpeg-turbo with its own chroma subsampling (4:2:0); one channel is coded as grey. It has no gradient.
+    libjpeg-turbo with its own chroma subsampling (4:2:0); one channel is coded as gray. It has no gradient.
     """
 
     name: ClassVar[str] = "jpeg"

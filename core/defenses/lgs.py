@@ -76,7 +76,7 @@ class LGS(Defense):
     window: int = number(15, 2, 64, step=1, unit=" px", help="τ: side of a window.")
     overlap: int = number(5, 0, 63, step=1, unit=" px", help="o: overlap of neighboring windows; less than the window.")
     per_channel: bool = flag(
-        False, help="Each color channel has its own gradients, instead of those of the grey image."
+        False, help="Each color channel has its own gradients, instead of those of the gray image."
     )
 
     @model_validator(mode="after")
@@ -203,7 +203,7 @@ class LGS(Defense):
 
 
 def luma(images: Tensor) -> Tensor:
-    """The grey image N×1×H×W of N×C×H×W."""
+    """The gray image N×1×H×W of N×C×H×W."""
     if images.shape[1] == 1:
         return images
     # Product by product: fused multiply-adds would round differently at the ends of a row, and flat would not be flat.

@@ -82,6 +82,7 @@ class Metrics:
     def __init__(self, run: RunStore) -> None:
         self.run, self.plan, self.labels = run, run.plan, run.labels
         self._cells: dict[CellKey, Cell] = {}
+        self._certified: dict[tuple[int, int, int], CertifiedCell] = {}
 
     def cell(self, key: CellKey) -> Cell:
         """The predictions of a cell."""
@@ -91,7 +92,10 @@ class Metrics:
 
     def certified(self, certificate: int, defense: int = NO_DEFENSE, classifier: int = 0) -> CertifiedCell:
         """What a certificate promises for one system, each by its number in the plan."""
-        return self.run.certified(classifier, certificate, defense)
+        key = classifier, certificate, defense
+        if key not in self._certified:
+            self._certified[key] = self.run.certified(*key)
+        return self._certified[key]
 
     def is_correct(self, key: CellKey) -> Bools:
         """Which images of a cell are classified correctly, N; those not evaluated yet are not."""

@@ -7,7 +7,7 @@ import json
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from core import attacks, certify, detectors, domains
 from core.attacks.base import Attack
@@ -71,25 +71,12 @@ class Plan(JsonSpec):
     detectors: Annotated[tuple[Method, ...], Field(max_length=8)] = ()
     certificates: Annotated[tuple[Method, ...], Field(max_length=8)] = ()
 
-    @field_validator("attacks")
+    @field_validator("attacks", "detectors", "certificates")
     @classmethod
-    def _known_attacks(cls, chosen: tuple[Method, ...]) -> tuple[Method, ...]:
-        for method in chosen:
-            attacks.build(method.name, method.params)
-        return _once(chosen)
-
-    @field_validator("detectors")
-    @classmethod
-    def _known_detectors(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
+    def _known_methods(cls, methods: tuple[Method, ...], info: ValidationInfo) -> tuple[Method, ...]:
+        registry = {"attacks": attacks, "detectors": detectors, "certificates": certify}[str(info.field_name)].REGISTRY
         for method in methods:
-            detectors.build(method.name, method.params)
-        return _once(methods)
-
-    @field_validator("certificates")
-    @classmethod
-    def _known_certificates(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
-        for method in methods:
-            certify.build(method.name, method.params)
+            registry.build(method.name, method.params)
         return _once(methods)
 
     @field_validator("defenses")

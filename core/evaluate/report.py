@@ -47,7 +47,11 @@ def column_title(plan: Plan, key: CellKey) -> str:
 def partial_note(metrics: Metrics, key: CellKey) -> str:
     """How many of the planned images a cell covers, where it is fewer than all."""
     evaluated, planned = int(metrics.cell(key).evaluated.sum()), metrics.plan.n_images
-    return "" if evaluated == planned else f"{evaluated:,} of {planned:,} images so far"
+    return "" if evaluated == planned else _so_far(evaluated, planned)
+
+
+def _so_far(evaluated: int, planned: int) -> str:
+    return f"{evaluated:,} of {planned:,} images so far"
 
 
 def _formatted(metrics: Metrics, key: CellKey, proportion: Proportion | None) -> str:
@@ -108,7 +112,7 @@ def recovery(metrics: Metrics, classifier: int = 0) -> list[Row]:
     return rows
 
 
-CERTIFIED = "Certified: of all images, those whose class is right and that no attack inside the certificate's threat model can change."
+CERTIFIED = "Certified: of all images, those whose class is right and cannot be changed by any attack inside the certificate's threat model."
 
 
 def certificates(metrics: Metrics, classifier: int = 0) -> list[Row]:
@@ -126,7 +130,7 @@ def certificates(metrics: Metrics, classifier: int = 0) -> list[Row]:
             radii = cell.radius[cell.certified & ~np.isnan(cell.radius)]
             shares = [str(Proportion(int(which.sum()), count)) if count else "–" for which in (right, cell.certified)]
             if 0 < count < plan.n_images:
-                shares = [f"{share}; {count:,} of {plan.n_images:,} images so far" for share in shares]
+                shares = [f"{share}; {_so_far(count, plan.n_images)}" for share in shares]
             rows.append(
                 {
                     "Certificate": plan.certificate_title(number),
@@ -143,19 +147,14 @@ def certificates(metrics: Metrics, classifier: int = 0) -> list[Row]:
 def refusals(metrics: Metrics, classifier: int = 0) -> list[str]:
     """Why certificates cannot be worked out for systems, a sentence for each reason."""
     plan = metrics.plan
-    systems: dict[str, list[str]] = {}
+    systems: dict[tuple[str, str], list[str]] = {}
     for number in range(len(plan.certificates)):
         for defense in (NO_DEFENSE, *range(len(plan.defenses))):
             refusal = metrics.certified(number, defense, classifier).refusal
             if refusal:
-                systems.setdefault(f"{plan.certificate_title(number)}\n{refusal}", []).append(
-                    plan.defense_title(defense)
-                )
-    sentences = []
-    for key, titles in systems.items():
-        certificate, refusal = key.split("\n", 1)
-        sentences.append(f"{certificate}, not worked out for {', '.join(titles)}: {refusal}")
-    return sentences
+                reason = plan.certificate_title(number), refusal
+                systems.setdefault(reason, []).append(plan.defense_title(defense))
+    return [f"{title}, not worked out for {', '.join(names)}: {refusal}" for (title, refusal), names in systems.items()]
 
 
 def _milliseconds(seconds: float) -> str:

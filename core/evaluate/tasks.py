@@ -52,7 +52,7 @@ def _known_defenses(plan: Plan) -> list[int]:
     return [NO_DEFENSE, *(range(len(plan.defenses)) if plan.attacker != "grey" else ())]
 
 
-def certifying(plan: Plan) -> Iterator[tuple[int, int]]:
+def certificate_keys(plan: Plan) -> Iterator[tuple[int, int]]:
     """The plan's certificates, as the numbers of attacks that stand for them, each with every column and NO_DEFENSE."""
     for number in range(len(plan.certificates)):
         for defense in (NO_DEFENSE, *range(len(plan.defenses))):
@@ -70,7 +70,7 @@ def tasks(plan: Plan) -> Iterator[Task]:
             yield Task(classifier, NO_ATTACK, NO_DEFENSE, batch)
             for number in range(len(plan.attacks)):
                 yield from (Task(classifier, number, defense, batch) for defense in known)
-            yield from (Task(classifier, number, defense, batch) for number, defense in certifying(plan))
+            yield from (Task(classifier, number, defense, batch) for number, defense in certificate_keys(plan))
 
 
 def task_kinds(plan: Plan) -> Iterator[TaskKind]:
@@ -82,7 +82,7 @@ def task_kinds(plan: Plan) -> Iterator[TaskKind]:
                 yield classifier, number, defense, False
                 if attack.universal:
                     yield classifier, number, defense, True
-        yield from ((classifier, number, defense, False) for number, defense in certifying(plan))
+        yield from ((classifier, number, defense, False) for number, defense in certificate_keys(plan))
 
 
 def task_count(plan: Plan) -> int:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from core.evaluate.certification import CertifiedImage, CertifiedSet, Values
 from core.evaluate.proportion import Proportion, wilson
+from core.figures.budget_axis import budget_scale, budget_title
 from core.figures.colors import ADVERSARIAL, CLEAN, GRAY
 
 GAP = "gap: where the smallest margin lies"
@@ -30,16 +31,6 @@ def margin_range(result: CertifiedImage) -> tuple[float, float]:
     low, high = min(shown), max(shown)
     span = max(high - low, 1e-6)
     return low - 0.5 * span, high + 0.1 * span
-
-
-def budget_scale(unit: str) -> float:
-    """By what a budget is multiplied to be written in that unit."""
-    return 255 if unit == "/255" else 1
-
-
-def budget_title(kind: str, unit: str) -> str:
-    """The title of the axis of budgets: of which kind, in which unit."""
-    return f"ε, {kind} (n/255)" if unit == "/255" else f"ε, {kind}"
 
 
 def margin_figure(result: CertifiedImage, unit: str) -> Figure:

@@ -12,6 +12,7 @@ from core.evaluate.metrics import CellKey, Counts, Curve
 from core.evaluate.plan import NO_DEFENSE, Plan
 from core.evaluate.proportion import wilson
 from core.evaluate.report import column_title
+from core.figures.budget_axis import budget_scale, eps_title
 from core.figures.colors import DEFENDED, GRAY, INK
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # a defense's, for either attacker
@@ -60,13 +61,12 @@ def accuracy_figure(plan: Plan, curves: Sequence[Curve]) -> Figure:
     axes = figure.subplots()
     line_styles = {"none": ":", "grey": "-", "adaptive": "--"}
     unit = domains.get(plan.domain).linf.unit
-    scale = 255 if unit == "/255" else 1
     for curve in curves:
         values = [share.value for share in curve.proportions]
         intervals = [wilson(share.successes, share.count) for share in curve.proportions]
         errors = np.abs(np.array(intervals).T - np.array(values))
         axes.errorbar(
-            [scale * eps for eps in curve.eps],
+            [budget_scale(unit) * eps for eps in curve.eps],
             values,
             errors,
             linestyle=line_styles[curve.column.attacker],
@@ -77,7 +77,7 @@ def accuracy_figure(plan: Plan, curves: Sequence[Curve]) -> Figure:
             linewidth=1.2,
             label=column_title(plan, curve.column),
         )
-    axes.set(xlabel=f"eps (n{unit})" if unit else "eps", ylabel="accuracy", ylim=(0, 1.02))
+    axes.set(xlabel=eps_title(unit), ylabel="accuracy", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=7)
     return figure
 

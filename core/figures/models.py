@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from core.evaluate.eps_curves import EpsCurves
 from core.evaluate.proportion import wilson
 from core.evaluate.transfer import TransferAccuracy
+from core.figures.budget_axis import budget_scale, eps_title
 from core.figures.colors import INK
 from core.figures.evaluation import COLORS
 
@@ -31,7 +32,7 @@ def eps_curves_figure(result: EpsCurves, titles: Mapping[str, str], unit: str) -
         values = np.array([share.value for share in curve])
         errors = np.abs(np.array([wilson(share.successes, share.count) for share in curve]).T - values)
         axes.errorbar(
-            [eps * scale_of(unit) for eps in result.eps],
+            [eps * budget_scale(unit) for eps in result.eps],
             values,
             errors,
             linestyle=LINE_STYLES[number % len(LINE_STYLES)],
@@ -42,19 +43,9 @@ def eps_curves_figure(result: EpsCurves, titles: Mapping[str, str], unit: str) -
             linewidth=1.2,
             label=titles[name],
         )
-    axes.set(xlabel=eps_label(unit), ylabel="accuracy", ylim=(0, 1.02))
+    axes.set(xlabel=eps_title(unit), ylabel="accuracy", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=7)
     return figure
-
-
-def eps_label(unit: str) -> str:
-    """The title of an axis of eps in that unit."""
-    return f"eps (n{unit})" if unit else "eps"
-
-
-def scale_of(unit: str) -> float:
-    """By which an eps is multiplied to be written in that unit."""
-    return 255.0 if unit == "/255" else 1.0
 
 
 def transfer_figure(result: TransferAccuracy, titles: Mapping[str, str]) -> Figure:

@@ -99,21 +99,23 @@ def test_what_the_classifier_says_of_the_result_follows_its_image(server: str, b
     finished(page)
     result = page.get_by_role("list", name=ROW).get_by_role("listitem").nth(5)
     strength = page.get_by_role("slider", name=re.compile("lambda")).first
-    told, strengths = [], []
-    for _ in range(3):
-        strengths.append(float(strength.input_value()))
-        smoothed = LGS(**{"lambda": strengths[-1]})(attacked)
+    told: list[str] = []
+    for _ in range(
+        8
+    ):  # two strengths may happen to have the same words; how the attack ends depends on the processor's rounding
+        smoothed = LGS(**{"lambda": float(strength.input_value())})(attacked)
         told.append(
             prediction(predict(example.classifier, smoothed, example.label), example.classifier.classes, example.label)
         )
         expect(result.locator("figcaption:not(.stale)")).to_have_text(told[-1])
         expect(result.get_by_role("img")).to_have_attribute("alt", f"result. {told[-1]}")
+        if len(set(told)) == 3:
+            break
         strength.focus()
         page.keyboard.press("PageDown")
         page.wait_for_timeout(100)
         finished(page)
-    # Two strengths may happen to have the same words; how the attack ends depends on the processor's rounding.
-    assert len(set(strengths)) == 3 and len(set(told)) > 1, (strengths, told)
+    assert len(set(told)) == 3, told
     assert page.locator("[class*=st-key-captions_]").first.bounding_box() is None, "it takes no room"
 
 

@@ -39,7 +39,7 @@ def test_robust_accuracy_is_the_authors(which: str, data: Path) -> None:
     )
     with torch.no_grad():
         other = float((model(theirs).argmax(1) == y).float().mean())
-        # Before rounding, which no peer does: eps is half a grey level here.
+        # Before rounding, which no peer does: eps is half a gray level here.
         found = torch.cat([_last(attack, model, a, b) for a, b in zip(x.split(100), y.split(100), strict=True)])
         mine = float((model(found).argmax(1) == y).float().mean())
         clean = float((model(x).argmax(1) == y).float().mean())

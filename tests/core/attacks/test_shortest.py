@@ -13,7 +13,7 @@ from tests.core.attacks.networks import classifier
 
 
 def two_sided(seed: int = 0, lead: float = 0.3) -> tuple[Classifier, Tensor, Tensor]:
-    """Two classes, Z = ±(w·x - b)/2, and grey images on the side of class 0 at equal distance from the boundary."""
+    """Two classes, Z = ±(w·x - b)/2, and gray images on the side of class 0 at equal distance from the boundary."""
     torch.manual_seed(seed)
     layer = nn.Linear(192, 2)
     with torch.no_grad():

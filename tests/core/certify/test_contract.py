@@ -15,14 +15,14 @@ from core.certify import Certified, FlowCertificate
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"predicted": torch.zeros(3, dtype=torch.int64)}, "predicted is not a tensor of 4 values"),
-        ({"predicted": torch.full((4,), 10)}, "predicted holds something else"),
-        ({"predicted": torch.zeros(4)}, "predicted holds something else"),
-        ({"certified": torch.ones(4)}, "certified does not hold True and False"),
-        ({"radius": -torch.ones(4)}, "radius holds something else"),
-        ({"radius": torch.ones(4, requires_grad=True)}, "radius is not a tensor of 4 values without a gradient"),
-        ({"margin": 1.0}, "margin is not a tensor"),
-        ({"unit": None}, "its unit is no short text"),
+        ({"predicted": torch.zeros(3, dtype=torch.int64)}, "predicted must be a tensor of 4 values"),
+        ({"predicted": torch.full((4,), 10)}, "predicted must hold the numbers of classes, 0 to 9, or -1"),
+        ({"predicted": torch.zeros(4)}, "predicted must hold the numbers of classes, 0 to 9, or -1"),
+        ({"certified": torch.ones(4)}, "certified must hold True and False"),
+        ({"radius": -torch.ones(4)}, "radius must hold numbers of at least 0"),
+        ({"radius": torch.ones(4, requires_grad=True)}, "radius must be a tensor of 4 values without a gradient"),
+        ({"margin": 1.0}, "margin must be a tensor"),
+        ({"unit": None}, "its unit must be a short text"),
     ],
 )
 def test_a_certificate_of_ones_own_that_gives_nonsense_gets_a_sentence(
@@ -35,5 +35,5 @@ def test_a_certificate_of_ones_own_that_gives_nonsense_gets_a_sentence(
     monkeypatch.setattr(FlowCertificate, "certify", lambda *_: good)
     assert FlowCertificate()(classifier, images, labels) is not None
     monkeypatch.setattr(FlowCertificate, "certify", lambda *_: replace(good, **changes))
-    with pytest.raises(InvalidInput, match=f"Flow certificate gives no certificate: {words}"):
+    with pytest.raises(InvalidInput, match=f"What Flow certificate gives cannot be used: {words}"):
         FlowCertificate()(classifier, images, labels)

@@ -150,7 +150,7 @@ def test_what_it_is_not_for_is_said_in_a_sentence() -> None:
     color = Classifier.wrap(
         nn.Sequential(nn.Flatten(), nn.Linear(3 * 784, 9), nn.ReLU(), nn.Linear(9, 10)), classes=10, size=28, channels=3
     )
-    for classifier, words in ((three, "no two-layer network"), (guarded, "bare two-layer"), (color, "gray images")):
+    for classifier, words in ((three, "no two-layer network"), (guarded, "single two-layer"), (color, "gray images")):
         assert words in (FlowCertificate.fits(classifier) or "")
         with pytest.raises(InvalidInput, match=words):
             FlowCertificate()(classifier, images[:1].expand(-1, classifier.channels, -1, -1), labels[:1])

@@ -108,7 +108,7 @@ def test_a_system_that_a_certificate_does_not_fit_is_told_with_the_reason(whole:
     assert rows[2]["certified"] == rows[2]["right without an attack"] == rows[2]["ms per image"] == "–"
     (refusal,) = reports.refusals(Metrics(whole))
     begin = f"Flow certificate (eps 2 px, bound joint), not worked out for {PLAN.defense_title(1)}: A classifier behind"
-    assert refusal.startswith(begin) and refusal.endswith("two-layer one.")
+    assert refusal.startswith(begin) and refusal.endswith("a single two-layer network.")
     count = int(whole.certified(0, 0, 0).certified.sum())
     assert f"({count} of 12;" in str(rows[1]["certified"]) and "total variation" in str(
         rows[1]["median radius of these"]

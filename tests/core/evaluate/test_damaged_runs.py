@@ -79,6 +79,9 @@ def instead(table: str, sql: str) -> Callable[[Path], None]:
 ENDLESS = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n) SELECT"
 
 
+FIVE = "WHERE task LIKE '%/0'"  # a batch of five; in a smaller one five values are damage whatever they are
+
+
 TOLD: dict[str, Callable[[Path], None]] = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_bytes(b"these are no results " * 100),
@@ -157,10 +160,10 @@ TOLD: dict[str, Callable[[Path], None]] = {
     "predicted text": changed("UPDATE predictions SET predicted = 'seven'"),
     "predicted short": changed("UPDATE predictions SET predicted = x'0000'"),
     "predicted long": changed("UPDATE predictions SET predicted = zeroblob(4000)"),
-    "predicted beyond": changed("UPDATE predictions SET predicted = ?", np.full(5, 10, "<i4").tobytes()),
-    "predicted below": changed("UPDATE predictions SET predicted = ?", np.full(5, -7, "<i4").tobytes()),
+    "predicted beyond": changed(f"UPDATE predictions SET predicted = ? {FIVE}", np.full(5, 10, "<i4").tobytes()),
+    "predicted below": changed(f"UPDATE predictions SET predicted = ? {FIVE}", np.full(5, -7, "<i4").tobytes()),
     "confidence empty": changed("UPDATE predictions SET confidence = x''"),
-    "confidence beyond": changed("UPDATE predictions SET confidence = ?", np.full(5, 1e30, "<f4").tobytes()),
+    "confidence beyond": changed(f"UPDATE predictions SET confidence = ? {FIVE}", np.full(5, 1e30, "<f4").tobytes()),
     "an image that is not one": changed("UPDATE images SET png = x'00'"),
     "an image of text": changed("UPDATE images SET png = 'image'"),
     "an image of millions of pixels": changed(
