@@ -112,7 +112,10 @@ def recovery(metrics: Metrics, classifier: int = 0) -> list[Row]:
     return rows
 
 
-CERTIFIED = "Certified: of all images, those whose class is right and cannot be changed by any attack inside the certificate's threat model."
+CERTIFIED = (
+    "Certified: of all images, those whose class is right and cannot be changed by any attack inside the certificate's "
+    "threat model."
+)
 
 
 def certificates(metrics: Metrics, classifier: int = 0) -> list[Row]:
