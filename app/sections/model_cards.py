@@ -13,7 +13,7 @@ from app.state import session
 from app.state.result_keys import classifier_name
 from app.text import budget, duration
 from app.theme import plain
-from app.verdicts.models import KINDS
+from app.verdicts.models import KINDS, metric_value
 from core import domains
 from core.domains.budget import LINF
 from core.inputs import InvalidInput
@@ -104,12 +104,12 @@ def model_table(items: Sequence[Artifact], *, key: str) -> None:
         width="stretch",
         placeholder=MISSING,
         column_config={
-            "Model": st.column_config.TextColumn(width=240),
+            "Model": st.column_config.TextColumn(width=_name_width(rows)),
             "Kind": st.column_config.TextColumn(width=85),
             "Clean (%)": st.column_config.NumberColumn(width=75, format="%.1f"),
             "Robust (%)": st.column_config.NumberColumn(width=95, format="%.1f"),
             "Robust under": st.column_config.TextColumn(width=190),
-            "eps": st.column_config.TextColumn(width=60),
+            "eps": st.column_config.TextColumn(width=100),
             "Parameters": st.column_config.NumberColumn(width=90, format="localized"),
             "File (MB)": st.column_config.NumberColumn(width=80, format="%.2f"),
             "Training (s)": st.column_config.NumberColumn(width=95, format="%.0f"),
@@ -120,6 +120,11 @@ def model_table(items: Sequence[Artifact], *, key: str) -> None:
         alt=f"{len(rows)} models with their accuracy, size and training time",
     )
     save_table([{head: MISSING if v is None else v for head, v in row.items()} for row in rows], key=key, name="models")
+
+
+def _name_width(rows: Sequence[Row]) -> int:
+    """Pixels that hold the longest name."""
+    return max(120, 24 + round(6.3 * max(len(str(row["Model"])) for row in rows)))
 
 
 def _row_chosen(key: str, items: list[Artifact]) -> None:
@@ -161,8 +166,8 @@ def _card(item: Artifact) -> None:
     metrics: list[Row] = [
         {
             "measured": metric.what,
+            "value": metric_value(metric),
             "eps": "" if metric.eps is None else eps_words(card.domain, metric.eps),
-            "value": metric.text,
         }
         for metric in card.metrics
     ]

@@ -12,6 +12,7 @@ from app.plots.training_plots import curves_plots, samples_view
 from app.runtime.streamlit_adapter import fragment
 from app.state import owner, session
 from app.text import duration
+from app.verdicts.models import metric_value
 from app.verdicts.training import training_verdict
 from core.inputs import InvalidInput
 from core.models import artifacts
@@ -125,7 +126,7 @@ def show_figures(run: TrainingRun) -> None:
     """What the card of the result says of how good it is."""
     result_card = None if run.plan is None or run.status.state != "done" else card(run.plan)
     if result_card is not None and result_card.metrics:
-        rows: list[Row] = [{"measured": metric.what, "value": metric.text} for metric in result_card.metrics]
+        rows: list[Row] = [{"measured": metric.what, "value": metric_value(metric)} for metric in result_card.metrics]
         table(rows, key="tr_card", name=run.name)
 
 

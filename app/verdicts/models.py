@@ -132,7 +132,12 @@ def pair_table(result: TransferAccuracy, titles: Mapping[str, str], attack: str)
 def share_words(share: Proportion) -> str:
     """A share with its 95 % interval and its count."""
     low, high = wilson(share.successes, share.count)
-    return f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}), {share.successes} of {share.count}"
+    return f"{100 * share.value:.1f} % ({100 * low:.0f}-{100 * high:.0f}), {share.successes:,} of {share.count:,}"
+
+
+def metric_value(metric: Metric) -> str:
+    """What a card says of one measurement; a share with its 95 % interval."""
+    return metric.text if metric.correct is None else share_words(Proportion(metric.correct, metric.count))
 
 
 def curves_verdict(result: EpsCurves, titles: Mapping[str, str], unit: str) -> str:

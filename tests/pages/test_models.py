@@ -93,7 +93,11 @@ def test_the_table_has_every_artifact_and_what_its_card_says(tmp_path: Path, mon
     app.selectbox(key="models_card").select("classifier mnist_mine")
     settled(app.run())
     metrics = frame(app, "measured")
-    assert list(metrics["value"]) == ["90.0% (900 of 1000)", "50.0% (100 of 200)", "99.5% (199 of 200)"]
+    assert list(metrics["value"]) == [
+        "90.0 % (88-92), 900 of 1,000",
+        "50.0 % (43-57), 100 of 200",
+        "99.5 % (97-100), 199 of 200",
+    ]
     assert "- seed: 7" in sentences(app) and "- training: 1 min 1 s on a device" in sentences(app)
     assert "- licence: the card does not say" in sentences(app) and app.code[0].value == "train --seed 7"
     app.button(key="models_use").click()
