@@ -117,7 +117,10 @@ def _views(findings: Metrics, classifier: int, measure: Measure, detector: int) 
         for title, content, file in files:
             st.download_button(title, content, file, key=f"ev_{file}", on_click="ignore")
     cell, curve, back, certified, times = st.tabs(
-        ["Cell", "Accuracy by eps", "Recovered and broken", "Certified", "Time"], key="ev_tabs", on_change="rerun"
+        ["Cell", "Accuracy by eps", "Recovered and broken", "Certified", "Time"],
+        key="ev_tabs",
+        on_change="rerun",
+        bind="query-params",
     )
     if cell.open:
         with cell:

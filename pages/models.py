@@ -39,7 +39,7 @@ domain = domains.get(recipe.domain)
 titles = model_trials.here(domain)
 head = st.container()
 table, two, by_eps, matrix = st.tabs(
-    ["Cards", "Compare two", "Accuracy by eps", "Transfer"], key="models_tabs", on_change="rerun"
+    ["Cards", "Compare two", "Accuracy by eps", "Transfer"], key="models_tabs", on_change="rerun", bind="query-params"
 )
 sentence = ""
 if table.open:

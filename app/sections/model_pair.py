@@ -31,10 +31,15 @@ def pair(recipe: Recipe, example: Example, titles: dict[str, str]) -> str:
         names.index(own) if own in names else 0,
         format_func=titles.__getitem__,
         key=f"pair_first_{recipe.domain}_{own}",
+        bind="query-params",
     )
     others = [name for name in names if name != first]
     second = columns[1].selectbox(
-        "Second", others, format_func=titles.__getitem__, key=f"pair_second_{recipe.domain}_{first}"
+        "Second",
+        others,
+        format_func=titles.__getitem__,
+        key=f"pair_second_{recipe.domain}_{first}",
+        bind="query-params",
     )
     headline = on_the_image(recipe, example, (first, second), titles)
     st.subheader("On many images", anchor=False)

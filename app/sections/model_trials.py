@@ -61,7 +61,10 @@ def image_count(domain: Domain, key: str) -> tuple[int, str] | None:
         return None
     words = f"1 to {most:,} of {split!r}, drawn by the seed."
     label, start = "Images", min(USUAL, most)
-    return int(st.number_input(label, 1, most, start, key=f"{key}_{domain.name}", width=160, help=words)), split
+    count = st.number_input(
+        label, 1, most, start, key=f"{key}_{domain.name}", width=160, help=words, bind="query-params"
+    )
+    return int(count), split
 
 
 def attack_words(recipe: Recipe, *, eps: bool = True) -> str:

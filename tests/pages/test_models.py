@@ -60,6 +60,27 @@ def run(app: AppTest, kind: str) -> AppTest:
     return settled(app.button(key=f"models_run_{kind}").click().run())
 
 
+@pytest.mark.parametrize(
+    ("tab", "words", "count"),
+    [
+        ("Transfer", {"transfer_count_mnist": "37"}, 37),
+        ("Transfer", {"transfer_count_mnist": "99999999"}, 100),
+        ("Compare two", {"pair_count_mnist": "9", "pair_second_mnist_a": DIGITS.classifier_title("a_robust")}, 9),
+    ],
+)
+def test_a_link_holds_the_tab_the_number_of_images_and_the_second_classifier(
+    tab: str, words: dict[str, str], count: int
+) -> None:
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.run().switch_page("pages/models.py")
+    for word, value in {"recipe": RECIPE.to_link(), "models_tabs": tab, **words}.items():
+        app.query_params[word] = value
+    app = settled(app.run())
+    assert next(n.value for n in app.number_input if n.label == "Images") == count
+    if tab == "Compare two":
+        assert app.selectbox(key="pair_second_mnist_a").value == "a_robust"
+
+
 def test_the_table_has_every_artifact_and_what_its_card_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     own = DIGITS.classifier("a", "cpu").network
