@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -100,6 +101,22 @@ class DefendrTable(PlanTable):
         """Which images a system gets right under an attack that does not know it, N."""
         bare = attack == NO_ATTACK or system == NO_DEFENSE
         return metrics.is_correct(CellKey(0, attack, system, "none" if bare else "grey"))
+
+    def order(self, grey: Mapping[str, Proportion], known: Mapping[str, Proportion]) -> str:
+        """Which system is first in the grey box, and whether an attacker who knows the system leaves that order.
+
+        Args:
+            grey, known: the accuracies of the same systems by their names.
+        """
+        first = max(grey, key=lambda name: grey[name].value)
+        best = max(known, key=lambda name: known[name].value)
+        begin = f"Against an attacker who does not know the defense {first} is first ({grey[first].value:.1%})."
+        if known[first].value == known[best].value:
+            return f"{begin} It is first too when the attacker knows it ({known[first].value:.1%})."
+        return (
+            f"{begin} An attacker who knows it overturns this: {first} is left with {known[first].value:.1%}, "
+            f"and {best} is first ({known[best].value:.1%})."
+        )
 
     def share(self, metrics: Metrics, right: Bools) -> Proportion:
         return Proportion(int(right.sum()), len(right))

@@ -12,14 +12,24 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core import attacks
+from core.device import mixed
 from core.inputs import InvalidInput
-from core.models.classifier import Classifier
+from core.models.classifier import Classifier, Wrapper
 from core.progress import OnProgress, Progress
 from core.training.data import Data
 from core.training.plans import Function, TrainingPlan
 
 BATCH = 250  # images attacked together
 PART = 5000  # images kept together: what a run that is cut off loses at most
+
+
+class _Mixed(Wrapper):
+    """A classifier in mixed precision, as the stages train: what is crafted for training needs no exact gradient."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        with mixed(self.device):
+            logits: Tensor = self.classifier(images)
+        return logits.float()
 
 
 def craft_images(
@@ -48,6 +58,8 @@ def craft_images(
         return None
     classifier = networks["classifier"]
     assert isinstance(classifier, Classifier)
+    if all(stage.mixed_precision for stage in plan.stages):
+        classifier = _Mixed(classifier)
     images, labels = data
     total = len(plan.crafted) * len(images)
     versions: list[Tensor] = []
@@ -83,7 +95,8 @@ def _part(
     """One part after one attack, from its file where that is whole; None where it was stopped."""
     attack = attacks.build(method.name, method.params)
     content = hashlib.sha256(images.numpy().tobytes()).hexdigest()
-    text = f"{plan.domain} {plan.trained_against} {_weights(classifier)} {method.model_dump_json()} {plan.seed} {start} {content}"
+    what = f"{plan.domain} {plan.trained_against} {type(classifier).__name__} {_weights(classifier)}"
+    text = f"{what} {method.model_dump_json()} {plan.seed} {start} {content}"
     path = folder / f"crafted_{method.name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
     try:
         stored = load_file(path)["images"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from core import Ensemble, Guarded, InvalidInput, attacks, defenses, domains
+from core.evaluate.proportion import Proportion
 from core.models.artifacts import save
 from core.models.denoisers import DUNet
 from core.models.networks import DigitA
@@ -94,9 +95,26 @@ def test_the_conclusion_says_who_is_first_and_what_an_attacker_who_knows_it_leav
     assert "Against an attacker who does not know the defense" in report and "on normalized images" in report
 
 
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ({"A": 0, "B": 3}, "An attacker who knows it overturns this: A is left with 0.0%, and B is first (30.0%)."),
+        ({"A": 3, "B": 3}, "It is first too when the attacker knows it (30.0%)."),
+        ({"A": 4, "B": 3}, "It is first too when the attacker knows it (40.0%)."),
+    ],
+)
+def test_the_verdict_says_in_words_whether_the_adaptive_attacker_overturns_the_order(
+    known: dict[str, int], sentence: str
+) -> None:
+    grey = {"A": Proportion(9, 10), "B": Proportion(8, 10)}
+    words = Table3().order(grey, {name: Proportion(count, 10) for name, count in known.items()})
+    assert words == f"Against an attacker who does not know the defense A is first (90.0%). {sentence}"
+
+
 def test_table_2_has_both_attackers_for_each_attack(small: Path) -> None:
-    rows = {row["System"]: row for row in measured(Table2(), small).rows}
-    assert set(rows) == {"baseline", "ALP", "HGD (DUNET)"}
+    table = measured(Table2(), small)
+    rows = {row["System"]: row for row in table.rows}
+    assert set(rows) == {"baseline", "ALP", "HGD (DUNET)"} and "PGD 0.12: Against an attacker" in table.report
     assert "FGSM 0.06, published" not in rows["ALP"] and "PGD 0.06, knows it" in rows["ALP"]
     assert rows["ALP"]["FGSM 0.12, published"] == "70.5%" and rows["ALP"]["PGD 0.3, published"] == "62.6%"
     images, labels = domains.get("mnist").sample(COUNT, seed=0)
@@ -108,7 +126,8 @@ def test_table_2_has_both_attackers_for_each_attack(small: Path) -> None:
 
 
 def test_table_3_judges_by_the_vote(small: Path) -> None:
-    rows = {row["Ensemble"]: row for row in measured(Table3(), small).rows}
+    table = measured(Table3(), small)
+    rows = {row["Ensemble"]: row for row in table.rows}
     domain = domains.get("mnist")
     images, labels = domain.sample(COUNT, seed=0)
     plain = domain.classifier("digits", "cpu")
@@ -116,6 +135,7 @@ def test_table_3_judges_by_the_vote(small: Path) -> None:
     attacked = attacks.FGSM(eps=EPS)(plain, images, labels).rounded
     assert f"({int(right(vote(attacked), labels).sum())} of {COUNT};" in str(rows["HGD + ALP"]["FGSM 0.12"])
     assert rows["HGD + ALP + CLP"]["published"] == "84.9%"
+    assert "Against an attacker" in table.report and "Published first is HGD + ALP + CLP (84.9%)." in table.report
 
 
 def test_tables_5_and_6_rank_the_classes_and_figure_15_counts_every_image(small: Path) -> None:

@@ -108,9 +108,12 @@ def test_the_feature_losses_are_means_over_values_of_crafted_images_alone(digits
     assert float(terms.losses["pixels"]) == pytest.approx(pixels, rel=1e-5)
 
 
-def small(*, augment: dict[str, Any] | None = None, epochs: int = 1, **changes: Any) -> TrainingPlan:
+def small(
+    *, augment: dict[str, Any] | None = None, epochs: int = 1, mixed_precision: bool = True, **changes: Any
+) -> TrainingPlan:
     """A denoiser of scikit-learn's digits."""
     stage = {**PLANS["dkn_mnist_a"]["stages"][0], "epochs": epochs, "batch": 64, "augment": augment or {"name": "none"}}
+    stage |= {"mixed_precision": mixed_precision}
     own = {"name": "dkn_mnist_digits", "dataset": "digits", "trained_against": "digits"}
     own |= {"loss_network": "mnist/digits", "loss_layers": LAYERS, "stages": (stage,)}
     return TrainingPlan(**{**PLANS["dkn_mnist_a"], **own, **changes})
@@ -119,7 +122,8 @@ def small(*, augment: dict[str, Any] | None = None, epochs: int = 1, **changes: 
 def test_images_are_crafted_once_by_the_attack_and_kept_as_8_bit(
     digits: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = small(crafted=({"name": "fgsm", "params": {"eps": 0.2}}, {"name": "uniform_noise", "params": {}}))
+    methods = ({"name": "fgsm", "params": {"eps": 0.2}}, {"name": "uniform_noise", "params": {}})
+    plan = small(crafted=methods, mixed_precision=False)
     draw = torch.Generator().manual_seed(0)
     data = torch.randint(256, (7, 1, 28, 28), generator=draw).to(torch.uint8), torch.arange(7) % 10
     monkeypatch.setattr(crafting, "PART", 3)
@@ -133,10 +137,26 @@ def test_images_are_crafted_once_by_the_attack_and_kept_as_8_bit(
     assert torch.equal(crafted, again) and not calls  # type: ignore[arg-type]
 
 
+def test_images_for_a_training_in_mixed_precision_are_crafted_in_it(
+    digits: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crafting, "mixed", lambda device: torch.autocast(device.type, torch.bfloat16))
+    data = load_data("digits", False, tmp_path)
+    data = data[0][:12], data[1][:12]
+    methods = ({"name": "fgsm", "params": {"eps": 0.2}},)
+    exact, fast = (
+        craft_images(small(crafted=methods, mixed_precision=mixed), {"classifier": digits}, data, CPU, tmp_path)
+        for mixed in (False, True)
+    )
+    assert exact is not None and fast is not None
+    same = (exact == fast).float().mean()
+    assert 0.9 < same < 1, "the gradient's sign is the same but where it is nearly 0"
+
+
 def test_crafting_that_is_stopped_goes_on_where_it_was(
     digits: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = small(crafted=({"name": "uniform_noise", "params": {}},))
+    plan = small(crafted=({"name": "uniform_noise", "params": {}},), mixed_precision=False)
     data = torch.zeros(6, 1, 28, 28, dtype=torch.uint8), torch.zeros(6, dtype=torch.int64)
     monkeypatch.setattr(crafting, "PART", 2)
     steps: list[int] = []
@@ -158,7 +178,7 @@ def test_a_denoiser_is_trained_stopped_resumed_and_used(tmp_path: Path, monkeypa
     monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
     monkeypatch.setitem(ARCHITECTURES.entries, "tiny", ("denoiser", lambda shape: KernelPredictionNet(1, (4, 8))))
     monkeypatch.setattr(training, "load_data", lambda *given: tuple(part[:256] for part in load_data(*given)))
-    plan = small(epochs=2, architecture="tiny")
+    plan = small(epochs=2, architecture="tiny", mixed_precision=False)
     artifacts_folder, other = tmp_path / "artifacts", tmp_path / "other"
     card = train(plan, other, "cpu")
     assert card is not None and card.metrics[0].count == 256 and card.metrics[0].value > 0.5
