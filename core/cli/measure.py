@@ -16,7 +16,9 @@ def add_command(commands: Commands) -> None:
         "measure", help="attack a classifier or a denoiser, and write the accuracies on its card"
     )
     parser.add_argument("artifact", metavar="ARTIFACT", help="such as cifar10_robust or hgd_cifar10_vgg")
-    parser.add_argument("--images", type=int, default=None, help=f"{N_IMAGES} without it; a fifth of them for C&W")
+    parser.add_argument(
+        "--images", type=int, default=None, help=f"{N_IMAGES} without it; a fifth of them for C&W on a denoiser"
+    )
     parser.add_argument(
         "--adaptive-images",
         type=int,

@@ -64,7 +64,11 @@ def test_a_classifiers_card_says_its_accuracy_under_each_attack(
     fields = {**CARD, "kind": "classifier", "architecture": "small_cnn", "mean": (0.1307,), "std": (0.3081,)}
     metric = {"what": "right on the test images", "value": 0.5, "correct": 1, "count": 2}
     save(network, "mnist_trial", tmp_path / "artifacts", metrics=(metric,), cam_layer="features.4", **fields)
-    fast = {"FGSM": Method(name="fgsm", params={"eps": 0.02}), "APGD-20": Method(name="apgd_ce")}
+    fast = {
+        "FGSM": Method(name="fgsm", params={"eps": 0.02}),
+        "APGD-20": Method(name="apgd_ce"),
+        "C&W": Method(name="cw"),
+    }
     monkeypatch.setattr(cards, "attacks_for", lambda *_: fast)
     weak = Method(name="worst_case", params={"eps": 0.02, "iterations": 5, "queries": 5})
     monkeypatch.setattr(cards, "worst_case", lambda *_: weak)
