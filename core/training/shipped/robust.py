@@ -29,7 +29,7 @@ def robust(
 
     `settings` are those of the stage, and `starts_from`, `held_out` and `judged_by` of the plan. `ramp` names smaller budgets, each
     of a stage of two epochs before: an attack at the full budget from the start can leave a network at one answer for all images.
-    `last` changes the objective's parameters and the settings of one more stage at the end.
+    `last` makes one more stage at the end, with other parameters of the objective and other settings.
     """
     plan = BASES[base_name]
     stage = {**plan["stages"][0], **{key: value for key, value in settings.items() if key in Stage.model_fields}}
@@ -41,17 +41,11 @@ def robust(
             params["step_size"] *= eps / objective[1]["eps"]
         before.append({**stage, "epochs": 2, "objective": {"name": objective[0], "params": params}})
     more: dict[str, Any] = {key: settings[key] for key in ("starts_from", "held_out", "judged_by") if key in settings}
-    after = []
-    for params, changes in settings.get("last", ()):
-        after.append({**stage, **changes, "objective": {"name": objective[0], "params": {**objective[1], **params}}})
-    return {
-        **plan,
-        "name": name,
-        "title": title,
-        "description": description,
-        **more,
-        "stages": (*before, stage, *after),
-    }
+    stages = [*before, stage]
+    if "last" in settings:
+        params, changes = settings["last"]
+        stages.append({**stage, **changes, "objective": {"name": objective[0], "params": {**objective[1], **params}}})
+    return {**plan, "name": name, "title": title, "description": description, **more, "stages": tuple(stages)}
 
 
 def adversarial(eps: float, steps: int, step_size: float, **params: Any) -> dict[str, Any]:
@@ -88,7 +82,7 @@ _SHIPPED = (
         {
             **{"starts_from": "a", "ramp": (0.1, 0.2), "batch": 256, "epochs": 8, "max_lr": 1e-3, **_judged(0.3, 20)},
             # A budget beyond the one that counts leaves a margin there.
-            "last": ((adversarial(0.35, 7, 0.125), {"epochs": 3, "max_lr": 5e-4}),),
+            "last": (adversarial(0.35, 7, 0.125), {"epochs": 3, "max_lr": 5e-4}),
         },
     ),
     *(
