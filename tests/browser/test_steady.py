@@ -68,7 +68,8 @@ def test_a_chosen_place_stays_through_a_run_another_target_and_a_reload(server: 
     else:
         picker.press("ArrowDown")
         picker.press("ArrowLeft")
-    page.wait_for_url(lambda _: "place" in in_recipe(page))
+    # The second key arrives after the first one has changed the address.
+    page.wait_for_url(lambda _: "place" in in_recipe(page) and (how != "keys" or in_recipe(page).get("column") != 0.5))
     chosen = {word: in_recipe(page).get(word) for word in ("place", "row", "column")}
     assert chosen["place"] == "given"
     finished(page)
