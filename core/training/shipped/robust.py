@@ -58,25 +58,25 @@ def _judged(eps: float, steps: int = 10, images: int = 1000) -> dict[str, Any]:
 
 _SHIPPED = (
     robust(
-        *("cifar10_resnet_robust", "ResNet, adversarially trained", "cifar10_resnet"),
+        *("cifar10_resnet_robust", "ResNet (adversarially trained)", "cifar10_resnet"),
         "Adversarial training with PGD at 8/255 (Madry et al. 2018).",
         ("adversarial_training", adversarial(_EPS8, 3, 4 / 255)),
         {"max_lr": 0.1, "epochs": 30, "averaged": 0.998, **_judged(_EPS8)},
     ),
     robust(
-        *("cifar10_resnet_alp", "ResNet, adversarial logit pairing", "cifar10_resnet"),
+        *("cifar10_resnet_alp", "ResNet (adversarial logit pairing)", "cifar10_resnet"),
         "Fine-tuned from ResNet with adversarial logit pairing at 8/255.",
         ("adversarial_logit_pairing", adversarial(_EPS8, 3, 4 / 255, weight=0.5)),
         {**CIFAR10_TUNED, **_judged(_EPS8)},
     ),
     robust(
-        *("cifar10_resnet_clp", "ResNet, clean logit pairing", "cifar10_resnet"),
+        *("cifar10_resnet_clp", "ResNet (clean logit pairing)", "cifar10_resnet"),
         "Fine-tuned from ResNet with clean logit pairing: it never saw an adversarial image.",
         ("clean_logit_pairing", {"weight": 0.5}),
         {**CIFAR10_TUNED, "epochs": 6},
     ),
     robust(
-        *("mnist_a_robust", "Model A, adversarially trained", "mnist_a"),
+        *("mnist_a_robust", "Model A (adversarially trained)", "mnist_a"),
         "Model A of Hao et al. 2019, adversarially trained with PGD at 0.3 and, in the last three epochs, at 0.35 (Madry et al. 2018).",
         ("adversarial_training", adversarial(0.3, 10, 0.075)),
         {
@@ -87,7 +87,7 @@ _SHIPPED = (
     ),
     *(
         robust(
-            *(f"{domain}_cnn_robust", "Small CNN, adversarially trained", f"{domain}_cnn"),
+            *(f"{domain}_cnn_robust", "Small CNN (adversarially trained)", f"{domain}_cnn"),
             "The network that Sivamani 2019 attacks, adversarially trained with PGD at 0.2"
             + (", on clean images too." if clean else "."),
             ("adversarial_training", adversarial(0.2, 7, 0.07, clean=clean)),
@@ -96,7 +96,7 @@ _SHIPPED = (
         for domain, epochs, clean in (("mnist", 8, 0.0), ("cifar10_gray", 4, 0.5))
     ),
     robust(
-        *("mnist_mlp_certified", "Two-layer network, trained with its certificate", "mnist_mlp"),
+        *("mnist_mlp_certified", "Two-layer network (trained with its certificate)", "mnist_mlp"),
         "Trained jointly with its certificate against flows of total variation 7, and on images moved by flows of up to 84.",
         (
             "flow_certificate",
@@ -108,19 +108,22 @@ _SHIPPED = (
         },
     ),
     robust(
-        *("imagenette_resnet_robust", "SE-ResNet, adversarially trained", "imagenette_resnet"),
+        *("imagenette_resnet_robust", "SE-ResNet (adversarially trained)", "imagenette_resnet"),
         "Fine-tuned from SE-ResNet on clean and adversarial images together, PGD at 8/255.",
-        ("adversarial_training", adversarial(_EPS8, 3, 4 / 255, clean=0.5)),
-        {**IMAGENETTE_TUNED, **_judged(_EPS8, images=500)},
+        ("adversarial_training", adversarial(_EPS8, 5, 2.5 / 255, clean=0.5)),
+        {
+            **{**IMAGENETTE_TUNED, "batch": 128, "epochs": 12, "max_lr": 0.05, "averaged": 0.99},
+            **_judged(_EPS8, images=500),
+        },
     ),
     robust(
-        *("imagenette_resnet_alp", "SE-ResNet, adversarial logit pairing", "imagenette_resnet"),
+        *("imagenette_resnet_alp", "SE-ResNet (adversarial logit pairing)", "imagenette_resnet"),
         "Fine-tuned from SE-ResNet with adversarial logit pairing at 8/255.",
         ("adversarial_logit_pairing", adversarial(_EPS8, 3, 4 / 255, weight=0.5)),
         {**IMAGENETTE_TUNED, **_judged(_EPS8, images=500)},
     ),
     robust(
-        *("imagenette_resnet_clp", "SE-ResNet, clean logit pairing", "imagenette_resnet"),
+        *("imagenette_resnet_clp", "SE-ResNet (clean logit pairing)", "imagenette_resnet"),
         "Fine-tuned from SE-ResNet with clean logit pairing: it never saw an adversarial image.",
         ("clean_logit_pairing", {"weight": 0.5}),
         {**IMAGENETTE_TUNED, "epochs": 6},
@@ -148,7 +151,12 @@ def table_4_classifiers(domain: str, std: float) -> tuple[dict[str, Any], ...]:
         settings = {**tuned, "epochs": 4}
         plans.append(
             robust(
-                f"{domain}_{name}", f"{network}, {title}", base_name, "Defendr, table 4.", (objective, params), settings
+                f"{domain}_{name}",
+                f"{network} ({title})",
+                base_name,
+                "Defendr, table 4.",
+                (objective, params),
+                settings,
             )
         )
     return tuple(plans)
