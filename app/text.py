@@ -31,7 +31,10 @@ def budget(eps: float, unit: str = "/255") -> str:
 def duration(seconds: float) -> str:
     """A time in the unit a person would say."""
     if seconds < 1:
-        return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+        for least, digits in ((0.01, 0), (0.0001, 1)):
+            if seconds >= least:
+                return f"{seconds * 1000:.{digits}f} ms"
+        return f"{seconds * 1e6:.0f} µs" if seconds else "0 ms"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"

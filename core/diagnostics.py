@@ -93,7 +93,7 @@ def no_gradient(stats: GradientStats) -> Diagnostic | None:
     return Diagnostic(
         "no-gradient",
         "The gradient is zero or nearly so",
-        f"{stats.zero:.0%} of the gradient's values are exactly zero; its root mean square is {stats.smallest:.1e}.",
+        f"{100 * stats.zero:.0f} % of the gradient's values are exactly zero; its root mean square is {stats.smallest:.1e}.",
         "Attacks that follow the gradient stand still, and their failure shows nothing about robustness: a saturated softmax or "
         "a step that rounds hides the gradient.",
         "Attack the margin instead of the cross-entropy, use BPDA where a defense rounds, and try Square, which needs no gradient.",

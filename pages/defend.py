@@ -70,7 +70,7 @@ def side_by_side(outcome: Outcome, attacker: str, dimmed: bool) -> None:
             )
         )
         change, factor = magnified_difference(attack.adversarial, guard.defended)
-        whole = "a vote leaves the image as it is · " if guard.votes else ""
+        whole = "what the first member gets · " if guard.votes else ""
         cost = f"{whole}clean: {prediction(column.clean.prediction, classes, label)}"
         cost += f" · {duration(column.seconds)}" if column.seconds else ""
         removed.append(

@@ -256,7 +256,11 @@ def times_plot(findings: Metrics, classifier: int, *, key: str) -> None:
         go.Bar(y=titles, x=values, orientation="h", marker_color="#009E73", text=words, textposition="outside")
     )
     figure.update_xaxes(
-        type="log", title="ms an image", range=[np.log10(min(values)) - 0.5, np.log10(max(values)) + 0.7]
+        type="log",
+        dtick=1,
+        exponentformat="none",
+        title="ms per image",
+        range=[np.log10(min(values)) - 0.5, np.log10(max(values)) + 0.7],
     )
     figure.update_yaxes(autorange="reversed")
     style(figure, height=90 + 34 * len(titles))

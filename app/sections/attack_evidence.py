@@ -176,7 +176,7 @@ def attack_details(outcome: Outcome) -> None:
             },
             {"": "flips back when rounded", "value": "yes" if attacked.lost_to_quantization else "no"},
             {"": "steps run", "value": str(attacked.iterations)},
-            {"": "looks for a gradient, for logits", "value": f"{attacked.gradients:,}, {attacked.queries:,}"},
+            {"": "gradients, logits computed", "value": f"{attacked.gradients:,}, {attacked.queries:,}"},
             {
                 "": "L0, L2, L∞",
                 "value": f"{attacked.norms.l0} px, {attacked.norms.l2:.4f}, {budget(attacked.norms.linf, unit)}",

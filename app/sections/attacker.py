@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import streamlit as st
 
 from app.runtime import background
@@ -17,21 +19,24 @@ def attacker_control(recipe: Recipe) -> Recipe:
     chosen = NO_DEFENSE
     if recipe.known_column() is not None:
         chosen = min(recipe.known_defense, len(titles) - 1)
-    session.set_widget("attack_known", chosen)
+    # A key of its own for each list: the browser keeps the words that it shows, and the same number can mean another defense.
+    key = f"attack_known_{crc32(repr((recipe.domain, titles)).encode())}"
+    session.set_widget(key, chosen)
     st.selectbox(
         "The attacker",
         [NO_DEFENSE, *range(len(titles))],
         format_func=lambda n: "knows no defense" if n == NO_DEFENSE else f"knows the defense {titles[n]}",
-        key="attack_known",
+        key=key,
         width=420,
         on_change=_attacker_changed,
+        args=(key,),
         help="An attacker who knows a defense attacks the classifier behind it (adaptive). The defenses are those of Defend.",
     )
     return session.recipe()
 
 
-def _attacker_changed() -> None:
-    number = st.session_state.attack_known
+def _attacker_changed(key: str) -> None:
+    number = st.session_state[key]
     if number == NO_DEFENSE:
         session.update_recipe(attacker="grey")
     else:

@@ -171,14 +171,15 @@ def _classifier_menu(recipe: Recipe, number: int, members: list[MemberSpec]) -> 
 
     with st.popover("Classifier", key=f"who_{number}"):
         if len(members) == 1:
-            session.set_widget(f"of_{number}", members[0].classifier)
+            key = f"of_{number}_{domain.name}"
+            session.set_widget(key, members[0].classifier)
             st.selectbox(
-                "Behind the defenses stands",
+                "Classifier behind the defenses",
                 names,
                 format_func=title,
-                key=f"of_{number}",
+                key=key,
                 on_change=_choose_classifier,
-                args=(number,),
+                args=(number, key),
                 help="An attacker who does not know the column attacks the recipe's own classifier.",
             )
         another = st.selectbox(
@@ -186,19 +187,19 @@ def _classifier_menu(recipe: Recipe, number: int, members: list[MemberSpec]) -> 
             names,
             min(1, len(names) - 1),
             format_func=title,
-            key=f"voter_{number}",
+            key=f"voter_{number}_{domain.name}",
             help="Each member's scores are normalized to sum 1 and added (Dornadula et al. 2018).",
         )
         if st.button("Let it vote too", key=f"vote_{number}", disabled=len(members) >= MOST_MEMBERS):
             _replace(number, column_of((*members, MemberSpec(classifier=another))))
 
 
-def _choose_classifier(number: int) -> None:
+def _choose_classifier(number: int, key: str) -> None:
     """The classifier of a column's only member was chosen."""
 
     def chosen(column: ColumnSpec) -> ColumnSpec:
         (member,) = members_of(column)
-        return column_of((member.model_copy(update={"classifier": st.session_state[f"of_{number}"]}),))
+        return column_of((member.model_copy(update={"classifier": st.session_state[key]}),))
 
     _change(number, chosen)
 

@@ -58,11 +58,13 @@ def filters(domain: str) -> tuple[str, str]:
 def rows_of(items: Sequence[Artifact]) -> list[Row]:
     """A row a model; None where its card does not say."""
     rows: list[Row] = []
+    several = len({item.card.domain for item in items}) > 1  # then the domain tells models of one title apart
     for item in items:
         card, clean, robust, size = item.card, clean_metric(item.card), robust_metric(item.card), file_size(item)
         rows.append(
             {
                 "Model": card.title,
+                **({"Domain": domain_title(card.domain)} if several else {}),
                 "Kind": KINDS[card.kind],
                 "Clean (%)": None if clean is None else round(100 * clean.value, 2),
                 "Robust (%)": None if robust is None else round(100 * robust.value, 2),
@@ -74,7 +76,7 @@ def rows_of(items: Sequence[Artifact]) -> list[Row]:
                 "Clean images": None if clean is None else clean.count,
                 "Robust images": None if robust is None else robust.count,
                 "Trained on": card.device or None,
-                "Domain": domain_title(card.domain),
+                **({} if several else {"Domain": domain_title(card.domain)}),
                 "Comes with": "Mirage" if item.shipped else "your folder",
                 "Name": item.name,
             }
@@ -105,9 +107,9 @@ def model_table(items: Sequence[Artifact], *, key: str) -> None:
         placeholder=MISSING,
         column_config={
             "Model": st.column_config.TextColumn(width=_name_width(rows)),
-            "Kind": st.column_config.TextColumn(width=85),
-            "Clean (%)": st.column_config.NumberColumn(width=75, format="%.1f"),
-            "Robust (%)": st.column_config.NumberColumn(width=95, format="%.1f"),
+            "Kind": st.column_config.TextColumn(width=115),
+            "Clean (%)": st.column_config.NumberColumn(width=105, format="%.1f"),
+            "Robust (%)": st.column_config.NumberColumn(width=105, format="%.1f"),
             "Robust under": st.column_config.TextColumn(width=190),
             "eps": st.column_config.TextColumn(width=100),
             "Parameters": st.column_config.NumberColumn(width=90, format="localized"),
@@ -185,7 +187,7 @@ def _card(item: Artifact) -> None:
         "plan": card.plan,
         "settings": ", ".join(f"{word} {_shown(value)}" for word, value in card.hyperparameters.items()),
         "training": f"{duration(card.seconds)} on {card.device}" if card.seconds else "",
-        "licence": card.licence,
+        "license": card.licence,
         "SHA-256 of the weights": card.sha256,
     }
     optional = ("trained against", "plan", "settings")

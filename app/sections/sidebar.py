@@ -32,15 +32,18 @@ def sidebar() -> None:
         offer_data_set(domain)
         _notices(domain)
         classifiers = domain.classifier_names()
-        session.set_widget("side_classifier", recipe.classifier if recipe.classifier in classifiers else classifiers[0])
+        # A key of its own in each domain: the browser keeps what it shows, and names of two domains can be the same with other titles.
+        key = f"side_classifier_{domain.name}"
+        session.set_widget(key, recipe.classifier if recipe.classifier in classifiers else classifiers[0])
         st.selectbox(
             "Classifier",
             classifiers,
-            classifiers.index(st.session_state.side_classifier),
+            classifiers.index(st.session_state[key]),
             format_func=domain.classifier_title,
-            key="side_classifier",
+            key=key,
             on_change=_classifier_chosen,
-            help=plain(domain.classifier_note(st.session_state.side_classifier)),
+            args=(key,),
+            help=plain(domain.classifier_note(st.session_state[key])),
         )
         image_picker(domain, recipe)
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -96,8 +99,8 @@ def _domain_chosen() -> None:
     session.update_recipe(domain=st.session_state.side_domain, classifier="", image={}, target="")
 
 
-def _classifier_chosen() -> None:
-    session.update_recipe(classifier=st.session_state.side_classifier)
+def _classifier_chosen(key: str) -> None:
+    session.update_recipe(classifier=st.session_state[key])
 
 
 def _device_chosen() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from app.text import a, before_words, duration, named, prediction, stopped_after
+from app.text import a, before_words, duration, named, per_cent, prediction, stopped_after
 from core.evaluate.tables import Row
 from core.recipe import DefendedPrediction, DefenseOutcome, Outcome
 from core.systems import System
@@ -116,7 +116,7 @@ def table_of_votes(columns: tuple[DefenseOutcome, ...], classes: tuple[str, ...]
 def _vote_words(guard: DefendedPrediction, number: int, classes: tuple[str, ...], label: int | None) -> str:
     vote = guard.votes[number]
     outvoted = " · outvoted" if vote.prediction.label != guard.prediction.label else ""
-    return f"{prediction(vote.prediction, classes, label)} · share {vote.share:.0%}{outvoted}"
+    return f"{prediction(vote.prediction, classes, label)} · share {per_cent(vote.share)}{outvoted}"
 
 
 def vote_members(columns: Sequence[DefenseOutcome], systems: Sequence[System]) -> list[str]:
@@ -128,7 +128,7 @@ def vote_members(columns: Sequence[DefenseOutcome], systems: Sequence[System]) -
     said = {}
     for name, column, system in zip(short_names(columns), columns, systems, strict=False):
         if column.clean.votes:
-            members = "; ".join(f"{n}. {member.describe()}" for n, member in enumerate(system.members, 1))
+            members = "; ".join(f"{n}. {member.describe(votes=True)}" for n, member in enumerate(system.members, 1))
             said[name] = f"{name[:1].upper()}{name[1:]}: {members}."
     return list(said.values())
 

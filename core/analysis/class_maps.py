@@ -70,7 +70,7 @@ def _images_to_explain(recipe: Recipe, example: Example, attacked: AttackOutcome
         for system in recipe.build_systems():
             for member, (classifier, defense) in zip(system.members, system.loaded(example.load), strict=True):
                 pixels = attacked.adversarial if defense is None else images.to_pixels(defense(batch))[0]
-                explained.append(_ImageToExplain(member.describe(), "defended", pixels, classifier))
+                explained.append(_ImageToExplain(member.describe(votes=system.votes), "defended", pixels, classifier))
     return explained
 
 

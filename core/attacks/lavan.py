@@ -65,7 +65,7 @@ class LaVAN(Attack):
         side = round(sqrt(self.area * height * width))
         if side < 1 or side > min(height, width):
             raise InvalidInput(
-                f"A patch of {self.area:.1%} is {side}×{side} pixels and does not fit an image of {width}×{height}; "
+                f"A patch of {100 * self.area:.1f} % is {side}×{side} pixels and does not fit an image of {width}×{height}; "
                 "choose another area."
             )
         return side

@@ -118,7 +118,7 @@ class UniversalPatch(Attack):
         side = round(sqrt(covered))
         if side < 2 or side > min(height, width):
             raise InvalidInput(
-                f"A {self.shape} of {self.area:.1%} would be {side} pixels wide and does not fit an image of {width}×{height}; "
+                f"A {self.shape} of {100 * self.area:.1f} % would be {side} pixels wide and does not fit an image of {width}×{height}; "
                 "choose another area."
             )
         return side

@@ -17,8 +17,11 @@ import io
 import sys
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from core import files, memory, plugins
 from core.cli import attack, certify, evaluate, measure, methods, run, train
+from core.declaration import format_errors
 from core.inputs import InvalidInput
 from core.models import artifacts
 
@@ -40,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.act(options, rest))
     except InvalidInput as error:
         _print_problem(str(error))
+        return 2
+    except ValidationError as error:  # of what the flags describe: a column, a method
+        _print_problem(format_errors(error, "This command", {}))
         return 2
     except OSError as error:
         _print_problem(

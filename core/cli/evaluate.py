@@ -105,7 +105,18 @@ def _evaluate(plan: Plan, options: argparse.Namespace, on_progress: OnProgress) 
     return 0
 
 
+OF_A_PLAN = {
+    **{"attack": [], "eps": "", "target": "", "defense": [], "attacker": "both", "backward": "average", "detector": []},
+    **{"certificate": [], "crafted_on": "", "split": "test", "batch": 25, "save_images": 100},
+}  # flags that a paper's table settles itself, with their defaults
+
+
 def _measure(table: PaperTable, options: argparse.Namespace, on_progress: OnProgress) -> int:
+    given = [f"--{word.replace('_', '-')}" for word, usual in OF_A_PLAN.items() if getattr(options, word) != usual]
+    if given:
+        raise InvalidInput(f"{table.name} has its own attacks, defenses and attackers; leave out {', '.join(given)}.")
+    if len(options.classifier) > 1:
+        raise InvalidInput(f"{table.name} takes one classifier, not {len(options.classifier)}.")
     settings = Settings(
         n_images=options.images,
         seed=options.seed,

@@ -77,12 +77,14 @@ def _save(outcome: Outcome, folder: Path) -> None:
 def _report(outcome: Outcome) -> None:
     names, attacked = outcome.classes, outcome.attacked
     truth = f"true class {names[outcome.label]}" if outcome.label_known else "true class unknown (see --true-class)"
-    print(f"clean        {names[outcome.clean_prediction.label]} {outcome.clean_prediction.confidence:.1%}; {truth}")
+    print(
+        f"clean        {names[outcome.clean_prediction.label]} {100 * outcome.clean_prediction.confidence:.1f} %; {truth}"
+    )
     number = attacked.steps_to_success if attacked.success else attacked.iterations
     took = f"{'after' if attacked.success else 'no success in'} {number} step{'' if number == 1 else 's'}"
     stopped = ", stopped" if attacked.stopped else ""
     print(
-        f"adversarial  {names[attacked.prediction.label]} {attacked.prediction.confidence:.1%} {took}{stopped}: {attacked.method}"
+        f"adversarial  {names[attacked.prediction.label]} {100 * attacked.prediction.confidence:.1f} % {took}{stopped}: {attacked.method}"
     )
     norms = attacked.norms
     linf = format_value(norms.linf, domains.get(outcome.domain).linf.unit)
@@ -95,5 +97,5 @@ def _report(outcome: Outcome) -> None:
             if guard is not None:
                 mark = ("✓ " if guard.recovered else "✗ ") if outcome.label_known else ""
                 print(
-                    f"{kind:<13}{mark}{names[guard.prediction.label]} {guard.prediction.confidence:.1%}: {column.defense}"
+                    f"{kind:<13}{mark}{names[guard.prediction.label]} {100 * guard.prediction.confidence:.1f} %: {column.defense}"
                 )

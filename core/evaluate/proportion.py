@@ -40,4 +40,4 @@ class Proportion:
         if not self.count:
             return "–"
         low, high = wilson(self.successes, self.count)
-        return f"{self.value:.1%} ({self.successes} of {self.count}; {100 * low:.1f}-{100 * high:.1f})"
+        return f"{100 * self.value:.1f} % ({self.successes} of {self.count}; {100 * low:.1f}-{100 * high:.1f})"

@@ -66,6 +66,7 @@ def evaluate(
     plan, pending, total = run.plan, *run.pending()
     eta = EtaEstimator(run, pending)
     names = plan.classifier_names()
+    run.check_weights()
     load = classifiers or _ClassifierCache(plan, str(pick(device)))
     for number in run.evaluated_classifiers():
         run.check_classifier(number, load(names[number]))
@@ -163,4 +164,5 @@ class _ClassifierCache:
 
 def devices_note(device: str) -> str:
     """The device as the run stores it."""
-    return f"{device}, {torch.get_num_threads()} threads" if device == "cpu" else device
+    count = torch.get_num_threads()
+    return f"{device}, {count} thread{'' if count == 1 else 's'}" if device == "cpu" else device

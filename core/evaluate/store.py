@@ -29,6 +29,12 @@ def folder() -> Path:
     return domains.data_root() / "runs"
 
 
+class OtherWeights(InvalidInput):
+    """A run cannot go on, because what it evaluates has other weights now; `path` is its file."""
+
+    path: Path | None = None
+
+
 class RunStore(RunReader):
     """One run's file. A reader and a writer may have it open at once, each with a `RunStore` of its own."""
 
@@ -137,13 +143,35 @@ class RunStore(RunReader):
                 f"The images of {domain.title} here are not those that {quoted(self.path.stem)} began with."
             )
 
+    def check_weights(self) -> None:
+        """Make sure that the weights of the plan's defenses and detectors are those that this run started with.
+
+        Raises:
+            OtherWeights: some are others.
+        """
+        for name, checksum in self.plan.weights().items():
+            key = f"weights {name}"
+            with self.database.writing() as connection:
+                connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, checksum.encode()))
+            ((stored,),) = self.database.query("SELECT value FROM meta WHERE key = ?", (key,))
+            if bytes(stored) != checksum.encode():
+                raise self._other_weights(f"The weights {quoted(name)} are not those")
+
+    def _other_weights(self, what: str) -> OtherWeights:
+        error = OtherWeights(
+            f"{what} that the run {quoted(self.path.stem)} began with. Delete the run (on the page Evaluate, or its file "
+            f"{self.path.name} in {self.path.parent}) to begin anew."
+        )
+        error.path = self.path
+        return error
+
     def check_classifier(self, number: int, classifier: Classifier) -> None:
         """Make sure that the plan's classifier of that number is the one that this run started with; the first one is remembered.
 
         A file of weights may be another one today under the same name.
 
         Raises:
-            InvalidInput: it is another one, or the run holds results but no fingerprint.
+            OtherWeights: it is another one, or the run holds results but no fingerprint.
         """
         logits = fingerprint(classifier).astype("<f4")
         key = f"classifier {number}"
@@ -156,10 +184,7 @@ class RunStore(RunReader):
         # Another device or number of threads rounds differently; other weights differ by more.
         tolerance = 0.01 * float(np.abs(logits).max())
         if expected.size != logits.size or not np.allclose(expected, logits.ravel(), rtol=0, atol=tolerance):
-            raise InvalidInput(
-                f"{classifier.title} is not the classifier here that {quoted(self.path.stem)} began with: its weights are others now. "
-                "Delete the run to begin anew."
-            )
+            raise self._other_weights(f"The weights of {classifier.title} are not those")
 
 
 def _certified_values(certified: Certified | None) -> tuple[bytes, bytes, bytes, str]:

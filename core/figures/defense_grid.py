@@ -42,4 +42,4 @@ def _words(outcome: Outcome, prediction: Prediction) -> tuple[str, str]:
     name = outcome.classes[prediction.label]
     short = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
     right = prediction.label == outcome.label
-    return f"{'✓' if right else '✗'} {short} {prediction.confidence:.0%}", DEFENDED if right else VERMILION
+    return f"{'✓' if right else '✗'} {short} {100 * prediction.confidence:.0f} %", DEFENDED if right else VERMILION

@@ -92,6 +92,6 @@ def times_figure(titles: Sequence[str], milliseconds: Sequence[float], labels: S
     axes = figure.subplots()
     bars = axes.barh(titles, milliseconds, color=DEFENDED)
     axes.bar_label(bars, labels, padding=3, fontsize=8)
-    axes.set(xscale="log", xlabel="ms an image", xlim=(min(milliseconds) / 2, max(milliseconds) * 4))
+    axes.set(xscale="log", xlabel="ms per image", xlim=(min(milliseconds) / 2, max(milliseconds) * 4))
     axes.invert_yaxis()
     return figure

@@ -40,7 +40,7 @@ class Metric(BaseModel):
         """The value for people, with what it was measured on."""
         if self.correct is None:
             return f"{self.value:.3g} (mean of {self.count})"
-        return f"{self.value:.1%} ({self.correct} of {self.count})"
+        return f"{100 * self.value:.1f} % ({self.correct} of {self.count})"
 
 
 class Card(BaseModel):

@@ -278,6 +278,6 @@ def _votes(system: System, logits: tuple[Tensor, ...], winner: int, label: int) 
     scores = torch.stack([each[0].float().softmax(0).cpu() for each in logits])
     shares = scores[:, winner] / scores[:, winner].sum()
     return tuple(
-        MemberVote(member=member.short_title(), prediction=prediction_of(score, label), share=float(share))
+        MemberVote(member=member.short_title(votes=True), prediction=prediction_of(score, label), share=float(share))
         for member, score, share in zip(system.members, scores, shares, strict=True)
     )

@@ -47,7 +47,7 @@ def as_table(rows: Sequence[Row]) -> list[tables.Row]:
             line[column] = str(cell.measured) if isinstance(cell.measured, Proportion) else cell.measured
             if column in with_published:
                 heading = "published" if len(with_published) == 1 else f"{column}, published"
-                line[heading] = "" if cell.published is None else f"{cell.published:.1f}%"
+                line[heading] = "" if cell.published is None else f"{cell.published:.1f} %"
         table.append(line)
     return table
 

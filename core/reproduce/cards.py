@@ -106,7 +106,7 @@ def measure_card(
                 batch=batch_for(card.domain, images),
                 save_images=0,
             )
-            with measured_plan(plan, replace(Settings(), seed=seed), on_progress) as measured:
+            with measured_plan(plan, replace(Settings(), seed=seed), on_progress, anew=True) as measured:
                 if measured is None:
                     return None
                 shares.update(_metrics(measured, names))

@@ -132,12 +132,12 @@ def conclusion(counts_by_title: dict[str, dict[str, list[int]]], budgets: tuple[
     """The certified network's success where the plain one's first reaches the published share."""
     place = next((p for p, count in enumerate(counts_by_title["plain"]["fooled"]) if count >= REACHED * n), None)
     if place is None:
-        return f"The plain network's success stays below the published {REACHED:.0%}."
+        return f"The plain network's success stays below the published {100 * REACHED:.0f} %."
     plain, certified = (counts_by_title[title]["fooled"][place] for title in ("plain", "certified"))
     ratio = plain / certified if certified else float("inf")
     return (
-        f"At {budgets[place]:g} pixels the attack succeeds on {plain / n:.1%} with the plain network (published 38 %) and on "
-        f"{certified / n:.1%} with the certified one (published 7 %): {ratio:.1f} times fewer (published 5.4)."
+        f"At {budgets[place]:g} pixels the attack succeeds on {100 * plain / n:.1f} % with the plain network (published 38 %) and on "
+        f"{100 * certified / n:.1f} % with the certified one (published 7 %): {ratio:.1f} times fewer (published 5.4)."
     )
 
 

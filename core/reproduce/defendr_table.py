@@ -76,6 +76,8 @@ class DefendrTable(PlanTable):
         return {"FGSM 0.12": self.fgsm(domain, 0.12), "worst case": self.apgd(domain, 0.12)}
 
     def plan(self, settings: Settings) -> Plan:
+        if settings.classifier not in ("", self.plain):
+            raise InvalidInput(f"{self.name} compares networks of its own with {self.plain}; leave out --classifier.")
         return super().plan(replace(settings, classifier=self.plain))
 
     def plan_fields(self, domain: str) -> dict[str, Any]:
@@ -110,12 +112,12 @@ class DefendrTable(PlanTable):
         """
         first = max(grey, key=lambda name: grey[name].value)
         best = max(known, key=lambda name: known[name].value)
-        begin = f"Against an attacker who does not know the defense {first} is first ({grey[first].value:.1%})."
+        begin = f"Against an attacker who does not know the defense {first} is first ({100 * grey[first].value:.1f} %)."
         if known[first].value == known[best].value:
-            return f"{begin} It is first too when the attacker knows it ({known[first].value:.1%})."
+            return f"{begin} It is first too when the attacker knows it ({100 * known[first].value:.1f} %)."
         return (
-            f"{begin} An attacker who knows it overturns this: {first} is left with {known[first].value:.1%}, "
-            f"and {best} is first ({known[best].value:.1%})."
+            f"{begin} An attacker who knows it overturns this: {first} is left with {100 * known[first].value:.1f} %, "
+            f"and {best} is first ({100 * known[best].value:.1f} %)."
         )
 
     def share(self, metrics: Metrics, right: Bools) -> Proportion:

@@ -65,7 +65,7 @@ class Table1(DefendrTable):
         trained, plain = grey["baseline, adversarial training"].value, grey["baseline"].value
         above = "above" if trained > plain else "not above"
         return (
-            f"On adversarial images adversarial training is {above} none ({trained:.1%} and {plain:.1%}). "
+            f"On adversarial images adversarial training is {above} none ({100 * trained:.1f} % and {100 * plain:.1f} %). "
             + self.order(grey, {name: self.worst(metrics, number) for number, name in systems})
         )
 
@@ -149,7 +149,7 @@ class Table3(DefendrTable):
         grey = {name: self.share(metrics, self.right(metrics, 0, number)) for number, name in systems}
         return (
             self.order(grey, {name: self.worst(metrics, number) for number, name in systems})
-            + " Published first is HGD + ALP + CLP (84.9%)."
+            + " Published first is HGD + ALP + CLP (84.9 %)."
         )
 
 

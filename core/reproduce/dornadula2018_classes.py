@@ -90,7 +90,11 @@ class Figure15(Table3):
         stayed = Proportion(int(np.trace(counts)), int(counts.sum()))
         np.fill_diagonal(counts, 0)
         row, column = np.unravel_index(int(counts.argmax()), counts.shape)
-        return f"{stayed} of the images keep their class. Most often {titles[row]} becomes {titles[column]} ({counts[row, column]} images)."
+        kept = f"{stayed} of the images keep their class."
+        count = int(counts[row, column])
+        if not count:
+            return kept
+        return f"{kept} Most often {titles[row]} becomes {titles[column]} ({count} image{'' if count == 1 else 's'})."
 
 
 TABLES: tuple[PaperTable, ...] = (Table5(), Table6(), Figure15())

@@ -123,7 +123,7 @@ class KernelTable(PaperTable):
                 best = max(rivals, key=rivals.__getitem__)
                 word = "first" if ours > rivals[best] else "not first"
                 sentences.append(
-                    f"{title}, {box} box: DKN is {word} ({ours:.1%}; the best of the others is {best}, {rivals[best]:.1%})."
+                    f"{title}, {box} box: DKN is {word} ({100 * ours:.1f} %; the best of the others is {best}, {100 * rivals[best]:.1f} %)."
                 )
         cost = accuracy(metrics, NO_ATTACK, NO_DEFENSE).value - accuracy(metrics, NO_ATTACK, 0).value
         sentences.append(f"On clean images DKN costs {100 * cost:.1f} points.")
@@ -281,8 +281,9 @@ class LossAblation(PlanTable):
         for box, first in (("white", 0), ("black", len(self.losses))):
             accuracies = {name: accuracy(metrics, 0, first + n).value for n, name in enumerate(self.losses)}
             best = max(accuracies, key=accuracies.__getitem__)
+            both = 100 * accuracies["all losses"]
             sentences.append(
-                f"FGSM, {box} box: first is {best} ({accuracies[best]:.1%}), all losses give {accuracies['all losses']:.1%}."
+                f"FGSM, {box} box: first is {best} ({100 * accuracies[best]:.1f} %), all losses give {both:.1f} %."
             )
         return " ".join(sentences)
 

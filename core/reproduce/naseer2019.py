@@ -65,7 +65,7 @@ TABLE_2 = dict(zip(COMPARED, (90.5, 49.1, 45.0, 1.0, 0.0), strict=True))
 TABLE_3 = dict(zip(COMPARED, (18.0, 75.0, 73.3, 78.1, 83.0), strict=True))
 TARGETS = {"imagenet": "toaster", "imagenette": "parachute"}
 MIN_CONFIDENCE = 0.9  # an image counts in table 2 when the patch makes it the target with this confidence
-CONFIDENT = f"right, at {MIN_CONFIDENCE:.0%} or more"
+CONFIDENT = f"right, at {100 * MIN_CONFIDENCE:.0f} % or more"
 
 
 class Table1(PlanTable):
@@ -82,7 +82,7 @@ class Table1(PlanTable):
         }
 
     def rows(self, metrics: Metrics) -> list[Row]:
-        heads = ("no attack", *(f"{area:.0%}" for area in AREAS))
+        heads = ("no attack", *(f"{100 * area:.0f} %" for area in AREAS))
         rows: list[Row] = []
         for number, (title, published) in enumerate(
             [("no defense", NO_DEFENSE_1), *((title, values) for title, (_, values) in TABLE_1.items())], NO_DEFENSE
@@ -102,8 +102,8 @@ class Table1(PlanTable):
             best, rival = max(lgs, key=lambda n: accuracies[n].value), max(others, key=lambda n: accuracies[n].value)
             word = "first" if accuracies[best].value >= accuracies[rival].value else "not first"
             parts.append(
-                f"{area:.0%}: LGS is {word} ({_titled(best)} {accuracies[best].value:.1%}; the best of the others is {_titled(rival)}, "
-                f"{accuracies[rival].value:.1%})."
+                f"{100 * area:.0f} %: LGS is {word} ({_titled(best)} {100 * accuracies[best].value:.1f} %; the best of the others is "
+                f"{_titled(rival)}, {100 * accuracies[rival].value:.1f} %)."
             )
         clean = _accuracy(metrics, NO_ATTACK, NO_DEFENSE).value
         costs = []

@@ -108,7 +108,7 @@ class MaskTables(CountTable):
             f"rounding, and as many clean ones; 95 % intervals (Wilson).\nAttacks, L∞ at 8/255: "
             + "; ".join(attack.describe() for attack in (*ATTACKS.values(), PGD(eps=EPS)))
             + f". Masks: {self.kind}, β {BETA:g}, made by {card.trained_against}'s network for both classifiers; "
-            f"f2 reads {card.metrics[0].value:.1%} of the clean test masks right.\nPublished: {self.published}\n"
+            f"f2 reads {100 * card.metrics[0].value:.1f} % of the clean test masks right.\nPublished: {self.published}\n"
         ]
         for table in dict.fromkeys(row.labels["table"] for row in rows):
             section = as_table([row for row in rows if row.labels["table"] == table])

@@ -9,12 +9,13 @@ from typing import Any
 
 from core import domains
 from core.device import pick
+from core.evaluate import database
 from core.evaluate.cluster import distribute
 from core.evaluate.metrics import Metrics
 from core.evaluate.plan import Plan
 from core.evaluate.report import heading
 from core.evaluate.running import devices_note, evaluate
-from core.evaluate.store import RunStore
+from core.evaluate.store import OtherWeights, RunStore
 from core.evaluate.tables import markdown
 from core.progress import OnProgress
 from core.reproduce.base import MeasuredTable, PaperTable, Row, Settings, as_table
@@ -23,17 +24,40 @@ MAX_SAVED_IMAGES = 200
 
 
 @contextmanager
-def measured_plan(plan: Plan, settings: Settings, on_progress: OnProgress | None = None) -> Iterator[Metrics | None]:
+def measured_plan(
+    plan: Plan, settings: Settings, on_progress: OnProgress | None = None, *, anew: bool = False
+) -> Iterator[Metrics | None]:
     """What an evaluation finds, while its file is open; None where it was stopped.
 
-    What an earlier run of the same plan stored is not computed again.
+    What an earlier run of the same plan stored is not computed again. With `anew`, a run that began with other weights is deleted.
     """
-    with RunStore.create(plan, devices_note(str(pick(settings.device))), settings.store) as run:
+    try:
+        run = _measured(plan, settings, on_progress)
+    except OtherWeights as error:
+        if not anew or error.path is None:
+            raise
+        database.remove(error.path)
+        run = _measured(plan, settings, on_progress)
+    if run is None:
+        yield None
+        return
+    with run:
+        yield Metrics(run)
+
+
+def _measured(plan: Plan, settings: Settings, on_progress: OnProgress | None) -> RunStore | None:
+    """The complete run of a plan; None where it was stopped."""
+    run = RunStore.create(plan, devices_note(str(pick(settings.device))), settings.store)
+    complete = False
+    try:
         if settings.ray:
             complete = distribute(run, settings.ray, workers=settings.workers, on_progress=on_progress)
         else:
             complete = evaluate(run, device=settings.device, on_progress=on_progress)
-        yield Metrics(run) if complete else None
+    finally:
+        if not complete:
+            run.close()
+    return run if complete else None
 
 
 class PlanTable(PaperTable):

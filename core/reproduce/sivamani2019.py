@@ -77,7 +77,7 @@ class FeatureLossTable(PlanTable):
             known = accuracy(metrics, attack, TITLES["FL"], "adaptive").value
             parts.append(
                 f"{title}: FL gives {100 * (ours - bare):+.1f} points over the unsecured network; under an attacker who knows FL "
-                f"{known:.1%} are right."
+                f"{100 * known:.1f} % are right."
             )
         if len(metrics.plan.defenses) > TITLES["adversarially trained"]:
             parts.append("Who does not know that the network was adversarially trained crafts on the plain one.")

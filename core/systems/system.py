@@ -27,18 +27,19 @@ class Member:
     title: str = ""
     defense: Defense | None = None
 
-    def describe(self) -> str:
-        """The member in words, with the defense's parameters that differ from the defaults."""
-        return self._words(None if self.defense is None else self.defense.describe())
+    def describe(self, *, votes: bool = False) -> str:
+        """The member in words, with the defense's parameters that differ from the defaults; one that votes names its classifier."""
+        return self._words(None if self.defense is None else self.defense.describe(), votes)
 
-    def short_title(self) -> str:
+    def short_title(self, *, votes: bool = False) -> str:
         """The member in few words."""
-        return self._words(None if self.defense is None else self.defense.title)
+        return self._words(None if self.defense is None else self.defense.title, votes)
 
-    def _words(self, defense: str | None) -> str:
-        if not self.title:
-            return defense or "the bare classifier"
-        return self.title if defense is None else f"{self.title} behind {defense}"
+    def _words(self, defense: str | None, votes: bool) -> str:
+        if defense is None:
+            return self.title or "the bare classifier"
+        classifier = self.title or ("the classifier" if votes else "")
+        return f"{classifier} behind {defense}" if classifier else defense
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,18 @@ class System:
         return only.defense if len(self.members) == 1 and not only.classifier else None
 
     @property
+    def votes(self) -> bool:
+        """Whether it has several members."""
+        return len(self.members) > 1
+
+    @property
     def title(self) -> str:
         """The system in few words."""
-        return self._joined([member.short_title() for member in self.members])
+        return self._joined([member.short_title(votes=self.votes) for member in self.members])
 
     def describe(self) -> str:
         """The system in words, with the parameters that differ from the defaults."""
-        return self._joined([member.describe() for member in self.members])
+        return self._joined([member.describe(votes=self.votes) for member in self.members])
 
     def _joined(self, words: list[str]) -> str:
         return words[0] if len(words) == 1 else f"vote of {', '.join(words)}"

@@ -24,6 +24,7 @@ from core.training.plans import TrainingPlan
 from core.training.recorder import Recorder
 from core.training.shipped import PLANS, find_plan
 from core.training.trainer import Trainer, TrainingProgress
+from core.training.trial import refusal, try_stages
 
 SAMPLES = 8  # images shown while a run trains
 
@@ -43,8 +44,8 @@ def train(
         The card; None where the run was stopped, and in all processes but the first.
 
     Raises:
-        InvalidInput: the data set is not on this machine, the checkpoint is damaged, another process trains in the folder, or without
-            `out` the name is that of an artifact that ships.
+        InvalidInput: the data set is not on this machine; the plan does not fit together; the checkpoint is damaged or of another plan;
+            another process trains in the folder; the name is that of an artifact of another kind or, without `out`, of one that ships.
     """
     if out is None:
         runs.check_name(plan)
@@ -52,6 +53,9 @@ def train(
     group, chosen_device = join(device)
     try:
         files.check_writable(folder)
+        runs.check_folder(plan, folder)
+        if out is not None:
+            runs.check_kind(plan, out)
         if not group.leads:
             _fit(plan, folder, chosen_device, group, None)
             return None
@@ -92,7 +96,9 @@ def _fit(
     data = load_data(plan.dataset, True, folder)
     torch.manual_seed(plan.seed)
     data, held_out = split_held_out(plan, data)
-    networks = kind.build(plan, data, device)
+    with refusal(plan):
+        networks = kind.build(plan, data, device)
+        try_stages(plan, networks, data, device)
     crafted = craft_images(plan, networks, data, device, folder, on_progress)
     if plan.crafted and crafted is None:
         return None

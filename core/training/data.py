@@ -88,11 +88,11 @@ DATASETS = {
         _digits,
         shipped=1437,
     ),
-    "cifar10": Dataset("cifar10", "CIFAR-10", "CIFAR-10 states no licence", partial(_of_domain, "cifar10")),
+    "cifar10": Dataset("cifar10", "CIFAR-10", "CIFAR-10 states no license", partial(_of_domain, "cifar10")),
     "cifar10_gray": Dataset(
         "cifar10_gray",
         "CIFAR-10 in gray, 28×28",
-        "CIFAR-10 states no licence",
+        "CIFAR-10 states no license",
         partial(_of_domain, "cifar10_gray"),
     ),
     "imagenette": Dataset(

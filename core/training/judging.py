@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core import attacks, domains
+from core.inputs import InvalidInput
 from core.models.classifier import Classifier
 from core.training.data import Data
 from core.training.plans import TrainingPlan
@@ -18,9 +19,17 @@ CLEAN, ATTACKED = "held-out accuracy", "held-out accuracy under attack"  # in th
 
 
 def split_held_out(plan: TrainingPlan, data: Data) -> tuple[Data, Data | None]:
-    """The images that are trained on, and those that the plan holds out; the same ones for every seed."""
+    """The images that are trained on, and those that the plan holds out; the same ones for every seed.
+
+    Raises:
+        InvalidInput: the plan holds out all of them.
+    """
     if not plan.held_out:
         return data, None
+    if plan.held_out >= len(data[1]):
+        raise InvalidInput(
+            f"The plan holds out {plan.held_out:,} images, and there are {len(data[1]):,}; lower 'held_out'."
+        )
     order = torch.randperm(len(data[1]), generator=torch.Generator().manual_seed(0))
     held_out, trained = order[: plan.held_out], order[plan.held_out :].sort().values
     return (data[0][trained], data[1][trained]), (data[0][held_out], data[1][held_out])
@@ -52,8 +61,8 @@ class Best:
             return True
         if accuracy < self.accuracy / 2 and not self.warning:
             self.warning = (
-                f"Catastrophic overfitting: the accuracy under attack on held-out images fell from {self.accuracy:.1%} to "
-                f"{accuracy:.1%} in epoch {epoch}; epoch {self.epoch} is kept."
+                f"Catastrophic overfitting: the accuracy under attack on held-out images fell from {100 * self.accuracy:.1f} % to "
+                f"{100 * accuracy:.1f} % in epoch {epoch}; epoch {self.epoch} is kept."
             )
         return False
 

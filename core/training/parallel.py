@@ -40,6 +40,12 @@ class Group:
             parameter.grad = part.view_as(parameter).clone(memory_format=torch.preserve_format)
         return bool(flat[-1] > 0)
 
+    def share_weights(self, network: nn.Module) -> None:
+        """Give every process the weights of the one that leads."""
+        if self.size > 1:
+            for value in network.state_dict().values():
+                distributed.broadcast(value, 0)
+
     def average_buffers(self, network: nn.Module) -> None:
         """Give every process the mean of what batch norms counted."""
         if self.size > 1:

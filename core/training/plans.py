@@ -51,7 +51,7 @@ class Stage(_Data):
     augment: Function = Function(name="none")
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     batch: Annotated[int, Field(ge=1, le=100_000)]
-    max_lr: PositiveFloat
+    max_lr: Annotated[float, Field(gt=0, le=1e30)]
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     warmup: Annotated[float, Field(gt=0, lt=1)] = 0.25
@@ -117,6 +117,8 @@ class TrainingPlan(_Data):
         if self.dataset not in DATASETS or DATASETS[self.dataset].domain != self.domain:
             known = ", ".join(name for name, dataset in DATASETS.items() if dataset.domain == self.domain) or "none"
             raise InvalidInput(f"{domain.title} has no training data called {quoted(self.dataset)}; it has {known}.")
+        if not self.artifact:
+            raise InvalidInput(f"A plan needs a name of its own, not {quoted(self.name)}.")
         trained = _TRAINED[self.kind]
         for stage in self.stages:
             if stage.trains not in trained:
@@ -133,6 +135,8 @@ class TrainingPlan(_Data):
             )
         if self.kind != "classifier" and (self.starts_from or self.held_out):
             raise InvalidInput("Only a classifier starts from another one, and is judged after every epoch.")
+        if self.kind == "classifier" and self.crafted:
+            raise InvalidInput("Only a denoiser and a mask generator train on crafted images.")
         if self.kind == "classifier":
             self._check_classifier(domain)
         elif self.trained_against not in domain.classifier_names():
@@ -145,6 +149,12 @@ class TrainingPlan(_Data):
         elif self.kind == "denoiser":
             self._check_architecture("denoiser")
             self._check_objectives()
+        if self.kind == "mask_generator" and not any(
+            stage.trains == "generator" and "beta" in stage.objective.params for stage in self.stages
+        ):
+            raise InvalidInput(
+                "A plan of a mask generator needs a stage that trains the generator, with a value of beta."
+            )
         return self
 
     def _check_objectives(self) -> None:

@@ -32,6 +32,7 @@ from core.training.run_status import Status, read_status, write_status
 MAX_RUNS = 200  # in the list
 MAX_CURVES = 20_000_000  # bytes of a file of curves that is read
 _ROOT = Path(__file__).resolve().parents[2]
+_A = {"classifier": "a classifier", "mask_generator": "a mask generator", "denoiser": "a denoiser"}
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,51 @@ def check_name(plan: TrainingPlan) -> None:
     """Refuse a plan whose artifact would have the name of one that ships.
 
     Raises:
-        InvalidInput: it would.
+        InvalidInput: it would, or it would overwrite an artifact of another kind.
     """
     if ships(plan):
         raise InvalidInput(
             f"{quoted(plan.artifact)} ships with Mirage; give the plan another name, or the command a folder by --out."
+        )
+    check_kind(plan, artifacts.user_folder())
+
+
+def check_kind(plan: TrainingPlan, folder: Path) -> None:
+    """Refuse a plan that would overwrite an artifact of another kind in `folder`.
+
+    Raises:
+        InvalidInput: it would.
+    """
+    path = folder / f"{plan.artifact}.json"
+    if not path.exists():
+        return
+    try:
+        kind = artifacts.read_artifact(folder, plan.artifact).card.kind
+    except InvalidInput:
+        return  # a damaged card describes nothing that could be lost
+    if kind != plan.kind:
+        raise InvalidInput(
+            f"{files.display_path(path)} describes {_A[kind]}, which {_A[plan.kind]} of that name would replace; give the plan another "
+            "name, or move that file and its weights."
+        )
+
+
+def check_folder(plan: TrainingPlan, folder: Path) -> None:
+    """Refuse a folder that holds the checkpoint of a training with another plan.
+
+    Raises:
+        InvalidInput: it does.
+    """
+    if not (folder / "checkpoint.pt").exists():
+        return
+    try:
+        before = TrainingPlan.from_json((folder / "plan.json").read_bytes())
+    except (OSError, InvalidInput):
+        return  # nothing can be resumed from it
+    if before != plan:
+        raise InvalidInput(
+            f"{files.display_path(folder)} holds a training called {quoted(plan.name)} with other parameters; choose another name or "
+            "another folder, or delete that folder."
         )
 
 

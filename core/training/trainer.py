@@ -119,9 +119,10 @@ class Trainer:
             stage, network = self.plan.stages[number], self.trained[self.plan.stages[number].trains]
             network.to(memory_format=torch.channels_last)
             optimizer = build_optimizer(stage, network)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, stage.max_lr, total_steps=stage.epochs * self.steps[number], pct_start=stage.warmup
-            )
+            total = stage.epochs * self.steps[number]
+            # Where the rise takes exactly one step, torch divides by its length, which is 0.
+            warmup = stage.warmup + (1e-9 if stage.warmup * total == 1 else 0)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.max_lr, total_steps=total, pct_start=warmup)
             self.average, self.best = copy.deepcopy(network) if stage.averaged else None, Best()
             if path is not None and state is not None and number == at:
                 try:
@@ -136,6 +137,8 @@ class Trainer:
                 if not self._epoch(number, epoch, optimizer, schedule, curves, on_progress):
                     return False
                 self.group.average_buffers(network)
+                if self.average is not None:
+                    self.group.average_buffers(self.average)
                 if self.held_out is not None:
                     self._judge(number, epoch, curves)
                 if path is not None and self.group.leads:
@@ -149,6 +152,7 @@ class Trainer:
                     network.eval()
                     self.after_epoch()
             network.load_state_dict(self.best.weights or (self.average or network).state_dict())
+            self.group.share_weights(network)  # rounding may have made another epoch the best one elsewhere
             network.eval()
         return True
 

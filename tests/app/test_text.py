@@ -35,7 +35,16 @@ def test_confidences(share: float | None, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.0008, "0.8 ms"), (0.042, "42 ms"), (3.21, "3.2 s"), (42.3, "42 s"), (125, "2 min 5 s")]
+    ("seconds", "expected"),
+    [
+        (0.0, "0 ms"),
+        (0.000037, "37 µs"),
+        (0.0008, "0.8 ms"),
+        (0.042, "42 ms"),
+        (3.21, "3.2 s"),
+        (42.3, "42 s"),
+        (125, "2 min 5 s"),
+    ],
 )
 def test_durations(seconds: float, expected: str) -> None:
     assert text.duration(seconds) == expected

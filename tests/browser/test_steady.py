@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from core.recipe import Method, Recipe
 from tests.browser.conftest import DESKTOP, Open, finished, settle
@@ -141,3 +142,18 @@ def test_nothing_jumps_on_loading_and_on_running(server: str, browse: Open) -> N
     finished(page)
     attacked(page)
     still()
+
+
+def test_another_domain_leaves_no_classifier_of_the_last_one(server: str, browse: Open) -> None:
+    """Both domains call their first classifier "resnet", by another title: the browser must not send the old title as a choice."""
+    page = browse(server)
+    for domain, title in (("CIFAR-10", "ResNet"), ("Imagenette", "SE-ResNet")):
+        page.locator(".st-key-side_domain").get_by_role("combobox").click()
+        page.get_by_role("option", name=domain, exact=True).click()
+        finished(page)
+        expect(page.locator("[class*=st-key-side_classifier_]").get_by_role("combobox")).to_have_value(title)
+    page.get_by_role("spinbutton", name="Seed").fill("5")
+    page.keyboard.press("Enter")
+    finished(page)
+    assert "has no classifier called" not in page.locator("body").inner_text()
+    expect(page.locator("[class*=st-key-side_classifier_]").get_by_role("combobox")).to_have_value("SE-ResNet")

@@ -96,7 +96,7 @@ def test_a_training_goes_on_without_its_page_and_its_result_is_used_at_once(
     link.click()
     expect(page).to_have_url(re.compile(r"/defend\?"), timeout=30_000)
     finished(page)
-    expect(page.locator(".st-key-side_classifier").get_by_role("combobox")).to_have_value("Tiny")
+    expect(page.locator(".st-key-side_classifier_mnist").get_by_role("combobox")).to_have_value("Tiny")
     assert page.locator("[data-testid=stException]").count() == 0
 
 

@@ -56,7 +56,7 @@ def test_the_seed_the_split_and_the_domains_budget_count(capsys: pytest.CaptureF
     text = capsys.readouterr().out
     batch, labels = domains.get("mnist").sample(5, split="train", seed=3)
     right = int((domains.get("mnist").classifier("mlp", "cpu")(batch).argmax(1) == labels).sum())
-    assert f"| 0 | {right / 5:.1%} ({right} of 5; " in text and "5 train images of MNIST, seed 3" in text
+    assert f"| 0 | {100 * right / 5:.1f} % ({right} of 5; " in text and "5 train images of MNIST, seed 3" in text
     assert "\n| 0.0375 | " in text and "Saved in" not in text
 
 

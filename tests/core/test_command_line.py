@@ -214,3 +214,35 @@ def test_a_file_name_that_is_not_utf_8(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr and "Saved in" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--defense", "|".join(["@a"] * 7)], "members"),
+        (["--defense", "+".join(["jpeg"] * 7)], "This command"),
+        (["--attack", "a" * 41], "This command"),
+        (["--defense", "@" + "a" * 81], "This command"),
+    ],
+)
+def test_a_column_or_a_method_that_is_too_long_gets_a_sentence(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--domain", "mnist", "--images", "2", *words]) == 2
+    problem = capsys.readouterr().err
+    assert problem.startswith("mirage: ") and said in problem and "Traceback" not in problem
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--attack", "pgd", "--eps", "1/255", "--attacker", "grey"], "leave out --attack, --eps, --attacker"),
+        (["--classifier", "vgg"], "leave out --classifier"),
+        (["--classifier", "a", "--classifier", "b"], "takes one classifier, not 2"),
+    ],
+)
+def test_flags_that_a_papers_table_settles_itself_are_refused(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "defendr-table-1", "--domain", "cifar10", *words, "--out", str(tmp_path)]) == 2
+    assert said in capsys.readouterr().err

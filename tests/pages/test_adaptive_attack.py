@@ -8,7 +8,7 @@ import numpy as np
 
 from core import Recipe, images, run
 from core.recipe import Method
-from tests.pages.visits import settled, tiles, verdict, visit
+from tests.pages.visits import attacker_of, settled, tiles, verdict, visit
 
 ROW = "clean plus change is adversarial"
 RECIPE = Recipe(
@@ -27,7 +27,7 @@ def shown(app: object) -> np.ndarray:
 
 def test_a_link_opens_the_attack_on_the_defense_that_it_names() -> None:
     app = visit("attack", RECIPE.to_link())
-    assert app.selectbox(key="attack_known").value == 1
+    assert attacker_of(app).value == 1
     column = run(RECIPE, device="cpu").columns[1]
     assert column.adaptive is not None and column.adaptive.attack is not None
     wanted = column.adaptive.attack.adversarial
@@ -40,9 +40,9 @@ def test_a_link_opens_the_attack_on_the_defense_that_it_names() -> None:
 
 def test_the_control_changes_the_attacker_and_the_link() -> None:
     app = visit("attack", RECIPE.replace(attacker="grey", known_defense=0).to_link())
-    assert app.selectbox(key="attack_known").value == -1 and "attacker knows" not in verdict(app)
+    assert attacker_of(app).value == -1 and "attacker knows" not in verdict(app)
     bare = shown(app)
-    app.selectbox(key="attack_known").set_value(0)
+    attacker_of(app).set_value(0)
     settled(app.run())
     app.button(key="run").click()
     settled(app.run())
@@ -53,7 +53,7 @@ def test_the_control_changes_the_attacker_and_the_link() -> None:
     assert column.adaptive is not None and column.adaptive.attack is not None
     assert np.array_equal(shown(app)[..., :1], column.adaptive.attack.adversarial)
     assert not np.array_equal(shown(app), bare)
-    app.selectbox(key="attack_known").set_value(-1)
+    attacker_of(app).set_value(-1)
     settled(app.run())
     assert np.array_equal(shown(app), bare), "what was computed before is there again"
     assert Recipe.from_link(app.query_params["recipe"]).attacker == "grey"

@@ -104,7 +104,7 @@ def test_numbers_are_those_of_the_saved_image() -> None:
 def test_another_classifier_is_attacked_at_once() -> None:
     app = visit("attack", Recipe(domain="mnist", classifier="a").to_link())
     before = verdict(app), tiles(app, ROW)[2]["src"]
-    app.selectbox(key="side_classifier").set_value("b").run()
+    app.selectbox(key="side_classifier_mnist").set_value("b").run()
     settled(app)
     assert not any("Press Run" in info.value for info in app.info)
     assert (verdict(app), tiles(app, ROW)[2]["src"]) != before

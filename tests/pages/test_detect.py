@@ -72,8 +72,8 @@ def test_a_trial_of_both_attackers_and_a_threshold_that_moves() -> None:
     slider = next(s for s in app.slider if str(s.key).startswith("detect_threshold"))
     slider.set_value(slider.max)
     settled(app.run())
-    assert app.dataframe[1].value.iloc[0]["true positive"].startswith("0.0%")
-    assert app.dataframe[1].value.iloc[0]["true negative"].startswith("100.0%")
+    assert app.dataframe[1].value.iloc[0]["true positive"].startswith("0.0 %")
+    assert app.dataframe[1].value.iloc[0]["true negative"].startswith("100.0 %")
 
 
 def test_an_attack_that_makes_one_change_for_all_is_not_put_on_trial() -> None:

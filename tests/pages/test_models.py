@@ -120,7 +120,7 @@ def test_the_table_has_every_artifact_and_what_its_card_says(tmp_path: Path, mon
         "99.5 % (97-100), 199 of 200",
     ]
     assert "- seed: 7" in sentences(app) and "- training: 1 min 1 s on a device" in sentences(app)
-    assert "- licence: the card does not say" in sentences(app) and app.code[0].value == "train --seed 7"
+    assert "- license: the card does not say" in sentences(app) and app.code[0].value == "train --seed 7"
     app.button(key="models_use").click()
     settled(app.run())
     assert Recipe.from_link(app.query_params["recipe"]).classifier == "mine"

@@ -8,12 +8,13 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from app.text import per_cent
 from app.verdicts.defend import vote_headline
 from core import defenses, domains, images, run
 from core.detectors import FeatureSqueezing
 from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.columns import MemberSpec, SystemSpec
-from tests.pages.visits import settled, tiles, verdict, visit
+from tests.pages.visits import attacker_of, settled, tiles, verdict, visit
 
 OTHER = SystemSpec(members=(MemberSpec(classifier="b"),))
 VOTE = SystemSpec(members=(MemberSpec(), MemberSpec(classifier="b", defenses=(Method(name="median"),))))
@@ -38,7 +39,7 @@ def test_defend_puts_a_classifier_and_a_vote_beside_a_defense() -> None:
     # The other classifier judges the very image that was crafted on the recipe's own.
     assert shown[2]["src"] == shown[0]["src"]
     assert shown[3]["title"] == "vote of 2"
-    changed = [tile["caption"].startswith("a vote leaves the image as it is") for tile in tiles(app, CHANGED)]
+    changed = [tile["caption"].startswith("what the first member gets") for tile in tiles(app, CHANGED)]
     assert changed == [False, False, False, True]
     own = domains.get("mnist").classifier_title("a")
     assert f"The classifier is {own}, behind this defense alone. This is not the vote." in captions(app)
@@ -67,7 +68,7 @@ def test_a_vote_says_who_said_what_with_which_share_and_who_was_outvoted() -> No
         assert vote.share == pytest.approx(float(score[winner] / scores[:, winner].sum()), abs=1e-5)
     for row, vote in enumerate(guard.votes):
         cell = votes["Grey box"][row]
-        assert f"share {vote.share:.0%}" in cell and ("outvoted" in cell) == (vote.prediction.label != winner)
+        assert f"share {per_cent(vote.share)}" in cell and ("outvoted" in cell) == (vote.prediction.label != winner)
     words = vote_headline(outcome.columns, outcome.classes)
     assert any(words == element.value for element in app.markdown), words
     assert sum("outvoted" in cell for cell in votes["Grey box"]) == len(
@@ -102,12 +103,12 @@ def test_a_classifier_is_added_chained_and_removed() -> None:
 
 def test_a_column_gets_another_classifier_and_one_that_votes() -> None:
     app = visit("defend", RECIPE.replace(defenses=((Method(name="median"),),)).to_link())
-    app.selectbox(key="of_0").set_value("b")
+    app.selectbox(key="of_0_mnist").set_value("b")
     settled(app.run())
     assert app.session_state["recipe"].defenses == (
         SystemSpec(members=(MemberSpec(classifier="b", defenses=(Method(name="median"),)),)),
     )
-    app.selectbox(key="voter_0").set_value("")
+    app.selectbox(key="voter_0_mnist").set_value("")
     app.button(key="vote_0").click()
     settled(app.run())
     members = app.session_state["recipe"].defenses[0].members
@@ -122,8 +123,8 @@ def test_a_column_gets_another_classifier_and_one_that_votes() -> None:
 @pytest.mark.parametrize("page", ["attack", "compare"])
 def test_the_attacker_may_know_a_system(page: str) -> None:
     app = visit(page, RECIPE.replace(attacker="adaptive", known_defense=1).to_link())
-    assert app.selectbox(key="attack_known").value == 1
-    assert any(TITLE in option for option in app.selectbox(key="attack_known").options)
+    assert attacker_of(app).value == 1
+    assert any(TITLE in option for option in attacker_of(app).options)
     if page == "compare":
         app.button(key="run_comparison").click()
         settled(app.run())

@@ -46,3 +46,8 @@ def tiles(app: AppTest, label: str) -> list[dict[str, Any]]:
         if isinstance(data, dict) and data.get("label") == label:
             return list(data["items"])
     raise AssertionError(f"no row called {label!r}")
+
+
+def attacker_of(app: AppTest) -> Any:
+    """The list of what the attacker may know."""
+    return next(choice for choice in app.selectbox if choice.label == "The attacker")

@@ -64,13 +64,13 @@ def trades(
 
 
 def both_losses(
-    networks: Networks, batch: Batch, attacked: Tensor, clean: float, label_smoothing: float
+    networks: Networks, batch: Batch, attacked: Tensor, clean: float, label_smoothing: float, *, pairs: bool = False
 ) -> tuple[Terms, tuple[Tensor, Tensor]]:
     """The cross-entropies of clean and attacked images with their weights, and the logits N×K of both.
 
-    Where clean images have no weight, they are not computed, and the first logits are the second ones.
+    Where clean images have no weight and no `pairs` are asked for, they are not computed, and the first logits are the second ones.
     """
-    if not clean:
+    if not clean and not pairs:
         logits = classifier_of(networks)(attacked).float()
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
         return Terms({"adversarial": loss}, {"adversarial accuracy": _share(logits, batch.labels)}), (logits, logits)

@@ -54,6 +54,25 @@ def objective(name: str) -> Callable[[Objective], Objective]:
     return add
 
 
+SHARES = ("clean", "label_smoothing", "min_scale")  # parameters in [0, 1]
+
+
+def _check_range(what: str, name: str, word: str, value: Param, annotation: object) -> None:
+    """Refuse a number that no objective and no augmentation can take: their parameters are sizes, weights, counts and shares.
+
+    Raises:
+        InvalidInput: the sentence says which.
+    """
+    if isinstance(value, str):
+        return
+    share = word in SHARES or (word == "eps" and name != "flow_certificate")  # that one's is in pixels
+    least, most = (1 if word == "steps" else 0), (1.0 if share else 1e6)
+    whole = annotation == "int" and value != int(value) if abs(value) <= most else False
+    if whole or not least <= value <= most:  # true for NaN, too
+        kind = "a whole number" if annotation == "int" else "a number"
+        raise InvalidInput(f"The {what} {name!r} takes {kind} from {least} to {most:g} as {word!r}, not {value}.")
+
+
 def check_params(what: str, known: Mapping[str, Callable[..., object]], name: str, params: Mapping[str, Param]) -> None:
     """Refuse a name that is not known, or parameters that its function does not take by keyword.
 
@@ -75,6 +94,7 @@ def check_params(what: str, known: Mapping[str, Callable[..., object]], name: st
         if isinstance(value, str) != (declared[word].annotation == "str"):
             kind = "text" if declared[word].annotation == "str" else "a number"
             raise InvalidInput(f"The {what} {name!r} takes {kind} as {word!r}, not {quoted(value)}.")
+        _check_range(what, name, word, value, declared[word].annotation)
     missing = [word for word, p in declared.items() if p.default is p.empty and word not in params]
     if missing:
         raise InvalidInput(f"The {what} {name!r} needs {' and '.join(map(repr, missing))}.")

@@ -28,7 +28,9 @@ def adversarial_logit_pairing(
     L is the mean squared difference of the logits. x' maximizes the cross-entropy in the L∞ ball of radius `eps`.
     """
     attacked = attack_cross_entropy(networks, batch, eps, steps, step_size)
-    terms, (clean_logits, adversarial_logits) = both_losses(networks, batch, attacked, clean or 0.5, label_smoothing)
+    terms, (clean_logits, adversarial_logits) = both_losses(
+        networks, batch, attacked, clean, label_smoothing, pairs=True
+    )
     return Terms({**terms.losses, "pairs": weight * F.mse_loss(clean_logits, adversarial_logits)}, terms.metrics)
 
 

@@ -216,10 +216,10 @@ def test_tables_and_captions_of_an_unfinished_run_say_on_how_many_images(tmp_pat
     with RunStore(path) as run:
         metrics = Metrics(run)
         rows = reports.matrix(metrics)
-        assert rows[0]["no defense"] == "100.0% (10 of 10; 72.2-100.0)"
+        assert rows[0]["no defense"] == "100.0 % (10 of 10; 72.2-100.0)"
         assert str(rows[1]["no defense"]).endswith("; 5 of 10 images so far")
         assert rows[1]["Median filter (known)"] == rows[1]["Median filter (known)"] != "–"
-        assert reports.recovery(metrics)[0]["breaks"] == "0.0% (0 of 10; 0.0-27.8)"
+        assert reports.recovery(metrics)[0]["breaks"] == "0.0 % (0 of 10; 0.0-27.8)"
         assert "unfinished: 4 of 6 parts are done, numbers over 5 to 10 of 10 images" in reports.heading(metrics)
         assert "5 of 10 images so far" in reports.report(metrics)
         assert known_words(metrics, CellKey(0, 0, NO_DEFENSE, "none")) == (

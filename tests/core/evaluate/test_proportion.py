@@ -28,4 +28,4 @@ def test_nothing_measured_is_nothing_known() -> None:
 
 
 def test_a_share_tells_its_count_and_its_interval() -> None:
-    assert str(Proportion(71, 500)) == "14.2% (71 of 500; 11.4-17.5)"
+    assert str(Proportion(71, 500)) == "14.2 % (71 of 500; 11.4-17.5)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sqlite3
@@ -20,10 +21,14 @@ from core.domains.loading import load_images
 from core.evaluate import compute, run_index, store
 from core.evaluate.plan import Plan
 from core.evaluate.running import evaluate
-from core.evaluate.store import RunStore
+from core.evaluate.store import OtherWeights, RunStore
 from core.evaluate.tasks import tasks
 from core.inputs import InvalidInput
+from core.models import artifacts
 from core.progress import Progress
+from core.recipe import Method
+from core.reproduce.base import Settings
+from core.reproduce.plan_table import measured_plan
 from tests.core.evaluate.stored_runs import COMPUTED as PLAN
 from tests.core.evaluate.stored_runs import content
 
@@ -152,13 +157,13 @@ def test_other_weights_than_it_began_with_are_refused_and_nothing_is_lost(whole:
     with RunStore.create(PLAN, "cpu", path) as run:
         evaluate(run, device="cpu", on_progress=lambda advance: advance.done >= 4)
         kept = run.done()
-        with pytest.raises(InvalidInput, match="its weights are others now"):
+        with pytest.raises(InvalidInput, match=r"The weights of .* are not those"):
             evaluate(run, device="cpu", classifiers=lambda name: other)
         assert run.done() == kept
         evaluate(run, device="cpu", classifiers=lambda name: nearly, on_progress=lambda advance: advance.done >= 5)
         assert len(run.done()) == 5
         assert evaluate(run, device="cpu")
-        with pytest.raises(InvalidInput, match="its weights are others now"):  # also where nothing is left to do
+        with pytest.raises(InvalidInput, match=r"The weights of .* are not those"):  # also where nothing is left to do
             evaluate(run, device="cpu", classifiers=lambda name: other)
 
 
@@ -206,3 +211,38 @@ def test_two_who_begin_a_run_at_once_write_into_one_file(
 def test_a_file_of_another_plan_is_not_overwritten(whole: RunStore) -> None:
     with pytest.raises(InvalidInput, match="holds another evaluation"):
         RunStore.create(PLAN.model_copy(update={"seed": 1}), "cpu", whole.path)
+
+
+def test_a_run_goes_on_with_the_weights_of_defenses_and_detectors_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A denoiser that was trained anew has its old name; what was measured with the old weights must not be mixed with it."""
+    learned = Method(name="hgd", params={"weights": "mnist_cnn"})
+    plan = Plan(
+        domain="mnist",
+        classifiers=("cnn",),
+        n_images=2,
+        attacks=(Method(name="fgsm"),),
+        defenses=((Method(name="median"), learned),),
+        detectors=(Method(name="mask_disagreement"),),
+        attacker="grey",
+    ).resolved()
+    used = plan.weights()
+    denoiser = artifacts.find_artifact("denoiser", "hgd_mnist_cnn")
+    assert (
+        used["hgd_mnist_cnn"]
+        == hashlib.sha256((denoiser.folder / "hgd_mnist_cnn.safetensors").read_bytes()).hexdigest()
+    )
+    assert len(used) == 2 and any(name.startswith("masks_mnist") for name in used)
+    with RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run:
+        assert evaluate(run, device="cpu") and evaluate(run, device="cpu")
+        for name in used:
+            monkeypatch.setattr(Plan, "weights", lambda self, name=name: {**used, name: "0" * 64})
+            with pytest.raises(OtherWeights, match=rf"weights '{name}' are not those .* r.sqlite in"):
+                evaluate(run, device="cpu")
+    settings = Settings(device="cpu", store=tmp_path / "r.sqlite")
+    with pytest.raises(OtherWeights), measured_plan(plan, settings):
+        pass
+    steps: list[Progress] = []
+    with measured_plan(plan, settings, steps.append, anew=True) as measured:  # type: ignore[arg-type]
+        assert measured is not None and steps, "nothing was computed again"

@@ -48,11 +48,11 @@ def test_figure_6_counts_successes_and_certified_images(data: Path, monkeypatch:
         assert penalized.success.any()
         middle = float(variation(penalized.extras["flow"][penalized.success]).median())
         assert f"{title} {middle:.1f}" in str(last["total variation, pixels"]) and middle > 7
-    assert measured.rows[3]["plain: targeted success, published"] == "38.0%"
+    assert measured.rows[3]["plain: targeted success, published"] == "38.0 %"
 
 
 def test_the_conclusion_names_the_bound_and_the_ratio() -> None:
     found = {"plain": {"fooled": [0, 30, 80]}, "certified": {"fooled": [0, 5, 20]}}
     text = certified_flow.conclusion(found, (0.0, 7.0, 56.0), 200)
-    assert text.startswith("At 56 pixels") and "40.0%" in text and "4.0 times fewer" in text
+    assert text.startswith("At 56 pixels") and "40.0 %" in text and "4.0 times fewer" in text
     assert "stays below" in certified_flow.conclusion(found, (0.0, 7.0, 56.0), 1000)

@@ -57,8 +57,8 @@ def test_every_image_is_counted_once_and_a_stopped_run_continues(tmp_path: Path)
     whole = measure(n_images, 3, tmp_path / "whole")
     even = labels % 2 == 0
     (row,) = whole.rows
-    assert str(row["even"]).startswith(f"{float(even.float().mean()):.1%} ({int(even.sum())} of {n_images};")
-    assert list(row) == ["", "even", "published", "heads"] and row["published"] == "50.0%"
+    assert str(row["even"]).startswith(f"{100 * float(even.float().mean()):.1f} % ({int(even.sum())} of {n_images};")
+    assert list(row) == ["", "even", "published", "heads"] and row["published"] == "50.0 %"
 
     def stop(progress: Progress) -> bool:
         return progress.done >= 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_table_1_counts_clean_mixed_attacked_and_the_worst_case(small: Path) -> 
             other = attacks.FGSM(eps=EPS * eps / 0.12)(plain, images, labels).rounded
             expected = right(system(other), labels)
             assert f"({int(expected.sum())} of {COUNT};" in str(rows[name][f"100 % adversarial, ε {eps}"])
-    assert rows["HGD (DUNET)"]["100 % adversarial, published"] == "86.6%"
+    assert rows["HGD (DUNET)"]["100 % adversarial, published"] == "86.6 %"
     assert rows["HGD (DUNET)"]["50 % adversarial, published"] == "", "the paper has none"
 
 
@@ -98,9 +99,9 @@ def test_the_conclusion_says_who_is_first_and_what_an_attacker_who_knows_it_leav
 @pytest.mark.parametrize(
     ("known", "sentence"),
     [
-        ({"A": 0, "B": 3}, "An attacker who knows it overturns this: A is left with 0.0%, and B is first (30.0%)."),
-        ({"A": 3, "B": 3}, "It is first too when the attacker knows it (30.0%)."),
-        ({"A": 4, "B": 3}, "It is first too when the attacker knows it (40.0%)."),
+        ({"A": 0, "B": 3}, "An attacker who knows it overturns this: A is left with 0.0 %, and B is first (30.0 %)."),
+        ({"A": 3, "B": 3}, "It is first too when the attacker knows it (30.0 %)."),
+        ({"A": 4, "B": 3}, "It is first too when the attacker knows it (40.0 %)."),
     ],
 )
 def test_the_verdict_says_in_words_whether_the_adaptive_attacker_overturns_the_order(
@@ -108,7 +109,7 @@ def test_the_verdict_says_in_words_whether_the_adaptive_attacker_overturns_the_o
 ) -> None:
     grey = {"A": Proportion(9, 10), "B": Proportion(8, 10)}
     words = Table3().order(grey, {name: Proportion(count, 10) for name, count in known.items()})
-    assert words == f"Against an attacker who does not know the defense A is first (90.0%). {sentence}"
+    assert words == f"Against an attacker who does not know the defense A is first (90.0 %). {sentence}"
 
 
 def test_table_2_has_both_attackers_for_each_attack(small: Path) -> None:
@@ -116,7 +117,7 @@ def test_table_2_has_both_attackers_for_each_attack(small: Path) -> None:
     rows = {row["System"]: row for row in table.rows}
     assert set(rows) == {"baseline", "ALP", "HGD (DUNET)"} and "PGD 0.12: Against an attacker" in table.report
     assert "FGSM 0.06, published" not in rows["ALP"] and "PGD 0.06, knows it" in rows["ALP"]
-    assert rows["ALP"]["FGSM 0.12, published"] == "70.5%" and rows["ALP"]["PGD 0.3, published"] == "62.6%"
+    assert rows["ALP"]["FGSM 0.12, published"] == "70.5 %" and rows["ALP"]["PGD 0.3, published"] == "62.6 %"
     images, labels = domains.get("mnist").sample(COUNT, seed=0)
     alp = domains.get("mnist").classifier("digits_alp", "cpu")
     plain = domains.get("mnist").classifier("digits", "cpu")
@@ -134,8 +135,8 @@ def test_table_3_judges_by_the_vote(small: Path) -> None:
     vote = Ensemble([Guarded(plain, defenses.HGD(weights="mnist_digits")), domain.classifier("digits_alp", "cpu")])
     attacked = attacks.FGSM(eps=EPS)(plain, images, labels).rounded
     assert f"({int(right(vote(attacked), labels).sum())} of {COUNT};" in str(rows["HGD + ALP"]["FGSM 0.12"])
-    assert rows["HGD + ALP + CLP"]["published"] == "84.9%"
-    assert "Against an attacker" in table.report and "Published first is HGD + ALP + CLP (84.9%)." in table.report
+    assert rows["HGD + ALP + CLP"]["published"] == "84.9 %"
+    assert "Against an attacker" in table.report and "Published first is HGD + ALP + CLP (84.9 %)." in table.report
 
 
 def test_tables_5_and_6_rank_the_classes_and_figure_15_counts_every_image(small: Path) -> None:
@@ -150,6 +151,15 @@ def test_tables_5_and_6_rank_the_classes_and_figure_15_counts_every_image(small:
     assert counts.shape == (10, 10) and counts.sum() == COUNT
     kept = int(np.trace(counts))
     assert f"({kept} of {COUNT};" in figure.report
+
+
+def test_figure_15_names_no_change_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = TABLES["defendr-figure-15"]
+    for moved, words in ((0, "keep their class."), (1, "Most often airplane becomes automobile (1 image).")):
+        counts = np.diag([3] * 10)
+        counts[0, 1] = moved
+        monkeypatch.setattr(type(figure), "_confusion", lambda self, metrics, counts=counts: counts)
+        assert figure.conclusion(SimpleNamespace(plan=SimpleNamespace(domain="cifar10"))).endswith(words)  # type: ignore[attr-defined]
 
 
 def test_table_4_names_the_networks_that_have_to_be_trained_first(small: Path) -> None:

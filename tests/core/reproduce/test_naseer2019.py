@@ -79,10 +79,10 @@ def test_table_1_tells_the_shares_and_who_is_first(labels: None, tmp_path: Path)
         )
         rows = {row["Defense"]: row for row in as_table(table.rows(metrics))}
         assert list(rows)[1:] == list(TABLE_1)
-        assert str(rows["LGS λ 2.3"]["2%"]).startswith("80.0% (40 of 50;")
-        assert rows["LGS λ 2.3"]["2%, published"] == "70.9%" and rows["no defense"]["4%, published"] == "0.8%"
+        assert str(rows["LGS λ 2.3"]["2 %"]).startswith("80.0 % (40 of 50;")
+        assert rows["LGS λ 2.3"]["2 %, published"] == "70.9 %" and rows["no defense"]["4 %, published"] == "0.8 %"
         conclusion = table.conclusion(metrics)
-        assert "2%: LGS is first (LGS λ 2.3 80.0%" in conclusion and "3%: LGS is not first" in conclusion
+        assert "2 %: LGS is first (LGS λ 2.3 80.0 %" in conclusion and "3 %: LGS is not first" in conclusion
         assert "LGS λ 2.3 costs 4.0 points (within 6)" in conclusion
 
 
@@ -93,8 +93,8 @@ def test_table_3_counts_the_target_and_knows_the_defense(labels: None, tmp_path:
     with RunStore.create(plan, "cpu", tmp_path / "run.sqlite") as run:
         metrics = filled(run, {(0, 0): 0.8, (0, NO_DEFENSE): 0.2})
         rows = {row["Defense"]: row for row in as_table(table.rows(metrics))}
-        assert str(rows["LGS λ 2.3"]["becomes the target"]).startswith("20.0% (10 of 50;")
-        assert str(rows["no defense"]["becomes the target"]).startswith("80.0% (40 of 50;")
+        assert str(rows["LGS λ 2.3"]["becomes the target"]).startswith("20.0 % (10 of 50;")
+        assert str(rows["no defense"]["becomes the target"]).startswith("80.0 % (40 of 50;")
         assert table.conclusion(metrics).startswith("From the lowest: LGS λ 2.3, ")
     with RunStore.create(plan, "cpu", tmp_path / "growing.sqlite") as run:
         assert table.conclusion(Metrics(run)).startswith("No image")
@@ -127,7 +127,7 @@ def test_table_2_counts_only_what_the_patch_turned_into_its_target(labels: None,
         rows = as_table(table.rows(Metrics(run)))
         assert 0 < surely < became
         assert f"(0 of {became};" in str(rows[0]["right"]) and f"({became} of {became};" in str(rows[1]["right"])
-        assert f"({surely} of {surely};" in str(rows[1]["right, at 90% or more"])
+        assert f"({surely} of {surely};" in str(rows[1]["right, at 90 % or more"])
     with pytest.raises(InvalidInput, match="needs a target"):
         table.plan(Settings(n_images=25, domain="mnist"))
 

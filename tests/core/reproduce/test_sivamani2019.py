@@ -40,7 +40,7 @@ def test_it_judges_the_bare_network_hgd_and_fl_by_both_attackers(
         for column, attacked in (("does not know it", grey), ("knows it", known)):
             hits = int((behind(attacked).argmax(1) == labels).sum())
             assert f"({hits} of 20;" in str(rows["FGSM", name][column])
-    assert rows["FGSM", "FL"]["published"] == "92.1%"
+    assert rows["FGSM", "FL"]["published"] == "92.1 %"
     assert rows["FGSM", "unsecured"]["knows it"] == "–" and "FGSM: FL gives" in measured.report
 
 

@@ -105,6 +105,17 @@ def test_adversarial_logit_pairing_adds_the_distance_of_the_twins() -> None:
     assert float(terms.losses["pairs"]) == pytest.approx(3 * distance / len(given.images), rel=1e-3)
 
 
+def test_adversarial_logit_pairing_takes_no_share_of_clean_images_as_0() -> None:
+    net, given = smooth(), batch()
+    adversarial = attacked_one_by_one(net, given, 2, 0.02, entropy_of(given))
+    terms = OBJECTIVES["adversarial_logit_pairing"](
+        {"classifier": net}, given, eps=EPS, steps=2, step_size=0.02, clean=0.0
+    )
+    assert float(terms.losses["clean"]) == 0 and float(terms.losses["pairs"]) > 0
+    wanted = F.cross_entropy(net(adversarial), given.labels)
+    assert float(terms.losses["adversarial"]) == pytest.approx(float(wanted), rel=1e-4)
+
+
 def test_adversarial_logit_pairing_of_identical_images_is_0() -> None:
     terms = OBJECTIVES["adversarial_logit_pairing"]({"classifier": smooth()}, batch(), eps=0.0, weight=3.0)
     assert float(terms.losses["pairs"].detach()) == 0

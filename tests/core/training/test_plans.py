@@ -69,6 +69,24 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"kind": "mask_generator", "trains": "generator", "architecture": "fc", "trained_against": "hal"},
         "no classifier called 'hal'",
     ),
+    "crafted": (
+        {"crafted": [{"name": "fgsm", "params": {}}], "augment": {"name": "none"}},
+        "Only a denoiser and a mask generator",
+    ),
+    "masks without a generator": (
+        {"kind": "mask_generator", "trains": "reader", "architecture": "fc", "trained_against": "a"},
+        "needs a stage that trains the generator",
+    ),
+    "nameless": ({"name": "masks_"}, "needs a name of its own"),
+    "no steps": ({"objective": {"name": "trades", "params": {"eps": 0.1, "steps": 0}}}, "a whole number from 1 to"),
+    "half a step": (
+        {"objective": {"name": "trades", "params": {"eps": 0.1, "steps": 1.5}}},
+        "a whole number from 1 to",
+    ),
+    "eps of 8": ({"objective": {"name": "trades", "params": {"eps": 8}}}, "a number from 0 to 1 as 'eps', not 8"),
+    "eps below 0": ({"objective": {"name": "trades", "params": {"eps": -0.1}}}, "a number from 0 to 1 as 'eps'"),
+    "shift": ({"augment": {"name": "shift", "params": {"by": -1}}}, "a whole number from 0 to"),
+    "huge rate": ({"max_lr": 1e300}, "max_lr"),
     "no stage": ({"stages": []}, "stages"),
 }
 

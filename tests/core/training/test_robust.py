@@ -70,7 +70,7 @@ def test_the_best_epoch_is_kept_and_a_collapse_is_reported(tmp_path: Path, monke
     assert trainer.best.epoch == 2 and trainer.best.accuracy == 0.5
     assert all(torch.equal(value, seen[1][name]) for name, value in net.state_dict().items())
     assert not same_tables(seen[1], seen[3])
-    assert "from 50.0% to 20.0% in epoch 3; epoch 2 is kept" in trainer.best.warning
+    assert "from 50.0 % to 20.0 % in epoch 3; epoch 2 is kept" in trainer.best.warning
     lines = curves_in(tmp_path)
     assert overfitting(lines) == trainer.best.warning and overfitting(lines[:6]) and not overfitting(lines[:5])
     curve = [line["metrics"]["held-out accuracy under attack"] for line in lines if not line["losses"]]

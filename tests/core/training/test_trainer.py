@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -26,6 +27,8 @@ from core.plugins import load_plugins
 from core.training import Trainer, TrainingPlan, TrainingProgress, find_plan, train
 from core.training import data as datasets
 from core.training.data import load_data
+from core.training.parallel import Group
+from core.training.trial import try_stages
 from tests.core.training.tiny import PLUGIN, images, network, plan, same
 
 CPU = torch.device("cpu")
@@ -297,3 +300,79 @@ def test_data_that_is_not_here_is_one_sentence(tmp_path: Path) -> None:
             train(find_plan(name), tmp_path, "cpu")
     with pytest.raises(InvalidInput, match="stand in"):  # no Model A made of stand-ins that says MNIST on its card
         train(find_plan("mnist_a"), tmp_path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"objective": {"name": "guided_denoiser"}}, "do not fit together: there is no network called 'denoiser'"),
+        ({"augment": {"name": "shift", "params": {"by": 28}}}, "do not fit together"),
+        ({"architecture": "whitened"}, "do not fit together"),
+        (
+            {"held_out": 5000, "judged_by": {"name": "fgsm", "params": {}}},
+            "holds out 5,000 images, and there are 1,437",
+        ),
+    ],
+)
+def test_a_plan_whose_parts_do_not_fit_is_refused_before_the_first_step(
+    changes: dict[str, Any], words: str, tiny: dict[str, str], tmp_path: Path
+) -> None:
+    steps: list[Any] = []
+    with pytest.raises(InvalidInput, match=words):
+        train(plan(**changes), tmp_path, "cpu", steps.append)
+    assert not steps
+
+
+def test_the_trial_of_a_plan_changes_nothing(tiny: dict[str, str]) -> None:
+    model = network()
+    before = copy.deepcopy(model)
+    state = torch.get_rng_state()
+    try_stages(small(), {"classifier": model}, images(), CPU)
+    assert same(model, before) and torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_rise_of_exactly_one_step_trains() -> None:
+    """torch's schedule divides by the length of the rise less one step."""
+    assert fit(network(), batch=30, epochs=2, warmup=1 / 6)  # six steps
+
+
+def test_a_folder_with_the_checkpoint_of_another_plan_is_refused(tiny: dict[str, str], tmp_path: Path) -> None:
+    train(plan(epochs=1), tmp_path, "cpu")
+    before = (tmp_path / "mnist_tiny" / "checkpoint.pt").read_bytes()
+    with pytest.raises(InvalidInput, match="holds a training called 'mnist_tiny' with other parameters"):
+        train(plan(epochs=2), tmp_path, "cpu")
+    assert (tmp_path / "mnist_tiny" / "checkpoint.pt").read_bytes() == before
+    assert train(plan(epochs=1), tmp_path, "cpu") is not None
+
+
+def test_a_plan_does_not_replace_an_artifact_of_another_kind(tiny: dict[str, str], tmp_path: Path) -> None:
+    train(plan(epochs=1), tmp_path, "cpu")
+    card = tmp_path / "mnist_tiny.json"
+    before = (tmp_path / "mnist_tiny.safetensors").read_bytes()
+    masks = find_plan("masks_mnist_a_fc_3").model_dump()
+    with pytest.raises(InvalidInput, match="describes a classifier, which a mask generator of that name would replace"):
+        train(TrainingPlan(**{**masks, "name": "masks_mnist_tiny"}), tmp_path, "cpu")
+    assert (tmp_path / "mnist_tiny.safetensors").read_bytes() == before and card.exists()
+
+
+class Recording(Group):
+    """One process that notes what the processes of a group would have shared."""
+
+    shared: ClassVar[list[tuple[str, nn.Module]]] = []
+
+    def average_buffers(self, network: nn.Module) -> None:
+        self.shared.append(("buffers", network))
+
+    def share_weights(self, network: nn.Module) -> None:
+        self.shared.append(("weights", network))
+
+
+def test_processes_share_the_averaged_networks_buffers_and_the_stages_weights() -> None:
+    """Else each judges a network of its own, keeps another epoch and begins the next stage with other weights."""
+    model = network()
+    Recording.shared.clear()
+    trainer = Trainer(small(averaged=0.9), {"classifier": model}, images(), CPU, group=Recording())
+    assert trainer.fit() and trainer.average is not None
+    epochs = [("buffers", model), ("buffers", trainer.average)]
+    assert Recording.shared == [*epochs * small().stages[0].epochs, ("weights", model)]
