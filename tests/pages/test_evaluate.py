@@ -68,7 +68,7 @@ def test_certificates_are_chosen_and_their_promises_are_shown() -> None:
     app.run()
     rows = next(frame.value for frame in app.dataframe if "Certificate" in frame.value)
     assert list(rows["System"]) == ["no defense", "Median filter"]
-    assert rows["certified"][0].startswith(f"{100 * count / 6:.1f}% ({count} of 6;") and rows["certified"][1] == "–"
+    assert rows["certified"][0].startswith(f"{100 * count / 6:.1f} % ({count} of 6;") and rows["certified"][1] == "–"
     captions = [str(c.value) for c in app.caption]
     assert any("total variation" in c for c in captions) and any(
         "not worked out for Median filter" in c for c in captions
