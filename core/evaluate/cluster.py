@@ -44,6 +44,7 @@ def distribute(
         raise InvalidInput("Ray is not installed here; install requirements-ray.txt first.") from None
     _check_address(address)
     run.check_images()
+    run.check_weights()
     plan, pending, total = run.plan, *run.pending()
     for number, name in enumerate((*plan.classifier_names(), *plan.other_classifiers())):
         run.check_classifier(number, domains.get(plan.domain).classifier(name, "cpu"))

@@ -63,10 +63,10 @@ def evaluate(
             full. What was stored stays.
     """
     run.check_images()
+    run.check_weights()
     plan, pending, total = run.plan, *run.pending()
     eta = EtaEstimator(run, pending)
     names = plan.classifier_names()
-    run.check_weights()
     load = classifiers or _ClassifierCache(plan, str(pick(device)))
     for number in run.evaluated_classifiers():
         run.check_classifier(number, load(names[number]))

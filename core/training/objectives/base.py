@@ -67,8 +67,8 @@ def _check_range(what: str, name: str, word: str, value: Param, annotation: obje
         return
     share = word in SHARES or (word == "eps" and name != "flow_certificate")  # that one's is in pixels
     least, most = (1 if word == "steps" else 0), (1.0 if share else 1e6)
-    whole = annotation == "int" and value != int(value) if abs(value) <= most else False
-    if whole or not least <= value <= most:  # true for NaN, too
+    in_range = least <= value <= most  # false for NaN, too
+    if not in_range or (annotation == "int" and value != int(value)):
         kind = "a whole number" if annotation == "int" else "a number"
         raise InvalidInput(f"The {what} {name!r} takes {kind} from {least} to {most:g} as {word!r}, not {value}.")
 
