@@ -167,8 +167,8 @@ def test_a_system_is_made_of_names_and_says_what_it_is() -> None:
     assert loaded == []
     assert chain.describe() == BitDepth(bits=3).describe() and chain.classifier_names() == ()
     assert vote.describe() == "vote of the bare classifier, Other behind " + JPEG().describe()
-    own = System((Member(defense=JPEG()), Member("b", "Other")))
-    assert own.title == "vote of the classifier behind JPEG, Other" and System.of(JPEG()).title == "JPEG"
+    pair = System((Member(defense=JPEG()), Member("b", "Other")))
+    assert pair.title == "vote of the classifier behind JPEG, Other" and System.of(JPEG()).title == "JPEG"
     assert vote.classifier_names() == ("other",) and vote.defense is None and chain.defense == BitDepth(bits=3)
     assert vote.nondifferentiable_parts() == JPEG().nondifferentiable_parts() and not vote.is_randomized()
     x = random_images(3)
