@@ -37,7 +37,7 @@ def test_from_the_first_run_to_an_image_in_another_screen(alone: str, browse: Op
     expect(page.get_by_role("heading", level=3).first).to_contain_text("FGSM (eps 8/255), JPEG (not known)")
     finished(page)
     images = page.get_by_role("list", name="Images of the cell").get_by_role("listitem")
-    assert images.count() == 12
+    expect(images).to_have_count(12, timeout=60_000)
     # The box: plotly puts new elements into it when the page's width changes.
     page.locator("[class*=st-key-ev_confusion]").first.scroll_into_view_if_needed()
     spot = page.locator("[class*=st-key-ev_confusion] .textpoint").first.bounding_box()

@@ -80,7 +80,7 @@ def test_a_slow_method_is_stopped_and_begun_again(server: str, browse: Open) -> 
     assert verdict(page) == "The computation of class maps was stopped."
     again.click()
     finished(page)
-    assert page.get_by_role("list", name="Class maps in grey").get_by_role("img").count() == 3
+    expect(page.get_by_role("list", name="Class maps in grey").get_by_role("img")).to_have_count(3, timeout=60_000)
 
 
 def test_the_surface_turns_and_plots_are_saved(server: str, browse: Open, tmp_path: Path) -> None:
@@ -154,4 +154,4 @@ def test_a_trial_of_the_detector_by_both_attackers(server: str, browse: Open) ->
     expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile(r"flags 0 of"))
     page.get_by_role("radio", name="Feature squeezing").click()
     finished(page)
-    assert page.get_by_text("of 200 clean images").count() == 1
+    expect(page.get_by_text("of 200 clean images")).to_have_count(1, timeout=60_000)
