@@ -49,9 +49,14 @@ def mixed(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
 
 
+def threads() -> str:
+    """The number of the CPU's threads in words."""
+    count = torch.get_num_threads()
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def describe(name: str) -> str:
     """The device as a person knows it."""
     if name.startswith("cuda"):
         return f"{torch.cuda.get_device_name(name)} ({name})"
-    count = torch.get_num_threads()
-    return {"cpu": f"CPU, {count} thread{'' if count == 1 else 's'}", "mps": "Apple GPU"}.get(name, name)
+    return {"cpu": f"CPU, {threads()}", "mps": "Apple GPU"}.get(name, name)

@@ -58,7 +58,7 @@ def _add_column(recipe: Recipe, columns: list[ColumnSpec]) -> None:
             "Another defense or classifier" if others else "Another defense",
             [*defenses.names(domain), *others],
             format_func=title,
-            key="add_name",
+            key=f"add_name_{domain.name}",
             width=260,
         )
         if st.button("Add a column", icon=":material/add:", key="add", disabled=len(columns) >= MAX_COLUMNS):

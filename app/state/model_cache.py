@@ -9,6 +9,7 @@ from collections import OrderedDict
 import streamlit as st
 
 from core import domains
+from core.models import artifacts
 from core.models.classifier import Classifier
 from core.progress import OnProgress
 
@@ -22,14 +23,16 @@ class ModelCache:
 
     def __init__(self, capacity: int = MAX_MODELS) -> None:
         self.capacity = capacity
-        self.models: OrderedDict[Key, Classifier] = OrderedDict()
+        self.models: OrderedDict[Key, tuple[str, Classifier]] = OrderedDict()  # with the checksum of its weights
         self.lock = threading.Lock()
 
     def get(self, key: Key) -> Classifier | None:
         with self.lock:
-            if key in self.models:
-                self.models.move_to_end(key)
-            return self.models.get(key)
+            checksum, classifier = self.models.get(key, ("", None))
+            if classifier is None or checksum != _checksum(key):  # weights can be retrained under the same name
+                return None
+            self.models.move_to_end(key)
+            return classifier
 
     def load(self, key: Key, on_progress: OnProgress | None = None) -> Classifier:
         """The classifier of that key, loaded unless it is here; `on_progress` is called with the bytes of a download.
@@ -41,14 +44,24 @@ class ModelCache:
         if cached is not None:
             return cached
         domain, name, device, _ = key
+        checksum = _checksum(key)
         loaded = domains.get(domain).classifier(name, device=device, on_progress=on_progress)
         with self.lock:
-            loaded = self.models.setdefault(key, loaded)
+            before = self.models.get(key)
+            if before is not None and before[0] == checksum:  # somebody else was faster
+                loaded = before[1]
+            self.models[key] = checksum, loaded
+            self.models.move_to_end(key)
             while len(self.models) > self.capacity:
                 self.models.popitem(last=False)
         gc.collect()
         gc.freeze()  # what is loaded now stays: later collections need not walk through all of torch
         return loaded
+
+
+def _checksum(key: Key) -> str:
+    domain, name, *_ = key
+    return artifacts.checksum("classifier", f"{domain}_{name}")
 
 
 @st.cache_resource(show_spinner=False)

@@ -22,8 +22,9 @@ from core.evaluate.eps_curves import EpsCurves
 from core.evaluate.transfer import TransferAccuracy
 from core.explain.landscape import Grid
 from core.explain.layers import Layer
+from core.models import artifacts
 from core.recipe import AttackOutcome, DefenseOutcome, Example, Method, Outcome, Recipe
-from core.recipe.columns import members_of
+from core.recipe.columns import Columns, build_columns, members_of, named_classifiers
 from core.recipe.recipe import Attacker
 from core.recipe.running import SweepPoint
 
@@ -92,17 +93,37 @@ def classifier_name(recipe: Recipe) -> str:
 def _parts(recipe: Recipe, fields: frozenset[str]) -> tuple[str, ...]:
     """The device, the classifier, whether the data set is here (its arrival changes the gallery), and those fields of the recipe."""
     local = domains.get(recipe.domain).missing_reason() is None
-    return device_name(), classifier_name(recipe), str(local), recipe.model_dump_json(include=set(fields))
+    classifier = _classifier(recipe.domain, classifier_name(recipe))
+    return device_name(), classifier, str(local), recipe.model_dump_json(include=set(fields))
+
+
+def _classifier(domain: str, name: str) -> str:
+    """A classifier's name with the checksum of its weights: they can be retrained under the same name."""
+    return f"{name} {artifacts.checksum('classifier', f'{domain}_{name}')}".rstrip()
+
+
+def _classifiers(recipe: Recipe, names: Sequence[str]) -> list[str]:
+    return [_classifier(recipe.domain, name) for name in names]
+
+
+def _weights(recipe: Recipe, columns: Columns) -> str:
+    """The checksums of what the columns use: other classifiers and learned defenses."""
+    classifiers = _classifiers(recipe, named_classifiers(columns))
+    learned = [sha256 for system in build_columns(recipe.domain, columns) for sha256 in system.checksums().values()]
+    return " ".join((*classifiers, *learned))
 
 
 def _known(recipe: Recipe) -> tuple[str, ...]:
     """The column that the recipe's attacker knows; empty where the attacker knows none."""
     column = recipe.known_column()
-    return () if column is None else (*(member.model_dump_json() for member in members_of(column)), recipe.backward)
+    if column is None:
+        return ()
+    members = (member.model_dump_json() for member in members_of(column))
+    return (*members, recipe.backward, _weights(recipe, (column,)))
 
 
 def _columns(recipe: Recipe) -> str:
-    return recipe.model_dump_json(include={"defenses"})
+    return f"{recipe.model_dump_json(include={'defenses'})} {_weights(recipe, recipe.defenses)}".rstrip()
 
 
 def example(recipe: Recipe) -> ResultKey[Example]:
@@ -110,7 +131,7 @@ def example(recipe: Recipe) -> ResultKey[Example]:
 
 
 def layers(domain: str, classifier: str) -> ResultKey[tuple[Layer, ...]]:
-    return ResultKey(Kind.LAYERS, (domain, classifier))
+    return ResultKey(Kind.LAYERS, (domain, _classifier(domain, classifier)))
 
 
 def attack(recipe: Recipe) -> ResultKey[AttackOutcome]:
@@ -125,7 +146,7 @@ def known_attack(recipe: Recipe) -> ResultKey[AttackOutcome]:
 
 def defenses(recipe: Recipe, attacker: Attacker) -> ResultKey[tuple[DefenseOutcome, ...]]:
     """The recipe's columns against one attacker."""
-    return ResultKey(Kind.DEFENSES, (attacker, *_parts(recipe, CRAFTED | {"defenses"})), needs_attack=True)
+    return ResultKey(Kind.DEFENSES, (attacker, *_parts(recipe, CRAFTED), _columns(recipe)), needs_attack=True)
 
 
 def sweep(recipe: Recipe, defense: str, parameter: str) -> ResultKey[tuple[SweepPoint, ...]]:
@@ -146,21 +167,32 @@ def comparison(recipe: Recipe) -> ResultKey[Comparison]:
 
 
 def transfer(recipe: Recipe) -> ResultKey[TransferMatrix]:
-    return ResultKey(Kind.TRANSFER, _parts(recipe, CRAFTED - {"classifier"}))
+    everyone = _classifiers(recipe, domains.get(recipe.domain).classifier_names())
+    return ResultKey(Kind.TRANSFER, (*_parts(recipe, CRAFTED - {"classifier"}), *everyone))
 
 
 def transfer_accuracy(
     recipe: Recipe, classifiers: Sequence[str], count: int, split: str
 ) -> ResultKey[TransferAccuracy]:
     """The recipe's attack crafted on each of those classifiers and judged by all of them, on images of a split."""
-    return ResultKey(Kind.TRANSFER_ACCURACY, (*_many_images(recipe, count, split), *classifiers))
+    return ResultKey(
+        Kind.TRANSFER_ACCURACY,
+        (*_many_images(recipe, count, split), *_classifiers(recipe, classifiers)),
+    )
 
 
 def eps_curves(
     recipe: Recipe, classifiers: Sequence[str], eps: Sequence[str], count: int, split: str
 ) -> ResultKey[EpsCurves]:
     """The recipe's attack at several eps on each of those classifiers."""
-    return ResultKey(Kind.EPS_CURVES, (*_many_images(recipe, count, split), " ".join(eps), *classifiers))
+    return ResultKey(
+        Kind.EPS_CURVES,
+        (
+            *_many_images(recipe, count, split),
+            " ".join(eps),
+            *_classifiers(recipe, classifiers),
+        ),
+    )
 
 
 def _many_images(recipe: Recipe, count: int, split: str) -> tuple[str, ...]:

@@ -23,6 +23,11 @@ from core.progress import OnProgress
 from core.recipe.notation import COLUMN, COLUMN_HELP, parse_chain, parse_column
 from core.reproduce import TABLES, PaperTable, Settings
 
+OF_A_PLAN = (
+    *("attack", "eps", "target", "defense", "attacker", "backward", "detector", "certificate"),
+    *("crafted_on", "split", "batch", "save_images"),
+)  # flags that a paper's table settles itself
+
 
 def add_command(commands: Commands) -> None:
     """The command and its flags."""
@@ -75,7 +80,7 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--workers", type=int, default=None, help="of a local Ray cluster")
     parser.add_argument("--store", type=Path, default=None, help="the run's file; in MIRAGE_DATA/runs without it")
     parser.add_argument("--out", type=Path, default=Path("out/evaluate"), help="the folder for the tables")
-    parser.set_defaults(act=act)
+    parser.set_defaults(act=act, usual={word: parser.get_default(word) for word in OF_A_PLAN})
 
 
 def act(options: argparse.Namespace, _rest: list[str]) -> int:
@@ -105,14 +110,8 @@ def _evaluate(plan: Plan, options: argparse.Namespace, on_progress: OnProgress) 
     return 0
 
 
-OF_A_PLAN = {
-    **{"attack": [], "eps": "", "target": "", "defense": [], "attacker": "both", "backward": "average", "detector": []},
-    **{"certificate": [], "crafted_on": "", "split": "test", "batch": 25, "save_images": 100},
-}  # flags that a paper's table settles itself, with their defaults
-
-
 def _measure(table: PaperTable, options: argparse.Namespace, on_progress: OnProgress) -> int:
-    given = [f"--{word.replace('_', '-')}" for word, usual in OF_A_PLAN.items() if getattr(options, word) != usual]
+    given = [f"--{word.replace('_', '-')}" for word, usual in options.usual.items() if getattr(options, word) != usual]
     if given:
         raise InvalidInput(f"{table.name} has its own attacks, defenses and attackers; leave out {', '.join(given)}.")
     if len(options.classifier) > 1:

@@ -57,5 +57,8 @@ class Chain(Defense):
     def nondifferentiable_parts(self) -> tuple[str, ...]:
         return tuple(title for member in self.members for title in member.nondifferentiable_parts())
 
+    def checksums(self) -> dict[str, str]:
+        return {name: sha256 for member in self.members for name, sha256 in member.checksums().items()}
+
     def describe(self, parameters: tuple[Parameter, ...] | None = None, always: Collection[str] = ()) -> str:
         return " → ".join(member.describe(always=always) for member in self.members) or "no defense"

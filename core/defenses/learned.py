@@ -97,6 +97,10 @@ class LearnedDefense(Defense):
         problem = f"no weights called {quoted(self.weights)}" if self.weights else "several weights to choose from"
         raise InvalidInput(f"{self.title} has {problem}; name one of: {', '.join(available) or 'none yet'}.")
 
+    def checksums(self) -> dict[str, str]:
+        artifact = self.artifact()
+        return {artifact.name: artifact.card.sha256}
+
     def network(self, images: Tensor) -> nn.Module:
         """The network with these weights, on the device of the images N×C×H×W.
 

@@ -62,6 +62,10 @@ class Detector(Configurable, ABC):
         """
         return self
 
+    def checksums(self) -> dict[str, str]:
+        """The SHA-256 of its weights, once it is `resolved`, by the names of their artifacts; empty where it has none."""
+        return {}
+
     def check_classifier(self, classifier: Classifier) -> None:
         """Refuse a classifier that it is not for.
 

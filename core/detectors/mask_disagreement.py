@@ -63,6 +63,9 @@ class MaskDisagreement(Detector):
             raise InvalidInput(f"The masks {self.weights} are not for {domain.title}, which has {', '.join(names)}.")
         return type(self)(weights=self.weights or names[len(names) // 2])
 
+    def checksums(self) -> dict[str, str]:
+        return {self.weights: masks.card(self.weights).sha256}
+
     def check_classifier(self, classifier: Classifier) -> None:
         if self.weights:
             domain = masks.card(self.weights).domain

@@ -17,6 +17,7 @@ from core.evaluate.running import describe_task
 from core.evaluate.store import RunStore
 from core.evaluate.tasks import Task
 from core.inputs import InvalidInput, quoted
+from core.models import artifacts
 from core.models.classifier import Classifier
 from core.progress import OnProgress, Progress
 from core.recipe.universal import Floats
@@ -114,7 +115,8 @@ def _compute(text: str, task: Task, indices: list[int] | None, extras: dict[str,
     own = plan.classifier_names()[task.classifier]
 
     def loader(name: str) -> Classifier:
-        return _classifier(plan.domain, name or own)
+        name = name or own
+        return _classifier(plan.domain, name, artifacts.checksum("classifier", f"{plan.domain}_{name}"))
 
     if indices is None:
         return train_task(plan, task, loader)
@@ -123,6 +125,6 @@ def _compute(text: str, task: Task, indices: list[int] | None, extras: dict[str,
 
 
 @lru_cache(maxsize=8)
-def _classifier(domain: str, name: str) -> Classifier:
+def _classifier(domain: str, name: str, _sha256: str) -> Classifier:
     """A worker's classifier, loaded once."""
     return domains.get(domain).classifier(name, device=str(pick(None)))

@@ -12,9 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from core import attacks, certify, detectors, domains
 from core.attacks.base import Attack
 from core.certify import Certificate
-from core.defenses import Chain, LearnedDefense
-from core.detectors import Detector, MaskDisagreement
-from core.explain import masks
+from core.detectors import Detector
 from core.inputs import InvalidInput, quoted
 from core.recipe.columns import (
     Columns,
@@ -162,18 +160,10 @@ class Plan(JsonSpec):
         text = json.dumps(fields, sort_keys=True)
         return f"{self.domain}-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
 
-    def weights(self) -> dict[str, str]:
-        """The checksums of the weights that the defenses and the detectors of the plan use, by the names of their artifacts."""
-        defenses = [defense for system in self.systems for defense in system.defenses()]
-        parts = [
-            part for defense in defenses for part in (defense.members if isinstance(defense, Chain) else (defense,))
-        ]
-        used = [part.artifact() for part in parts if isinstance(part, LearnedDefense)]
-        generators = [d.weights for d in self.built_detectors if isinstance(d, MaskDisagreement)]
-        return {
-            **{artifact.name: artifact.card.sha256 for artifact in used},
-            **{f"masks_{name}": masks.card(name).sha256 for name in generators},
-        }
+    def checksums(self) -> dict[str, str]:
+        """The SHA-256 of the weights of the defenses and the detectors by the names of their artifacts."""
+        parts = [part.checksums() for part in self.systems] + [part.checksums() for part in self.built_detectors]
+        return {name: sha256 for part in parts for name, sha256 in part.items()}
 
     def resolved(self) -> Plan:
         """The same plan with the classifiers and the weights of learned defenses and detectors spelled out."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import torch
-
 from core import domains
 from core.cancellation import Cancelled, cancellable, check
-from core.device import pick
+from core.device import pick, threads
 from core.evaluate.compute import Stopped, TaskResult, compute_task, train_task
 from core.evaluate.eta import EtaEstimator
 from core.evaluate.plan import NO_DEFENSE, Plan
@@ -164,5 +162,4 @@ class _ClassifierCache:
 
 def devices_note(device: str) -> str:
     """The device as the run stores it."""
-    count = torch.get_num_threads()
-    return f"{device}, {count} thread{'' if count == 1 else 's'}" if device == "cpu" else device
+    return f"{device}, {threads()}" if device == "cpu" else device

@@ -149,7 +149,7 @@ class RunStore(RunReader):
         Raises:
             OtherWeights: some are others.
         """
-        for name, checksum in self.plan.weights().items():
+        for name, checksum in self.plan.checksums().items():
             key = f"weights {name}"
             with self.database.writing() as connection:
                 connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, checksum.encode()))

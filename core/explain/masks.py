@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core import domains
-from core.disk import data_root
 from core.inputs import InvalidInput
 from core.models import artifacts
 from core.models.artifacts import Artifact
@@ -231,11 +230,12 @@ def load(name: str, device: str = "cpu") -> Attention:
     Raises:
         InvalidInput: there is none of that name, or its file does not fit its card.
     """
-    return _loaded(artifacts.find_artifact("mask_generator", name).name, str(data_root()), device)
+    artifact = artifacts.find_artifact("mask_generator", name)
+    return _loaded(name, artifact.card.sha256, device)
 
 
 @lru_cache(maxsize=8)
-def _loaded(name: str, _root: str, device: str) -> Attention:
+def _loaded(name: str, _sha256: str, device: str) -> Attention:
     return load_attention(artifacts.find_artifact("mask_generator", name), device)
 
 

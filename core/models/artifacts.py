@@ -88,6 +88,12 @@ def problems() -> tuple[str, ...]:
     return (*sentences, *(_unknown_architecture(a) for a in artifacts.values() if not _known(a)))
 
 
+def checksum(kind: Kind, name: str) -> str:
+    """The SHA-256 of an artifact's weights, which tells them from earlier ones of that name; empty where there is none."""
+    artifact = _index()[0].get((kind, name))
+    return "" if artifact is None else artifact.card.sha256
+
+
 def user_folder() -> Path:
     """Where the user's artifacts lie."""
     return data_root() / "artifacts"

@@ -95,6 +95,10 @@ class System:
         """The titles of those parts that have no useful gradient."""
         return tuple(title for defense in self.defenses() for title in defense.nondifferentiable_parts())
 
+    def checksums(self) -> dict[str, str]:
+        """The SHA-256 of the defenses' weights by the names of their artifacts."""
+        return {name: sha256 for defense in self.defenses() for name, sha256 in defense.checksums().items()}
+
     def classifier(self, load: Loader, backward: Backward = "average", *, seed: int = 0) -> Classifier:
         """The system as a classifier: what an adaptive attacker attacks, and what judges.
 

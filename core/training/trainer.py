@@ -21,8 +21,9 @@ from core.training.checkpoints import Curves, damaged, fill, load_checkpoint, sa
 from core.training.data import Data
 from core.training.judging import ATTACKED, Best, judge
 from core.training.objectives import OBJECTIVES, Batch, Terms
+from core.training.optimizers import build_optimizer, build_schedule
 from core.training.parallel import Group
-from core.training.plans import Stage, TrainingPlan
+from core.training.plans import TrainingPlan
 
 LOG_EVERY = 10  # steps between two lines of the curves
 
@@ -119,10 +120,7 @@ class Trainer:
             stage, network = self.plan.stages[number], self.trained[self.plan.stages[number].trains]
             network.to(memory_format=torch.channels_last)
             optimizer = build_optimizer(stage, network)
-            total = stage.epochs * self.steps[number]
-            # Where the rise takes exactly one step, torch divides by its length, which is 0.
-            warmup = stage.warmup + (1e-9 if stage.warmup * total == 1 else 0)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.max_lr, total_steps=total, pct_start=warmup)
+            schedule = build_schedule(stage, optimizer, stage.epochs * self.steps[number])
             self.average, self.best = copy.deepcopy(network) if stage.averaged else None, Best()
             if path is not None and state is not None and number == at:
                 try:
@@ -275,18 +273,6 @@ def on_device(images: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
         return images.pin_memory()
     return images.to(device)
-
-
-def build_optimizer(stage: Stage, network: nn.Module) -> torch.optim.Optimizer:
-    """The stage's optimizer; norms and biases, which have nothing to shrink for, get no weight decay."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": stage.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    if stage.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=stage.max_lr, momentum=0.9, nesterov=True)
-    return (torch.optim.Adam if stage.optimizer == "adam" else torch.optim.AdamW)(groups, lr=stage.max_lr)
 
 
 def _detached(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

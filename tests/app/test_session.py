@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from pathlib import Path
@@ -18,8 +19,10 @@ from core import Recipe, domains, run
 from core.analysis.feature_noise import LayerMaps
 from core.domains.imagenet import ImageNet
 from core.inputs import InvalidInput
+from core.models import artifacts
 from core.progress import OnProgress, Progress
 from core.recipe import Method, load_example
+from core.recipe.columns import MemberSpec, SystemSpec
 from tests.pages.visits import settled, verdict, visit
 
 
@@ -53,6 +56,39 @@ def test_a_shelf_keeps_the_classifiers_used_last() -> None:
     assert cache.load(photos) is first
     cache.load(digits)
     assert cache.get(photos) is None and list(cache.models) == [digits]
+
+
+def test_weights_trained_anew_under_the_same_name_take_the_place_of_the_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The classifier in memory and every result that it had a part in."""
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    network = copy.deepcopy(domains.get("mnist").classifier("b", "cpu").network)
+    cache, key = model_cache.ModelCache(), ("mnist", "mine", "cpu", str(tmp_path))
+    vote = SystemSpec(members=(MemberSpec(), MemberSpec(classifier="mine")))
+
+    def saved() -> list[object]:
+        artifacts.save(
+            network, "mnist_mine", tmp_path / "artifacts", kind="classifier", title="Mine", domain="mnist", channels=1,
+            size=28, architecture="digit_b", mean=(0.1,), std=(0.3,),
+        )  # fmt: skip
+        own = Recipe(domain="mnist", classifier="mine", attack=Method(name="fgsm"))
+        other = own.replace(classifier="b", defenses=(vote,), attacker="adaptive")
+        assert result_keys.attack(other) == result_keys.attack(other.replace(defenses=())), "without a part in it"
+        keys = [
+            *(result_keys.example(own), result_keys.attack(own), result_keys.comparison(own)),
+            *(result_keys.known_attack(other), result_keys.defenses(other, "grey"), result_keys.defense_grid(other, 4)),
+            *(result_keys.transfer_accuracy(own, ["b", "mine"], 9, "test"), result_keys.transfer(other)),
+        ]
+        return [cache.load(key), *map(str, keys)]
+
+    before = saved()
+    assert saved() == before
+    with torch.no_grad():
+        next(network.parameters()).add_(0.1)
+    after = saved()
+    assert not any(one == two for one, two in zip(before, after, strict=True))
+    assert cache.load(key) is after[0] and len(cache.models) == 1
 
 
 def test_a_stop_before_its_turn_is_not_begun_again() -> None:

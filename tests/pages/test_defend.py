@@ -43,7 +43,7 @@ def test_the_attacker_who_knows_attacks_each_column_anew() -> None:
 
 def test_columns_are_added_chained_and_removed() -> None:
     app = visit("defend")
-    app.selectbox(key="add_name").set_value("tv").run()
+    app.selectbox(key="add_name_photos").set_value("tv").run()
     app.button(key="add").click()
     settled(app.run())
     assert len(tiles(app, ROW)) == 5
@@ -87,7 +87,7 @@ def test_a_new_defense_reaches_the_screen(plugins: None) -> None:  # noqa: F811
     recipe = Recipe(defenses=((Method(name="lighten", params={"amount": 0.2}),),))
     app = visit("defend", recipe.to_link())
     assert tiles(app, ROW)[1]["title"].startswith("Lighten")
-    assert "Lighten" in app.selectbox(key="add_name").options
+    assert "Lighten" in app.selectbox(key="add_name_photos").options
 
 
 def test_a_removed_column_leaves_the_others_as_they_were() -> None:

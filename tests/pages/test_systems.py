@@ -83,7 +83,7 @@ def test_without_a_vote_there_is_no_table_of_votes() -> None:
 
 def test_a_classifier_is_added_chained_and_removed() -> None:
     app = visit("defend", RECIPE.replace(defenses=((Method(name="median"),),)).to_link())
-    choice = app.selectbox(key="add_name")
+    choice = app.selectbox(key="add_name_mnist")
     assert f"Classifier: {TITLE}" in choice.options
     choice.set_value("classifier b")
     app.button(key="add").click()

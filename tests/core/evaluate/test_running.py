@@ -216,7 +216,7 @@ def test_a_file_of_another_plan_is_not_overwritten(whole: RunStore) -> None:
 def test_a_run_goes_on_with_the_weights_of_defenses_and_detectors_that_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A denoiser that was trained anew has its old name; what was measured with the old weights must not be mixed with it."""
+    """A retrained denoiser keeps its name; what was measured with the old weights must not be mixed with it."""
     learned = Method(name="hgd", params={"weights": "mnist_cnn"})
     plan = Plan(
         domain="mnist",
@@ -227,17 +227,17 @@ def test_a_run_goes_on_with_the_weights_of_defenses_and_detectors_that_it_began_
         detectors=(Method(name="mask_disagreement"),),
         attacker="grey",
     ).resolved()
-    used = plan.weights()
+    used = plan.checksums()
     denoiser = artifacts.find_artifact("denoiser", "hgd_mnist_cnn")
     assert (
         used["hgd_mnist_cnn"]
         == hashlib.sha256((denoiser.folder / "hgd_mnist_cnn.safetensors").read_bytes()).hexdigest()
     )
-    assert len(used) == 2 and any(name.startswith("masks_mnist") for name in used)
+    assert len(used) == 2 and any(name.startswith("mnist_a_fc") for name in used)
     with RunStore.create(plan, "cpu", tmp_path / "r.sqlite") as run:
         assert evaluate(run, device="cpu") and evaluate(run, device="cpu")
         for name in used:
-            monkeypatch.setattr(Plan, "weights", lambda self, name=name: {**used, name: "0" * 64})
+            monkeypatch.setattr(Plan, "checksums", lambda self, name=name: {**used, name: "0" * 64})
             with pytest.raises(OtherWeights, match=rf"weights '{name}' are not those .* r.sqlite in"):
                 evaluate(run, device="cpu")
     settings = Settings(device="cpu", store=tmp_path / "r.sqlite")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -209,3 +211,26 @@ def test_lenet_takes_both_sizes() -> None:
     assert torch.allclose(reader(small), reader(F.pad(small - 0.5, (2, 2, 2, 2)) + 0.5)), (
         "grey, which counts as nothing"
     )
+
+
+def test_masks_trained_anew_under_the_same_name_take_the_place_of_the_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRAGE_DATA", str(tmp_path))
+    shipped = artifacts.find_artifact("mask_generator", "mnist_a_fc_3")
+    folder = artifacts.user_folder()
+    folder.mkdir()
+    weights = load_file(shipped.weights)
+
+    def loaded() -> masks.Attention:
+        save_file(weights, folder / "mnist_a_fc_mine.safetensors")
+        card = json.loads(shipped.weights.with_suffix(".json").read_text())
+        digest = hashlib.sha256((folder / "mnist_a_fc_mine.safetensors").read_bytes()).hexdigest()
+        (folder / "mnist_a_fc_mine.json").write_text(json.dumps({**card, "sha256": digest}))
+        return masks.load("mnist_a_fc_mine")
+
+    before = loaded()
+    assert loaded() is before
+    name = next(iter(weights))
+    weights[name] = weights[name] + 1
+    assert loaded() is not before

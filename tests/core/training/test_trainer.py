@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
@@ -20,35 +17,15 @@ from torch.nn import functional as F
 
 from core import InvalidInput, domains
 from core.domains.mnist import fallback_digits
-from core.models.architectures import ARCHITECTURES
 from core.models.artifacts import load_classifier, read_artifact
 from core.models.networks import WhitenedResNet
-from core.plugins import load_plugins
 from core.training import Trainer, TrainingPlan, TrainingProgress, find_plan, train
 from core.training import data as datasets
 from core.training.data import load_data
-from core.training.parallel import Group
-from core.training.trial import try_stages
-from tests.core.training.tiny import PLUGIN, images, network, plan, same
+from tests.core.training.tiny import images, network, plan, same
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The architecture of the tiny plan, here and in the environment of other processes."""
-    entries = dict(ARCHITECTURES.entries)
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "tiny_network.py").write_text(PLUGIN)
-    monkeypatch.setenv("MIRAGE_PLUGINS", str(tmp_path / "plugins"))
-    load_plugins()
-    yield {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    ARCHITECTURES.entries.clear()
-    ARCHITECTURES.entries.update(entries)
-    sys.modules.pop("mirage_plugin_tiny_network", None)
-    monkeypatch.undo()
-    load_plugins()
 
 
 def small(**changes: Any) -> TrainingPlan:
@@ -129,49 +106,6 @@ def test_a_killed_process_resumes_to_the_very_same_weights(tiny: dict[str, str],
     assert whole.device.startswith("CPU")
     one, other = (load_file(tmp_path / name / "mnist_tiny.safetensors") for name in ("cut", "whole"))
     assert all(torch.equal(one[key], other[key]) for key in one)
-
-
-def test_two_processes_train_the_same_plan(tiny: dict[str, str], tmp_path: Path) -> None:
-    """torchrun with gloo: every process has the same weights in the end, the first one writes, and they are those of one process
-    where nothing is drawn and no batch norm looks at a part of the batch."""
-    exact = {"architecture": "digit_b", "augment": {"name": "none"}, "mixed_precision": False, "name": "mnist_exact"}
-    alone = plan(
-        **exact, epochs=1, batch=479, optimizer="sgd"
-    )  # 479: the last of four batches has no image but its own
-    (tmp_path / "exact.json").write_text(alone.to_json())
-    script = tmp_path / "both.py"
-    script.write_text(
-        "import hashlib, os, sys\n"
-        "from pathlib import Path\n"
-        "import core.training as training\n"
-        "ends = training.Trainer.fit\n"
-        "def fit(self, on_progress=None):\n"
-        "    done = ends(self, on_progress)\n"
-        "    state = self.networks['classifier'].state_dict().values()\n"
-        "    text = hashlib.sha256(b''.join(v.numpy().tobytes() for v in state if v.is_floating_point())).hexdigest()\n"
-        f"    Path({str(tmp_path)!r}, f'{{self.plan.name}}{{self.group.rank}}').write_text(f'{{self.group.size}} {{text}}')\n"
-        "    return done\n"
-        "training.Trainer.fit = fit\n"
-        "from core.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    words = [
-        "train",
-        str(tmp_path / "exact.json"),
-        "--device",
-        "cpu",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    done = subprocess.run([*command, *words], env=tiny, timeout=400, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    first, second = ((tmp_path / f"mnist_exact{rank}").read_text() for rank in (0, 1))
-    assert first == second and first.startswith("2 ")
-    assert done.stdout.count("Saved in") == 1
-    train(alone, tmp_path / "alone", "cpu")
-    both, one = (load_file(tmp_path / folder / "mnist_exact.safetensors") for folder in ("out", "alone"))
-    assert all(torch.allclose(both[key].float(), one[key].float(), atol=1e-3) for key in one)
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"epochs": 3}])
@@ -302,77 +236,6 @@ def test_data_that_is_not_here_is_one_sentence(tmp_path: Path) -> None:
         train(find_plan("mnist_a"), tmp_path, "cpu")
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"objective": {"name": "guided_denoiser"}}, "do not fit together: there is no network called 'denoiser'"),
-        ({"augment": {"name": "shift", "params": {"by": 28}}}, "do not fit together"),
-        ({"architecture": "whitened"}, "do not fit together"),
-        (
-            {"held_out": 5000, "judged_by": {"name": "fgsm", "params": {}}},
-            "holds out 5,000 images, and there are 1,437",
-        ),
-    ],
-)
-def test_a_plan_whose_parts_do_not_fit_is_refused_before_the_first_step(
-    changes: dict[str, Any], words: str, tiny: dict[str, str], tmp_path: Path
-) -> None:
-    steps: list[Any] = []
-    with pytest.raises(InvalidInput, match=words):
-        train(plan(**changes), tmp_path, "cpu", steps.append)
-    assert not steps
-
-
-def test_the_trial_of_a_plan_changes_nothing(tiny: dict[str, str]) -> None:
-    model = network()
-    before = copy.deepcopy(model)
-    state = torch.get_rng_state()
-    try_stages(small(), {"classifier": model}, images(), CPU)
-    assert same(model, before) and torch.equal(torch.get_rng_state(), state)
-    assert all(parameter.grad is None for parameter in model.parameters())
-
-
 def test_a_rise_of_exactly_one_step_trains() -> None:
     """torch's schedule divides by the length of the rise less one step."""
     assert fit(network(), batch=30, epochs=2, warmup=1 / 6)  # six steps
-
-
-def test_a_folder_with_the_checkpoint_of_another_plan_is_refused(tiny: dict[str, str], tmp_path: Path) -> None:
-    train(plan(epochs=1), tmp_path, "cpu")
-    before = (tmp_path / "mnist_tiny" / "checkpoint.pt").read_bytes()
-    with pytest.raises(InvalidInput, match="holds a training called 'mnist_tiny' with other parameters"):
-        train(plan(epochs=2), tmp_path, "cpu")
-    assert (tmp_path / "mnist_tiny" / "checkpoint.pt").read_bytes() == before
-    assert train(plan(epochs=1), tmp_path, "cpu") is not None
-
-
-def test_a_plan_does_not_replace_an_artifact_of_another_kind(tiny: dict[str, str], tmp_path: Path) -> None:
-    train(plan(epochs=1), tmp_path, "cpu")
-    card = tmp_path / "mnist_tiny.json"
-    before = (tmp_path / "mnist_tiny.safetensors").read_bytes()
-    masks = find_plan("masks_mnist_a_fc_3").model_dump()
-    with pytest.raises(InvalidInput, match="describes a classifier, which a mask generator of that name would replace"):
-        train(TrainingPlan(**{**masks, "name": "masks_mnist_tiny"}), tmp_path, "cpu")
-    assert (tmp_path / "mnist_tiny.safetensors").read_bytes() == before and card.exists()
-
-
-class Recording(Group):
-    """One process that notes what the processes of a group would have shared."""
-
-    shared: ClassVar[list[tuple[str, nn.Module]]] = []
-
-    def average_buffers(self, network: nn.Module) -> None:
-        self.shared.append(("buffers", network))
-
-    def share_weights(self, network: nn.Module) -> None:
-        self.shared.append(("weights", network))
-
-
-def test_processes_share_the_averaged_networks_buffers_and_the_stages_weights() -> None:
-    """Else each judges a network of its own, keeps another epoch and begins the next stage with other weights."""
-    model = network()
-    Recording.shared.clear()
-    trainer = Trainer(small(averaged=0.9), {"classifier": model}, images(), CPU, group=Recording())
-    assert trainer.fit() and trainer.average is not None
-    epochs = [("buffers", model), ("buffers", trainer.average)]
-    assert Recording.shared == [*epochs * small().stages[0].epochs, ("weights", model)]
