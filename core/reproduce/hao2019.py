@@ -281,9 +281,9 @@ class LossAblation(PlanTable):
         for box, first in (("white", 0), ("black", len(self.losses))):
             accuracies = {name: accuracy(metrics, 0, first + n).value for n, name in enumerate(self.losses)}
             best = max(accuracies, key=accuracies.__getitem__)
-            both = 100 * accuracies["all losses"]
+            all_losses = 100 * accuracies["all losses"]
             sentences.append(
-                f"FGSM, {box} box: first is {best} ({100 * accuracies[best]:.1f} %), all losses give {both:.1f} %."
+                f"FGSM, {box} box: first is {best} ({100 * accuracies[best]:.1f} %), all losses give {all_losses:.1f} %."
             )
         return " ".join(sentences)
 
