@@ -149,9 +149,10 @@ class Metrics:
         correct = self.is_correct(key.clean.undefended) & self.cell(key.clean).evaluated
         return Proportion(int((correct & ~self.is_correct(key.clean)).sum()), int(correct.sum()))
 
-    def by_class(self, key: CellKey, classes: int) -> list[Proportion]:
-        """The accuracy on the images of each class."""
-        evaluated, correct = self.cell(key).evaluated, self.is_correct(key)
+    def by_class(self, classes: int, *keys: CellKey) -> list[Proportion]:
+        """The accuracy on the images of each class; of several cells, the share that is right in all of them."""
+        evaluated = np.logical_and.reduce([self.cell(key).evaluated for key in keys])
+        correct = np.logical_and.reduce([self.is_correct(key) for key in keys])
         totals = np.bincount(self.labels[evaluated], minlength=classes)
         successes = np.bincount(self.labels[evaluated & correct], minlength=classes)
         return [Proportion(int(s), int(t)) for s, t in zip(successes, totals, strict=True)]

@@ -181,7 +181,7 @@ def threat_models(plan: Plan) -> str:
 def classes_table(metrics: Metrics, key: CellKey, count: int = 10) -> list[Row]:
     """The classes that a cell gets right most and least often."""
     names = domains.get(metrics.plan.domain).classes
-    accuracies = metrics.by_class(key, len(names))
+    accuracies = metrics.by_class(len(names), key)
     best, worst = best_worst(accuracies, count)
     return [
         {"": kind, "Class": names[number], "Right": str(accuracies[number])}

@@ -6,6 +6,7 @@ from core.reproduce import (
     certified_flow,
     dornadula2018,
     dornadula2018_classes,
+    dornadula2018_training,
     hao2019,
     naseer2019,
     nguyen2018,
@@ -15,7 +16,10 @@ from core.reproduce.base import Cell, MeasuredTable, PaperTable, Row, Settings
 
 TABLES: dict[str, PaperTable] = {
     table.name: table
-    for paper in (naseer2019, nguyen2018, certified_flow, hao2019, sivamani2019, dornadula2018, dornadula2018_classes)
+    for paper in (
+        *(naseer2019, nguyen2018, certified_flow, hao2019, sivamani2019),
+        *(dornadula2018, dornadula2018_training, dornadula2018_classes),
+    )
     for table in paper.TABLES
 }
 

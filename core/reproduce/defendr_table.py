@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -15,10 +15,11 @@ from core.evaluate.proportion import Proportion
 from core.inputs import InvalidInput
 from core.models.artifacts import find_artifact
 from core.recipe.columns import ColumnSpec, MemberSpec, Method
-from core.reproduce.base import Settings
+from core.reproduce.base import Row, Settings
 from core.reproduce.cards import batch_for
 from core.reproduce.plan_table import PlanTable
 
+WORST = ("FGSM 0.12", "worst case")  # what the column "knows it, worst case" counts, by the names in `attacks`
 RANDOMIZATION = Method(name="random_resize")
 UNITS = (
     "ε is on normalized images, as the paper's accuracies suggest: on images in [0, 1] it is ε times the mean standard deviation of "
@@ -90,10 +91,10 @@ class DefendrTable(PlanTable):
             **{"attacker": "both", "batch": batch_for(domain, 1000)},
         }
 
-    def report(self, metrics: Metrics) -> str:
+    def report(self, metrics: Metrics, rows: list[Row], conclusion: str) -> str:
         domain = metrics.plan.domain
         values = ", ".join(f"{eps} → {self.budget(domain, eps):.4f}" for eps in (0.06, 0.12, 0.3))
-        return f"{super().report(metrics).rstrip()}\n{UNITS.format(values=values)}\n"
+        return f"{super().report(metrics, rows, conclusion).rstrip()}\n{UNITS.format(values=values)}\n"
 
     def names(self, metrics: Metrics) -> list[str]:
         """The systems in the order of the plan's columns."""
@@ -123,9 +124,20 @@ class DefendrTable(PlanTable):
     def share(self, metrics: Metrics, right: Bools) -> Proportion:
         return Proportion(int(right.sum()), len(right))
 
-    def worst(self, metrics: Metrics, system: int) -> Proportion:
-        """Of all images, those that a system gets right under FGSM and APGD at ε 0.12 on that very system."""
-        attacker: Any = "none" if system == NO_DEFENSE else "adaptive"
-        attacks = list(self.attacks(metrics.plan.domain))
-        keys = [CellKey(0, attacks.index(name), system, attacker) for name in ("FGSM 0.12", "worst case")]
+    def known(self, metrics: Metrics, system: int, *attacks: str) -> Proportion:
+        """Of all images, those that a system gets right under each of these attacks on that very system.
+
+        Args:
+            attacks: by their names in `attacks`.
+        """
+        return self.right_in_all(metrics, self.known_keys(metrics, system, *attacks))
+
+    def right_in_all(self, metrics: Metrics, keys: Sequence[CellKey]) -> Proportion:
+        """Of all images, those that are right in each of the cells."""
         return self.share(metrics, np.logical_and.reduce([metrics.is_correct(key) for key in keys]))
+
+    def known_keys(self, metrics: Metrics, system: int, *attacks: str) -> list[CellKey]:
+        """The cells of these attacks on that very system."""
+        attacker: Any = "none" if system == NO_DEFENSE else "adaptive"
+        names = list(self.attacks(metrics.plan.domain))
+        return [CellKey(0, names.index(name), system, attacker) for name in attacks]

@@ -1,19 +1,17 @@
-"""Tables 1 to 4 of Defendr (Dornadula et al. 2018); tables 5 and 6 and figure 15 are in `dornadula2018_classes`."""
+"""Tables 1 to 3 of Defendr (Dornadula et al. 2018)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from core.evaluate.metrics import CellKey, Metrics
+from core.evaluate.metrics import Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE
-from core.inputs import InvalidInput
-from core.models.artifacts import find_artifact
 from core.recipe.columns import ColumnSpec, Method, column_of
 from core.reproduce.base import Cell, PaperTable, Row
-from core.reproduce.defendr_table import RANDOMIZATION, DefendrTable, member
+from core.reproduce.defendr_table import RANDOMIZATION, WORST, DefendrTable, member
 
 
 class Table1(DefendrTable):
@@ -55,7 +53,7 @@ class Table1(DefendrTable):
                 where, values = ("", published[1:]) if eps == 0.12 else (f", ε {eps}", (None, None))
                 for share, right, value in zip(("50 %", "100 %"), (every_second, attacked), values, strict=True):
                     cells[f"{share} adversarial{where}"] = Cell(self.share(metrics, right), value)
-            cells["knows it, worst case"] = Cell(self.worst(metrics, number))
+            cells["knows it, worst case"] = Cell(self.known(metrics, number, *WORST))
             rows.append(Row({"System": name}, cells))
         return rows
 
@@ -66,13 +64,14 @@ class Table1(DefendrTable):
         above = "above" if trained > plain else "not above"
         return (
             f"On adversarial images adversarial training is {above} none ({100 * trained:.1f} % and {100 * plain:.1f} %). "
-            + self.order(grey, {name: self.worst(metrics, number) for number, name in systems})
+            + self.order(grey, {name: self.known(metrics, number, *WORST) for number, name in systems})
         )
 
 
 class Table2(DefendrTable):
     name: ClassVar[str] = "defendr-table-2"
     title: ClassVar[str] = "Defendr, table 2: attacks; accuracy on adversarial images"
+    budgets: ClassVar[tuple[float, ...]] = (0.06, 0.12, 0.3)
     numbers: ClassVar[Mapping[str, Mapping[str, float]]] = {
         "baseline": {"FGSM 0.12": 70.00, "FGSM 0.3": 47.81, "PGD 0.12": 80.00, "PGD 0.3": 63.88},
         "ALP": {"FGSM 0.12": 70.55, "FGSM 0.3": 48.91, "PGD 0.12": 80.95, "PGD 0.3": 62.64},
@@ -84,8 +83,8 @@ class Table2(DefendrTable):
 
     def attacks(self, domain: str) -> dict[str, Method]:
         return {
-            **{f"FGSM {eps}": self.fgsm(domain, eps) for eps in (0.06, 0.12, 0.3)},
-            **{f"PGD {eps}": self.pgd(domain, eps) for eps in (0.06, 0.12, 0.3)},
+            **{f"FGSM {eps}": self.fgsm(domain, eps) for eps in self.budgets},
+            **{f"PGD {eps}": self.pgd(domain, eps) for eps in self.budgets},
         }
 
     def rows(self, metrics: Metrics) -> list[Row]:
@@ -95,9 +94,10 @@ class Table2(DefendrTable):
             for attack, title in enumerate(self.attacks(metrics.plan.domain)):
                 right = self.right(metrics, attack, number)
                 cells[title] = Cell(self.share(metrics, right), self.numbers[name].get(title))
-                known: Any = "none" if number == NO_DEFENSE else "adaptive"
-                adaptive = metrics.is_correct(CellKey(0, attack, number, known))
-                cells[f"{title}, knows it"] = Cell(self.share(metrics, adaptive))
+                cells[f"{title}, knows it"] = Cell(self.known(metrics, number, title))
+            for eps in self.budgets:
+                worst = self.known(metrics, number, f"FGSM {eps}", f"PGD {eps}")
+                cells[f"{eps}, knows it, worst case"] = Cell(worst)
             rows.append(Row({"System": name}, cells))
         return rows
 
@@ -105,12 +105,11 @@ class Table2(DefendrTable):
         attack = list(self.attacks(metrics.plan.domain)).index("PGD 0.12")
         grey, known = {}, {}
         for number, name in enumerate(("baseline", *self.names(metrics)), NO_DEFENSE):
-            attacker: Any = "none" if number == NO_DEFENSE else "adaptive"
             grey[name] = self.share(metrics, self.right(metrics, attack, number))
-            known[name] = self.share(metrics, metrics.is_correct(CellKey(0, attack, number, attacker)))
+            known[name] = self.known(metrics, number, "PGD 0.12")
         return (
-            "The published baseline is the one that was trained adversarially; here it is the plain classifier. PGD 0.12: "
-            + self.order(grey, known)
+            "The published baseline is the one that was trained adversarially; here it is the plain classifier. The worst case is FGSM and "
+            "PGD on the system itself. PGD 0.12: " + self.order(grey, known)
         )
 
 
@@ -139,7 +138,7 @@ class Table3(DefendrTable):
             cells = {
                 "no attack": Cell(self.share(metrics, self.right(metrics, NO_ATTACK, number))),
                 "FGSM 0.12": Cell(self.share(metrics, self.right(metrics, 0, number)), self.numbers.get(name)),
-                "knows it, worst case": Cell(self.worst(metrics, number)),
+                "knows it, worst case": Cell(self.known(metrics, number, *WORST)),
             }
             rows.append(Row({"Ensemble": name}, cells))
         return rows
@@ -148,88 +147,9 @@ class Table3(DefendrTable):
         systems = list(enumerate(self.names(metrics)))
         grey = {name: self.share(metrics, self.right(metrics, 0, number)) for number, name in systems}
         return (
-            self.order(grey, {name: self.worst(metrics, number) for number, name in systems})
+            self.order(grey, {name: self.known(metrics, number, *WORST) for number, name in systems})
             + " Published first is HGD + ALP + CLP (84.9 %)."
         )
 
 
-# Table 4, by its rows: what was trained, on which attack; accuracy % under FGSM and under PGD.
-TRAINED_ON: Mapping[str, tuple[str, tuple[float, float]]] = {
-    "adversarial training, FGSM 0.12": ("robust_fgsm_12", (71.0, 80.0)),
-    "adversarial training, PGD 0.12": ("robust_pgd_12", (69.35, 81.0)),
-    "ALP, FGSM 0.12": ("alp_fgsm_12", (69.55, 79.40)),
-    "HGD, FGSM 0.12": ("hgd_fgsm_12", (86.6, 82.9)),
-    "HGD, FGSM 0.3": ("hgd_fgsm_30", (72.5, 68.0)),
-    "HGD, PGD 0.12": ("hgd_pgd_12", (70.9, 85.8)),
-    "HGD, PGD 0.3": ("hgd_pgd_30", (49.7, 79.0)),
-}
-
-
-class Table4(DefendrTable):
-    name: ClassVar[str] = "defendr-table-4"
-    title: ClassVar[str] = "Defendr, table 4: trained on one attack, tried on another; accuracy"
-
-    def systems(self, domain: str) -> dict[str, ColumnSpec]:
-        columns: dict[str, ColumnSpec] = {}
-        for title, (name, _) in TRAINED_ON.items():
-            kind, _, rest = name.partition("_")
-            if kind == "hgd":
-                columns[title] = (Method(name="hgd", params={"weights": f"{domain}_{self.plain}_{rest}"}),)
-            else:
-                columns[title] = column_of((member(f"{self.plain}_{name}"),))
-        return columns
-
-    def attacks(self, domain: str) -> dict[str, Method]:
-        return {
-            f"{word} {eps}": make(domain, eps)
-            for eps in (0.12, 0.3)
-            for word, make in (("FGSM", self.fgsm), ("PGD", self.pgd))
-        }
-
-    def plan_fields(self, domain: str) -> dict[str, Any]:
-        missing = [name for name in self.plans(domain) if not _is_there(name)]
-        if domain in self.measured_on and missing:
-            raise InvalidInput(
-                f"{self.name} needs networks that do not ship. Train them first: "
-                + "; ".join(f"python -m core train {name}" for name in missing)
-                + "."
-            )
-        return {**super().plan_fields(domain), "attacker": "grey"}
-
-    def plans(self, domain: str) -> list[str]:
-        """The plans of the networks that the table compares."""
-        return [
-            f"hgd_{domain}_{self.plain}_{name.removeprefix('hgd_')}"
-            if name.startswith("hgd")
-            else f"{domain}_{self.plain}_{name}"
-            for name, _ in TRAINED_ON.values()
-        ]
-
-    def rows(self, metrics: Metrics) -> list[Row]:
-        attacks = list(self.attacks(metrics.plan.domain))
-        rows = []
-        for number, (title, (_, published)) in enumerate(TRAINED_ON.items()):
-            size = title.rpartition(" ")[2]  # as the paper: under the budget that it was trained on
-            cells = {
-                word: Cell(
-                    self.share(metrics, self.right(metrics, attacks.index(f"{word} {size}"), number)), published[column]
-                )
-                for column, word in enumerate(("FGSM", "PGD"))
-            }
-            rows.append(Row({"Trained": title}, cells))
-        return rows
-
-    def conclusion(self, metrics: Metrics) -> str:
-        return "Each row is tried at the ε that it was trained on. The attacks are crafted on the plain classifier."
-
-
-def _is_there(name: str) -> bool:
-    kind: Any = "denoiser" if name.startswith("hgd_") else "classifier"
-    try:
-        find_artifact(kind, name)
-    except InvalidInput:
-        return False
-    return True
-
-
-TABLES: tuple[PaperTable, ...] = (Table1(), Table2(), Table3(), Table4())
+TABLES: tuple[PaperTable, ...] = (Table1(), Table2(), Table3())

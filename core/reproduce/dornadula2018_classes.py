@@ -11,6 +11,7 @@ from core import domains
 from core.evaluate.metrics import CellKey, Metrics
 from core.evaluate.proportion import Proportion
 from core.reproduce.base import Cell, PaperTable, Row
+from core.reproduce.defendr_table import WORST
 from core.reproduce.dornadula2018 import Table3
 
 
@@ -27,12 +28,14 @@ class PerClass(Table3):
     def rows(self, metrics: Metrics) -> list[Row]:
         titles = domains.get(metrics.plan.domain).classes
         number = self.names(metrics).index("HGD + ALP + CLP")
-        shares = metrics.by_class(CellKey(0, 0, number, "grey"), len(titles))
+        shares = metrics.by_class(len(titles), CellKey(0, 0, number, "grey"))
+        worst = metrics.by_class(len(titles), *self.known_keys(metrics, number, *WORST))
         counted = [n for n, share in enumerate(shares) if share.count]
         ranked = sorted(counted, key=lambda n: -shares[n].value if self.best else shares[n].value)[:10]
         return [
             Row(
-                {"Rank": str(rank), "Class": titles[n], "Published class": theirs}, {"accuracy": Cell(shares[n], value)}
+                {"Rank": str(rank), "Class": titles[n], "Published class": theirs},
+                {"accuracy": Cell(shares[n], value), "knows it, worst case": Cell(worst[n])},
             )
             for rank, (n, (theirs, value)) in enumerate(zip(ranked, self.classes, strict=False), 1)
         ]
@@ -84,17 +87,26 @@ class Figure15(Table3):
         classes = len(domains.get(metrics.plan.domain).classes)
         return metrics.confusion(CellKey(0, 0, number, "grey"), classes, against="clean")
 
+    def _kept_in_worst_case(self, metrics: Metrics) -> Proportion:
+        """The images that keep the class of the clean image under FGSM and under APGD of an attacker who knows the vote."""
+        keys = self.known_keys(metrics, self.names(metrics).index("HGD + ALP + CLP"), *WORST)
+        kept = [metrics.cell(key).predicted == metrics.cell(key.clean).predicted for key in keys]
+        return self.share(metrics, np.logical_and.reduce(kept))
+
     def conclusion(self, metrics: Metrics) -> str:
         counts = np.array(self._confusion(metrics))
         titles = domains.get(metrics.plan.domain).classes
         stayed = Proportion(int(np.trace(counts)), int(counts.sum()))
         np.fill_diagonal(counts, 0)
         row, column = np.unravel_index(int(counts.argmax()), counts.shape)
-        kept = f"{stayed} of the images keep their class."
         count = int(counts[row, column])
-        if not count:
-            return kept
-        return f"{kept} Most often {titles[row]} becomes {titles[column]} ({count} image{'' if count == 1 else 's'})."
+        sentences = [f"{stayed} of the images keep their class."]
+        if count:
+            sentences.append(
+                f"Most often {titles[row]} becomes {titles[column]} ({count} image{'' if count == 1 else 's'})."
+            )
+        worst = self._kept_in_worst_case(metrics)
+        return " ".join((*sentences, f"{worst} keep it in the worst case of an attacker who knows the vote."))
 
 
 TABLES: tuple[PaperTable, ...] = (Table5(), Table6(), Figure15())

@@ -15,7 +15,7 @@ from core.progress import OnProgress
 from core.recipe.columns import ColumnSpec, MemberSpec, Method, column_of
 from core.reproduce.base import Cell, MeasuredTable, PaperTable, Row, Settings, as_table
 from core.reproduce.cards import batch_for
-from core.reproduce.plan_table import MAX_SAVED_IMAGES, PlanTable, measured_plan
+from core.reproduce.plan_table import MAX_SAVED_IMAGES, PlanTable, measured_plans
 
 Published = Mapping[str, tuple[float, float]]  # by attack: accuracy % in the white box and in the black box
 
@@ -66,17 +66,14 @@ class KernelTable(PaperTable):
 
     def measure(self, settings: Settings, on_progress: OnProgress | None = None) -> MeasuredTable | None:
         first, second = self.plans(settings)
-        other = settings.store and settings.store.with_name(f"{settings.store.stem}_adaptive{settings.store.suffix}")
-        with measured_plan(first, settings, on_progress) as grey:
-            if grey is None:
+        with measured_plans({"": first, "adaptive": second}, settings, on_progress) as found:
+            if found is None:
                 return None
-            with measured_plan(second, replace(settings, store=other), on_progress) as adaptive:
-                if adaptive is None:
-                    return None
-                table = as_table(self.rows(grey, adaptive))
-                about = f"## {self.title}\n\n{heading(grey)}.\nPublished: {self.published}\n"
-                report = f"{about}\n{markdown(table)}\n{self.conclusion(grey)}\n"
-                return MeasuredTable(table, report, first.n_images, grey.run.path)
+            grey, adaptive = found
+            table = as_table(self.rows(grey, adaptive))
+            about = f"## {self.title}\n\n{heading(grey)}.\nPublished: {self.published}\n"
+            report = f"{about}\n{markdown(table)}\n{self.conclusion(grey)}\n"
+            return MeasuredTable(table, report, first.n_images, grey.run.path)
 
     def rows(self, grey: Metrics, adaptive: Metrics) -> list[Row]:
         """The rows of the table: for each attack no defense, the network, and the comparators."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from core import domains
@@ -43,6 +44,29 @@ def measured_plan(
         return
     with run:
         yield Metrics(run)
+
+
+@contextmanager
+def measured_plans(
+    plans: Mapping[str, Plan], settings: Settings, on_progress: OnProgress | None = None
+) -> Iterator[list[Metrics] | None]:
+    """What several evaluations find, in order, while their files are open; None where one was stopped.
+
+    Args:
+        plans: by what is added to the name of the file that `settings` asks for; '' adds nothing.
+    """
+    with ExitStack() as opened:
+        found: list[Metrics] = []
+        for word, plan in plans.items():
+            store = settings.store
+            if store is not None and word:
+                store = store.with_name(f"{store.stem}_{word}{store.suffix}")
+            metrics = opened.enter_context(measured_plan(plan, replace(settings, store=store), on_progress))
+            if metrics is None:
+                yield None
+                return
+            found.append(metrics)
+        yield found
 
 
 def _measured(plan: Plan, settings: Settings, on_progress: OnProgress | None) -> RunStore | None:
@@ -97,9 +121,14 @@ class PlanTable(PaperTable):
         with measured_plan(plan, settings, on_progress) as metrics:
             if metrics is None:
                 return None
-            return MeasuredTable(as_table(self.rows(metrics)), self.report(metrics), plan.n_images, metrics.run.path)
+            return self.finished(metrics, self.rows(metrics), self.conclusion(metrics))
 
-    def report(self, metrics: Metrics) -> str:
+    def finished(self, metrics: Metrics, rows: list[Row], conclusion: str) -> MeasuredTable:
+        """The table with its report."""
+        report = self.report(metrics, rows, conclusion)
+        return MeasuredTable(as_table(rows), report, metrics.plan.n_images, metrics.run.path)
+
+    def report(self, metrics: Metrics, rows: list[Row], conclusion: str) -> str:
         """The table as Markdown, below what it was measured on."""
         plan = metrics.plan
         classifier = domains.get(plan.domain).classifier_title(plan.classifier_names()[0])
@@ -107,6 +136,6 @@ class PlanTable(PaperTable):
         return (
             f"## {self.title}\n\n{classifier}; {heading(metrics)}.\n"
             + (f"Attack: {attacks}.\n" if attacks else "")
-            + f"Published: {self.published}\n\n{markdown(as_table(self.rows(metrics)))}\n{self.conclusion(metrics)}".rstrip()
+            + f"Published: {self.published}\n\n{markdown(as_table(rows))}\n{conclusion}".rstrip()
             + "\n"
         )

@@ -128,7 +128,7 @@ def test_confusions_and_the_images_behind_them(run: RunStore) -> None:
             assert len(chosen) == counts[row, column]
             assert all(rows[n] == row and said[n] == column for n in chosen)
     assert len(metrics.select_images(place)) == 40
-    by_class = metrics.by_class(place, 10)
+    by_class = metrics.by_class(10, place)
     assert [share.successes for share in by_class] == np.diag(metrics.confusion(place, 10)).tolist()
 
 

@@ -62,7 +62,7 @@ def test_each_table_is_one_plan_and_has_all_rows(name: str, labels: None, tmp_pa
         metrics = filled(run, {})
         rows = as_table(table.rows(metrics))
         assert len(rows) == SIZES[name]
-        text = table.report(metrics)
+        text = table.finished(metrics, table.rows(metrics), table.conclusion(metrics)).report
         assert "50 test images of Imagenette, seed 0" in text and "Published:" in text
 
 
