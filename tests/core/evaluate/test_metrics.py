@@ -132,6 +132,16 @@ def test_confusions_and_the_images_behind_them(run: RunStore) -> None:
     assert [share.successes for share in by_class] == np.diag(metrics.confusion(place, 10)).tolist()
 
 
+def test_the_accuracy_by_class_of_several_cells_counts_what_is_right_in_all(run: RunStore) -> None:
+    metrics = Metrics(run)
+    keys = [CellKey(0, attack, 0, "grey") for attack in (0, 1)]
+    both = metrics.is_correct(keys[0])[:40] & metrics.is_correct(keys[1])[:40]
+    assert both.sum() < min(metrics.is_correct(key)[:40].sum() for key in keys)
+    for number, share in enumerate(metrics.by_class(10, *keys)):
+        of_class = run.labels[:40] == number
+        assert share == Proportion(int((both & of_class).sum()), int(of_class.sum()))
+
+
 def test_classes_that_are_taken_for_each_other_lie_side_by_side() -> None:
     counts = np.diag([10] * 6)
     counts[0, 4] = counts[4, 0] = 8

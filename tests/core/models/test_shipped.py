@@ -157,7 +157,7 @@ LEAST_ATTACKED = {
     "mnist_a_robust": {"PGD-20": 0.9, WORST_CASE: 0.88},
     "mnist_cnn_robust": {"PGD-100": 0.8, WORST_CASE: 0.78},
     "imagenette_resnet_robust": {"PGD-20": 0.25, WORST_CASE: 0.08},
-    "imagenette_resnet_alp": {"PGD-20": 0.3, WORST_CASE: 0.25},
+    "imagenette_resnet_alp": {"PGD-20": 0.3, WORST_CASE: 0.24},
 }  # on the cards, of a network that was trained for the attack
 
 

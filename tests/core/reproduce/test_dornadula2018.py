@@ -22,7 +22,7 @@ from core.reproduce.dornadula2018 import Table1, Table2, Table3
 from core.reproduce.dornadula2018_training import TRAINED_ON, Table4
 
 COUNT = 20
-EPS = 0.2
+EPS = 0.08
 PGD = 1.2  # times that budget has the attack that stands in for PGD
 STRONGER = 1.5  # and for APGD
 
