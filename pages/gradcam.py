@@ -8,6 +8,7 @@ from app.components.image_row import Role, Tile, row
 from app.components.tables import table
 from app.runtime import examples, progress
 from app.runtime.streamlit_adapter import fragment
+from app.sections.attacker import attacker_control, attacker_knowledge
 from app.state import result_keys, session
 from app.text import per_cent, prediction, stop_note
 from app.verdicts.gradcam import cam_verdict, map_words, shift_table
@@ -167,7 +168,7 @@ def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | No
             Tile(SCALE, "shift", "suppressed −1 · shared 0 · emphasized 1", palette=DIVERGING, file_name="scale.png"),
             *(
                 Tile(
-                    signed(class_map.map - result[0].map, 1.0),
+                    signed(class_map.map - class_map.clean_map, 1.0),
                     f"{class_map.title}, shift",
                     f"{per_cent(class_map.similarity.shared)} shared",
                     TONES[class_map.kind],
@@ -184,9 +185,16 @@ def maps(result: tuple[ClassMap, ...], classes: tuple[str, ...], label: int | No
     )
 
 
-example, attack_outcome = progress.require_attack()
-recipe = session.recipe()
 head = st.container()
+if session.recipe().defenses:
+    attacker_control(session.recipe())
+with head:
+    _, attack_outcome = progress.require_attack(known=True)
+# The maps are of the recipe's classifier and of each member, not of the whole system that the attacker may know.
+own = examples.current()
+assert own is not None, "require_attack stops the page where there is none"
+example = own
+recipe = session.recipe()
 method, chosen, about = choose(recipe, example, attack_outcome)
 key = result_keys.class_maps(recipe, method, chosen.name, about)
 with st.container():
@@ -210,6 +218,7 @@ st.caption(
     "Of everything that either map marks, *suppressed* is what only the clean image's map has, *emphasized* what only the other has. "
     "Each map is scaled to its own maximum, so the strengths of two maps cannot be compared, only their places. "
     f"{theme.plain(attack_outcome.method)} on {theme.plain(example.classifier.title)}, seed {recipe.seed}"
-    + ("; an attacker who does not know the defenses (grey box)" if recipe.defenses else "")
+    + (f"; the attacker {theme.plain(attacker_knowledge(attack_outcome))}" if recipe.defenses else "")
+    + (" (grey box)" if recipe.defenses and not attack_outcome.known else "")
     + ". Add or change defenses on the Defend page."
 )

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.runtime import jobs
 from app.runtime.jobs import Job
-from app.state import result_keys, results, session
+from app.state import results, session
 from app.state.result_keys import AnyKey, Kind, ResultKey, device_name
 from core.progress import OnProgress, Progress
 from core.recipe import cost
@@ -25,8 +25,8 @@ def start(key: AnyKey, text: str, work: jobs.Work, *, seconds: float = 0.0) -> N
     poll_jobs()
     if blocked(key) or results.get(key) is not None:
         return  # it is blocked, or it ended between the last look and this run
-    attack_outcome = results.get(result_keys.attack(session.recipe()))
-    if attack_outcome is not None and attack_outcome.stopped and key not in _approved() and key.needs_attack:
+    attack_outcome = None if key.attacked is None else results.get(key.attacked)
+    if attack_outcome is not None and attack_outcome.stopped and key not in _approved():
         _blocked()[key] = "stopped"  # what is built on the attack does not begin by itself
         return
     running = current_job()

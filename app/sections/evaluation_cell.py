@@ -178,15 +178,10 @@ def links(plan: Plan, place: CellKey, number: int) -> tuple[tuple[str, str], ...
         seed=plan.seed,
     )
     word = recipe.to_link()
-    return tuple(
-        (title, f"{page}?recipe={word}")
-        for title, page in (
-            ("Attack", "attack"),
-            ("Defend", "defend"),
-            ("Gradient windows", "windows"),
-            ("Grad-CAM", "gradcam"),
-        )
-    )
+    screens = {"Attack": "attack", "Defend": "defend", "Gradient windows": "windows", "Grad-CAM": "gradcam"}
+    if place.attacker == "adaptive":
+        del screens["Gradient windows"]  # it shows the attacker who knows no defense
+    return tuple((title, f"{page}?recipe={word}") for title, page in screens.items())
 
 
 def _judged_by(judge: str, column: ColumnSpec) -> ColumnSpec:

@@ -64,12 +64,12 @@ class ResultKey(Generic[T]):
     Args:
         kind: the kind of result.
         parts: what the result depends on, as text.
-        needs_attack: whether it is computed from the result of the recipe's attack.
+        attacked: the key of the attack that it is computed from; None for what needs none.
     """
 
     kind: Kind
     parts: tuple[str, ...] = field(default=())
-    needs_attack: bool = False
+    attacked: ResultKey[AttackOutcome] | None = None
 
     def __str__(self) -> str:
         return " ".join((self.kind, *self.parts))
@@ -146,13 +146,13 @@ def known_attack(recipe: Recipe) -> ResultKey[AttackOutcome]:
 
 def defenses(recipe: Recipe, attacker: Attacker) -> ResultKey[tuple[DefenseOutcome, ...]]:
     """The recipe's columns against one attacker."""
-    return ResultKey(Kind.DEFENSES, (attacker, *_parts(recipe, CRAFTED), _columns(recipe)), needs_attack=True)
+    return ResultKey(Kind.DEFENSES, (attacker, *_parts(recipe, CRAFTED), _columns(recipe)), attacked=attack(recipe))
 
 
 def sweep(recipe: Recipe, defense: str, parameter: str) -> ResultKey[tuple[SweepPoint, ...]]:
     """One defense over the values of one of its parameters."""
     parts = (*_parts(recipe, CRAFTED), defense, parameter, _columns(recipe))
-    return ResultKey(Kind.SWEEP, parts, needs_attack=True)
+    return ResultKey(Kind.SWEEP, parts, attacked=attack(recipe))
 
 
 def defense_grid(recipe: Recipe, n_images: int) -> ResultKey[tuple[Outcome, ...]]:
@@ -237,18 +237,18 @@ def loss_surface(recipe: Recipe, radius: float) -> ResultKey[Grid]:
 
 
 def decision_regions(recipe: Recipe) -> ResultKey[Regions]:
-    return ResultKey(Kind.DECISION_REGIONS, _parts(recipe, CRAFTED), needs_attack=True)
+    return ResultKey(Kind.DECISION_REGIONS, _parts(recipe, CRAFTED), attacked=attack(recipe))
 
 
 def class_maps(recipe: Recipe, method: str, layer: str, target_class: str) -> ResultKey[tuple[ClassMap, ...]]:
-    parts = (*_parts(recipe, CRAFTED), _columns(recipe), method, layer, target_class)
-    return ResultKey(Kind.CLASS_MAPS, parts, needs_attack=True)
+    parts = (*_parts(recipe, CRAFTED), *_known(recipe), _columns(recipe), method, layer, target_class)
+    return ResultKey(Kind.CLASS_MAPS, parts, attacked=known_attack(recipe))
 
 
 def feature_noise(recipe: Recipe, attacks: Sequence[str]) -> ResultKey[dict[str, list[float]]]:
     """The noise that those attacks add at every depth of the classifier."""
     compared = recipe.model_dump_json(include={"comparison", "defenses"})
-    return ResultKey(Kind.FEATURE_NOISE, (*_parts(recipe, CRAFTED), compared, *attacks), needs_attack=True)
+    return ResultKey(Kind.FEATURE_NOISE, (*_parts(recipe, CRAFTED), compared, *attacks), attacked=attack(recipe))
 
 
 def weights(recipe: Recipe, classifier: str = "") -> ResultKey[bool]:

@@ -74,7 +74,9 @@ def shift_table(result: tuple[ClassMap, ...], classes: tuple[str, ...]) -> list[
     """One row an image that was changed; dashes where a map is empty and nothing can be compared."""
     rows: list[Row] = []
     patch = any(class_map.similarity is not None and class_map.similarity.inside is not None for class_map in result)
-    for class_map in result[1:]:
+    for class_map in result:
+        if class_map.kind == "clean":
+            continue
         similarity = class_map.similarity
         entry: Row = {
             "": class_map.title,

@@ -29,8 +29,8 @@ class ClassMap:
 
     Attributes:
         kind: 'clean', 'adversarial' or 'defended'. number: the class that is explained.
-        map: H×W in [0, 1]. shift: from the clean image's map to this one; None for the clean image, and where one of the two
-            maps is empty.
+        map: H×W in [0, 1]. clean_map: that of the clean image by the same classifier.
+        similarity: of the two maps; None for a clean image, and where one of the two is empty.
     """
 
     title: str
@@ -39,6 +39,7 @@ class ClassMap:
     prediction: Prediction
     number: int
     map: npt.NDArray[np.float32]
+    clean_map: npt.NDArray[np.float32]
     similarity: CamSimilarity | None
 
     @property
@@ -58,7 +59,10 @@ class _ImageToExplain:
 
 
 def _images_to_explain(recipe: Recipe, example: Example, attacked: AttackOutcome) -> list[_ImageToExplain]:
-    """The clean image, the attacked one, and that behind each member of each column of the recipe (grey box)."""
+    """The clean image, the attacked one, and that behind each member of each column of the recipe.
+
+    Before the first member with another classifier than the recipe's stands the clean image as that classifier sees it.
+    """
     title = "adversarial (stopped)" if attacked.stopped else "adversarial"
     own = example.classifier
     explained = [
@@ -69,6 +73,8 @@ def _images_to_explain(recipe: Recipe, example: Example, attacked: AttackOutcome
     with torch.no_grad():
         for system in recipe.build_systems():
             for member, (classifier, defense) in zip(system.members, system.loaded(example.load), strict=True):
+                if all(item.classifier is not classifier for item in explained):
+                    explained.append(_ImageToExplain(f"clean, {classifier.title}", "clean", example.clean, classifier))
                 pixels = attacked.adversarial if defense is None else images.to_pixels(defense(batch))[0]
                 explained.append(_ImageToExplain(member.describe(votes=system.votes), "defended", pixels, classifier))
     return explained
@@ -94,25 +100,20 @@ def explain(
     numbers = [_class(about, recipe, example, attacked, prediction) for prediction in predictions]
 
     maps: dict[int, npt.NDArray[np.float32]] = {}
-    before: dict[
-        int, npt.NDArray[np.float32]
-    ] = {}  # the clean image's map, by the same classifier and of the same class
+    clean_maps: dict[Classifier, npt.NDArray[np.float32]] = {}
     try:
         for classifier in dict.fromkeys(item.classifier for item in explained):
             mine = [n for n, item in enumerate(explained) if item.classifier is classifier]
-            own = classifier is example.classifier
-            batch = [images.to_tensor(explained[n].pixels) for n in mine]
-            about_classes = [numbers[n] for n in mine]
-            if not own:  # how its map moved is seen against its own map of the clean image
-                batch.append(example.images)
-                clean = predict(classifier, example.images, example.label)
-                about_classes.append(_class(about, recipe, example, attacked, clean))
-            at = layer if own else _usual_layer(classifier)
             computed = class_maps(
-                classifier, torch.cat(batch), about_classes, method=method, layer=at, on_progress=on_progress
+                classifier,
+                torch.cat([images.to_tensor(explained[n].pixels) for n in mine]),
+                [numbers[n] for n in mine],
+                method=method,
+                layer=layer if classifier is example.classifier else _usual_layer(classifier),
+                on_progress=on_progress,
             )
-            maps.update(zip(mine, computed, strict=False))
-            before.update(dict.fromkeys(mine, computed[0] if own else computed[-1]))
+            maps.update(zip(mine, computed, strict=True))
+            clean_maps[classifier] = computed[0]  # the clean image comes first
     except Stopped:
         return None
     region = None if attacked.mask is None else np.asarray(attacked.mask)[..., 0] > 0
@@ -124,7 +125,8 @@ def explain(
             prediction,
             number,
             maps[n],
-            None if n == 0 else compare_maps(before[n], maps[n], region),
+            clean_maps[item.classifier],
+            None if item.kind == "clean" else compare_maps(clean_maps[item.classifier], maps[n], region),
         )
         for n, (item, prediction, number) in enumerate(zip(explained, predictions, numbers, strict=True))
     )

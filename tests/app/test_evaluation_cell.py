@@ -71,6 +71,13 @@ def test_the_image_of_every_cell_is_the_one_that_opens(backward: str, target: st
                     assert made.target == 3
 
 
+@pytest.mark.parametrize(("attacker", "there"), [("grey", True), ("adaptive", False)])
+def test_a_screen_that_shows_another_attacker_is_no_link(attacker: str, there: bool) -> None:
+    screens = dict(links(Plan(domain="mnist"), CellKey(0, 0, 0, attacker), 0))  # type: ignore[arg-type]
+    assert ("Gradient windows" in screens) == there and {"Attack", "Defend", "Grad-CAM"} <= set(screens)
+    assert Recipe.from_link(screens["Grad-CAM"].partition("recipe=")[2]).attacker == attacker
+
+
 def test_an_image_that_was_left_alone_does_not_open() -> None:
     plan = Plan(domain="mnist", attacks=(Method(name="pgd"), Method(name="universal_patch")), target="3")
     labels = domains.get("mnist").labels("test")

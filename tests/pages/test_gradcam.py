@@ -13,6 +13,7 @@ from core.explain.cams import METHODS, class_maps
 from core.explain.layers import layer, layers
 from core.figures.colormaps import INFERNO, heat, levels, signed
 from core.recipe import Method, Recipe, craft, load_example
+from core.recipe.columns import MemberSpec, SystemSpec
 from tests.pages.visits import settled, tiles, verdict, visit
 
 PATCH = Recipe(attack=Method(name="lavan", params={"steps": 60}), defenses=((Method(name="lgs"),),))
@@ -91,3 +92,42 @@ def test_colors_say_what_they_should() -> None:
     assert heat(grey, np.ones((1, 1)), 0.0)[0, 0].tolist() == [100] * 3
     assert heat(grey, np.ones((1, 1)), 1.0)[0, 0].tolist() == INFERNO[255].tolist()
     assert domains.get("photos").classifier(device="cpu").cam_layer == "stages.3"
+
+
+def test_the_attacker_who_knows_a_column_is_the_recipes_and_another_classifier_has_its_own_clean_map() -> None:
+    column = (Method(name="hgd"),)
+    robust = SystemSpec(members=(MemberSpec(classifier="a_robust"),))
+    recipe = Recipe(
+        domain="mnist",
+        classifier="cnn",
+        attack=Method(name="fgsm"),
+        defenses=(robust, column),
+        attacker="adaptive",
+    )
+    app = visit("gradcam", recipe.to_link())
+    example = load_example(recipe, device="cpu")
+    known = craft(recipe, example, system=recipe.build_known_system())
+    grey = craft(recipe, example)
+    assert (known.adversarial != grey.adversarial).any()
+    shown = tiles(app, "Images")
+    other = example.load("a_robust")
+    assert [tile["title"] for tile in shown] == [
+        *("clean", "adversarial", f"clean, {other.title}"),
+        *(system.describe() for system in recipe.build_systems()),
+    ]
+    assert np.array_equal(pixels(shown[1]["src"])[..., 0], known.adversarial[..., 0])
+    assert np.array_equal(pixels(shown[2]["src"])[..., 0], example.clean[..., 0])
+    batch = torch.cat([example.images, images.to_tensor(known.adversarial)])
+    with torch.no_grad():
+        seen = other(batch).argmax(1).tolist()
+    clean, attacked = class_maps(other, batch, seen, layer=layer(layers(other), other.cam_layer))
+    maps = [pixels(tile["src"])[..., 0].astype(int) for tile in tiles(app, "Class maps in grey")]
+    for found, wanted in ((maps[2], clean), (maps[3], attacked)):
+        assert np.abs(found - levels(wanted)[..., 0].astype(int)).max() <= 1
+    moved = tiles(app, "What moved against the clean image")
+    assert [tile["title"] for tile in moved] == [
+        "shift",
+        "adversarial, shift",
+        *(f"{shown[n]['title']}, shift" for n in (3, 4)),
+    ]
+    assert any("knows the defense" in str(caption.value) for caption in app.caption)

@@ -35,6 +35,7 @@ def shown(
             prediction_of(seen[n]),
             seen[n],
             values,
+            clean,
             None if n == 0 else compare_maps(clean, values, region),
         )
         for n, (kind, values) in enumerate(zip(kinds, (clean, adversarial, *defended), strict=True))
