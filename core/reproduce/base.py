@@ -47,9 +47,14 @@ def as_table(rows: Sequence[Row]) -> list[tables.Row]:
             line[column] = str(cell.measured) if isinstance(cell.measured, Proportion) else cell.measured
             if column in with_published:
                 heading = "published" if len(with_published) == 1 else f"{column}, published"
-                line[heading] = "" if cell.published is None else f"{cell.published:.1f} %"
+                line[heading] = "" if cell.published is None else f"{_as_published(cell.published)} %"
         table.append(line)
     return table
+
+
+def _as_published(percent: float) -> str:
+    """With the paper's decimals: one, or two where the second is not 0."""
+    return f"{percent:.2f}".removesuffix("0")
 
 
 @dataclass(frozen=True)

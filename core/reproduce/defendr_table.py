@@ -11,7 +11,7 @@ import numpy as np
 
 from core.evaluate.metrics import Bools, CellKey, Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
-from core.evaluate.proportion import Proportion
+from core.evaluate.proportion import Proportion, wilson
 from core.inputs import InvalidInput
 from core.models.artifacts import find_artifact
 from core.recipe.columns import ColumnSpec, MemberSpec, Method
@@ -108,14 +108,23 @@ class DefendrTable(PlanTable):
     def order(self, grey: Mapping[str, Proportion], known: Mapping[str, Proportion]) -> str:
         """Which system is first in the grey box, and whether an attacker who knows the system leaves that order.
 
+        Where the 95 % intervals of the two overlap, the order is left open.
+
         Args:
             grey, known: the accuracies of the same systems by their names.
         """
         first = max(grey, key=lambda name: grey[name].value)
         best = max(known, key=lambda name: known[name].value)
         begin = f"Against an attacker who does not know the defense {first} is first ({100 * grey[first].value:.1f} %)."
+        if not known[best].successes:
+            return f"{begin} An attacker who knows it leaves nothing of any of them."
         if known[first].value == known[best].value:
             return f"{begin} It is first too when the attacker knows it ({100 * known[first].value:.1f} %)."
+        if wilson(known[first].successes, known[first].count)[1] >= wilson(known[best].successes, known[best].count)[0]:
+            return (
+                f"{begin} When the attacker knows it {best} is first ({100 * known[best].value:.1f} %), within the intervals of "
+                f"{first} ({100 * known[first].value:.1f} %)."
+            )
         return (
             f"{begin} An attacker who knows it overturns this: {first} is left with {100 * known[first].value:.1f} %, "
             f"and {best} is first ({100 * known[best].value:.1f} %)."

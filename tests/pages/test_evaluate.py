@@ -92,16 +92,11 @@ def test_a_cell_opens_its_confusions_and_its_images(done: Plan) -> None:
     assert len(shown) == 12
     first = shown[0]
     assert first["title"] == f"{labels[0]}, test {numbers[0]}"
-    word = dict(first["links"])["Gradient windows"]
+    word = dict(first["links"])["Grad-CAM"]
     recipe = Recipe.from_link(word.split("recipe=")[1])
     assert recipe.image.index == numbers[0] and recipe.attack.params["eps"] == pytest.approx(80 / 255)
     assert recipe.defenses == ((Method(name="median"),),) and recipe.attacker == "adaptive"
-    assert word.startswith("windows?") and {t for t, _ in first["links"]} == {
-        "Attack",
-        "Defend",
-        "Gradient windows",
-        "Grad-CAM",
-    }
+    assert word.startswith("gradcam?") and {title for title, _ in first["links"]} == {"Attack", "Defend", "Grad-CAM"}
     wrong = next(n for n in range(30) if said[n] != labels[n])
     chosen = {
         "points": [{"customdata": [int(labels[wrong]), int(said[wrong]), 1]}],

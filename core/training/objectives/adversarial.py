@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.training.objectives.base import Batch, Networks, Terms, objective
+from core.training.objectives.classification import cross_entropy
 from core.training.objectives.inner import attack_batch, attack_cross_entropy, classifier_of, fixed_statistics
 
 
@@ -25,7 +26,10 @@ def adversarial_training(
 
     x' maximizes the cross-entropy in the L∞ ball of radius `eps`. w = 0 is Madry et al. 2018, equation 2.1; w = 1/2 is Goodfellow et
     al. 2015, section 6, and what Dornadula et al. 2018, section 4.1 train. One step is FGSM with a random start (Wong et al. 2020).
+    w = 1 is plain training: nothing is attacked.
     """
+    if clean == 1:
+        return cross_entropy(networks, batch, label_smoothing=label_smoothing)
     attacked = attack_cross_entropy(networks, batch, eps, steps, step_size)
     terms, _ = both_losses(networks, batch, attacked, clean, label_smoothing)
     return terms
@@ -44,8 +48,11 @@ def trades(
 ) -> Terms:
     """CE(f(x), y) + β·KL(p(x) ‖ p(x')), where x' maximizes that divergence (Zhang et al. 2019, equation 5).
 
-    The divergence is the mean over the images; the attack starts at x with Gaussian noise of standard deviation 0.001.
+    The divergence is the mean over the images; the attack starts at x with Gaussian noise of standard deviation 0.001. β = 0 is plain
+    training: nothing is attacked.
     """
+    if beta == 0:
+        return cross_entropy(networks, batch, label_smoothing=label_smoothing)
     network = classifier_of(networks)
     with torch.no_grad(), fixed_statistics(network):
         clean_probabilities = network(batch.images).float().softmax(1)

@@ -80,7 +80,7 @@ def test_table_1_tells_the_shares_and_who_is_first(labels: None, tmp_path: Path)
         rows = {row["Defense"]: row for row in as_table(table.rows(metrics))}
         assert list(rows)[1:] == list(TABLE_1)
         assert str(rows["LGS λ 2.3"]["2 %"]).startswith("80.0 % (40 of 50;")
-        assert rows["LGS λ 2.3"]["2 %, published"] == "70.9 %" and rows["no defense"]["4 %, published"] == "0.8 %"
+        assert rows["LGS λ 2.3"]["2 %, published"] == "70.9 %" and rows["no defense"]["4 %, published"] == "0.78 %"
         conclusion = table.conclusion(metrics)
         assert "2 %: LGS is first (LGS λ 2.3 80.0 %" in conclusion and "3 %: LGS is not first" in conclusion
         assert "LGS λ 2.3 costs 4.0 points (within 6)" in conclusion

@@ -174,6 +174,8 @@ def test_trades_is_the_cross_entropy_and_torchs_divergence() -> None:
     [
         ("clean_logit_pairing", {"weight": 0.0}, "cross_entropy", {}),
         ("logit_squeezing", {"weight": 0.0}, "cross_entropy", {}),
+        ("trades", {"eps": EPS, "steps": 2, "beta": 0.0}, "cross_entropy", {}),
+        ("adversarial_training", {"eps": EPS, "steps": 2, "clean": 1.0}, "cross_entropy", {}),
         (
             *("adversarial_logit_pairing", {"weight": 0.0, "eps": EPS, "steps": 2}),
             *("adversarial_training", {"eps": EPS, "steps": 2, "clean": 0.5}),
