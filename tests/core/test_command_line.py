@@ -129,6 +129,23 @@ def test_it_runs_as_a_module() -> None:
     assert "Attacks" in done.stdout
 
 
+@pytest.mark.parametrize(("accuracy", "told"), [(0.1, True), (0.45, False)])
+def test_training_prints_that_it_overfitted(
+    accuracy: float, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trained(*_: object) -> None:
+        (tmp_path / "mnist_a").mkdir()
+        lines = [
+            {"stage": 0, "epoch": epoch, "step": 1, "losses": {}, "metrics": {"held-out accuracy under attack": value}}
+            for epoch, value in ((1, 0.5), (2, accuracy))
+        ]
+        (tmp_path / "mnist_a" / "curves.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    monkeypatch.setattr(training, "train", trained)
+    assert main(["train", "mnist_a", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    assert ("Catastrophic overfitting" in capsys.readouterr().out) == told
+
+
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any attack, certificate, evaluation or training fails the test."""

@@ -280,6 +280,26 @@ def test_damaged_folders_are_lines_that_can_be_deleted() -> None:
     assert [run.name for run in runs.list_runs()] == ["mnist_tiny"]
 
 
+def test_catastrophic_overfitting_is_told() -> None:
+    folder = write_run(Status("done", "", 3, 3, 1.7e9, 1.7e9))
+    accuracies = {1: 0.5, 2: 0.1}
+    lines = [
+        {
+            "stage": 0,
+            "epoch": epoch,
+            "step": epoch,
+            "losses": {},
+            "metrics": {"held-out accuracy under attack": accuracy},
+        }
+        for epoch, accuracy in accuracies.items()
+    ]
+    (folder / "curves.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    warnings = [str(warning.value) for warning in arrive().warning]
+    assert any("Catastrophic overfitting" in text and "from 50.0 % to 10.0 % in epoch 2" in text for text in warnings)
+    (folder / "curves.jsonl").write_text(json.dumps(lines[0]))
+    assert not any("overfitting" in str(warning.value) for warning in arrive().warning)
+
+
 @pytest.mark.parametrize("name", ["n" * 300, "../x", "*a*", "gone", "a\nb", "\ufffd", "a\x00b"])
 def test_a_link_to_no_training_gets_a_sentence(name: str) -> None:
     app = arrive()
