@@ -119,7 +119,8 @@ export default function ({ data, parentElement }) {
     const head = document.createElement('div'); head.className = 'head';
     const title = document.createElement('b');
     if (item.sign) { const s = document.createElement('span'); s.className = 'sign'; s.textContent = item.sign; title.append(s); }
-    title.append(item.title);
+    // A name such as imagenette_resnet breaks after its underscore.
+    item.title.split(/(?<=_)/).forEach((part, n) => title.append(...(n ? [document.createElement('wbr')] : []), part));
     const save = document.createElement('a'); save.download = item.file; save.textContent = 'Save';
     save.setAttribute('aria-label', 'Save ' + item.title + ' as PNG');
     head.append(title, save);
