@@ -137,10 +137,10 @@ def test_the_attacker_may_know_a_system(page: str) -> None:
 def test_grad_cam_explains_every_member_with_its_own_classifier() -> None:
     app = visit("gradcam", RECIPE.to_link())
     titles = [tile["title"] for tile in tiles(app, "Images")]
-    assert len(titles) == 2 + 1 + 1 + 2
-    assert titles[3] == TITLE and titles[5].startswith(f"{TITLE} behind")
+    assert len(titles) == 2 + 1 + 2 + 2, "the other classifier's clean image stands before its first member"
+    assert titles[3:5] == [f"clean, {TITLE}", TITLE] and titles[6].startswith(f"{TITLE} behind")
     maps = [tile["src"] for tile in tiles(app, "Class maps in grey")]
-    assert maps[1] != maps[3]  # the attacked image, to either classifier
+    assert maps[1] != maps[4]  # the attacked image, to either classifier
 
 
 def test_windows_and_feature_noise_pass_over_other_classifiers() -> None:
