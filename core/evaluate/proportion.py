@@ -36,8 +36,17 @@ class Proportion:
         """The proportion in [0, 1]; NaN of no images."""
         return self.successes / self.count if self.count else nan
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval in [0, 1]."""
+        return wilson(self.successes, self.count)
+
+    def overlaps(self, other: Proportion) -> bool:
+        """Whether the intervals of the two overlap, so that their order is open."""
+        return max(self.interval[0], other.interval[0]) <= min(self.interval[1], other.interval[1])
+
     def __str__(self) -> str:
         if not self.count:
             return "–"
-        low, high = wilson(self.successes, self.count)
+        low, high = self.interval
         return f"{100 * self.value:.1f} % ({self.successes} of {self.count}; {100 * low:.1f}-{100 * high:.1f})"

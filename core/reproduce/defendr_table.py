@@ -11,7 +11,7 @@ import numpy as np
 
 from core.evaluate.metrics import Bools, CellKey, Metrics
 from core.evaluate.plan import NO_ATTACK, NO_DEFENSE, Plan
-from core.evaluate.proportion import Proportion, wilson
+from core.evaluate.proportion import Proportion
 from core.inputs import InvalidInput
 from core.models.artifacts import find_artifact
 from core.recipe.columns import ColumnSpec, MemberSpec, Method
@@ -120,7 +120,7 @@ class DefendrTable(PlanTable):
             return f"{begin} An attacker who knows it leaves nothing of any of them."
         if known[first].value == known[best].value:
             return f"{begin} It is first too when the attacker knows it ({100 * known[first].value:.1f} %)."
-        if wilson(known[first].successes, known[first].count)[1] >= wilson(known[best].successes, known[best].count)[0]:
+        if known[first].overlaps(known[best]):
             return (
                 f"{begin} When the attacker knows it {best} is first ({100 * known[best].value:.1f} %), within the intervals of "
                 f"{first} ({100 * known[first].value:.1f} %)."

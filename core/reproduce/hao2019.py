@@ -113,14 +113,13 @@ class KernelTable(PaperTable):
             for attack, title in enumerate(self.attacks):
                 if title not in ("FGSM", "PGD"):
                     continue
-                ours = accuracy(metrics, attack, first).value
-                rivals = {
-                    name: accuracy(metrics, attack, first + n).value for n, name in enumerate(self.comparators, 1)
-                }
-                best = max(rivals, key=rivals.__getitem__)
-                word = "first" if ours > rivals[best] else "not first"
+                ours = accuracy(metrics, attack, first)
+                rivals = {name: accuracy(metrics, attack, first + n) for n, name in enumerate(self.comparators, 1)}
+                best = max(rivals, key=lambda name: rivals[name].value)
+                word = "first" if ours.value > rivals[best].value else "not first"
                 sentences.append(
-                    f"{title}, {box} box: DKN is {word} ({100 * ours:.1f} %; the best of the others is {best}, {100 * rivals[best]:.1f} %)."
+                    f"{title}, {box} box: DKN is {word} ({100 * ours.value:.1f} %; the best of the others is {best}, "
+                    f"{100 * rivals[best].value:.1f} %{'; the intervals overlap' if ours.overlaps(rivals[best]) else ''})."
                 )
         cost = accuracy(metrics, NO_ATTACK, NO_DEFENSE).value - accuracy(metrics, NO_ATTACK, 0).value
         sentences.append(f"On clean images DKN costs {100 * cost:.1f} points.")

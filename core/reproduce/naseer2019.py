@@ -103,7 +103,8 @@ class Table1(PlanTable):
             word = "first" if accuracies[best].value >= accuracies[rival].value else "not first"
             parts.append(
                 f"{100 * area:.0f} %: LGS is {word} ({_titled(best)} {100 * accuracies[best].value:.1f} %; the best of the others is "
-                f"{_titled(rival)}, {100 * accuracies[rival].value:.1f} %)."
+                f"{_titled(rival)}, {100 * accuracies[rival].value:.1f} %"
+                f"{'; the intervals overlap' if accuracies[best].overlaps(accuracies[rival]) else ''})."
             )
         clean = _accuracy(metrics, NO_ATTACK, NO_DEFENSE).value
         costs = []

@@ -157,15 +157,33 @@ LEAST_ATTACKED = {
     "mnist_a_robust": {"PGD-20": 0.9, WORST_CASE: 0.88},
     "mnist_cnn_robust": {"PGD-100": 0.8, WORST_CASE: 0.78},
     "imagenette_resnet_robust": {"PGD-20": 0.25, WORST_CASE: 0.08},
-    "imagenette_resnet_alp": {"PGD-20": 0.3, WORST_CASE: 0.24},
+    "imagenette_resnet_alp": {"PGD-20": 0.3, WORST_CASE: 0.25},
 }  # on the cards, of a network that was trained for the attack
 
 
+SHORT = {("imagenette_resnet_alp", WORST_CASE): "24.9 % of 1,000 images (22.3-27.7); the bound came from 28 of 100"}
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        pytest.param(
+            *place,
+            marks=[pytest.mark.xfail(strict=True, reason=SHORT[place])] if place in SHORT else [],
+            id=" ".join(place),
+        )
+        for place in ((key, what) for key, bounds in LEAST_ATTACKED.items() for what in bounds)
+    ],
+)
+def test_a_robust_classifiers_card_has_an_accuracy_under_attack_that_is_good_enough(key: str, what: str) -> None:
+    metric = next(metric for metric in card_of(key).metrics if metric.what == what)
+    assert metric.value >= LEAST_ATTACKED[key][what]
+
+
 @pytest.mark.parametrize("key", LEAST_ATTACKED)
-def test_a_robust_classifiers_card_has_an_accuracy_under_attack_that_is_good_enough(key: str) -> None:
+def test_a_robust_classifiers_card_is_measured_on_1000_images(key: str) -> None:
     metrics = {metric.what: metric for metric in card_of(key).metrics}
-    for what, least in LEAST_ATTACKED[key].items():
-        assert metrics[what].value >= least and (metrics[what].count or 0) >= 1000, what
+    assert all((metrics[what].count or 0) >= 1000 for what in LEAST_ATTACKED[key])
 
 
 def test_every_accuracy_under_attack_names_its_budget() -> None:
