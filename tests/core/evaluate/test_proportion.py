@@ -29,3 +29,10 @@ def test_nothing_measured_is_nothing_known() -> None:
 
 def test_a_share_tells_its_count_and_its_interval() -> None:
     assert str(Proportion(71, 500)) == "14.2 % (71 of 500; 11.4-17.5)"
+
+
+@pytest.mark.parametrize(("one", "other", "open_"), [(17, 20, True), (4, 30, False), (20, 20, True), (0, 40, False)])
+def test_the_order_of_two_is_open_where_their_intervals_overlap(one: int, other: int, open_: bool) -> None:
+    first, second = Proportion(one, 100), Proportion(other, 100)
+    assert first.overlaps(second) == second.overlaps(first) == open_
+    assert first.interval == wilson(one, 100)
