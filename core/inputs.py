@@ -57,12 +57,14 @@ def check_shape(images: Tensor) -> None:
         raise InvalidInput(f"Images must be a torch tensor N×C×H×W; this is a {type(images).__name__}.")
     if images.dim() != 4:
         raise InvalidInput(
-            f"Images must have the shape N×C×H×W; this tensor has {images.dim()} dimensions: {_shape(images)}."
+            f"Images must have the shape N×C×H×W; this tensor has {images.dim()} dimensions: {shape_text(images)}."
         )
     if images.shape[1] not in (1, 3):
-        raise InvalidInput(f"Images must have 1 or 3 channels in the second dimension; this batch is {_shape(images)}.")
+        raise InvalidInput(
+            f"Images must have 1 or 3 channels in the second dimension; this batch is {shape_text(images)}."
+        )
     if images.numel() == 0:
-        raise InvalidInput(f"This batch is empty: {_shape(images)}; hand in at least one image.")
+        raise InvalidInput(f"This batch is empty: {shape_text(images)}; hand in at least one image.")
     if not images.is_floating_point():
         raise InvalidInput(
             f"Images must be floats in [0, 1]; these are {images.dtype}: divide 8-bit values by 255 first."
@@ -77,10 +79,12 @@ def check_fits(images: Tensor, channels: int, size: int) -> None:
     """
     if images.shape[1] != channels:
         kind = "gray images with 1 channel" if channels == 1 else f"color images with {channels} channels"
-        raise InvalidInput(f"This classifier takes {kind}; this batch is {_shape(images)}: convert the images first.")
+        raise InvalidInput(
+            f"This classifier takes {kind}; this batch is {shape_text(images)}: convert the images first."
+        )
     if tuple(images.shape[2:]) != (size, size):
         raise InvalidInput(
-            f"This classifier takes images of {size}×{size} pixels; this batch is {_shape(images)}: resize the images first."
+            f"This classifier takes images of {size}×{size} pixels; this batch is {shape_text(images)}: resize the images first."
         )
 
 
@@ -129,5 +133,6 @@ def owned(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
         return moved.clone() if moved.is_inference() else moved
 
 
-def _shape(tensor: Tensor) -> str:
-    return "×".join(str(side) for side in tensor.shape)
+def shape_text(tensor: Tensor) -> str:
+    """The shape of a tensor for a sentence, such as 1×3×32×32."""
+    return "×".join(map(str, tensor.shape)) or "a number"

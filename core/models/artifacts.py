@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
-from torch import Tensor, nn
+from torch import nn
 
 from core import files
 from core.disk import data_root, write_whole
@@ -26,6 +26,7 @@ from core.models.architectures import ARCHITECTURES, Kind, Shape
 from core.models.cards import Card, parse_card, read_card
 from core.models.classifier import Classifier
 from core.models.folding import fuse_conv_bn
+from core.models.tensors import check_tensors
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "weights"
 MAX_CARDS = 500  # in the user's folder
@@ -134,7 +135,7 @@ def load_weights(artifact: Artifact, network: nn.Module) -> None:
         state = load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise InvalidInput(f"The weights {path.name} are damaged; {remedy}.") from error
-    _check_tensors(state, network.state_dict(), f"The weights {path.name} do not fit {artifact.card.architecture!r}")
+    check_tensors(state, network.state_dict(), f"The weights {path.name} do not fit {artifact.card.architecture!r}")
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
 
 
@@ -280,26 +281,3 @@ def _digest(path: Path, _stamp: files.Stamp) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InvalidInput(f"{files.display_path(path)} cannot be read: {files.reason(error)}.") from None
-
-
-def _check_tensors(state: dict[str, Tensor], expected: dict[str, Tensor], sentence: str) -> None:
-    """Refuse tensors of other names or shapes than the network's, and values that are no numbers.
-
-    Raises:
-        InvalidInput: the first thing that is wrong.
-    """
-    for words, names in (
-        ("lack", expected.keys() - state.keys()),
-        ("have the unknown", state.keys() - expected.keys()),
-    ):
-        if names:
-            raise InvalidInput(f"{sentence}: they {words} {', '.join(map(quoted, sorted(names)[:3]))}.")
-    for name, tensor in state.items():
-        if tensor.shape != expected[name].shape:
-            raise InvalidInput(f"{sentence}: {name} is {_shape(tensor)} there and must be {_shape(expected[name])}.")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
-            raise InvalidInput(f"{sentence}: {name} holds NaN or infinite values.")
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "a number"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.cancellation import check
-from core.inputs import InvalidInput, full_precision
+from core.inputs import InvalidInput, full_precision, shape_text
 from core.models.copying import copied, first_line
 from core.random_streams import AttackLooks
 
@@ -182,7 +182,7 @@ class Classifier(nn.Module):
             InvalidInput: other channels than it takes, or values that are no floats.
         """
         if images.dim() != 4 or images.shape[1] != self.channels or not images.is_floating_point():
-            shape = "×".join(map(str, images.shape))
+            shape = shape_text(images)
             raise InvalidInput(
                 f"{self.title} takes float images N×{self.channels}×{self.size}×{self.size} in [0, 1]; "
                 f"these are {shape} of {str(images.dtype).removeprefix('torch.')}."
@@ -220,7 +220,7 @@ class Classifier(nn.Module):
             leaf = ((image - self.mean) / self.std).contiguous(memory_format=memory_format).requires_grad_(True)
             logits = self.network(leaf)
             if not isinstance(logits, Tensor) or logits.shape != (1, len(self.classes)):
-                answer = "×".join(map(str, logits.shape)) if isinstance(logits, Tensor) else type(logits).__name__
+                answer = shape_text(logits) if isinstance(logits, Tensor) else type(logits).__name__
                 raise InvalidInput(
                     f"it answers with {answer} for one image, and {len(self.classes)} classes need 1×{len(self.classes)}"
                 )

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core import files
-from core.inputs import InvalidInput
+from core.inputs import InvalidInput, shape_text
 
 ENDINGS = (".pth.tar", ".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 MAX_BYTES = 4_000_000_000
@@ -86,8 +86,8 @@ def fill(network: nn.Module, path: Path, architecture: str, classes: int) -> Non
             ):
                 raise InvalidInput(f"{path.name} has {tensor.shape[0]} outputs; ImageNet has {classes} classes.")
             raise InvalidInput(
-                f"{path.name} does not hold weights of torchvision's {architecture}: {name} is {_shape(tensor)} there "
-                f"and must be {_shape(expected)}."
+                f"{path.name} does not hold weights of torchvision's {architecture}: {name} is {shape_text(tensor)} there "
+                f"and must be {shape_text(expected)}."
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise InvalidInput(
@@ -156,10 +156,6 @@ def _fitting(state: dict[str, Tensor], expected_state: Mapping[str, Tensor]) -> 
     }
 
 
-def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "a number"
-
-
 def check_size(network: nn.Module, path: Path, size: int, classes: int) -> None:
     """Try one image before the weights are accepted.
 
@@ -174,6 +170,8 @@ def check_size(network: nn.Module, path: Path, size: int, classes: int) -> None:
             f"{path.name} does not take images of {size}×{size} pixels; give another size in {path.with_suffix('.json').name}."
         ) from None
     if logits.shape != (1, classes):
-        raise InvalidInput(f"{path.name} answers with {_shape(logits)} values for one image; it must be 1×{classes}.")
+        raise InvalidInput(
+            f"{path.name} answers with {shape_text(logits)} values for one image; it must be 1×{classes}."
+        )
     if not bool(torch.isfinite(logits).all()):
         raise InvalidInput(f"{path.name} answers one image with NaN or infinite logits; the weights are unusable.")
