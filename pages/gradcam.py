@@ -8,7 +8,7 @@ from app.components.image_row import Role, Tile, row
 from app.components.tables import table
 from app.runtime import examples, progress
 from app.runtime.streamlit_adapter import fragment
-from app.sections.attacker import attacker_control, attacker_knowledge
+from app.sections.attacker import attack_target, attacker_control, attacker_knowledge
 from app.state import result_keys, session
 from app.text import per_cent, prediction, stop_note
 from app.verdicts.gradcam import cam_verdict, map_words, shift_table
@@ -217,7 +217,7 @@ table(shift_table(result, classes), key="cam_numbers", name="class_maps")
 st.caption(
     "Of everything that either map marks, *suppressed* is what only the clean image's map has, *emphasized* what only the other has. "
     "Each map is scaled to its own maximum, so the strengths of two maps cannot be compared, only their places. "
-    f"{theme.plain(attack_outcome.method)} on {theme.plain(example.classifier.title)}, seed {recipe.seed}"
+    f"{theme.plain(attack_outcome.method)} on {theme.plain(attack_target(recipe, example))}, seed {recipe.seed}"
     + (f"; the attacker {theme.plain(attacker_knowledge(attack_outcome))}" if recipe.defenses else "")
     + (" (grey box)" if recipe.defenses and not attack_outcome.known else "")
     + ". Add or change defenses on the Defend page."

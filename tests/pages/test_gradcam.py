@@ -11,7 +11,7 @@ from core import domains, images
 from core.explain.cam_similarity import compare_maps
 from core.explain.cams import METHODS, class_maps
 from core.explain.layers import layer, layers
-from core.figures.colormaps import INFERNO, heat, levels, signed
+from core.figures.colormaps import DIVERGING, INFERNO, heat, levels, signed
 from core.recipe import Method, Recipe, craft, load_example
 from core.recipe.columns import MemberSpec, SystemSpec
 from tests.pages.visits import settled, tiles, verdict, visit
@@ -130,4 +130,10 @@ def test_the_attacker_who_knows_a_column_is_the_recipes_and_another_classifier_h
         "adversarial, shift",
         *(f"{shown[n]['title']}, shift" for n in (3, 4)),
     ]
-    assert any("knows the defense" in str(caption.value) for caption in app.caption)
+    shift = DIVERGING[signed(attacked - clean, 1.0)[..., 0]].astype(int)
+    assert np.abs(pixels(moved[2]["src"]).astype(int) - shift).max() <= 4, "against its own map of the clean image"
+    text = "\n".join(str(caption.value) for caption in app.caption).replace("\\", "")
+    assert f"on {other.title}, seed 0; the attacker knows the defense {other.title}" in text
+    next(box for box in app.selectbox if str(box.key).startswith("attack_known_")).select(-1)
+    settled(app.run())
+    assert np.array_equal(pixels(tiles(app, "Images")[1]["src"])[..., 0], grey.adversarial[..., 0])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.runtime import recipe_jobs
+from app.sections import attacker
 from app.state import uploads
 from core import Recipe, images
 from core.recipe import AttackOutcome, Example, ImageRef, Method
@@ -22,11 +23,12 @@ DEFENDED = DIGIT.replace(defenses=[[{"name": "bitdepth"}]])
 @pytest.fixture
 def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every attack was stopped after its first step."""
+    for module in (recipe_jobs, attacker):
+        monkeypatch.setattr(module, "craft", stopped_craft)
 
-    def craft(recipe: Recipe, example: Example, **options: object) -> AttackOutcome:
-        return real_craft(recipe, example, **options).model_copy(update={"stopped": True})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(recipe_jobs, "craft", craft)
+def stopped_craft(recipe: Recipe, example: Example, **options: object) -> AttackOutcome:
+    return real_craft(recipe, example, **options).model_copy(update={"stopped": True})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("page", ["windows", "gradcam", "features", "masks", "landscape", "detect", "defend"])
@@ -41,6 +43,17 @@ def test_a_stopped_attack_is_told_on_every_screen(page: str, stopped: None) -> N
     if page != "defend" or "did not fool" in verdict(app):
         assert verdict(app).startswith("The attack was stopped after 1 step. ")
     assert page in ("features", "landscape") or "(stopped)" in everything(app)
+
+
+def test_maps_of_a_stopped_attack_on_a_known_defense_do_not_begin_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attacker, "craft", stopped_craft)  # the attack that knows no defense is not stopped
+    app = visit("gradcam", DEFENDED.replace(attacker="adaptive").to_link())
+    assert "stopped" in verdict(app) and "again_class_maps" in [str(button.key) for button in app.button]
+    app.button(key="again_class_maps").click()
+    settled(app.run())
+    assert verdict(app).startswith("The attack was stopped after 1 step. ")
 
 
 @pytest.mark.parametrize("page", ["gradcam", "features", "masks", "landscape"])
