@@ -1,4 +1,4 @@
-"""Who attacks on Attack, Compare and Detect: an attacker who knows no defense, or one who knows one of the recipe's."""
+"""Who attacks on Attack, Compare, Detect and Grad-CAM: an attacker who knows no defense, or one who knows one of the recipe's."""
 
 from __future__ import annotations
 
